@@ -1,0 +1,181 @@
+/**
+ * What an actor is: data that says its inbox, its state, its pure handlers, its timers and its effects. The worker runs it;
+ * the topology is read from it.
+ */
+import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
+import { ENGINE_RECORDS, type EngineRecord, type Topic } from '../topics/catalog.ts'
+
+/** An effect: something done to the outside after the commit that recorded it, whose result comes back on the actor's own inbox. */
+export interface EffectDefinition<N extends RecordName = RecordName, R extends RecordName = RecordName> {
+  readonly input: N
+  /** Record type of the result, one of the inbox's; its handler gets it. */
+  readonly result: R
+  /** `idempotent`: done twice is done once, so it is run again after a crash. `never`: an uncertain attempt ends as UNKNOWN. */
+  readonly retry: 'idempotent' | 'never'
+  /** After this long (ms) an attempt without a result is uncertain. */
+  readonly timeoutMs: number
+}
+
+/** How an attempt ended without a result. */
+export interface Ended<N extends RecordName = RecordName> {
+  readonly attempt: string
+  readonly effect: string
+  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. NOT_DONE: given up before anything left. */
+  readonly outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE'
+  readonly reason: string
+  readonly input: Records[N]
+}
+
+type EffectMap = Readonly<Record<string, EffectDefinition>>
+
+/** What a handler may do, besides returning the next state. All of it is kept or dropped with the state, in one transaction. */
+export interface Context<Emits extends Topic = Topic, Effects extends EffectMap = EffectMap> {
+  /** Key of the actor. */
+  readonly key: string
+  /** Log time of the record, ms since the epoch; never runs backwards for a key. */
+  readonly now: number
+  /** The record's offset and headers. */
+  readonly offset: number
+  readonly headers: Readonly<Record<string, string>>
+  /** For the result of an effect: its attempt. */
+  readonly attempt: string | null
+  /** True for a result that came after its attempt had already ended as UNKNOWN. */
+  readonly late: boolean
+  /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
+  readonly maybeSeen: boolean
+  /** Outcomes of the newest commands to this actor, for its profile. */
+  readonly commands: readonly { readonly id: string; readonly outcome: string; readonly reason: string }[]
+  /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
+  id(): string
+  emit<T extends Emits, N extends T['records'][number]>(topic: T, key: string, type: N, record: RecordInputs[N]): void
+  /** Records an effect attempt and returns its id. It starts after the commit, one at a time per key. */
+  perform<E extends keyof Effects & string>(
+    effect: E,
+    input: RecordInputs[Effects[E]['input']],
+    options?: { notAfter?: number | undefined },
+  ): string
+  /** Sets or moves a timer. `name` is a key of `timers`, with an argument after a colon where it needs one. */
+  setTimer(name: string, at: number): void
+  clearTimer(name: string): void
+  /** Says that the command being handled is refused, and why. */
+  refuse(reason: string): void
+}
+
+export interface Timer {
+  readonly name: string
+  /** What follows the colon in the name; empty where nothing does. */
+  readonly argument: string
+  readonly dueAt: number
+}
+
+export interface ActorDefinition<
+  I extends Topic = Topic,
+  S extends RecordName = RecordName,
+  FX extends EffectMap = EffectMap,
+  E extends Topic = Topic,
+> {
+  readonly name: string
+  readonly inbox: I
+  /** Record type of the state. */
+  readonly state: S
+  /** One handler for every record type of the inbox. `null` for no state; returning `null` deletes it and its timers. */
+  readonly on: {
+    readonly [N in Exclude<I['records'][number], EngineRecord>]: (
+      state: Records[S] | null,
+      record: Records[N],
+      context: Context<E, FX>,
+    ) => Records[S] | null
+  }
+  readonly timers?: Readonly<Record<string, (state: Records[S], timer: Timer, context: Context<E, FX>) => Records[S] | null>>
+  readonly effects?: FX
+  /** Called when an attempt ends without a result. Without it the state stays as it is. */
+  readonly ended?: (state: Records[S], ended: Ended, context: Context<E, FX>) => Records[S] | null
+  /** Topics it writes to. */
+  readonly emits: readonly E[]
+  readonly onPoison?: {
+    readonly default?: 'skip' | 'park'
+    readonly types?: Readonly<Partial<Record<string, 'skip' | 'park'>>>
+    /** Called after a record was skipped or parked. If it throws, the state stays as it is. */
+    readonly failed?: (
+      state: Records[S] | null,
+      failure: { type: string; cause: string },
+      context: Context<E, FX>,
+    ) => Records[S] | null
+  }
+}
+
+/** Types an actor's definition and checks what types cannot. @throws with what is wrong. */
+export function actor<I extends Topic, S extends RecordName, const FX extends EffectMap, E extends Topic>(
+  definition: ActorDefinition<I, S, FX, E>,
+): ActorDefinition<I, S, FX, E> {
+  const { name, inbox, on } = definition
+  const effects: EffectMap = definition.effects ?? {}
+  const wrong = (what: string) => {
+    throw new Error(`actor "${name}": ${what}`)
+  }
+  for (const record of inbox.records) {
+    if (!(record in on) && !(ENGINE_RECORDS as readonly string[]).includes(record))
+      wrong(`no handler for ${record} of ${inbox.name}`)
+  }
+  for (const record of Object.keys(on)) {
+    if (!(inbox.records as readonly string[]).includes(record)) wrong(`handles ${record}, which ${inbox.name} does not carry`)
+  }
+  for (const [effect, { result, timeoutMs }] of Object.entries(effects)) {
+    if (!(inbox.records as readonly string[]).includes(result))
+      wrong(`effect "${effect}" ends in ${result}, which ${inbox.name} does not carry`)
+    if (!(timeoutMs > 0)) wrong(`effect "${effect}" needs a timeoutMs above 0`)
+  }
+  return definition
+}
+
+/** What a port may ask of the worker while it runs an effect. */
+export interface Run {
+  readonly attempt: string
+  readonly key: string
+  readonly notAfter: number | null
+  /** Aborted at the effect's time-out. */
+  readonly signal: AbortSignal
+  /**
+   * To be called before the request's bytes leave, after all queueing, at every try: checks `notAfter` and the lease, and
+   * notes that the attempt leaves. @throws {NotLeaving}, which the port lets pass.
+   */
+  leave(): void
+}
+
+/** The attempt must not leave now: expired, the lease has run out, or the worker is draining. */
+export class NotLeaving extends Error {
+  readonly outcome: 'EXPIRED' | 'RELEASED'
+  constructor(outcome: 'EXPIRED' | 'RELEASED', message: string) {
+    super(message)
+    this.name = 'NotLeaving'
+    this.outcome = outcome
+  }
+}
+
+/** Thrown by a port when what it tried has surely not happened; the worker tries again later, within `notAfter`. */
+export class NotDone extends Error {
+  /** When to try again, ms from now; the worker's own back-off where absent. */
+  readonly retryAfterMs: number | undefined
+  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number }) {
+    super(message, options)
+    this.name = 'NotDone'
+    this.retryAfterMs = options?.retryAfterMs
+  }
+}
+
+/**
+ * Does an effect. Returns its result, in parts where it is larger than a record. A refusal by the outside is a result, not an
+ * error. Throws `NotDone` when it surely did not happen; any other error once `leave()` was called means that it may have.
+ */
+export type Port<N extends RecordName = RecordName, R extends RecordName = RecordName> = (
+  input: Records[N],
+  run: Run,
+) => Promise<RecordInputs[R] | readonly RecordInputs[R][]>
+
+/** The ports of an actor's effects. */
+export type Ports<A extends { readonly effects?: EffectMap }> = {
+  readonly [E in keyof NonNullable<A['effects']>]: Port<
+    NonNullable<A['effects']>[E]['input'],
+    NonNullable<A['effects']>[E]['result']
+  >
+}

@@ -1,0 +1,2239 @@
+// Made from the .avsc files by `npm run schemas`. Do not edit.
+
+/** Who wrote. */
+export interface Sender {
+  /** The provider's user id. Personal data. */
+  id: string
+  /** Phone in E.164 digits, where the channel shows one. Personal data. */
+  phone: null | string
+  /** Display name given by the channel. Personal data. */
+  name: null | string
+}
+
+export interface SenderInput {
+  /** The provider's user id. Personal data. */
+  id: string
+  /** Phone in E.164 digits, where the channel shows one. Personal data. */
+  phone?: null | string | undefined
+  /** Display name given by the channel. Personal data. */
+  name?: null | string | undefined
+}
+
+export type MessageKind = 'UNKNOWN' | 'TEXT' | 'BUTTON' | 'LIST' | 'STICKER' | 'MEDIA' | 'LOCATION' | 'CONTACT' | 'REACTION' | 'OTHER'
+
+/** A message from a person, as the channel brought it. */
+export interface ChatMessage {
+  /** The provider's message id. */
+  id: string
+  /** whatsapp, line, green-api … */
+  channel: string
+  /** Our account at the provider: phone number id, bot id, instance. */
+  account: string
+  /** Group or room, else the user's id. Personal data. */
+  chat: string
+  /** Who wrote. */
+  sender: Sender
+  /** What it is. */
+  kind: MessageKind
+  /** Text, or the title of the button or row chosen. Personal data. */
+  text: null | string
+  /** Id of the button or row chosen. */
+  actionId: null | string
+  /** Provider's id of the message it replies to. */
+  replyTo: null | string
+  /** The provider's time. */
+  sentAt: number
+  /** When the webhook came in. */
+  receivedAt: number
+  /** True where the text was longer than we keep and was cut. */
+  truncated: boolean
+}
+
+export interface ChatMessageInput {
+  /** The provider's message id. */
+  id: string
+  /** whatsapp, line, green-api … */
+  channel: string
+  /** Our account at the provider: phone number id, bot id, instance. */
+  account: string
+  /** Group or room, else the user's id. Personal data. */
+  chat: string
+  /** Who wrote. */
+  sender: SenderInput
+  /** What it is. */
+  kind: MessageKind
+  /** Text, or the title of the button or row chosen. Personal data. */
+  text?: null | string | undefined
+  /** Id of the button or row chosen. */
+  actionId?: null | string | undefined
+  /** Provider's id of the message it replies to. */
+  replyTo?: null | string | undefined
+  /** The provider's time. */
+  sentAt: number
+  /** When the webhook came in. */
+  receivedAt: number
+  /** True where the text was longer than we keep and was cut. */
+  truncated?: boolean | undefined
+}
+
+export type ConversationEventKind = 'UNKNOWN' | 'OPENED' | 'IDENTIFIED' | 'STATE_CHANGED' | 'INTENT' | 'OWNER_CHANGED' | 'MESSAGE_IN' | 'MESSAGE_OUT' | 'MESSAGE_STATUS' | 'REQUEST' | 'REQUEST_ENDED' | 'DEDUPED'
+
+/** Something that happened in a conversation; no text, no personal data. */
+export interface ConversationEvent {
+  /** Id. */
+  id: string
+  /** Conversation. */
+  conversation: string
+  /** Channel. */
+  channel: string
+  /** What. */
+  kind: ConversationEventKind
+  /** Venue id. */
+  venue: null | string
+  /** th or en. */
+  language: null | string
+  /** Before. */
+  from: null | string
+  /** After. */
+  to: null | string
+  /** Intent, reason, evidence. */
+  detail: null | string
+  /** Score of the match, or confidence. */
+  score: null | number
+  /** Score of the second best. */
+  runnerUp: null | number
+  /** Message id. */
+  message: null | string
+  /** Request id. */
+  request: null | string
+  /** When. */
+  at: number
+}
+
+export interface ConversationEventInput {
+  /** Id. */
+  id: string
+  /** Conversation. */
+  conversation: string
+  /** Channel. */
+  channel: string
+  /** What. */
+  kind: ConversationEventKind
+  /** Venue id. */
+  venue?: null | string | undefined
+  /** th or en. */
+  language?: null | string | undefined
+  /** Before. */
+  from?: null | string | undefined
+  /** After. */
+  to?: null | string | undefined
+  /** Intent, reason, evidence. */
+  detail?: null | string | undefined
+  /** Score of the match, or confidence. */
+  score?: null | number | undefined
+  /** Score of the second best. */
+  runnerUp?: null | number | undefined
+  /** Message id. */
+  message?: null | string | undefined
+  /** Request id. */
+  request?: null | string | undefined
+  /** When. */
+  at: number
+}
+
+export type Owner = 'UNKNOWN' | 'BOT' | 'WAITING' | 'AGENT' | 'WATCH'
+
+export type Trust = 'UNKNOWN' | 'CLAIMED' | 'HINTED' | 'BOUND'
+
+/** A sender in the conversation. */
+export interface SenderView {
+  /** User id. Personal data. */
+  id: string
+  /** Name. Personal data. */
+  name: null | string
+  /** claimed, hinted, bound. */
+  trust: string
+}
+
+export interface SenderViewInput {
+  /** User id. Personal data. */
+  id: string
+  /** Name. Personal data. */
+  name?: null | string | undefined
+  /** claimed, hinted, bound. */
+  trust: string
+}
+
+/** A zone request and its fate. */
+export interface RequestView {
+  /** Id. */
+  id: string
+  /** volume_down … */
+  kind: string
+  /** Zone id. */
+  zone: null | string
+  /** Zone name. */
+  zoneName: null | string
+  /** Value asked for. */
+  value: null | number
+  /** pending, confirmed, refused, unverified, expired, unknown. */
+  outcome: string
+  /** Why. */
+  reason: string
+  /** Id of the command. */
+  command: null | string
+  /** When asked. */
+  at: number
+  /** When it ended. */
+  endedAt: null | number
+}
+
+export interface RequestViewInput {
+  /** Id. */
+  id: string
+  /** volume_down … */
+  kind: string
+  /** Zone id. */
+  zone?: null | string | undefined
+  /** Zone name. */
+  zoneName?: null | string | undefined
+  /** Value asked for. */
+  value?: null | number | undefined
+  /** pending, confirmed, refused, unverified, expired, unknown. */
+  outcome: string
+  /** Why. */
+  reason?: string | undefined
+  /** Id of the command. */
+  command?: null | string | undefined
+  /** When asked. */
+  at: number
+  /** When it ended. */
+  endedAt?: null | number | undefined
+}
+
+/** Outcome of a command to this actor. */
+export interface CommandOutcome {
+  /** Id. */
+  id: string
+  /** handled, refused, skipped, parked. */
+  outcome: string
+  /** Why. */
+  reason: string
+}
+
+export interface CommandOutcomeInput {
+  /** Id. */
+  id: string
+  /** handled, refused, skipped, parked. */
+  outcome: string
+  /** Why. */
+  reason?: string | undefined
+}
+
+/** A conversation as people see it. */
+export interface ConversationProfile {
+  /** Id. */
+  conversation: string
+  /** Channel. */
+  channel: string
+  /** Our account. */
+  account: string
+  /** The provider's user id. Personal data. */
+  user: string
+  /** One of the nine. */
+  state: string
+  /** Who answers. */
+  owner: Owner
+  /** Trust of the sender; in a group the newest sender's. */
+  trust: Trust
+  /** Senders. */
+  senders: SenderView[]
+  /** th or en. */
+  language: null | string
+  /** Venue id. */
+  venue: null | string
+  /** Venue name. */
+  venueName: null | string
+  /** Contact's name. Personal data. */
+  contactName: null | string
+  /** Contact's position. */
+  contactPosition: null | string
+  /** Issue condensed. Personal data. */
+  issue: null | string
+  /** The newest requests, bounded. */
+  requests: RequestView[]
+  /** The newest command ids with their outcome, bounded. */
+  commands: CommandOutcome[]
+  /** When it began. */
+  openedAt: number
+  /** When it last changed. */
+  updatedAt: number
+  /** When the person last wrote. */
+  lastInboundAt: number
+}
+
+export interface ConversationProfileInput {
+  /** Id. */
+  conversation: string
+  /** Channel. */
+  channel: string
+  /** Our account. */
+  account: string
+  /** The provider's user id. Personal data. */
+  user: string
+  /** One of the nine. */
+  state: string
+  /** Who answers. */
+  owner: Owner
+  /** Trust of the sender; in a group the newest sender's. */
+  trust: Trust
+  /** Senders. */
+  senders?: SenderViewInput[] | undefined
+  /** th or en. */
+  language?: null | string | undefined
+  /** Venue id. */
+  venue?: null | string | undefined
+  /** Venue name. */
+  venueName?: null | string | undefined
+  /** Contact's name. Personal data. */
+  contactName?: null | string | undefined
+  /** Contact's position. */
+  contactPosition?: null | string | undefined
+  /** Issue condensed. Personal data. */
+  issue?: null | string | undefined
+  /** The newest requests, bounded. */
+  requests?: RequestViewInput[] | undefined
+  /** The newest command ids with their outcome, bounded. */
+  commands?: CommandOutcomeInput[] | undefined
+  /** When it began. */
+  openedAt: number
+  /** When it last changed. */
+  updatedAt: number
+  /** When the person last wrote. */
+  lastInboundAt: number
+}
+
+export type ProviderStatus = 'UNKNOWN' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
+
+/** What the provider reports about a message that we sent. */
+export interface DeliveryStatus {
+  /** The provider's id of our message. */
+  providerId: string
+  /** Effect attempt of the send, where the provider echoes it. */
+  attempt: null | string
+  /** The status. */
+  status: ProviderStatus
+  /** The provider's time. */
+  at: number
+  /** The provider's error code, on FAILED. */
+  errorCode: null | number
+  /** The provider's error, on FAILED. */
+  error: null | string
+}
+
+export interface DeliveryStatusInput {
+  /** The provider's id of our message. */
+  providerId: string
+  /** Effect attempt of the send, where the provider echoes it. */
+  attempt?: null | string | undefined
+  /** The status. */
+  status: ProviderStatus
+  /** The provider's time. */
+  at: number
+  /** The provider's error code, on FAILED. */
+  errorCode?: null | number | undefined
+  /** The provider's error, on FAILED. */
+  error?: null | string | undefined
+}
+
+/** A choice. */
+export interface ReplyButton {
+  /** Comes back as actionId. */
+  id: string
+  /** What the person sees. */
+  title: string
+  /** Second line, for lists. */
+  description: null | string
+}
+
+export interface ReplyButtonInput {
+  /** Comes back as actionId. */
+  id: string
+  /** What the person sees. */
+  title: string
+  /** Second line, for lists. */
+  description?: null | string | undefined
+}
+
+/** A message to a person: the conversation's order to a channel's connector. */
+export interface SendMessage {
+  /** Our id of the message. */
+  id: string
+  /** The conversation. */
+  conversation: string
+  /** The channel it goes out on. */
+  channel: string
+  /** Our account at the provider. */
+  account: string
+  /** The chat it goes to. Personal data. */
+  to: string
+  /** The text. Personal data. */
+  text: string
+  /** Choices: up to 3 are buttons, up to 10 a list. */
+  buttons: ReplyButton[]
+  /** Provider's id of the message it answers. */
+  replyTo: null | string
+  /** When the person last wrote (24-hour window), provider's time. */
+  lastInboundAt: number
+  /** When the conversation decided it. */
+  createdAt: number
+}
+
+export interface SendMessageInput {
+  /** Our id of the message. */
+  id: string
+  /** The conversation. */
+  conversation: string
+  /** The channel it goes out on. */
+  channel: string
+  /** Our account at the provider. */
+  account: string
+  /** The chat it goes to. Personal data. */
+  to: string
+  /** The text. Personal data. */
+  text: string
+  /** Choices: up to 3 are buttons, up to 10 a list. */
+  buttons?: ReplyButtonInput[] | undefined
+  /** Provider's id of the message it answers. */
+  replyTo?: null | string | undefined
+  /** When the person last wrote (24-hour window), provider's time. */
+  lastInboundAt: number
+  /** When the conversation decided it. */
+  createdAt: number
+}
+
+export type MessageStatus = 'UNKNOWN' | 'QUEUED' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
+
+/** What became of a message that we sent; from the channel's connector to the conversation. */
+export interface SendOutcome {
+  /** Our id of the message. */
+  id: string
+  /** The provider's id, once known. */
+  providerId: null | string
+  /** UNKNOWN: it may or may not have gone out. */
+  status: MessageStatus
+  /** Why, for people. */
+  reason: string
+  /** The provider's error code. */
+  errorCode: null | number
+  /** When. */
+  at: number
+}
+
+export interface SendOutcomeInput {
+  /** Our id of the message. */
+  id: string
+  /** The provider's id, once known. */
+  providerId?: null | string | undefined
+  /** UNKNOWN: it may or may not have gone out. */
+  status: MessageStatus
+  /** Why, for people. */
+  reason?: string | undefined
+  /** The provider's error code. */
+  errorCode?: null | number | undefined
+  /** When. */
+  at: number
+}
+
+/** Input of the effect `understand`: a message and where the dialogue stands. */
+export interface Understand {
+  /** The text. Personal data. */
+  text: string
+  /** Id of the button or row chosen. */
+  actionId: null | string
+  /** Sender's phone in E.164 digits. Personal data. */
+  phone: null | string
+  /** The dialogue's state, one of the nine. */
+  dialogue: string
+  /** Venue already identified or being confirmed. */
+  venue: null | string
+  /** Venue ids offered, in the order offered. */
+  candidates: string[]
+  /** Zone ids offered, in the order offered. */
+  zones: string[]
+  /** Language remembered. */
+  language: null | string
+  /** Id of the chat message it is about. */
+  message: string
+}
+
+export interface UnderstandInput {
+  /** The text. Personal data. */
+  text: string
+  /** Id of the button or row chosen. */
+  actionId?: null | string | undefined
+  /** Sender's phone in E.164 digits. Personal data. */
+  phone?: null | string | undefined
+  /** The dialogue's state, one of the nine. */
+  dialogue: string
+  /** Venue already identified or being confirmed. */
+  venue?: null | string | undefined
+  /** Venue ids offered, in the order offered. */
+  candidates?: string[] | undefined
+  /** Zone ids offered, in the order offered. */
+  zones?: string[] | undefined
+  /** Language remembered. */
+  language?: null | string | undefined
+  /** Id of the chat message it is about. */
+  message: string
+}
+
+export type ReplyMeaning = 'UNKNOWN' | 'NONE' | 'YES' | 'NO' | 'NUMBER' | 'NONE_OF_THESE'
+
+export type Override = 'UNKNOWN' | 'NONE' | 'HUMAN' | 'RESTART' | 'STOP' | 'LANGUAGE'
+
+/** A venue that the message may name. */
+export interface VenueMatch {
+  /** Venue id. */
+  venue: string
+  /** Its name. */
+  name: string
+  /** Its location. */
+  location: string
+  /** Confidence 0..1. */
+  score: number
+}
+
+export interface VenueMatchInput {
+  /** Venue id. */
+  venue: string
+  /** Its name. */
+  name: string
+  /** Its location. */
+  location?: string | undefined
+  /** Confidence 0..1. */
+  score?: number | undefined
+}
+
+export type MatchDecision = 'UNKNOWN' | 'NONE' | 'EXACT' | 'LIKELY' | 'AMBIGUOUS'
+
+/** A venue that has the sender's phone on file. */
+export interface OnFile {
+  /** Venue id. */
+  venue: string
+  /** Venue name. */
+  name: string
+  /** Its location. */
+  location: string
+  /** Contact on file. Personal data. */
+  contact: string
+  /** Position on file. */
+  position: null | string
+}
+
+export interface OnFileInput {
+  /** Venue id. */
+  venue: string
+  /** Venue name. */
+  name: string
+  /** Its location. */
+  location?: string | undefined
+  /** Contact on file. Personal data. */
+  contact: string
+  /** Position on file. */
+  position?: null | string | undefined
+}
+
+/** Something wanted. */
+export interface Intent {
+  /** Intent, as in the list of intents: volume_up, what_playing, report_issue, greeting … */
+  kind: string
+  /** 0..1. */
+  confidence: number
+  /** Zone id, when a zone of the venue was named. */
+  zone: null | string
+  /** Words that name a zone, where no single zone fits. */
+  zoneText: null | string
+  /** Zone ids that fit the words, when several do. */
+  zoneChoices: string[]
+  /** True for all zones. */
+  allZones: boolean
+  /** Volume 0..16 for volume_set; steps for volume_up and volume_down where said. */
+  value: null | number
+  /** For how long, ms. */
+  durationMs: null | number
+}
+
+export interface IntentInput {
+  /** Intent, as in the list of intents: volume_up, what_playing, report_issue, greeting … */
+  kind: string
+  /** 0..1. */
+  confidence: number
+  /** Zone id, when a zone of the venue was named. */
+  zone?: null | string | undefined
+  /** Words that name a zone, where no single zone fits. */
+  zoneText?: null | string | undefined
+  /** Zone ids that fit the words, when several do. */
+  zoneChoices?: string[] | undefined
+  /** True for all zones. */
+  allZones?: boolean | undefined
+  /** Volume 0..16 for volume_set; steps for volume_up and volume_down where said. */
+  value?: null | number | undefined
+  /** For how long, ms. */
+  durationMs?: null | number | undefined
+}
+
+export type Sentiment = 'UNKNOWN' | 'POSITIVE' | 'NEUTRAL' | 'NEGATIVE' | 'URGENT'
+
+/** A zone of the venue identified. */
+export interface VenueZone {
+  /** Zone id. */
+  zone: string
+  /** Its name. */
+  name: string
+}
+
+export interface VenueZoneInput {
+  /** Zone id. */
+  zone: string
+  /** Its name. */
+  name: string
+}
+
+/** What a message means, as understood against the venue index. */
+export interface Understood {
+  /** Id of the chat message. */
+  message: string
+  /** th or en. */
+  language: string
+  /** What it says as an answer to a question. */
+  reply: ReplyMeaning
+  /** The number, for NUMBER. */
+  number: null | number
+  /** Id of the button or row chosen. */
+  action: null | string
+  /** Words that hold in every state. */
+  override: Override
+  /** Venues named, best first, at most 5. */
+  matches: VenueMatch[]
+  /** NONE: no venue named. EXACT: one exact hit. LIKELY: one fuzzy hit clear of the next. AMBIGUOUS: several. */
+  match: MatchDecision
+  /** Score of the second best. */
+  runnerUp: null | number
+  /** Venues with the sender's phone on file. */
+  onFile: OnFile[]
+  /** What is wanted, best first. */
+  intents: Intent[]
+  /** Mood. */
+  sentiment: Sentiment
+  /** A person's name, when asked for one. Personal data. */
+  person: null | string
+  /** A position, when asked for one. */
+  position: null | string
+  /** The issue condensed, for the summary. Personal data. */
+  issue: null | string
+  /** Name of the venue already identified. */
+  venueName: null | string
+  /** Its location. */
+  venueLocation: null | string
+  /** Zones of the venue identified. */
+  zones: VenueZone[]
+}
+
+export interface UnderstoodInput {
+  /** Id of the chat message. */
+  message: string
+  /** th or en. */
+  language: string
+  /** What it says as an answer to a question. */
+  reply: ReplyMeaning
+  /** The number, for NUMBER. */
+  number?: null | number | undefined
+  /** Id of the button or row chosen. */
+  action?: null | string | undefined
+  /** Words that hold in every state. */
+  override: Override
+  /** Venues named, best first, at most 5. */
+  matches?: VenueMatchInput[] | undefined
+  /** NONE: no venue named. EXACT: one exact hit. LIKELY: one fuzzy hit clear of the next. AMBIGUOUS: several. */
+  match: MatchDecision
+  /** Score of the second best. */
+  runnerUp?: null | number | undefined
+  /** Venues with the sender's phone on file. */
+  onFile?: OnFileInput[] | undefined
+  /** What is wanted, best first. */
+  intents?: IntentInput[] | undefined
+  /** Mood. */
+  sentiment: Sentiment
+  /** A person's name, when asked for one. Personal data. */
+  person?: null | string | undefined
+  /** A position, when asked for one. */
+  position?: null | string | undefined
+  /** The issue condensed, for the summary. Personal data. */
+  issue?: null | string | undefined
+  /** Name of the venue already identified. */
+  venueName?: null | string | undefined
+  /** Its location. */
+  venueLocation?: null | string | undefined
+  /** Zones of the venue identified. */
+  zones?: VenueZoneInput[] | undefined
+}
+
+export type AnswerKind = 'UNKNOWN' | 'VOLUME_UP' | 'VOLUME_DOWN' | 'VOLUME_SET' | 'MUTE' | 'UNMUTE' | 'PLAY' | 'PAUSE' | 'SKIP' | 'WHAT_PLAYING' | 'STATUS' | 'LIST_ZONES'
+
+export type RequestOutcome = 'UNKNOWN' | 'PENDING' | 'CONFIRMED' | 'REFUSED' | 'UNVERIFIED' | 'EXPIRED'
+
+export type ZoneStatus = 'UNKNOWN' | 'ONLINE' | 'OFFLINE'
+
+/** A zone as last seen. */
+export interface ZoneFact {
+  /** Zone id. */
+  zone: string
+  /** Its name. */
+  name: string
+  /** UNKNOWN where it could not be read. */
+  status: ZoneStatus
+  /** unpaired, no_subscription, expired, muted … or empty. */
+  detail: string
+  /** playing, paused … */
+  playback: null | string
+  /** 0..16. */
+  volume: null | number
+  /** Title. */
+  track: null | string
+  /** Artist. */
+  artist: null | string
+  /** Playlist or schedule. */
+  source: null | string
+  /** When it was read. */
+  asOf: null | number
+}
+
+export interface ZoneFactInput {
+  /** Zone id. */
+  zone: string
+  /** Its name. */
+  name: string
+  /** UNKNOWN where it could not be read. */
+  status: ZoneStatus
+  /** unpaired, no_subscription, expired, muted … or empty. */
+  detail?: string | undefined
+  /** playing, paused … */
+  playback?: null | string | undefined
+  /** 0..16. */
+  volume?: null | number | undefined
+  /** Title. */
+  track?: null | string | undefined
+  /** Artist. */
+  artist?: null | string | undefined
+  /** Playlist or schedule. */
+  source?: null | string | undefined
+  /** When it was read. */
+  asOf?: null | number | undefined
+}
+
+/** What became of a zone request: from the venue to the conversation. */
+export interface VenueAnswer {
+  /** Id of the request. */
+  request: string
+  /** Venue id. */
+  venue: string
+  /** Its name. */
+  venueName: string
+  /** What was asked. */
+  kind: AnswerKind
+  /** PENDING: taken, not finished (a first word while the provider is slow). UNKNOWN: it may or may not have happened. */
+  outcome: RequestOutcome
+  /** Code of the reason: trust, policy, cap, permission, offline, unpaired, subscription, provider_down, provider_slow, rate_limited, no_effect, not_found, stale, no_zone … */
+  reason: string
+  /** The reason for people. */
+  detail: string
+  /** Id of the command sent, where one was. */
+  command: null | string
+  /** Volume before. */
+  from: null | number
+  /** Volume after, or asked for. */
+  to: null | number
+  /** Pause for how long, ms. */
+  durationMs: null | number
+  /** False for a first word; another answer follows. */
+  final: boolean
+  /** The zones asked about. */
+  zones: ZoneFact[]
+  /** When. */
+  at: number
+}
+
+export interface VenueAnswerInput {
+  /** Id of the request. */
+  request: string
+  /** Venue id. */
+  venue: string
+  /** Its name. */
+  venueName?: string | undefined
+  /** What was asked. */
+  kind: AnswerKind
+  /** PENDING: taken, not finished (a first word while the provider is slow). UNKNOWN: it may or may not have happened. */
+  outcome: RequestOutcome
+  /** Code of the reason: trust, policy, cap, permission, offline, unpaired, subscription, provider_down, provider_slow, rate_limited, no_effect, not_found, stale, no_zone … */
+  reason?: string | undefined
+  /** The reason for people. */
+  detail?: string | undefined
+  /** Id of the command sent, where one was. */
+  command?: null | string | undefined
+  /** Volume before. */
+  from?: null | number | undefined
+  /** Volume after, or asked for. */
+  to?: null | number | undefined
+  /** Pause for how long, ms. */
+  durationMs?: null | number | undefined
+  /** False for a first word; another answer follows. */
+  final?: boolean | undefined
+  /** The zones asked about. */
+  zones?: ZoneFactInput[] | undefined
+  /** When. */
+  at: number
+}
+
+export type QuarantineDecision = 'UNKNOWN' | 'SKIP' | 'PARK' | 'DROP' | 'REFUSED'
+
+/** A record that was skipped, parked or could not be read, with its cause. */
+export interface DeadLetter {
+  /** Where it was read, or the webhook that took it. */
+  topic: string
+  /** Its partition; -1 where it never reached a topic. */
+  partition: number
+  /** Its offset; -1 where it never reached a topic. */
+  offset: number
+  /** Its key. */
+  key: string
+  /** Its record type, as far as known. */
+  recordType: string
+  /** The record as it came. Personal data. */
+  value: Buffer
+  /** What was done with it. REFUSED: malformed part of a webhook or sheet. */
+  decision: QuarantineDecision
+  /** The error, for people. */
+  cause: string
+  /** Version of the code that decided. */
+  codeVersion: string
+  /** When. */
+  at: number
+}
+
+export interface DeadLetterInput {
+  /** Where it was read, or the webhook that took it. */
+  topic: string
+  /** Its partition; -1 where it never reached a topic. */
+  partition: number
+  /** Its offset; -1 where it never reached a topic. */
+  offset: number
+  /** Its key. */
+  key: string
+  /** Its record type, as far as known. */
+  recordType: string
+  /** The record as it came. Personal data. */
+  value: Buffer
+  /** What was done with it. REFUSED: malformed part of a webhook or sheet. */
+  decision: QuarantineDecision
+  /** The error, for people. */
+  cause: string
+  /** Version of the code that decided. */
+  codeVersion?: string | undefined
+  /** When. */
+  at: number
+}
+
+export type EffectOutcome = 'UNKNOWN' | 'EXPIRED' | 'RELEASED' | 'NOT_DONE'
+
+/** An effect attempt ended without a result of the outside; appended to the actor's own inbox. */
+export interface EffectEnded {
+  /** Id of the attempt. */
+  attempt: string
+  /** Name of the effect. */
+  effect: string
+  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. RELEASED: never left, the next owner starts it. NOT_DONE: given up before anything left. */
+  outcome: EffectOutcome
+  /** Why, for people. */
+  reason: string
+}
+
+export interface EffectEndedInput {
+  /** Id of the attempt. */
+  attempt: string
+  /** Name of the effect. */
+  effect: string
+  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. RELEASED: never left, the next owner starts it. NOT_DONE: given up before anything left. */
+  outcome: EffectOutcome
+  /** Why, for people. */
+  reason?: string | undefined
+}
+
+/** A timer that is set. */
+export interface EnvelopeTimer {
+  /** Name. */
+  name: string
+  /** When due. */
+  at: number
+  /** Offset and count of the record that set it. */
+  version: string
+}
+
+export interface EnvelopeTimerInput {
+  /** Name. */
+  name: string
+  /** When due. */
+  at: number
+  /** Offset and count of the record that set it. */
+  version: string
+}
+
+export type AttemptStatus = 'UNKNOWN' | 'WAITING' | 'STARTED' | 'ENDED'
+
+/** An effect attempt that is open; its input is kept under its own changelog key. */
+export interface EnvelopeAttempt {
+  /** Id. */
+  attempt: string
+  /** Name of the effect. */
+  effect: string
+  /** WAITING behind an earlier one, STARTED once first, ENDED as unknown and kept for a late result. */
+  status: AttemptStatus
+  /** Not to be started after this time. */
+  notAfter: null | number
+  /** When it was recorded, in log time. */
+  at: number
+}
+
+export interface EnvelopeAttemptInput {
+  /** Id. */
+  attempt: string
+  /** Name of the effect. */
+  effect: string
+  /** WAITING behind an earlier one, STARTED once first, ENDED as unknown and kept for a late result. */
+  status: AttemptStatus
+  /** Not to be started after this time. */
+  notAfter?: null | number | undefined
+  /** When it was recorded, in log time. */
+  at: number
+}
+
+/** A parked record, or one that waits behind it. */
+export interface EnvelopeParked {
+  /** Its offset. */
+  offset: number
+  /** Its record type. */
+  type: string
+  /** Its log time. */
+  at: number
+  /** The record in wire format. */
+  value: Buffer
+  /** Its headers. */
+  headers: Record<string, string>
+}
+
+export interface EnvelopeParkedInput {
+  /** Its offset. */
+  offset: number
+  /** Its record type. */
+  type: string
+  /** Its log time. */
+  at: number
+  /** The record in wire format. */
+  value: Buffer
+  /** Its headers. */
+  headers?: Record<string, string> | undefined
+}
+
+/** A quarantine decision. */
+export interface EnvelopeDecision {
+  /** Offset of the record. */
+  offset: number
+  /** skip, park, drop or redrive. */
+  decision: string
+  /** Version of the code. */
+  codeVersion: string
+}
+
+export interface EnvelopeDecisionInput {
+  /** Offset of the record. */
+  offset: number
+  /** skip, park, drop or redrive. */
+  decision: string
+  /** Version of the code. */
+  codeVersion: string
+}
+
+/** Outcome of a command. */
+export interface EnvelopeCommand {
+  /** Id of the command. */
+  id: string
+  /** handled, refused, skipped, parked. */
+  outcome: string
+  /** Why. */
+  reason: string
+}
+
+export interface EnvelopeCommandInput {
+  /** Id of the command. */
+  id: string
+  /** handled, refused, skipped, parked. */
+  outcome: string
+  /** Why. */
+  reason?: string | undefined
+}
+
+/** What the engine keeps of one actor: its state and the engine's own bookkeeping. Value of a changelog. */
+export interface Envelope {
+  /** The newest log time this key has seen. */
+  now: number
+  /** Fingerprint of the schema that wrote the state. */
+  fingerprint: null | string
+  /** The state as raw Avro; null when the actor has none. */
+  state: null | Buffer
+  /** Timers set. */
+  timers: EnvelopeTimer[]
+  /** Open effect attempts, in order. */
+  ledger: EnvelopeAttempt[]
+  /** Hashes and times of the newest record ids, 16 bytes each. */
+  ring: Buffer
+  /** Newest time that has fallen out of the ring; 0 while it was never full. */
+  horizon: number
+  /** Records that wait, in order; the first is the one parked. */
+  parked: EnvelopeParked[]
+  /** The newest quarantine decisions, bounded. */
+  decisions: EnvelopeDecision[]
+  /** The newest commands with their outcome, bounded. */
+  commands: EnvelopeCommand[]
+}
+
+export interface EnvelopeInput {
+  /** The newest log time this key has seen. */
+  now: number
+  /** Fingerprint of the schema that wrote the state. */
+  fingerprint?: null | string | undefined
+  /** The state as raw Avro; null when the actor has none. */
+  state?: null | Buffer | undefined
+  /** Timers set. */
+  timers?: EnvelopeTimerInput[] | undefined
+  /** Open effect attempts, in order. */
+  ledger?: EnvelopeAttemptInput[] | undefined
+  /** Hashes and times of the newest record ids, 16 bytes each. */
+  ring?: Buffer | undefined
+  /** Newest time that has fallen out of the ring; 0 while it was never full. */
+  horizon?: number | undefined
+  /** Records that wait, in order; the first is the one parked. */
+  parked?: EnvelopeParkedInput[] | undefined
+  /** The newest quarantine decisions, bounded. */
+  decisions?: EnvelopeDecisionInput[] | undefined
+  /** The newest commands with their outcome, bounded. */
+  commands?: EnvelopeCommandInput[] | undefined
+}
+
+/** Input of an open effect attempt, kept in the changelog under the actor's key and the attempt's id. */
+export interface LedgerInput {
+  /** Key of the actor. */
+  key: string
+  /** Id of the attempt. */
+  attempt: string
+  /** Name of the effect. */
+  effect: string
+  /** Fingerprint of the schema that wrote the input. */
+  fingerprint: string
+  /** The input as raw Avro. Personal data. */
+  input: Buffer
+}
+
+export interface LedgerInputInput {
+  /** Key of the actor. */
+  key: string
+  /** Id of the attempt. */
+  attempt: string
+  /** Name of the effect. */
+  effect: string
+  /** Fingerprint of the schema that wrote the input. */
+  fingerprint: string
+  /** The input as raw Avro. Personal data. */
+  input: Buffer
+}
+
+/** Random identity of a log, written when its changelog is made, under a reserved key. */
+export interface LogIdentity {
+  /** A UUID. */
+  id: string
+}
+
+export interface LogIdentityInput {
+  /** A UUID. */
+  id: string
+}
+
+/** Asks an actor to handle a parked record of its key again, as it was or mended. */
+export interface Redrive {
+  /** Id of this order; a repeated order is ignored. */
+  id: string
+  /** Offset of the parked record. */
+  offset: number
+  /** True drops the record instead of handling it. */
+  drop: boolean
+  /** The mended record in wire format; null handles it as it was. */
+  value: null | Buffer
+  /** Who ordered it. */
+  by: string
+}
+
+export interface RedriveInput {
+  /** Id of this order; a repeated order is ignored. */
+  id: string
+  /** Offset of the parked record. */
+  offset: number
+  /** True drops the record instead of handling it. */
+  drop?: boolean | undefined
+  /** The mended record in wire format; null handles it as it was. */
+  value?: null | Buffer | undefined
+  /** Who ordered it. */
+  by?: string | undefined
+}
+
+/** Avro schema of a fingerprint used in this changelog, under a reserved key. */
+export interface SchemaText {
+  /** Fingerprint. */
+  fingerprint: string
+  /** The schema as JSON. */
+  schema: string
+}
+
+export interface SchemaTextInput {
+  /** Fingerprint. */
+  fingerprint: string
+  /** The schema as JSON. */
+  schema: string
+}
+
+/** Next input offset of a task, kept in its changelog under a reserved key. */
+export interface TaskPosition {
+  /** Next offset of the inbox partition to handle. */
+  next: number
+}
+
+export interface TaskPositionInput {
+  /** Next offset of the inbox partition to handle. */
+  next: number
+}
+
+/** A task stopped because too many keys went to quarantine; kept under a reserved key until the code changes or a person resumes it. */
+export interface TaskStop {
+  /** Version of the code that failed. */
+  codeVersion: string
+  /** Why. */
+  cause: string
+  /** When. */
+  at: number
+}
+
+export interface TaskStopInput {
+  /** Version of the code that failed. */
+  codeVersion: string
+  /** Why. */
+  cause: string
+  /** When. */
+  at: number
+}
+
+/** A timer of an actor has come due; appended to the actor's own inbox by the worker. */
+export interface TimerDue {
+  /** Timer name, with its argument after a colon where it has one. */
+  name: string
+  /** When it was set to fire, in log time. */
+  dueAt: number
+  /** Offset and count of the record that set it; any other version is stale. */
+  version: string
+}
+
+export interface TimerDueInput {
+  /** Timer name, with its argument after a colon where it has one. */
+  name: string
+  /** When it was set to fire, in log time. */
+  dueAt: number
+  /** Offset and count of the record that set it; any other version is stale. */
+  version: string
+}
+
+/** Input of the effect `read`. */
+export interface ReadSheet {
+  /** Which sheet. */
+  sheet: string
+  /** How many buckets the rows are spread over. */
+  buckets: number
+  /** Fingerprint of the content last taken; the same again is answered as unchanged. */
+  fingerprint: null | string
+}
+
+export interface ReadSheetInput {
+  /** Which sheet. */
+  sheet: string
+  /** How many buckets the rows are spread over. */
+  buckets: number
+  /** Fingerprint of the content last taken; the same again is answered as unchanged. */
+  fingerprint?: null | string | undefined
+}
+
+/** A valid row. */
+export interface SheetVenue {
+  /** Venue id within the tenant. */
+  venue: string
+  /** venue_name. */
+  name: string
+  /** location. */
+  location: string
+  /** contact_name. Personal data. */
+  contactName: null | string
+  /** contact_email. Personal data. */
+  contactEmail: null | string
+  /** contact_phone. Personal data. */
+  contactPhone: null | string
+  /** contact_position. */
+  contactPosition: null | string
+  /** soundtrack_account_id. */
+  soundtrackAccount: null | string
+  /** soundtrack_location_id. */
+  soundtrackLocation: null | string
+  /** zone_count. */
+  zoneCount: null | number
+  /** subscription_status. */
+  subscriptionStatus: null | string
+  /** last_issue_date. */
+  lastIssueDate: null | string
+  /** notes. Personal data. */
+  notes: null | string
+  /** priority_level. */
+  priorityLevel: null | string
+  /** sla_tier. */
+  slaTier: null | string
+  /** aliases. */
+  aliases: string[]
+  /** volume_cap. */
+  volumeCap: null | number
+}
+
+export interface SheetVenueInput {
+  /** Venue id within the tenant. */
+  venue: string
+  /** venue_name. */
+  name: string
+  /** location. */
+  location: string
+  /** contact_name. Personal data. */
+  contactName?: null | string | undefined
+  /** contact_email. Personal data. */
+  contactEmail?: null | string | undefined
+  /** contact_phone. Personal data. */
+  contactPhone?: null | string | undefined
+  /** contact_position. */
+  contactPosition?: null | string | undefined
+  /** soundtrack_account_id. */
+  soundtrackAccount?: null | string | undefined
+  /** soundtrack_location_id. */
+  soundtrackLocation?: null | string | undefined
+  /** zone_count. */
+  zoneCount?: null | number | undefined
+  /** subscription_status. */
+  subscriptionStatus?: null | string | undefined
+  /** last_issue_date. */
+  lastIssueDate?: null | string | undefined
+  /** notes. Personal data. */
+  notes?: null | string | undefined
+  /** priority_level. */
+  priorityLevel?: null | string | undefined
+  /** sla_tier. */
+  slaTier?: null | string | undefined
+  /** aliases. */
+  aliases?: string[] | undefined
+  /** volume_cap. */
+  volumeCap?: null | number | undefined
+}
+
+/** All rows of one bucket of a sheet, from the sheet's actor to the bucket's. */
+export interface SheetBucket {
+  /** Which sheet. */
+  sheet: string
+  /** Bucket. */
+  bucket: number
+  /** All rows of the bucket. */
+  rows: SheetVenue[]
+  /** When it was read. */
+  readAt: number
+}
+
+export interface SheetBucketInput {
+  /** Which sheet. */
+  sheet: string
+  /** Bucket. */
+  bucket: number
+  /** All rows of the bucket. */
+  rows?: SheetVenueInput[] | undefined
+  /** When it was read. */
+  readAt: number
+}
+
+/** What the reading found. */
+export interface SheetSummary {
+  /** Same content as last time. */
+  unchanged: boolean
+  /** Valid rows. */
+  rows: number
+  /** Refused rows. */
+  refused: number
+  /** Fingerprint of the content. */
+  fingerprint: string
+  /** Why it could not be read: missing, empty, no_header … */
+  error: null | string
+  /** How long it took, ms. */
+  durationMs: number
+}
+
+export interface SheetSummaryInput {
+  /** Same content as last time. */
+  unchanged?: boolean | undefined
+  /** Valid rows. */
+  rows: number
+  /** Refused rows. */
+  refused: number
+  /** Fingerprint of the content. */
+  fingerprint?: string | undefined
+  /** Why it could not be read: missing, empty, no_header … */
+  error?: null | string | undefined
+  /** How long it took, ms. */
+  durationMs: number
+}
+
+/** A refused row. */
+export interface RowRefusal {
+  /** Line in the sheet, 1 is the header. */
+  line: number
+  /** Why: which column, which value. */
+  reason: string
+}
+
+export interface RowRefusalInput {
+  /** Line in the sheet, 1 is the header. */
+  line: number
+  /** Why: which column, which value. */
+  reason: string
+}
+
+/** Part of what was read: the first is the summary, each later one the rows of one bucket. */
+export interface SheetPart {
+  /** Which sheet. */
+  sheet: string
+  /** In the first part. */
+  summary: null | SheetSummary
+  /** Refused rows, at most 200. */
+  refusals: RowRefusal[]
+  /** Bucket of the rows. */
+  bucket: null | number
+  /** All rows of the bucket. */
+  rows: SheetVenue[]
+  /** When it was read. */
+  readAt: number
+}
+
+export interface SheetPartInput {
+  /** Which sheet. */
+  sheet: string
+  /** In the first part. */
+  summary?: null | SheetSummaryInput | undefined
+  /** Refused rows, at most 200. */
+  refusals?: RowRefusalInput[] | undefined
+  /** Bucket of the rows. */
+  bucket?: null | number | undefined
+  /** All rows of the bucket. */
+  rows?: SheetVenueInput[] | undefined
+  /** When it was read. */
+  readAt: number
+}
+
+/** Read the sheet now. */
+export interface SyncNow {
+  /** changed, asked, interval. */
+  reason: string
+  /** Who asked. */
+  by: string
+}
+
+export interface SyncNowInput {
+  /** changed, asked, interval. */
+  reason: string
+  /** Who asked. */
+  by?: string | undefined
+}
+
+export type SyncOutcome = 'UNKNOWN' | 'OK' | 'UNCHANGED' | 'REFUSED' | 'FAILED'
+
+/** A refused row. */
+export interface SyncRefusal {
+  /** Line. */
+  line: number
+  /** Why. */
+  reason: string
+}
+
+export interface SyncRefusalInput {
+  /** Line. */
+  line: number
+  /** Why. */
+  reason: string
+}
+
+/** One synchronisation. */
+export interface SyncRun {
+  /** Id. */
+  id: string
+  /** sheets:…, soundtrack:… */
+  source: string
+  /** Start. */
+  startedAt: number
+  /** End. */
+  endedAt: number
+  /** REFUSED: read, but not taken. */
+  outcome: SyncOutcome
+  /** Valid rows or venues read. */
+  venues: number
+  /** Rows that changed anything. */
+  changed: number
+  /** Errors and refused rows. */
+  errors: number
+  /** ms. */
+  durationMs: number
+  /** Why, for people. */
+  reason: string
+  /** Refused rows, at most 200. */
+  refusals: SyncRefusal[]
+}
+
+export interface SyncRunInput {
+  /** Id. */
+  id: string
+  /** sheets:…, soundtrack:… */
+  source: string
+  /** Start. */
+  startedAt: number
+  /** End. */
+  endedAt: number
+  /** REFUSED: read, but not taken. */
+  outcome: SyncOutcome
+  /** Valid rows or venues read. */
+  venues?: number | undefined
+  /** Rows that changed anything. */
+  changed?: number | undefined
+  /** Errors and refused rows. */
+  errors?: number | undefined
+  /** ms. */
+  durationMs?: number | undefined
+  /** Why, for people. */
+  reason?: string | undefined
+  /** Refused rows, at most 200. */
+  refusals?: SyncRefusalInput[] | undefined
+}
+
+/** Result of the effect `control`. */
+export interface CommandDone {
+  /** Id of the command. */
+  command: string
+  /** True when the provider took it. */
+  accepted: boolean
+  /** permission, forbidden, provider_down, rate_limited, invalid … */
+  reason: string
+  /** The provider's words. */
+  detail: string
+  /** When. */
+  at: number
+}
+
+export interface CommandDoneInput {
+  /** Id of the command. */
+  command: string
+  /** True when the provider took it. */
+  accepted: boolean
+  /** permission, forbidden, provider_down, rate_limited, invalid … */
+  reason?: string | undefined
+  /** The provider's words. */
+  detail?: string | undefined
+  /** When. */
+  at: number
+}
+
+/** Read again soon: an account, or one zone when named. */
+export interface PollSooner {
+  /** Venue id. */
+  venue: string
+  /** Account. */
+  account: string
+  /** Zone to read alone. */
+  zone: null | string
+  /** verify, talking, critical, flapping, refresh. */
+  reason: string
+}
+
+export interface PollSoonerInput {
+  /** Venue id. */
+  venue: string
+  /** Account. */
+  account: string
+  /** Zone to read alone. */
+  zone?: null | string | undefined
+  /** verify, talking, critical, flapping, refresh. */
+  reason?: string | undefined
+}
+
+/** Input of the effect `read`: which zones. */
+export interface ReadZones {
+  /** Account. */
+  account: string
+  /** One zone alone. */
+  zone: null | string
+  /** Expected number of zones, right-sizes the page. */
+  first: number
+}
+
+export interface ReadZonesInput {
+  /** Account. */
+  account: string
+  /** One zone alone. */
+  zone?: null | string | undefined
+  /** Expected number of zones, right-sizes the page. */
+  first?: number | undefined
+}
+
+/** A venue wants its zones in an account read. */
+export interface WatchVenue {
+  /** Venue id. */
+  venue: string
+  /** Account. */
+  account: string
+  /** Location, where the account holds several venues. */
+  location: null | string
+  /** priority_level. */
+  priority: null | string
+  /** True stops. */
+  stop: boolean
+}
+
+export interface WatchVenueInput {
+  /** Venue id. */
+  venue: string
+  /** Account. */
+  account: string
+  /** Location, where the account holds several venues. */
+  location?: null | string | undefined
+  /** priority_level. */
+  priority?: null | string | undefined
+  /** True stops. */
+  stop?: boolean | undefined
+}
+
+export type ZoneCommandKind = 'UNKNOWN' | 'PLAY' | 'PAUSE' | 'SKIP' | 'SET_VOLUME'
+
+/** What is to be done at a zone. */
+export interface ZoneCommand {
+  /** Id. */
+  id: string
+  /** Venue id, for the answer. */
+  venue: string
+  /** Account. */
+  account: string
+  /** Zone id. */
+  zone: string
+  /** What. */
+  kind: ZoneCommandKind
+  /** 0..16 for SET_VOLUME. */
+  volume: null | number
+  /** Not to be done after this time. */
+  notAfter: number
+}
+
+export interface ZoneCommandInput {
+  /** Id. */
+  id: string
+  /** Venue id, for the answer. */
+  venue: string
+  /** Account. */
+  account: string
+  /** Zone id. */
+  zone: string
+  /** What. */
+  kind: ZoneCommandKind
+  /** 0..16 for SET_VOLUME. */
+  volume?: null | number | undefined
+  /** Not to be done after this time. */
+  notAfter: number
+}
+
+/** A zone as Soundtrack shows it. */
+export interface ZoneReading {
+  /** Zone id. */
+  zone: string
+  /** Name. */
+  name: string
+  /** Location id. */
+  location: null | string
+  /** isPaired. */
+  paired: null | boolean
+  /** online. */
+  online: null | boolean
+  /** Subscription state. */
+  subscription: null | string
+  /** status.code. */
+  statusCode: null | string
+  /** playback.state. */
+  playback: null | string
+  /** playback.volume 0..16. */
+  volume: null | number
+  /** Title playing. */
+  track: null | string
+  /** Artists. */
+  artist: null | string
+  /** Playlist or schedule. */
+  source: null | string
+  /** nowPlaying.startedAt. */
+  trackStartedAt: null | number
+  /** Why this zone could not be read: Forbidden, Not found … */
+  error: null | string
+}
+
+export interface ZoneReadingInput {
+  /** Zone id. */
+  zone: string
+  /** Name. */
+  name: string
+  /** Location id. */
+  location?: null | string | undefined
+  /** isPaired. */
+  paired?: null | boolean | undefined
+  /** online. */
+  online?: null | boolean | undefined
+  /** Subscription state. */
+  subscription?: null | string | undefined
+  /** status.code. */
+  statusCode?: null | string | undefined
+  /** playback.state. */
+  playback?: null | string | undefined
+  /** playback.volume 0..16. */
+  volume?: null | number | undefined
+  /** Title playing. */
+  track?: null | string | undefined
+  /** Artists. */
+  artist?: null | string | undefined
+  /** Playlist or schedule. */
+  source?: null | string | undefined
+  /** nowPlaying.startedAt. */
+  trackStartedAt?: null | number | undefined
+  /** Why this zone could not be read: Forbidden, Not found … */
+  error?: null | string | undefined
+}
+
+/** Result of the effect `read`, in parts. */
+export interface ZonesRead {
+  /** Account. */
+  account: string
+  /** The one zone asked for. */
+  zone: null | string
+  /** Zones of this part. */
+  zones: ZoneReading[]
+  /** Zones in the account. */
+  total: null | number
+  /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated. */
+  error: null | string
+  /** When. */
+  asOf: number
+}
+
+export interface ZonesReadInput {
+  /** Account. */
+  account: string
+  /** The one zone asked for. */
+  zone?: null | string | undefined
+  /** Zones of this part. */
+  zones?: ZoneReadingInput[] | undefined
+  /** Zones in the account. */
+  total?: null | number | undefined
+  /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated. */
+  error?: null | string | undefined
+  /** When. */
+  asOf: number
+}
+
+export type Department = 'UNKNOWN' | 'OPERATIONS' | 'DESIGN' | 'SALES' | 'FINANCE' | 'GENERAL'
+
+export type Priority = 'UNKNOWN' | 'CRITICAL' | 'HIGH' | 'NORMAL' | 'INFO'
+
+/** What a human should see. */
+export interface Alert {
+  /** Id; the same id again is the same alert, newer. */
+  id: string
+  /** Venue. */
+  venue: null | string
+  /** Conversation. */
+  conversation: null | string
+  /** Who. */
+  department: Department
+  /** How urgent. */
+  priority: Priority
+  /** zone_offline, handover, sheet_refused, send_failed … */
+  kind: string
+  /** For people; no personal data. */
+  text: string
+  /** True when it has passed. */
+  resolved: boolean
+  /** When. */
+  at: number
+}
+
+export interface AlertInput {
+  /** Id; the same id again is the same alert, newer. */
+  id: string
+  /** Venue. */
+  venue?: null | string | undefined
+  /** Conversation. */
+  conversation?: null | string | undefined
+  /** Who. */
+  department: Department
+  /** How urgent. */
+  priority: Priority
+  /** zone_offline, handover, sheet_refused, send_failed … */
+  kind: string
+  /** For people; no personal data. */
+  text: string
+  /** True when it has passed. */
+  resolved?: boolean | undefined
+  /** When. */
+  at: number
+}
+
+/** A venue as the venue sheet has it. */
+export interface SheetRow {
+  /** Venue id, tenant:venue. */
+  venue: string
+  /** Which sheet. */
+  sheet: string
+  /** True when the row has gone from the sheet. */
+  removed: boolean
+  /** venue_name. */
+  name: string
+  /** location. */
+  location: string
+  /** contact_name. Personal data. */
+  contactName: null | string
+  /** contact_email. Personal data. */
+  contactEmail: null | string
+  /** contact_phone as written. Personal data. */
+  contactPhone: null | string
+  /** contact_position, where the sheet has it. */
+  contactPosition: null | string
+  /** soundtrack_account_id. */
+  soundtrackAccount: null | string
+  /** soundtrack_location_id, where one account holds several venues. */
+  soundtrackLocation: null | string
+  /** zone_count. */
+  zoneCount: null | number
+  /** subscription_status. */
+  subscriptionStatus: null | string
+  /** last_issue_date, YYYY-MM-DD. */
+  lastIssueDate: null | string
+  /** notes. Personal data. */
+  notes: null | string
+  /** priority_level. */
+  priorityLevel: null | string
+  /** sla_tier. */
+  slaTier: null | string
+  /** Other names, Thai among them. */
+  aliases: string[]
+  /** volume_cap 0..16, where the sheet has it. */
+  volumeCap: null | number
+  /** When the sheet was read. */
+  readAt: number
+}
+
+export interface SheetRowInput {
+  /** Venue id, tenant:venue. */
+  venue: string
+  /** Which sheet. */
+  sheet: string
+  /** True when the row has gone from the sheet. */
+  removed?: boolean | undefined
+  /** venue_name. */
+  name: string
+  /** location. */
+  location?: string | undefined
+  /** contact_name. Personal data. */
+  contactName?: null | string | undefined
+  /** contact_email. Personal data. */
+  contactEmail?: null | string | undefined
+  /** contact_phone as written. Personal data. */
+  contactPhone?: null | string | undefined
+  /** contact_position, where the sheet has it. */
+  contactPosition?: null | string | undefined
+  /** soundtrack_account_id. */
+  soundtrackAccount?: null | string | undefined
+  /** soundtrack_location_id, where one account holds several venues. */
+  soundtrackLocation?: null | string | undefined
+  /** zone_count. */
+  zoneCount?: null | number | undefined
+  /** subscription_status. */
+  subscriptionStatus?: null | string | undefined
+  /** last_issue_date, YYYY-MM-DD. */
+  lastIssueDate?: null | string | undefined
+  /** notes. Personal data. */
+  notes?: null | string | undefined
+  /** priority_level. */
+  priorityLevel?: null | string | undefined
+  /** sla_tier. */
+  slaTier?: null | string | undefined
+  /** Other names, Thai among them. */
+  aliases?: string[] | undefined
+  /** volume_cap 0..16, where the sheet has it. */
+  volumeCap?: null | number | undefined
+  /** When the sheet was read. */
+  readAt: number
+}
+
+export type VenueEventKind = 'UNKNOWN' | 'CREATED' | 'CHANGED' | 'REMOVED' | 'ZONE_ONLINE' | 'ZONE_OFFLINE' | 'ZONE_UNKNOWN' | 'REQUEST' | 'COMMAND' | 'COMMAND_ENDED'
+
+/** Something that happened at a venue; no personal data. */
+export interface VenueEvent {
+  /** Id. */
+  id: string
+  /** Venue. */
+  venue: string
+  /** What. */
+  kind: VenueEventKind
+  /** Zone id. */
+  zone: null | string
+  /** Request id. */
+  request: null | string
+  /** Command id. */
+  command: null | string
+  /** Fields changed, reason. */
+  detail: null | string
+  /** Outcome. */
+  outcome: null | string
+  /** Volume before. */
+  from: null | number
+  /** Volume after. */
+  to: null | number
+  /** When. */
+  at: number
+}
+
+export interface VenueEventInput {
+  /** Id. */
+  id: string
+  /** Venue. */
+  venue: string
+  /** What. */
+  kind: VenueEventKind
+  /** Zone id. */
+  zone?: null | string | undefined
+  /** Request id. */
+  request?: null | string | undefined
+  /** Command id. */
+  command?: null | string | undefined
+  /** Fields changed, reason. */
+  detail?: null | string | undefined
+  /** Outcome. */
+  outcome?: null | string | undefined
+  /** Volume before. */
+  from?: null | number | undefined
+  /** Volume after. */
+  to?: null | number | undefined
+  /** When. */
+  at: number
+}
+
+/** Source and time of a field. */
+export interface Provenance {
+  /** Field. */
+  field: string
+  /** override, sheets, soundtrack, gmail, database. */
+  source: string
+  /** When the source had it so. */
+  at: number
+}
+
+export interface ProvenanceInput {
+  /** Field. */
+  field: string
+  /** override, sheets, soundtrack, gmail, database. */
+  source: string
+  /** When the source had it so. */
+  at: number
+}
+
+export type ZoneState = 'UNKNOWN' | 'ONLINE' | 'OFFLINE'
+
+/** A zone. */
+export interface ZoneProfile {
+  /** Zone id. */
+  zone: string
+  /** Name. */
+  name: string
+  /** UNKNOWN where it could not be read. */
+  status: ZoneState
+  /** unpaired, no_subscription, expired, muted … or empty. */
+  detail: string
+  /** playing, paused … */
+  playback: null | string
+  /** 0..16. */
+  volume: null | number
+  /** Title. */
+  track: null | string
+  /** Artist. */
+  artist: null | string
+  /** Playlist or schedule. */
+  source: null | string
+  /** Since when in this status. */
+  since: null | number
+  /** When last seen online. */
+  lastSeen: null | number
+  /** When last read. */
+  asOf: null | number
+}
+
+export interface ZoneProfileInput {
+  /** Zone id. */
+  zone: string
+  /** Name. */
+  name: string
+  /** UNKNOWN where it could not be read. */
+  status: ZoneState
+  /** unpaired, no_subscription, expired, muted … or empty. */
+  detail?: string | undefined
+  /** playing, paused … */
+  playback?: null | string | undefined
+  /** 0..16. */
+  volume?: null | number | undefined
+  /** Title. */
+  track?: null | string | undefined
+  /** Artist. */
+  artist?: null | string | undefined
+  /** Playlist or schedule. */
+  source?: null | string | undefined
+  /** Since when in this status. */
+  since?: null | number | undefined
+  /** When last seen online. */
+  lastSeen?: null | number | undefined
+  /** When last read. */
+  asOf?: null | number | undefined
+}
+
+/** A venue merged from its sources, every field with its source and time. */
+export interface VenueProfile {
+  /** Venue id. */
+  venue: string
+  /** Name. */
+  name: string
+  /** Location. */
+  location: string
+  /** Other names. */
+  aliases: string[]
+  /** Contact on file. Personal data. */
+  contactName: null | string
+  /** E-mail on file. Personal data. */
+  contactEmail: null | string
+  /** Phone on file, E.164 digits. Personal data. */
+  contactPhone: null | string
+  /** Position on file. */
+  contactPosition: null | string
+  /** Soundtrack account. */
+  soundtrackAccount: null | string
+  /** Soundtrack location. */
+  soundtrackLocation: null | string
+  /** Zones by the sheet. */
+  zoneCount: null | number
+  /** Subscription. */
+  subscriptionStatus: null | string
+  /** Last issue. */
+  lastIssueDate: null | string
+  /** Notes. Personal data. */
+  notes: null | string
+  /** Priority. */
+  priorityLevel: null | string
+  /** SLA tier. */
+  slaTier: null | string
+  /** Volume cap 0..16. */
+  volumeCap: number
+  /** Source and time per field. */
+  provenance: Provenance[]
+  /** Zones. */
+  zones: ZoneProfile[]
+  /** True when the venue has gone from the sheet. */
+  removed: boolean
+  /** When it last changed. */
+  updatedAt: number
+}
+
+export interface VenueProfileInput {
+  /** Venue id. */
+  venue: string
+  /** Name. */
+  name: string
+  /** Location. */
+  location?: string | undefined
+  /** Other names. */
+  aliases?: string[] | undefined
+  /** Contact on file. Personal data. */
+  contactName?: null | string | undefined
+  /** E-mail on file. Personal data. */
+  contactEmail?: null | string | undefined
+  /** Phone on file, E.164 digits. Personal data. */
+  contactPhone?: null | string | undefined
+  /** Position on file. */
+  contactPosition?: null | string | undefined
+  /** Soundtrack account. */
+  soundtrackAccount?: null | string | undefined
+  /** Soundtrack location. */
+  soundtrackLocation?: null | string | undefined
+  /** Zones by the sheet. */
+  zoneCount?: null | number | undefined
+  /** Subscription. */
+  subscriptionStatus?: null | string | undefined
+  /** Last issue. */
+  lastIssueDate?: null | string | undefined
+  /** Notes. Personal data. */
+  notes?: null | string | undefined
+  /** Priority. */
+  priorityLevel?: null | string | undefined
+  /** SLA tier. */
+  slaTier?: null | string | undefined
+  /** Volume cap 0..16. */
+  volumeCap?: number | undefined
+  /** Source and time per field. */
+  provenance?: ProvenanceInput[] | undefined
+  /** Zones. */
+  zones?: ZoneProfileInput[] | undefined
+  /** True when the venue has gone from the sheet. */
+  removed?: boolean | undefined
+  /** When it last changed. */
+  updatedAt: number
+}
+
+export type ZoneRequestKind = 'UNKNOWN' | 'VOLUME_UP' | 'VOLUME_DOWN' | 'VOLUME_SET' | 'MUTE' | 'UNMUTE' | 'PLAY' | 'PAUSE' | 'SKIP' | 'WHAT_PLAYING' | 'STATUS' | 'LIST_ZONES'
+
+/** What somebody wants of a venue's zones. */
+export interface ZoneRequest {
+  /** Id. */
+  id: string
+  /** Conversation to answer; null for none. */
+  conversation: null | string
+  /** What. */
+  kind: ZoneRequestKind
+  /** Zone ids; empty for all. */
+  zones: string[]
+  /** Volume 0..16 for VOLUME_SET; steps of 16 for VOLUME_UP and VOLUME_DOWN, 2 where null. */
+  value: null | number
+  /** PAUSE for how long, ms. */
+  durationMs: null | number
+  /** Trust of the sender. */
+  trust: Trust
+  /** Sender's id. Personal data. */
+  bySender: null | string
+  /** When the person asked, provider's time. */
+  requestedAt: number
+}
+
+export interface ZoneRequestInput {
+  /** Id. */
+  id: string
+  /** Conversation to answer; null for none. */
+  conversation?: null | string | undefined
+  /** What. */
+  kind: ZoneRequestKind
+  /** Zone ids; empty for all. */
+  zones?: string[] | undefined
+  /** Volume 0..16 for VOLUME_SET; steps of 16 for VOLUME_UP and VOLUME_DOWN, 2 where null. */
+  value?: null | number | undefined
+  /** PAUSE for how long, ms. */
+  durationMs?: null | number | undefined
+  /** Trust of the sender. */
+  trust: Trust
+  /** Sender's id. Personal data. */
+  bySender?: null | string | undefined
+  /** When the person asked, provider's time. */
+  requestedAt: number
+}
+
+export type CommandOutcomeKind = 'UNKNOWN' | 'ACCEPTED' | 'REFUSED' | 'EXPIRED'
+
+/** What became of a zone command at the provider. */
+export interface ZoneResult {
+  /** Id of the command. */
+  command: string
+  /** Zone id. */
+  zone: string
+  /** ACCEPTED: the provider took it, nothing more. UNKNOWN: it may or may not have been done. */
+  outcome: CommandOutcomeKind
+  /** permission, forbidden, provider_down, provider_slow, rate_limited, invalid … */
+  reason: string
+  /** For people. */
+  detail: string
+  /** When. */
+  at: number
+}
+
+export interface ZoneResultInput {
+  /** Id of the command. */
+  command: string
+  /** Zone id. */
+  zone: string
+  /** ACCEPTED: the provider took it, nothing more. UNKNOWN: it may or may not have been done. */
+  outcome: CommandOutcomeKind
+  /** permission, forbidden, provider_down, provider_slow, rate_limited, invalid … */
+  reason?: string | undefined
+  /** For people. */
+  detail?: string | undefined
+  /** When. */
+  at: number
+}
+
+/** Zones of a venue as just read, or the news that they could not be. */
+export interface ZoneSnapshot {
+  /** Soundtrack account. */
+  account: string
+  /** Zones read. */
+  zones: ZoneReading[]
+  /** True when these are all zones of the venue in the account. */
+  complete: boolean
+  /** Why nothing could be read: provider_down, provider_slow, rate_limited, forbidden, unauthenticated; null when it was. */
+  error: null | string
+  /** When the answer came. */
+  asOf: number
+}
+
+export interface ZoneSnapshotInput {
+  /** Soundtrack account. */
+  account: string
+  /** Zones read. */
+  zones?: ZoneReadingInput[] | undefined
+  /** True when these are all zones of the venue in the account. */
+  complete?: boolean | undefined
+  /** Why nothing could be read: provider_down, provider_slow, rate_limited, forbidden, unauthenticated; null when it was. */
+  error?: null | string | undefined
+  /** When the answer came. */
+  asOf: number
+}
+
+/** Result of the effect `send`. */
+export interface SendResult {
+  /** Our id of the message. */
+  id: string
+  /** True when the provider took it. */
+  accepted: boolean
+  /** The provider's id. */
+  providerId: null | string
+  /** Its error code. */
+  errorCode: null | number
+  /** Its words. */
+  reason: string
+  /** When. */
+  at: number
+}
+
+export interface SendResultInput {
+  /** Our id of the message. */
+  id: string
+  /** True when the provider took it. */
+  accepted: boolean
+  /** The provider's id. */
+  providerId?: null | string | undefined
+  /** Its error code. */
+  errorCode?: null | number | undefined
+  /** Its words. */
+  reason?: string | undefined
+  /** When. */
+  at: number
+}
+
+/** Every record type by name, as read. */
+export interface Records {
+  ChatMessage: ChatMessage
+  ConversationEvent: ConversationEvent
+  ConversationProfile: ConversationProfile
+  DeliveryStatus: DeliveryStatus
+  SendMessage: SendMessage
+  SendOutcome: SendOutcome
+  Understand: Understand
+  Understood: Understood
+  VenueAnswer: VenueAnswer
+  DeadLetter: DeadLetter
+  EffectEnded: EffectEnded
+  Envelope: Envelope
+  LedgerInput: LedgerInput
+  LogIdentity: LogIdentity
+  Redrive: Redrive
+  SchemaText: SchemaText
+  TaskPosition: TaskPosition
+  TaskStop: TaskStop
+  TimerDue: TimerDue
+  ReadSheet: ReadSheet
+  SheetBucket: SheetBucket
+  SheetPart: SheetPart
+  SyncNow: SyncNow
+  SyncRun: SyncRun
+  CommandDone: CommandDone
+  PollSooner: PollSooner
+  ReadZones: ReadZones
+  WatchVenue: WatchVenue
+  ZoneCommand: ZoneCommand
+  ZonesRead: ZonesRead
+  Alert: Alert
+  SheetRow: SheetRow
+  VenueEvent: VenueEvent
+  VenueProfile: VenueProfile
+  ZoneRequest: ZoneRequest
+  ZoneResult: ZoneResult
+  ZoneSnapshot: ZoneSnapshot
+  SendResult: SendResult
+}
+
+/** Every record type by name, as written. */
+export interface RecordInputs {
+  ChatMessage: ChatMessageInput
+  ConversationEvent: ConversationEventInput
+  ConversationProfile: ConversationProfileInput
+  DeliveryStatus: DeliveryStatusInput
+  SendMessage: SendMessageInput
+  SendOutcome: SendOutcomeInput
+  Understand: UnderstandInput
+  Understood: UnderstoodInput
+  VenueAnswer: VenueAnswerInput
+  DeadLetter: DeadLetterInput
+  EffectEnded: EffectEndedInput
+  Envelope: EnvelopeInput
+  LedgerInput: LedgerInputInput
+  LogIdentity: LogIdentityInput
+  Redrive: RedriveInput
+  SchemaText: SchemaTextInput
+  TaskPosition: TaskPositionInput
+  TaskStop: TaskStopInput
+  TimerDue: TimerDueInput
+  ReadSheet: ReadSheetInput
+  SheetBucket: SheetBucketInput
+  SheetPart: SheetPartInput
+  SyncNow: SyncNowInput
+  SyncRun: SyncRunInput
+  CommandDone: CommandDoneInput
+  PollSooner: PollSoonerInput
+  ReadZones: ReadZonesInput
+  WatchVenue: WatchVenueInput
+  ZoneCommand: ZoneCommandInput
+  ZonesRead: ZonesReadInput
+  Alert: AlertInput
+  SheetRow: SheetRowInput
+  VenueEvent: VenueEventInput
+  VenueProfile: VenueProfileInput
+  ZoneRequest: ZoneRequestInput
+  ZoneResult: ZoneResultInput
+  ZoneSnapshot: ZoneSnapshotInput
+  SendResult: SendResultInput
+}
+
+export type RecordName = keyof Records

@@ -1,0 +1,99 @@
+/**
+ * Every topic: its key, its record types, how many partitions it has and how long it keeps its records.
+ */
+import type { RecordName } from '../schemas/types.ts'
+
+export interface Topic<R extends RecordName = RecordName> {
+  readonly name: string
+  /** What the key is, for people. */
+  readonly key: string
+  readonly records: readonly R[]
+  readonly partitions: number
+  readonly cleanup: 'delete' | 'compact'
+  /** How long records are kept, ms; null for ever. Compacted topics keep the newest of each key. */
+  readonly retentionMs: number | null
+}
+
+/** Records that the engine itself puts on every inbox. */
+export const ENGINE_RECORDS = ['TimerDue', 'EffectEnded', 'Redrive'] as const
+export type EngineRecord = (typeof ENGINE_RECORDS)[number]
+
+/** Records of every changelog. */
+export const CHANGELOG_RECORDS = ['Envelope', 'LedgerInput', 'TaskPosition', 'LogIdentity', 'SchemaText', 'TaskStop'] as const
+
+const DAY = 24 * 60 * 60 * 1000
+const topics = new Map<string, Topic>()
+
+function topic<R extends RecordName>(
+  name: string,
+  key: string,
+  records: readonly R[],
+  options: { partitions?: number; keepDays?: number | null; cleanup?: 'delete' | 'compact' } = {},
+): Topic<R> {
+  const { partitions = PARTITIONS, keepDays = null, cleanup = 'delete' } = options
+  const made = { name, key, records, partitions, cleanup, retentionMs: keepDays === null ? null : keepDays * DAY }
+  topics.set(name, made)
+  return made
+}
+
+function inbox<R extends RecordName>(name: string, key: string, records: readonly R[], keepDays: number, partitions?: number) {
+  return topic(name, key, [...records, ...ENGINE_RECORDS], partitions === undefined ? { keepDays } : { keepDays, partitions })
+}
+
+/** Partitions of conversation and venue topics: final once the topics are made. */
+const PARTITIONS = 6
+/** A connector bound to the budget of one credential has one. */
+const ONE_CREDENTIAL = 1
+
+export const conversationInbox = inbox(
+  'conversation.inbox',
+  'conversation',
+  ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome'],
+  30,
+)
+export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
+  cleanup: 'compact',
+})
+export const conversationEvents = topic('conversation.events', 'conversation', ['ConversationEvent'])
+
+export const venueInbox = inbox('venue.inbox', 'venue', ['SheetRow', 'ZoneSnapshot', 'ZoneRequest', 'ZoneResult'], 7)
+export const venueProfiles = topic('venue.profiles', 'venue', ['VenueProfile'], { cleanup: 'compact' })
+export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'])
+
+export const whatsappInbox = inbox('whatsapp.inbox', 'conversation', ['SendMessage', 'DeliveryStatus', 'SendResult'], 30)
+
+export const soundtrackInbox = inbox(
+  'soundtrack.inbox',
+  'account, or account:zone',
+  ['WatchVenue', 'PollSooner', 'ZoneCommand', 'ZonesRead', 'CommandDone'],
+  3,
+  ONE_CREDENTIAL,
+)
+export const sheetsInbox = inbox(
+  'sheets.inbox',
+  'sheet, or sheet:bucket',
+  ['SyncNow', 'SheetPart', 'SheetBucket'],
+  3,
+  ONE_CREDENTIAL,
+)
+
+export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
+export const syncLog = topic('sync.log', 'source', ['SyncRun'])
+export const deadLetters = topic('dead.letters', 'key of the record', ['DeadLetter'], { keepDays: 30 })
+
+/** The changelog of an actor: as many partitions as its inbox. */
+export function changelog(actor: string, inbox: Topic): Topic {
+  const name = `${actor}.changelog`
+  return topics.get(name) ?? topic(name, inbox.key, CHANGELOG_RECORDS, { partitions: inbox.partitions, cleanup: 'compact' })
+}
+
+/** A topic by its name. @throws when the catalog has none of that name. */
+export function topicNamed(name: string): Topic {
+  const found = topics.get(name)
+  if (found === undefined) throw new Error(`no topic named "${name}" in the catalog`)
+  return found
+}
+
+export function allTopics(): Topic[] {
+  return [...topics.values()]
+}

@@ -1,0 +1,161 @@
+/**
+ * Records as bytes, in Confluent's wire format: a zero byte, the schema's id in four bytes, Avro. A topic may carry several
+ * record types; each has its own subject, `<topic>-<record>`, and its schema's name says which it is.
+ */
+import type avro from 'avsc'
+import { isRecordName, parse, recordSchema } from '../schemas/index.ts'
+import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
+import type { Topic } from './catalog.ts'
+import type { LogRecord } from './log.ts'
+
+/** Where schemas get their ids. */
+export interface SchemaRegistry {
+  /** The id of this schema under this subject; registers it when it is new. @throws when it is incompatible. */
+  register(subject: string, schema: string): Promise<number>
+  /** The text of a schema. @throws when there is none of that id. */
+  schema(id: number): Promise<string>
+}
+
+export type Decoded = { [N in RecordName]: { readonly type: N; readonly value: Records[N] } }[RecordName]
+
+export class CodecError extends Error {
+  readonly code: 'not_wire_format' | 'unknown_schema' | 'unknown_record' | 'invalid' | 'not_of_topic'
+  constructor(code: CodecError['code'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'CodecError'
+    this.code = code
+  }
+}
+
+interface Reader {
+  readonly name: string
+  /** Null where this code has no such record type. */
+  readonly decode: ((value: Buffer) => unknown) | null
+}
+
+const HEADER = 5
+
+export class Codec {
+  readonly #registry: SchemaRegistry
+  readonly #ids = new Map<string, number>()
+  readonly #readers = new Map<number, Reader>()
+  #scratch = Buffer.allocUnsafe(64 * 1024)
+
+  private constructor(registry: SchemaRegistry) {
+    this.#registry = registry
+  }
+
+  /** Registers the schemas of these topics. */
+  static async open(registry: SchemaRegistry, topics: readonly Topic[]): Promise<Codec> {
+    const codec = new Codec(registry)
+    for (const topic of topics) await codec.add(topic)
+    return codec
+  }
+
+  async add(topic: Topic): Promise<void> {
+    for (const name of topic.records) {
+      const id = await this.#registry.register(`${topic.name}-${name}`, recordSchema(name).text)
+      this.#ids.set(`${topic.name}-${name}`, id)
+      if (!this.#readers.has(id)) this.#readers.set(id, reader(recordSchema(name).text))
+    }
+  }
+
+  /** @throws {CodecError} when the topic does not carry the type, or the value does not fit its schema (which field, which value). */
+  encode<N extends RecordName>(topic: string, name: N, value: RecordInputs[N]): Buffer {
+    const id = this.#ids.get(`${topic}-${name}`)
+    if (id === undefined) throw new CodecError('not_of_topic', `topic ${topic} does not carry ${name}`)
+    const { type } = recordSchema(name)
+    let end: number
+    try {
+      end = type.encode(value, this.#scratch, HEADER)
+      if (end < 0) {
+        this.#scratch = Buffer.allocUnsafe((this.#scratch.length - end) * 2)
+        end = type.encode(value, this.#scratch, HEADER)
+      }
+    } catch (error) {
+      throw new CodecError('invalid', `${name} does not fit its schema: ${whatIsWrong(type, value)}`, { cause: error })
+    }
+    this.#scratch[0] = 0
+    this.#scratch.writeUInt32BE(id, 1)
+    return Buffer.from(this.#scratch.subarray(0, end))
+  }
+
+  /**
+   * @throws {CodecError} `unknown_schema` when `prepare` has not seen the record, `unknown_record` when this code has no such
+   * type (a newer version wrote it), `not_wire_format` or `invalid` when the bytes are damaged.
+   */
+  decode(value: Buffer): Decoded {
+    const { name, decode } = this.#reader(value)
+    if (decode === null) throw new CodecError('unknown_record', `no record type "${name}" in this version of the code`)
+    try {
+      return { type: name, value: decode(value) } as Decoded
+    } catch (error) {
+      throw new CodecError('invalid', `bytes are not a ${name}: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  /** The record type's name, whether this code knows it or not. */
+  typeOf(value: Buffer): string {
+    return this.#reader(value).name
+  }
+
+  /** Fetches the schemas of records that other versions of the code wrote. */
+  async prepare(records: readonly LogRecord[]): Promise<void> {
+    for (const { value } of records) {
+      if (value === null || value.length < HEADER || value[0] !== 0) continue
+      const id = value.readUInt32BE(1)
+      if (!this.#readers.has(id)) this.#readers.set(id, reader(await this.#registry.schema(id)))
+    }
+  }
+
+  #reader(value: Buffer): Reader {
+    if (value.length < HEADER || value[0] !== 0) {
+      throw new CodecError('not_wire_format', `${value.length} bytes that do not start with 00 and a schema id`)
+    }
+    const id = value.readUInt32BE(1)
+    const found = this.#readers.get(id)
+    if (found === undefined) throw new CodecError('unknown_schema', `schema ${id} has not been fetched`)
+    return found
+  }
+}
+
+function reader(text: string): Reader {
+  const { type: writer, fingerprint } = parse(text)
+  const name = (writer.name ?? '').slice((writer.name ?? '').lastIndexOf('.') + 1)
+  if (!isRecordName(name)) return { name, decode: null }
+  const own = recordSchema(name)
+  const resolver = own.fingerprint === fingerprint ? undefined : own.type.createResolver(writer)
+  return {
+    name,
+    decode: value => {
+      const { value: decoded, offset } = own.type.decode(value, HEADER, resolver)
+      if (offset !== value.length) throw new Error(offset < 0 ? 'cut short' : `${value.length - offset} bytes too many`)
+      return decoded
+    },
+  }
+}
+
+/** Path and value of the first field that does not fit. */
+function whatIsWrong(type: avro.Type, value: unknown): string {
+  let found = ''
+  type.isValid(value, {
+    errorHook: (path, wrong) => {
+      found ||= `${path.join('.') || 'the record'} is ${JSON.stringify(wrong) ?? 'missing'}`
+    },
+  })
+  return found || 'unknown reason'
+}
+
+/** A registry in memory, for tests and the simulator. */
+export class MemoryRegistry implements SchemaRegistry {
+  readonly #texts: string[] = []
+  async register(_subject: string, schema: string): Promise<number> {
+    const known = this.#texts.indexOf(schema)
+    return known >= 0 ? known + 1 : this.#texts.push(schema)
+  }
+  async schema(id: number): Promise<string> {
+    const text = this.#texts[id - 1]
+    if (text === undefined) throw new CodecError('unknown_schema', `no schema ${id}`)
+    return text
+  }
+}
