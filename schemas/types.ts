@@ -900,8 +900,10 @@ export interface EnvelopeAttempt {
   status: AttemptStatus
   /** Not to be started after this time. */
   notAfter: null | number
-  /** When it was recorded, in log time. */
-  at: number
+  /** Parts of its result taken so far. */
+  parts: number
+  /** Identity of the state store of the worker whose transaction started it. */
+  owner: string
 }
 
 export interface EnvelopeAttemptInput {
@@ -913,8 +915,10 @@ export interface EnvelopeAttemptInput {
   status: AttemptStatus
   /** Not to be started after this time. */
   notAfter?: null | number | undefined
-  /** When it was recorded, in log time. */
-  at: number
+  /** Parts of its result taken so far. */
+  parts?: number | undefined
+  /** Identity of the state store of the worker whose transaction started it. */
+  owner?: string | undefined
 }
 
 /** A parked record, or one that waits behind it. */

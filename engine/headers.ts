@@ -1,0 +1,13 @@
+/** Headers that the engine reads. */
+
+/** Id of a record that was appended outside a transaction: the provider's, the command's. A repeated one is recognised. */
+export const RECORD_ID = 'id'
+/** The time that belongs to the id, ms since the epoch in decimal: the provider's. Log time where absent. */
+export const RECORD_AT = 'at'
+/** Marks a record as a command whose outcome is kept under this id. */
+export const COMMAND = 'command'
+/** Effect attempt that a record is the result of. */
+export const ATTEMPT = 'attempt'
+/** Number of the part, from 0, and whether it is the last ('1') of the attempt's result. */
+export const PART = 'part'
+export const LAST = 'last'

@@ -1,0 +1,85 @@
+/**
+ * One actor in memory: its state and what the engine keeps beside it. Immutable: a step makes a new one, so that an overlay
+ * can be dropped. Its bytes are the `Envelope` record, the same in the changelog and in the state store.
+ */
+import { recordSchema } from '../schemas/index.ts'
+import type { EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
+import { EMPTY_RING, type Ring } from './ring.ts'
+import type { SchemaBook } from './schemas.ts'
+
+export interface Attempt {
+  readonly attempt: string
+  readonly effect: string
+  /** `ENDED`: as UNKNOWN, kept so that a late result is told from the first. */
+  readonly status: 'UNKNOWN' | 'WAITING' | 'STARTED' | 'ENDED'
+  readonly notAfter: number | null
+  readonly parts: number
+  readonly owner: string
+}
+
+export interface Instance {
+  readonly now: number
+  /** A value of the actor's state record, or null. */
+  readonly state: unknown
+  readonly timers: readonly EnvelopeTimer[]
+  readonly ledger: readonly Attempt[]
+  readonly ring: Ring
+  readonly parked: readonly EnvelopeParked[]
+  readonly decisions: readonly EnvelopeDecision[]
+  readonly commands: readonly EnvelopeCommand[]
+}
+
+const NONE: readonly never[] = []
+
+export const NEW_INSTANCE: Instance = {
+  now: 0,
+  state: null,
+  timers: NONE,
+  ledger: NONE,
+  ring: EMPTY_RING,
+  parked: NONE,
+  decisions: NONE,
+  commands: NONE,
+}
+
+/** An actor's state may be this large, in bytes. */
+export const MAX_STATE_BYTES = 16 * 1024
+
+const envelope = recordSchema('Envelope')
+
+/** Nothing worth keeping: no state, and nothing that a later record would have to know. */
+export function isEmpty(instance: Instance): boolean {
+  const { state, timers, ledger, ring, parked } = instance
+  return state === null && timers.length === 0 && ledger.length === 0 && ring.entries.length === 0 && parked.length === 0
+}
+
+/** Raw Avro of an instance. @throws RangeError when the state is too large, or the error of Avro when it does not fit its schema. */
+export function encodeInstance(instance: Instance, state: RecordName): Buffer {
+  const { type, fingerprint } = recordSchema(state)
+  const bytes = instance.state === null ? null : type.toBuffer(instance.state)
+  if (bytes !== null && bytes.length > MAX_STATE_BYTES) {
+    throw new RangeError(`state of ${bytes.length} bytes, ${MAX_STATE_BYTES} at most`)
+  }
+  return envelope.type.toBuffer({
+    now: instance.now,
+    fingerprint: bytes === null ? null : fingerprint,
+    state: bytes,
+    timers: instance.timers,
+    ledger: instance.ledger,
+    ring: instance.ring.entries,
+    horizon: instance.ring.horizon,
+    parked: instance.parked,
+    decisions: instance.decisions,
+    commands: instance.commands,
+  })
+}
+
+/** The instance of raw Avro; `written` is the fingerprint of the Envelope schema that wrote it. */
+export function decodeInstance(bytes: Buffer, written: string, state: RecordName, book: SchemaBook): Instance {
+  const { fingerprint, state: raw, ring, horizon, ...rest } = book.decode('Envelope', written, bytes)
+  return {
+    ...rest,
+    state: raw === null ? null : book.decode(state, fingerprint as string, raw),
+    ring: ring.length === 0 && horizon === 0 ? EMPTY_RING : { entries: ring, horizon },
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * The ids of the newest records that an actor has taken, by their time: what makes a redelivered record known.
+ * Immutable bytes, 16 an entry, oldest first:  | hash of the id (8) | time, ms (8) |
+ */
+import { hash } from 'node:crypto'
+
+export const RING_ENTRIES = 512
+const ENTRY = 16
+
+export interface Ring {
+  readonly entries: Buffer
+  /** Newest time that has fallen out; 0 while the ring was never full. */
+  readonly horizon: number
+}
+
+export const EMPTY_RING: Ring = { entries: Buffer.alloc(0), horizon: 0 }
+
+export type Taken =
+  | { readonly known: true }
+  /** `maybeSeen`: it is older than what the ring remembers, so nobody can tell. */
+  | { readonly known: false; readonly maybeSeen: boolean; readonly ring: Ring }
+
+/** Looks an id up, and puts it in where it is new. `at` is the record's own time, ms. */
+export function take(ring: Ring, id: string, at: number): Taken {
+  const mark = hash('sha1', id, 'buffer').subarray(0, 8)
+  const { entries, horizon } = ring
+  for (let from = entries.indexOf(mark); from >= 0; from = entries.indexOf(mark, from + 1)) {
+    if (from % ENTRY === 0) return { known: true }
+  }
+  if (horizon > 0 && at <= horizon) return { known: false, maybeSeen: true, ring }
+  const entry = Buffer.alloc(ENTRY)
+  mark.copy(entry)
+  entry.writeDoubleBE(at, 8)
+  let place = entries.length
+  while (place > 0 && entries.readDoubleBE(place - 8) > at) place -= ENTRY
+  const full = entries.length >= RING_ENTRIES * ENTRY
+  const dropped = full ? ENTRY : 0
+  return {
+    known: false,
+    maybeSeen: false,
+    ring: {
+      entries: Buffer.concat([entries.subarray(0, place), entry, entries.subarray(place)]).subarray(dropped),
+      horizon: full ? Math.max(horizon, (place === 0 ? entry : entries).readDoubleBE(8)) : horizon,
+    },
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * The schemas that wrote what a changelog and its state store hold, by fingerprint: registry ids belong to one registry,
+ * fingerprints to everyone. Each schema used is itself a record of the changelog, under a reserved key.
+ */
+import type avro from 'avsc'
+import { parse, recordSchema } from '../schemas/index.ts'
+import type { RecordName, Records } from '../schemas/types.ts'
+import { Corrupted } from './errors.ts'
+
+export class SchemaBook {
+  readonly #writers = new Map<string, avro.Type>()
+  readonly #resolvers = new Map<string, avro.Resolver>()
+
+  /** Keeps a schema's text, as found in a changelog. */
+  add(text: string): void {
+    const { type, fingerprint } = parse(text)
+    this.#writers.set(fingerprint, type)
+  }
+
+  /** @throws {Corrupted} `unknown_schema` when the writer's schema was never seen, `damaged` when the bytes do not fit it. */
+  decode<N extends RecordName>(name: N, fingerprint: string, bytes: Buffer): Records[N] {
+    const own = recordSchema(name)
+    try {
+      if (fingerprint === own.fingerprint) return own.type.fromBuffer(bytes) as Records[N]
+      return own.type.fromBuffer(bytes, this.#resolver(own.type, name, fingerprint)) as Records[N]
+    } catch (error) {
+      if (error instanceof Corrupted) throw error
+      throw new Corrupted('damaged', `stored ${name} cannot be read: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  #resolver(own: avro.Type, name: string, fingerprint: string): avro.Resolver {
+    const cached = `${name}/${fingerprint}`
+    const known = this.#resolvers.get(cached)
+    if (known !== undefined) return known
+    const writer = this.#writers.get(fingerprint)
+    if (writer === undefined)
+      throw new Corrupted('unknown_schema', `${name} was written with schema ${fingerprint}, which is not known`)
+    const resolver = own.createResolver(writer)
+    this.#resolvers.set(cached, resolver)
+    return resolver
+  }
+}

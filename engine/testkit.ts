@@ -1,0 +1,153 @@
+/**
+ * An actor under test: given these records and this clock, expect this state, these emits, these effects, these timers.
+ * The same step as in the worker, without a log: the state goes through its schema after each step.
+ */
+import { recordSchema } from '../schemas/index.ts'
+import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
+import { allTopics, deadLetters, type Topic } from '../topics/catalog.ts'
+import { Codec, MemoryRegistry } from '../topics/codec.ts'
+import type { ActorDefinition } from './actor.ts'
+import { handle, type Place, type Step } from './handle.ts'
+import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
+import { decodeInstance, encodeInstance, type Instance } from './instance.ts'
+import { SchemaBook } from './schemas.ts'
+
+export interface KitEmit {
+  readonly topic: string
+  readonly key: string
+  readonly type: RecordName
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into records of any type
+  readonly record: any
+}
+
+export interface KitEffect {
+  readonly effect: string
+  readonly attempt: string
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into inputs of any type
+  readonly input: any
+  readonly notAfter: number | null
+}
+
+export interface KitStep {
+  readonly result: Step['result']
+  readonly emits: readonly KitEmit[]
+  readonly effects: readonly KitEffect[]
+}
+
+export interface Kit<S extends RecordName> {
+  readonly state: Records[S] | null
+  readonly now: number
+  readonly timers: readonly { readonly name: string; readonly at: number }[]
+  /** Attempts that may run now. */
+  readonly started: readonly KitEffect[]
+  /** A record arrives; `at` is its log time, a millisecond later than the last one where absent. */
+  handle<N extends RecordName>(
+    type: N,
+    record: RecordInputs[N],
+    options?: { at?: number; id?: string; idAt?: number; headers?: Record<string, string> },
+  ): KitStep
+  /** The result of an effect arrives, in parts where there are several. Returns all that the parts brought about. */
+  complete(attempt: string, result: object | readonly object[]): KitStep
+  /** An attempt ends without a result. */
+  end(attempt: string, outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE' | 'RELEASED', reason?: string): KitStep
+  /** Turns the clock to the earliest timer, or to the named one, and fires it. */
+  fire(name?: string): KitStep
+  /** Turns the clock. */
+  advance(ms: number): void
+}
+
+const codec = await Codec.open(new MemoryRegistry(), [...allTopics(), deadLetters])
+
+export function testkit<I extends Topic, S extends RecordName>(
+  // biome-ignore lint/suspicious/noExplicitAny: any effects, any emits
+  definition: ActorDefinition<I, S, any, any>,
+  options: { key?: string; now?: number; codeVersion?: string } = {},
+): Kit<S> {
+  const key = options.key ?? 'main:key'
+  const inputs = new Map<string, KitEffect>()
+  const book = new SchemaBook()
+  const envelope = recordSchema('Envelope').fingerprint
+  let clock = options.now ?? 1_750_000_000_000
+  let offset = 0
+  let instance: Instance | null = null
+  const place: Place = {
+    scope: `kit/${definition.inbox.name}/0`,
+    topic: definition.inbox.name,
+    partition: 0,
+    codec,
+    codeVersion: options.codeVersion ?? 'test',
+    owner: 'kit',
+    input: (_key, attempt) => inputs.get(attempt)?.input,
+  }
+
+  function step(type: RecordName, record: object, headers: Record<string, string> = {}): KitStep {
+    const raw = codec.encode(definition.inbox.name, type, record as never)
+    const incoming = { key, offset: offset++, timestamp: clock, headers, raw, record: codec.decode(raw) }
+    const made = handle(definition as unknown as ActorDefinition, instance, incoming, place)
+    instance = decodeInstance(encodeInstance(made.instance, definition.state), envelope, definition.state, book)
+    const effects = made.performed.map(({ attempt, effect, name, input }) => ({
+      effect,
+      attempt,
+      input: recordSchema(name).type.fromBuffer(input),
+      notAfter: made.instance.ledger.find(a => a.attempt === attempt)?.notAfter ?? null,
+    }))
+    for (const effect of effects) inputs.set(effect.attempt, effect)
+    const emits = made.emits.map(({ topic, key, type, value }) => ({ topic, key, type, record: codec.decode(value).value }))
+    return { result: made.result, emits, effects }
+  }
+
+  const resultOf = (attempt: string) => {
+    const effect = inputs.get(attempt)?.effect
+    const declared = effect === undefined ? undefined : definition.effects?.[effect]
+    if (declared === undefined) throw new Error(`no attempt ${attempt}`)
+    return declared.result as RecordName
+  }
+
+  return {
+    get state() {
+      return (instance?.state ?? null) as Records[S] | null
+    },
+    get now() {
+      return clock
+    },
+    get timers() {
+      return [...(instance?.timers ?? [])].sort((a, b) => a.at - b.at).map(({ name, at }) => ({ name, at }))
+    },
+    get started() {
+      return (instance?.ledger ?? []).filter(a => a.status === 'STARTED').map(a => inputs.get(a.attempt) as KitEffect)
+    },
+    handle(type, record, { at, id, idAt, headers } = {}) {
+      clock = at ?? clock + 1
+      const ids = id === undefined ? {} : { [RECORD_ID]: id, ...(idAt === undefined ? {} : { [RECORD_AT]: String(idAt) }) }
+      return step(type, record, { ...ids, ...headers })
+    },
+    complete(attempt, result) {
+      const parts: readonly object[] = Array.isArray(result) ? result : [result]
+      const type = resultOf(attempt)
+      const steps = parts.map((part, n) => {
+        clock += 1
+        return step(type, part, { [ATTEMPT]: attempt, [PART]: String(n), [LAST]: n === parts.length - 1 ? '1' : '0' })
+      })
+      return {
+        result: steps.at(-1)?.result ?? 'stale',
+        emits: steps.flatMap(s => s.emits),
+        effects: steps.flatMap(s => s.effects),
+      }
+    },
+    end(attempt, outcome, reason = '') {
+      clock += 1
+      return step('EffectEnded', { attempt, effect: inputs.get(attempt)?.effect ?? '', outcome, reason })
+    },
+    fire(name) {
+      const timers = [...(instance?.timers ?? [])].sort((a, b) => a.at - b.at)
+      const timer = name === undefined ? timers[0] : timers.find(t => t.name === name)
+      if (timer === undefined)
+        throw new Error(`no timer ${name ?? 'is set'}; set are ${timers.map(t => t.name).join(', ') || 'none'}`)
+      clock = Math.max(clock + 1, timer.at)
+      return step('TimerDue', { name: timer.name, dueAt: timer.at, version: timer.version })
+    },
+    advance(ms) {
+      clock += ms
+    },
+  }
+}
