@@ -45,6 +45,8 @@ export interface Place {
   readonly owner: string
   /** Input of an open attempt, decoded. */
   input(key: string, attempt: string): unknown
+  /** Checks a state that a handler returned, where the worker looks for the record that made one invalid. */
+  readonly check?: ((state: unknown) => void) | undefined
 }
 
 export interface Emit {
@@ -258,6 +260,7 @@ class Stepping {
     const outcome: Outcome = { refused: null }
     try {
       const state = call(this.#context({ attempt: null, late: false, maybeSeen: false, ...info }, outcome)) ?? null
+      this.#place.check?.(state)
       this.#state = state
       if (state === null) this.#timers = []
       this.#command(outcome.refused === null ? 'handled' : 'refused', outcome.refused ?? '')

@@ -53,16 +53,20 @@ export function isEmpty(instance: Instance): boolean {
   return state === null && timers.length === 0 && ledger.length === 0 && ring.entries.length === 0 && parked.length === 0
 }
 
+/** Raw Avro of a state, or null. @throws as `encodeInstance`. */
+export function encodeState(value: unknown, state: RecordName): Buffer | null {
+  if (value === null) return null
+  const bytes = recordSchema(state).type.toBuffer(value)
+  if (bytes.length > MAX_STATE_BYTES) throw new RangeError(`state of ${bytes.length} bytes, ${MAX_STATE_BYTES} at most`)
+  return bytes
+}
+
 /** Raw Avro of an instance. @throws RangeError when the state is too large, or the error of Avro when it does not fit its schema. */
 export function encodeInstance(instance: Instance, state: RecordName): Buffer {
-  const { type, fingerprint } = recordSchema(state)
-  const bytes = instance.state === null ? null : type.toBuffer(instance.state)
-  if (bytes !== null && bytes.length > MAX_STATE_BYTES) {
-    throw new RangeError(`state of ${bytes.length} bytes, ${MAX_STATE_BYTES} at most`)
-  }
+  const bytes = encodeState(instance.state, state)
   return envelope.type.toBuffer({
     now: instance.now,
-    fingerprint: bytes === null ? null : fingerprint,
+    fingerprint: bytes === null ? null : recordSchema(state).fingerprint,
     state: bytes,
     timers: instance.timers,
     ledger: instance.ledger,

@@ -11,10 +11,11 @@ export class SchemaBook {
   readonly #writers = new Map<string, avro.Type>()
   readonly #resolvers = new Map<string, avro.Resolver>()
 
-  /** Keeps a schema's text, as found in a changelog. */
-  add(text: string): void {
+  /** Keeps a schema's text, as found in a changelog. Returns its fingerprint. */
+  add(text: string): string {
     const { type, fingerprint } = parse(text)
     this.#writers.set(fingerprint, type)
+    return fingerprint
   }
 
   /** @throws {Corrupted} `unknown_schema` when the writer's schema was never seen, `damaged` when the bytes do not fit it. */

@@ -12,7 +12,7 @@ export interface RecordSchema {
   readonly type: avro.Type
   /** The schema as written, docs and `pii` marks included. */
   readonly text: string
-  /** Rabin fingerprint of the parsing canonical form (Avro 1.12 specification), as hex: names a schema in stores. */
+  /** First 8 bytes of the SHA-256 of the parsing canonical form (Avro 1.12 specification), as hex: names a schema in stores. */
   readonly fingerprint: string
 }
 
@@ -40,7 +40,7 @@ export function recordNames(): RecordName[] {
 /** Parses a schema text: its Avro type, its short name and its fingerprint. */
 export function parse(text: string): { type: avro.Type; fingerprint: string } {
   const type = avro.Type.forSchema(JSON.parse(text) as avro.Schema)
-  return { type, fingerprint: type.fingerprint('rabin').toString('hex') }
+  return { type, fingerprint: type.fingerprint('sha256').toString('hex', 0, 8) }
 }
 
 /** Dotted paths of the fields marked as personal data, arrays and unions passed through. */

@@ -1266,6 +1266,10 @@ export interface SheetBucket {
   rows: SheetVenue[]
   /** When it was read. */
   readAt: number
+  /** Ids of refused rows: what was taken of them before stays. */
+  kept: string[]
+  /** False when the id of a refused row could not be read: a venue that is missing may be that row. */
+  removals: boolean
 }
 
 export interface SheetBucketInput {
@@ -1277,6 +1281,10 @@ export interface SheetBucketInput {
   rows?: SheetVenueInput[] | undefined
   /** When it was read. */
   readAt: number
+  /** Ids of refused rows: what was taken of them before stays. */
+  kept?: string[] | undefined
+  /** False when the id of a refused row could not be read: a venue that is missing may be that row. */
+  removals?: boolean | undefined
 }
 
 /** What the reading found. */
@@ -1339,6 +1347,12 @@ export interface SheetPart {
   rows: SheetVenue[]
   /** When it was read. */
   readAt: number
+  /** Ids of refused rows: what was taken of them before stays. */
+  kept: string[]
+  /** False when the id of a refused row could not be read: a venue that is missing may be that row. */
+  removals: boolean
+  /** Fingerprint of the content that this part is of. */
+  fingerprint: string
 }
 
 export interface SheetPartInput {
@@ -1354,6 +1368,97 @@ export interface SheetPartInput {
   rows?: SheetVenueInput[] | undefined
   /** When it was read. */
   readAt: number
+  /** Ids of refused rows: what was taken of them before stays. */
+  kept?: string[] | undefined
+  /** False when the id of a refused row could not be read: a venue that is missing may be that row. */
+  removals?: boolean | undefined
+  /** Fingerprint of the content that this part is of. */
+  fingerprint?: string | undefined
+}
+
+/** A reading under way. */
+export interface SheetReading {
+  /** Its effect attempt. */
+  attempt: string
+  /** When it was asked for. */
+  since: number
+  /** Fingerprint of what is being taken; null before the summary, and when it is not taken. */
+  fingerprint: null | string
+  /** Valid rows. */
+  rows: number
+  /** Refused rows. */
+  refused: number
+  /** How long the reading took, ms. */
+  durationMs: number
+  /** The bucket that comes next. */
+  next: number
+}
+
+export interface SheetReadingInput {
+  /** Its effect attempt. */
+  attempt: string
+  /** When it was asked for. */
+  since: number
+  /** Fingerprint of what is being taken; null before the summary, and when it is not taken. */
+  fingerprint?: null | string | undefined
+  /** Valid rows. */
+  rows?: number | undefined
+  /** Refused rows. */
+  refused?: number | undefined
+  /** How long the reading took, ms. */
+  durationMs?: number | undefined
+  /** The bucket that comes next. */
+  next?: number | undefined
+}
+
+/** A row as it was last passed on. */
+export interface SheetVenueHash {
+  /** Venue id within the tenant. */
+  venue: string
+  /** Short hash of the row. */
+  hash: string
+}
+
+export interface SheetVenueHashInput {
+  /** Venue id within the tenant. */
+  venue: string
+  /** Short hash of the row. */
+  hash: string
+}
+
+/** State of the sheets actor. A sheet's own key uses all but `venues`; a bucket's key uses only `venues`. */
+export interface SheetState {
+  /** Fingerprint of the content last taken whole. */
+  fingerprint: null | string
+  /** Valid rows last taken. */
+  rows: number
+  /** What the open alert says; null when none is open. */
+  alert: null | string
+  /** Asked for while a reading was under way: read once more after it. */
+  again: boolean
+  /** The next reading is taken even when it has shrunk badly. */
+  accept: boolean
+  /** The reading under way. */
+  reading: null | SheetReading
+  /** Rows of the bucket. */
+  venues: SheetVenueHash[]
+}
+
+export interface SheetStateInput {
+  /** Fingerprint of the content last taken whole. */
+  fingerprint?: null | string | undefined
+  /** Valid rows last taken. */
+  rows?: number | undefined
+  /** What the open alert says; null when none is open. */
+  alert?: null | string | undefined
+  /** Asked for while a reading was under way: read once more after it. */
+  again?: boolean | undefined
+  /** The next reading is taken even when it has shrunk badly. */
+  accept?: boolean | undefined
+  /** The reading under way. */
+  reading?: null | SheetReadingInput | undefined
+  /** Rows of the bucket. */
+  venues?: SheetVenueHashInput[] | undefined
 }
 
 /** Read the sheet now. */
@@ -1362,6 +1467,8 @@ export interface SyncNow {
   reason: string
   /** Who asked. */
   by: string
+  /** Take the sheet even when it has shrunk badly: a person has looked at it. */
+  accept: boolean
 }
 
 export interface SyncNowInput {
@@ -1369,6 +1476,8 @@ export interface SyncNowInput {
   reason: string
   /** Who asked. */
   by?: string | undefined
+  /** Take the sheet even when it has shrunk badly: a person has looked at it. */
+  accept?: boolean | undefined
 }
 
 export type SyncOutcome = 'UNKNOWN' | 'OK' | 'UNCHANGED' | 'REFUSED' | 'FAILED'
@@ -2156,6 +2265,48 @@ export interface SendResultInput {
   at: number
 }
 
+/** A message that we sent, or tried to. */
+export interface WhatsappSend {
+  /** Our id of the message. */
+  id: string
+  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  attempt: null | string
+  /** The provider's id, once known. */
+  providerId: null | string
+  /** The newest status passed on. */
+  status: MessageStatus
+  /** True while an alert about it is open. */
+  alerted: boolean
+  /** When it got that status. */
+  at: number
+}
+
+export interface WhatsappSendInput {
+  /** Our id of the message. */
+  id: string
+  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  attempt?: null | string | undefined
+  /** The provider's id, once known. */
+  providerId?: null | string | undefined
+  /** The newest status passed on. */
+  status: MessageStatus
+  /** True while an alert about it is open. */
+  alerted?: boolean | undefined
+  /** When it got that status. */
+  at: number
+}
+
+/** State of the WhatsApp connector of one conversation. */
+export interface WhatsappState {
+  /** The newest sends, oldest first. */
+  sends: WhatsappSend[]
+}
+
+export interface WhatsappStateInput {
+  /** The newest sends, oldest first. */
+  sends?: WhatsappSendInput[] | undefined
+}
+
 /** Every record type by name, as read. */
 export interface Records {
   ChatMessage: ChatMessage
@@ -2180,6 +2331,7 @@ export interface Records {
   ReadSheet: ReadSheet
   SheetBucket: SheetBucket
   SheetPart: SheetPart
+  SheetState: SheetState
   SyncNow: SyncNow
   SyncRun: SyncRun
   CommandDone: CommandDone
@@ -2196,6 +2348,7 @@ export interface Records {
   ZoneResult: ZoneResult
   ZoneSnapshot: ZoneSnapshot
   SendResult: SendResult
+  WhatsappState: WhatsappState
 }
 
 /** Every record type by name, as written. */
@@ -2222,6 +2375,7 @@ export interface RecordInputs {
   ReadSheet: ReadSheetInput
   SheetBucket: SheetBucketInput
   SheetPart: SheetPartInput
+  SheetState: SheetStateInput
   SyncNow: SyncNowInput
   SyncRun: SyncRunInput
   CommandDone: CommandDoneInput
@@ -2238,6 +2392,7 @@ export interface RecordInputs {
   ZoneResult: ZoneResultInput
   ZoneSnapshot: ZoneSnapshotInput
   SendResult: SendResultInput
+  WhatsappState: WhatsappStateInput
 }
 
 export type RecordName = keyof Records

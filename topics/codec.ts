@@ -29,6 +29,8 @@ export class CodecError extends Error {
 
 interface Reader {
   readonly name: string
+  readonly text: string
+  readonly fingerprint: string
   /** Null where this code has no such record type. */
   readonly decode: ((value: Buffer) => unknown) | null
 }
@@ -80,6 +82,28 @@ export class Codec {
     return Buffer.from(this.#scratch.subarray(0, end))
   }
 
+  /** Raw Avro of a record, written with its present schema, in wire format. */
+  wrap(topic: string, name: RecordName, raw: Buffer): Buffer {
+    const id = this.#ids.get(`${topic}-${name}`)
+    if (id === undefined) throw new CodecError('not_of_topic', `topic ${topic} does not carry ${name}`)
+    const value = Buffer.allocUnsafe(HEADER + raw.length)
+    value[0] = 0
+    value.writeUInt32BE(id, 1)
+    raw.copy(value, HEADER)
+    return value
+  }
+
+  /** The raw Avro of a record in wire format, and the fingerprint of the schema that wrote it. */
+  unwrap(value: Buffer): { name: string; fingerprint: string; raw: Buffer } {
+    const { name, fingerprint } = this.#reader(value)
+    return { name, fingerprint, raw: value.subarray(HEADER) }
+  }
+
+  /** Text of the schema that wrote a record. */
+  schemaOf(value: Buffer): string {
+    return this.#reader(value).text
+  }
+
   /**
    * @throws {CodecError} `unknown_schema` when `prepare` has not seen the record, `unknown_record` when this code has no such
    * type (a newer version wrote it), `not_wire_format` or `invalid` when the bytes are damaged.
@@ -122,11 +146,13 @@ export class Codec {
 function reader(text: string): Reader {
   const { type: writer, fingerprint } = parse(text)
   const name = (writer.name ?? '').slice((writer.name ?? '').lastIndexOf('.') + 1)
-  if (!isRecordName(name)) return { name, decode: null }
+  if (!isRecordName(name)) return { name, text, fingerprint, decode: null }
   const own = recordSchema(name)
   const resolver = own.fingerprint === fingerprint ? undefined : own.type.createResolver(writer)
   return {
     name,
+    text,
+    fingerprint,
     decode: value => {
       const { value: decoded, offset } = own.type.decode(value, HEADER, resolver)
       if (offset !== value.length) throw new Error(offset < 0 ? 'cut short' : `${value.length - offset} bytes too many`)

@@ -1,0 +1,25 @@
+/** Time, so that the simulator can turn it. */
+export interface Clock {
+  /** Wall clock, ms since the epoch. */
+  now(): number
+  /** Monotonic, ms. */
+  mono(): number
+  /** Resolves after `ms`, or when the signal is aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  mono: () => performance.now(),
+  sleep: (ms, signal) =>
+    new Promise(resolve => {
+      if (signal?.aborted) return resolve()
+      const done = () => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      signal?.addEventListener('abort', done, { once: true })
+    }),
+}

@@ -1,0 +1,272 @@
+/**
+ * Runs effect attempts after the commit that recorded them, and appends what became of them to their actor's own inbox.
+ * The set of what runs belongs to the worker and outlives a task's restore.
+ *
+ *   start ─▶ port(input) ── leave(): notAfter? lease? note ──▶ the outside
+ *                  │
+ *                  ├─ result ────────────▶ appended, in parts
+ *                  ├─ NotDone ───────────▶ again later, within notAfter; else NOT_DONE
+ *                  ├─ NotLeaving ────────▶ EXPIRED or RELEASED
+ *                  └─ error after leaving ▶ again if idempotent, else UNKNOWN
+ */
+import type { RecordName, Records } from '../schemas/types.ts'
+import type { Codec } from '../topics/codec.ts'
+import type { Append, Log, TopicPartition } from '../topics/log.ts'
+import { type ActorDefinition, type EffectDefinition, NotDone, NotLeaving, type Port } from './actor.ts'
+import type { Clock } from './clock.ts'
+import { messageOf } from './errors.ts'
+import { ATTEMPT, LAST, PART } from './headers.ts'
+import type { Startable, Task } from './task.ts'
+
+export interface EffectsSettings {
+  readonly log: Log
+  readonly codec: Codec
+  readonly clock: Clock
+  /** Ports by actor and effect. */
+  readonly ports: Readonly<Record<string, Readonly<Record<string, Port>>>>
+  /** Generation under which this worker owns the task of an inbox partition; null where it does not. */
+  readonly owned: (inbox: TopicPartition) => number | null
+  /** Until when, monotonic ms, this worker surely is a member. */
+  readonly lease: () => number
+  readonly onError: (what: string, error: unknown) => void
+}
+
+interface Running {
+  readonly task: Task
+  readonly definition: ActorDefinition
+  readonly startable: Startable
+  readonly effect: EffectDefinition
+  readonly input: Records[RecordName]
+  /** Generation under which it was started: under another one, someone else may have judged it. */
+  readonly generation: number | null
+  /** Of the present try. */
+  left: boolean
+}
+
+/** Without a `notAfter`, this many tries; with one, tries until then. */
+const TRIES = 5
+const FIRST_BACKOFF = 500
+const MAX_BACKOFF = 30_000
+
+export class Effects {
+  readonly #settings: EffectsSettings
+  readonly #running = new Map<string, Running>()
+  readonly #stopping = new AbortController()
+  #idle: (() => void)[] = []
+  #draining = false
+  #underWay = 0
+
+  constructor(settings: EffectsSettings) {
+    this.#settings = settings
+  }
+
+  get size(): number {
+    return this.#running.size
+  }
+
+  has(attempt: string): boolean {
+    return this.#running.has(attempt)
+  }
+
+  start(task: Task, startable: Startable): void {
+    const { definition, inbox } = task
+    const { attempt, effect: name, key } = startable
+    const effect = definition.effects?.[name]
+    if (effect === undefined || this.#running.has(attempt)) return
+    // Released by one run while another one of this process has left: its result is on the way.
+    if (effect.retry === 'never' && task.store.noted(attempt)) return
+    let input: Records[RecordName]
+    try {
+      input = task.input(key, attempt) as Records[RecordName]
+    } catch (error) {
+      this.#settings.onError(`effect ${name} of ${definition.name} cannot start`, error)
+      return
+    }
+    const generation = this.#settings.owned(inbox)
+    const running: Running = { task, definition, startable, effect, input, generation, left: false }
+    this.#running.set(attempt, running)
+    this.#underWay += 1
+    this.#run(running)
+      .catch(error => this.#settings.onError(`effect ${name} of ${definition.name}`, error))
+      .finally(() => {
+        this.#forget(running)
+        this.#underWay -= 1
+        if (this.#underWay === 0) for (const wake of this.#idle.splice(0)) wake()
+      })
+  }
+
+  /** Starts nothing new, lets what runs finish for at most `ms`. What has not left is released to the next owner. */
+  async drain(ms: number): Promise<void> {
+    this.#draining = true
+    this.#stopping.abort()
+    if (this.#underWay === 0) return
+    const idle = new Promise<void>(resolve => this.#idle.push(resolve))
+    await Promise.race([idle, this.#settings.clock.sleep(ms)])
+  }
+
+  #forget(running: Running): void {
+    if (this.#running.get(running.startable.attempt) === running) this.#running.delete(running.startable.attempt)
+  }
+
+  /** Ends in one record on the inbox, whatever happens: nobody else would say what became of the attempt. */
+  async #run(running: Running): Promise<void> {
+    const { clock } = this.#settings
+    const { startable } = running
+    const { notAfter } = startable
+    let tries = 0
+    let backoff = FIRST_BACKOFF
+    for (;;) {
+      if (this.#draining) return this.#end(running, 'RELEASED', 'the worker is stopping')
+      if (!this.#owns(running)) return this.#end(running, 'RELEASED', 'the task has moved')
+      if (notAfter !== null && clock.now() > notAfter)
+        return this.#end(running, 'EXPIRED', `not started by ${new Date(notAfter).toISOString()}`)
+      const outcome = await this.#try(running)
+      tries += 1
+      if (outcome.type === 'result') return this.#result(running, outcome.parts)
+      if (outcome.type === 'ended') return this.#end(running, outcome.outcome, outcome.reason)
+      if (notAfter === null && tries >= TRIES)
+        return this.#end(running, outcome.uncertain ? 'UNKNOWN' : 'NOT_DONE', outcome.reason)
+      const wait = outcome.retryAfterMs ?? backoff
+      backoff = Math.min(backoff * 2, MAX_BACKOFF)
+      await clock.sleep(notAfter === null ? wait : Math.min(wait, Math.max(1, notAfter - clock.now() + 1)), this.#stopping.signal)
+    }
+  }
+
+  async #try(running: Running): Promise<Outcome> {
+    const { startable, definition, task, effect } = running
+    const { retry, timeoutMs } = effect
+    const port = this.#settings.ports[definition.name]?.[startable.effect]
+    if (port === undefined) return { type: 'ended', outcome: 'NOT_DONE', reason: `no port for "${startable.effect}"` }
+    running.left = false
+    const limit = new Limit(this.#settings.clock, timeoutMs)
+    const run = {
+      attempt: startable.attempt,
+      key: startable.key,
+      notAfter: startable.notAfter,
+      signal: limit.signal,
+      leave: () => {
+        this.#mayLeave(running)
+        limit.restart()
+      },
+    }
+    try {
+      const result = await limit.race(port(running.input, run))
+      return { type: 'result', parts: Array.isArray(result) ? result : [result] }
+    } catch (error) {
+      if (error instanceof NotLeaving) return { type: 'ended', outcome: error.outcome, reason: error.message }
+      const reason = messageOf(error)
+      const uncertain = running.left && !(error instanceof NotDone)
+      if (uncertain && retry !== 'idempotent') return { type: 'ended', outcome: 'UNKNOWN', reason }
+      if (!uncertain) task.store.forget([startable.attempt])
+      return { type: 'again', uncertain, reason, retryAfterMs: error instanceof NotDone ? error.retryAfterMs : undefined }
+    } finally {
+      limit.end()
+    }
+  }
+
+  #mayLeave(running: Running): void {
+    const { clock, lease } = this.#settings
+    const { startable, task } = running
+    const { notAfter } = startable
+    if (notAfter !== null && clock.now() > notAfter)
+      throw new NotLeaving('EXPIRED', `not left by ${new Date(notAfter).toISOString()}`)
+    if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')
+    if (clock.mono() >= lease() || !this.#owns(running)) throw new NotLeaving('RELEASED', 'the worker may no longer own the key')
+    task.store.note(startable.attempt)
+    running.left = true
+  }
+
+  #owns({ task, generation }: Running): boolean {
+    return generation !== null && this.#settings.owned(task.inbox) === generation
+  }
+
+  async #result(running: Running, parts: readonly object[]): Promise<void> {
+    const { codec } = this.#settings
+    const { effect, startable, task } = running
+    const { topic, partition } = task.inbox
+    const type = effect.result
+    const records = parts.map((part, n) => ({
+      topic,
+      partition,
+      key: startable.key,
+      value: codec.encode(topic, type, part as never),
+      headers: { [ATTEMPT]: startable.attempt, [PART]: String(n), [LAST]: n === parts.length - 1 ? '1' : '0' },
+    }))
+    await this.#append(records)
+  }
+
+  async #end(running: Running, outcome: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN', reason: string): Promise<void> {
+    const { startable, task } = running
+    const { topic, partition } = task.inbox
+    const { attempt, effect, key } = startable
+    // Whoever reads RELEASED starts it anew, and that may be this worker before the append has come back.
+    if (outcome === 'RELEASED') this.#forget(running)
+    const value = this.#settings.codec.encode(topic, 'EffectEnded', { attempt, effect, outcome, reason })
+    await this.#append([{ topic, partition, key, value }])
+  }
+
+  /** What became of an attempt is appended until the log takes it: nothing else knows it. */
+  async #append(records: readonly Append[]): Promise<void> {
+    const { log, clock, onError } = this.#settings
+    for (let backoff = 100; ; backoff = Math.min(backoff * 2, 5_000)) {
+      try {
+        await log.append(records)
+        return
+      } catch (error) {
+        onError('the result of an effect could not be appended; trying again', error)
+        if (this.#draining && backoff > 1_000) throw error
+        await clock.sleep(backoff)
+      }
+    }
+  }
+}
+
+type Outcome =
+  | { readonly type: 'result'; readonly parts: readonly object[] }
+  | { readonly type: 'ended'; readonly outcome: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN'; readonly reason: string }
+  | { readonly type: 'again'; readonly uncertain: boolean; readonly reason: string; readonly retryAfterMs: number | undefined }
+
+/** Before leaving, a port may queue this many time-outs long. */
+const QUEUE_TIMEOUTS = 5
+
+/** The time-out of one try: generous while it queues, strict from the moment it leaves. */
+class Limit {
+  readonly #clock: Clock
+  readonly #ms: number
+  readonly #timedOut = new AbortController()
+  #stop = new AbortController()
+
+  constructor(clock: Clock, ms: number) {
+    this.#clock = clock
+    this.#ms = ms
+    this.#arm(ms * QUEUE_TIMEOUTS)
+  }
+
+  get signal(): AbortSignal {
+    return this.#timedOut.signal
+  }
+
+  restart(): void {
+    this.#stop.abort()
+    this.#stop = new AbortController()
+    this.#arm(this.#ms)
+  }
+
+  race<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      work.then(resolve, reject)
+      this.signal.addEventListener('abort', () => reject(new Error(`no answer within ${this.#ms} ms`)), { once: true })
+    })
+  }
+
+  end(): void {
+    this.#stop.abort()
+  }
+
+  #arm(ms: number): void {
+    const { signal } = this.#stop
+    void this.#clock.sleep(ms, signal).then(() => {
+      if (!signal.aborted) this.#timedOut.abort()
+    })
+  }
+}

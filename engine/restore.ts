@@ -1,0 +1,174 @@
+/**
+ * Restoring a task: its state is what its changelog says up to the high watermark. A trusted checkpoint of the local store
+ * shortens that to the tail.
+ */
+import { recordSchema } from '../schemas/index.ts'
+import type { Codec } from '../topics/codec.ts'
+import { type Log, type LogRecord, partitionKey, type Position, type TopicPartition } from '../topics/log.ts'
+import { Corrupted, Fatal } from './errors.ts'
+import { decodeInstance, type Instance } from './instance.ts'
+import type { SchemaBook } from './schemas.ts'
+import { type Change, type Checkpoint, stored, unstored } from './store.ts'
+import type { Task } from './task.ts'
+
+/** Keys of a changelog that belong to the engine. */
+export const reserved = {
+  identity: '\0identity',
+  position: '\0position',
+  stop: '\0stop',
+  schema: (fingerprint: string) => `\0schema:${fingerprint}`,
+}
+
+export interface RestoreOptions {
+  readonly log: Log
+  readonly codec: Codec
+  readonly book: SchemaBook
+  readonly task: Task
+  /** The group's stable committed offset of the inbox partition, if there is one. */
+  readonly committed: Position | undefined
+  readonly wallClock: () => number
+  /** Checkpoints older than this are not trusted, ms: half of the changelog's `delete.retention.ms`. */
+  readonly maxCheckpointAge: number
+  readonly newId: () => string
+  /** Called between steps: throws when the assignment has moved on. */
+  readonly still: () => void
+}
+
+/** Restores a task. @throws {Fatal} when records it needs are gone from the log; {Corrupted} when something stored is damaged. */
+export async function restore(options: RestoreOptions): Promise<{ records: number; fromCheckpoint: boolean }> {
+  const { log, codec, book, task, committed, still } = options
+  const { store, changelog } = task
+  const ends = (await log.ends(changelog.topic)).find(e => e.partition === changelog.partition) ?? { low: 0, high: 0 }
+  still()
+  const identity = await readIdentity(log, codec, changelog, ends.high)
+  still()
+  const checkpoint = trusted(store.checkpoint(), identity, ends.high, options)
+  if (checkpoint === null) await store.wipe()
+  const schemas = new Map<string, string>()
+  for (const text of store.schemas()) learn(book, schemas, text)
+
+  let at = checkpoint?.changelog ?? ends.low
+  let position = checkpoint?.position ?? null
+  let stop = checkpoint?.stop ?? null
+  let logId = identity
+  let records = 0
+  while (at < ends.high) {
+    const read = await log.read(changelog, at, { maxBytes: 8 * 1024 * 1024 })
+    still()
+    if (read.records.length === 0 && read.next <= at) break
+    const tail = read.records.filter(r => r.offset < ends.high)
+    await codec.prepare(tail)
+    const fresh = new Map<string, string>()
+    const newest = new Map<string, LogRecord>()
+    for (const record of tail) {
+      const { key, value } = record
+      if (key === null) continue
+      if (key.startsWith('\0')) {
+        const known = value === null ? null : codec.decode(value)
+        if (known?.type === 'LogIdentity') logId = known.value.id
+        else if (known?.type === 'TaskPosition') position = known.value.next
+        else if (known?.type === 'SchemaText') learn(book, fresh, known.value.schema)
+        else if (key === reserved.stop) stop = known?.type === 'TaskStop' ? known.value : null
+      } else newest.set(key, record)
+    }
+    records += tail.length
+    at = read.next
+    const { changes, inputs } = contents(newest, options, fresh, checkpoint !== null || records > tail.length)
+    for (const [fingerprint, text] of fresh) schemas.set(fingerprint, text)
+    const reached: Checkpoint = {
+      changelog: Math.min(at, ends.high),
+      position: position ?? 0,
+      logId: logId ?? '',
+      at: options.wallClock(),
+      stop,
+    }
+    await store.write({ changes, inputs, schemas: fresh, checkpoint: reached })
+    still()
+  }
+  task.restored({
+    position: await startingPosition(log, task.inbox, committed, position),
+    logId: logId ?? options.newId(),
+    identityWritten: logId !== null,
+    schemas,
+    stop,
+  })
+  return { records, fromCheckpoint: checkpoint !== null }
+}
+
+/** The identity record is the first of a changelog; compaction leaves it there, for its key is written once. */
+async function readIdentity(log: Log, codec: Codec, changelog: TopicPartition, high: number): Promise<string | null> {
+  if (high === 0) return null
+  const { records } = await log.read(changelog, 0, { maxBytes: 4096 })
+  await codec.prepare(records)
+  for (const { key, value } of records) {
+    if (key !== reserved.identity || value === null) continue
+    const decoded = codec.decode(value)
+    if (decoded.type === 'LogIdentity') return decoded.value.id
+  }
+  return null
+}
+
+function trusted(
+  checkpoint: Checkpoint | null,
+  identity: string | null,
+  high: number,
+  options: RestoreOptions,
+): Checkpoint | null {
+  if (checkpoint === null || identity === null) return null
+  const old = options.wallClock() - checkpoint.at > options.maxCheckpointAge
+  return checkpoint.logId === identity && checkpoint.changelog <= high && !old ? checkpoint : null
+}
+
+/** Where the inbox is read from: the committed offset; without one, what the changelog says; else the beginning. */
+async function startingPosition(
+  log: Log,
+  inbox: TopicPartition,
+  committed: Position | undefined,
+  kept: number | null,
+): Promise<number> {
+  const position = committed?.offset ?? kept ?? 0
+  const low = (await log.ends(inbox.topic)).find(e => e.partition === inbox.partition)?.low ?? 0
+  if (position < low && (committed !== undefined || kept !== null)) {
+    throw new Fatal(
+      'gap',
+      `${partitionKey(inbox)}: next record to handle is ${position}, but the log begins at ${low}: ${low - position} are gone`,
+    )
+  }
+  return Math.max(position, low)
+}
+
+/** The newest records of the keys as changes of the store, with the instances that its indexes need. */
+function contents(newest: Map<string, LogRecord>, options: RestoreOptions, fresh: Map<string, string>, mayBeThere: boolean) {
+  const { codec, book, task } = options
+  const changes: Change[] = []
+  const inputs = new Map<string, Buffer | null>()
+  for (const [key, { value }] of newest) {
+    const name = value === null ? null : codec.typeOf(value)
+    if (name === 'LedgerInput' || (value === null && key.includes('\0'))) {
+      inputs.set(key, value === null ? null : storedForm(codec, book, fresh, value))
+      continue
+    }
+    if (value !== null && name !== 'Envelope')
+      throw new Corrupted('damaged', `${task.changelog.topic} holds a ${name} under key "${key}"`)
+    const bytes = value === null ? null : storedForm(codec, book, fresh, value)
+    const before = mayBeThere ? instanceOf(task.store.get(key), options) : null
+    changes.push({ key, before, after: instanceOf(bytes, options), bytes })
+  }
+  return { changes, inputs }
+}
+
+function storedForm(codec: Codec, book: SchemaBook, fresh: Map<string, string>, value: Buffer): Buffer {
+  const { fingerprint, raw, name } = codec.unwrap(value)
+  if (fingerprint !== recordSchema(name).fingerprint && !fresh.has(fingerprint)) learn(book, fresh, codec.schemaOf(value))
+  return stored(fingerprint, raw)
+}
+
+function instanceOf(bytes: Buffer | null, { book, task }: RestoreOptions): Instance | null {
+  if (bytes === null) return null
+  const { fingerprint, raw } = unstored(bytes)
+  return decodeInstance(raw, fingerprint, task.definition.state, book)
+}
+
+function learn(book: SchemaBook, into: Map<string, string>, text: string): void {
+  into.set(book.add(text), text)
+}

@@ -1,0 +1,175 @@
+/**
+ * The state of one task's actors on this machine, written only after the commit that made it. It is a cache of the
+ * changelog: wiped where it cannot be trusted, and then restored from it.
+ *
+ *   <key>              envelope of the actor        \0t<at><key>\0<name>   timers, in the order of their time
+ *   <key>\0<attempt>   input of an open attempt     \0e<key>               actors with open attempts
+ *   \0checkpoint       how far the changelog is in  \0n<attempt>           attempts that have left
+ *   \0s<fingerprint>   schemas that wrote the above
+ */
+import type { Instance } from './instance.ts'
+
+export interface DueTimer {
+  readonly key: string
+  readonly name: string
+  readonly at: number
+  readonly version: string
+}
+
+export interface Checkpoint {
+  /** Next changelog offset to restore from. */
+  readonly changelog: number
+  /** Next inbox offset as of that point. */
+  readonly position: number
+  readonly logId: string
+  /** Wall clock of the write, ms. */
+  readonly at: number
+  /** Where the task stands still: why, and under which code. */
+  readonly stop: { readonly codeVersion: string; readonly cause: string } | null
+}
+
+/** One change of an actor: its instance before and after, and its bytes. Null where there is none. */
+export interface Change {
+  readonly key: string
+  readonly before: Instance | null
+  readonly after: Instance | null
+  /** Fingerprint of the Envelope schema and raw Avro, as `stored` makes them. */
+  readonly bytes: Buffer | null
+}
+
+export interface StoreBatch {
+  readonly changes: readonly Change[]
+  /** Inputs of attempts by `inputKey`; null removes one. */
+  readonly inputs: ReadonlyMap<string, Buffer | null>
+  readonly schemas: ReadonlyMap<string, string>
+  readonly checkpoint: Checkpoint
+}
+
+export interface StateStore {
+  /** Random, made with the store: who started an attempt. */
+  readonly id: string
+  get(key: string): Buffer | null
+  input(key: string): Buffer | null
+  checkpoint(): Checkpoint | null
+  schemas(): Iterable<string>
+  /** Timers due at or before `now`, earliest first. */
+  due(now: number, limit: number): DueTimer[]
+  /** When the next timer is due, or null. */
+  nextDue(): number | null
+  /** Keys of actors with open attempts. */
+  open(): string[]
+  /** All of it or nothing. Resolved once reads see it. */
+  write(batch: StoreBatch): Promise<void>
+  /** Notes, before it resolves, that an attempt leaves. Outlives the process, not the machine. */
+  note(attempt: string): void
+  noted(attempt: string): boolean
+  forget(attempts: readonly string[]): void
+  wipe(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Key of an attempt's input, in the changelog and in the store. */
+export function inputKey(key: string, attempt: string): string {
+  return `${key}\0${attempt}`
+}
+
+/** Timers and open attempts that a change takes away and brings. */
+export function indexChanges({ before, after }: Change) {
+  const gone = (before?.timers ?? []).filter(b => !after?.timers.some(a => a.name === b.name && a.version === b.version))
+  const come = (after?.timers ?? []).filter(a => !before?.timers.some(b => a.name === b.name && a.version === b.version))
+  const wasOpen = isOpen(before)
+  const open = isOpen(after)
+  return { gone, come, opened: open && !wasOpen, closed: wasOpen && !open }
+}
+
+function isOpen(instance: Instance | null): boolean {
+  return instance?.ledger.some(a => a.status !== 'ENDED') ?? false
+}
+
+/** Bytes of a stored envelope: the fingerprint of its schema (8 bytes), raw Avro. */
+export function stored(fingerprint: string, raw: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(fingerprint, 'hex'), raw])
+}
+
+export function unstored(bytes: Buffer): { fingerprint: string; raw: Buffer } {
+  return { fingerprint: bytes.toString('hex', 0, 8), raw: bytes.subarray(8) }
+}
+
+/** A store in memory, for the simulator and tests. */
+export class MemoryStore implements StateStore {
+  readonly id: string
+  readonly #values = new Map<string, Buffer>()
+  readonly #inputs = new Map<string, Buffer>()
+  readonly #timers = new Map<string, DueTimer>()
+  readonly #open = new Set<string>()
+  readonly #schemas = new Map<string, string>()
+  readonly #notes = new Set<string>()
+  #checkpoint: Checkpoint | null = null
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  get(key: string): Buffer | null {
+    return this.#values.get(key) ?? null
+  }
+  input(key: string): Buffer | null {
+    return this.#inputs.get(key) ?? null
+  }
+  checkpoint(): Checkpoint | null {
+    return this.#checkpoint
+  }
+  schemas(): Iterable<string> {
+    return this.#schemas.values()
+  }
+  due(now: number, limit: number): DueTimer[] {
+    return [...this.#timers.values()]
+      .filter(t => t.at <= now)
+      .sort((a, b) => a.at - b.at)
+      .slice(0, limit)
+  }
+  nextDue(): number | null {
+    let next: number | null = null
+    for (const { at } of this.#timers.values()) if (next === null || at < next) next = at
+    return next
+  }
+  open(): string[] {
+    return [...this.#open]
+  }
+  async write(batch: StoreBatch): Promise<void> {
+    for (const change of batch.changes) {
+      const { key, bytes } = change
+      if (bytes === null) this.#values.delete(key)
+      else this.#values.set(key, bytes)
+      const { gone, come, opened, closed } = indexChanges(change)
+      for (const { name } of gone) this.#timers.delete(`${key}\0${name}`)
+      for (const { name, at, version } of come) this.#timers.set(`${key}\0${name}`, { key, name, at, version })
+      if (opened) this.#open.add(key)
+      if (closed) this.#open.delete(key)
+    }
+    for (const [key, bytes] of batch.inputs) {
+      if (bytes === null) this.#inputs.delete(key)
+      else this.#inputs.set(key, bytes)
+    }
+    for (const [fingerprint, text] of batch.schemas) this.#schemas.set(fingerprint, text)
+    this.#checkpoint = batch.checkpoint
+  }
+  note(attempt: string): void {
+    this.#notes.add(attempt)
+  }
+  noted(attempt: string): boolean {
+    return this.#notes.has(attempt)
+  }
+  forget(attempts: readonly string[]): void {
+    for (const attempt of attempts) this.#notes.delete(attempt)
+  }
+  async wipe(): Promise<void> {
+    this.#values.clear()
+    this.#inputs.clear()
+    this.#timers.clear()
+    this.#open.clear()
+    this.#schemas.clear()
+    this.#checkpoint = null
+  }
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,469 @@
+/**
+ * A task: one partition of one actor's inbox, with the state of its keys.
+ *
+ *   CREATED ─▶ RESTORING ─▶ RUNNING ─▶ DRAINING ─▶ CLOSED
+ *                  ▲           │  └──▶ STOPPED (a person, or other code, has to come)
+ *                  └───────────┘ corrupted
+ */
+import { recordSchema } from '../schemas/index.ts'
+import type { LedgerInput, RecordName } from '../schemas/types.ts'
+import type { Topic } from '../topics/catalog.ts'
+import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
+import type { Append, LogRecord, TopicPartition } from '../topics/log.ts'
+import type { ActorDefinition } from './actor.ts'
+import { Corrupted, Fatal, messageOf } from './errors.ts'
+import { handle, type Incoming, type Place, type Step } from './handle.ts'
+import { decodeInstance, encodeInstance, encodeState, type Instance, isEmpty } from './instance.ts'
+import { reserved } from './restore.ts'
+import type { SchemaBook } from './schemas.ts'
+import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
+
+export type TaskState = 'CREATED' | 'RESTORING' | 'RUNNING' | 'STOPPED' | 'DRAINING' | 'CLOSED'
+
+export interface TaskSettings {
+  readonly definition: ActorDefinition
+  readonly changelog: Topic
+  readonly partition: number
+  readonly codec: Codec
+  readonly store: StateStore
+  readonly codeVersion: string
+  /** Decoded actors kept in memory, about. */
+  readonly cacheSize: number
+}
+
+/** An attempt that may run once the transaction that recorded it is committed. */
+export interface Startable {
+  readonly key: string
+  readonly attempt: string
+  readonly effect: string
+  readonly notAfter: number | null
+}
+
+interface Touched {
+  readonly before: Instance | null
+  after: Instance
+  /** Raw Avro of `after`, once sealed; null where nothing is kept of the actor. */
+  raw: Buffer | null
+}
+
+/** What one transaction does to this task; dropped when the transaction fails. */
+interface Overlay {
+  readonly touched: Map<string, Touched>
+  readonly appends: Append[]
+  readonly inputs: Map<string, Buffer | null>
+  readonly started: Map<string, string>
+  readonly closed: string[]
+  readonly putBack: { timer: string; at: number }[]
+  next: number
+  handled: number
+}
+
+/** More keys than this, and a larger share than this, poisoned within a minute stop the task. */
+const POISON_KEYS = 20
+const POISON_SHARE = 0.01
+const POISON_WINDOW = 60_000
+
+export class Task {
+  readonly definition: ActorDefinition
+  readonly inbox: TopicPartition
+  readonly changelog: TopicPartition
+  readonly store: StateStore
+  state: TaskState = 'CREATED'
+  /** Next offset of the inbox to handle. */
+  position = 0
+  logId = ''
+  /** Why it stands still, in state STOPPED. */
+  stopped: { codeVersion: string; cause: string } | null = null
+  readonly #settings: TaskSettings
+  readonly #codec: Codec
+  readonly book: SchemaBook
+  readonly #knownSchemas = new Map<string, string>()
+  #newSchemas = new Map<string, string>()
+  #identityWritten = true
+  #overlay: Overlay
+  /** Overlay whose write to the store is under way: newer than what the store shows. */
+  #writing: ReadonlyMap<string, Touched> = new Map()
+  #writingInputs: ReadonlyMap<string, Buffer | null> = new Map()
+  #written: Promise<void> = Promise.resolve()
+  #young = new Map<string, Instance | null>()
+  #old = new Map<string, Instance | null>()
+  /** Timers already appended as TimerDue, with when to look at them again. */
+  readonly #fired = new Map<string, number>()
+  #poisoned: { key: string; at: number }[] = []
+  #handledInWindow: { count: number; since: number } = { count: 0, since: 0 }
+
+  constructor(settings: TaskSettings, book: SchemaBook) {
+    const { definition, changelog, partition, codec, store } = settings
+    this.#settings = settings
+    this.#codec = codec
+    this.book = book
+    this.definition = definition
+    this.store = store
+    this.inbox = { topic: definition.inbox.name, partition }
+    this.changelog = { topic: changelog.name, partition }
+    this.#overlay = this.#newOverlay()
+  }
+
+  /** Restoring has ended: from here on, this is what the log says. */
+  restored(to: {
+    position: number
+    logId: string
+    identityWritten: boolean
+    schemas: ReadonlyMap<string, string>
+    stop: Task['stopped']
+  }): void {
+    this.position = to.position
+    this.logId = to.logId
+    this.#identityWritten = to.identityWritten
+    this.#knownSchemas.clear()
+    for (const [fingerprint, text] of to.schemas) this.#knownSchemas.set(fingerprint, text)
+    this.#forgetMemory()
+    this.stopped = to.stop !== null && to.stop.codeVersion === this.#settings.codeVersion ? to.stop : null
+    this.state = this.stopped === null ? 'RUNNING' : 'STOPPED'
+  }
+
+  /** Folds records of the inbox into the overlay. `careful` finds the record that makes a state invalid. @throws {Fatal} */
+  fold(records: readonly LogRecord[], careful = false): void {
+    const overlay = this.#overlay
+    const place = this.#place(careful)
+    for (const record of records) {
+      if (record.offset < overlay.next) continue
+      if (this.#tooMuchPoison(record.timestamp)) return
+      const incoming = this.#incoming(record, overlay)
+      if (incoming !== null) {
+        const { key } = incoming
+        const entry = overlay.touched.get(key)
+        const before = entry === undefined ? this.#load(key) : entry.after
+        const step = handle(this.definition, before, incoming, place)
+        if (entry === undefined) overlay.touched.set(key, { before, after: step.instance, raw: null })
+        else entry.after = step.instance
+        this.#collect(incoming, step, overlay)
+      }
+      overlay.next = record.offset + 1
+      overlay.handled += 1
+    }
+  }
+
+  /** Appends `TimerDue` for timers that are due, once each. Returns how many. */
+  fireTimers(now: number, limit: number): number {
+    const due = this.store.due(now, limit).filter(timer => {
+      const again = this.#fired.get(timerId(timer))
+      return again === undefined || again <= now
+    })
+    for (const { key, name, at, version } of due) {
+      this.#fired.set(timerId({ key, name, version }), Number.POSITIVE_INFINITY)
+      this.append(key, 'TimerDue', { name, dueAt: at, version })
+    }
+    return due.length
+  }
+
+  /** Appends a record of the engine to this task's own inbox, with the next transaction. */
+  append(key: string, type: 'TimerDue' | 'EffectEnded', record: object): void {
+    const value = this.#codec.encode(this.inbox.topic, type, record as never)
+    this.#overlay.appends.push({ topic: this.inbox.topic, key, value, partition: this.inbox.partition })
+  }
+
+  get dirty(): boolean {
+    return this.#overlay.next !== this.position || this.#overlay.appends.length > 0
+  }
+
+  /** Stands still from now on: what came in is neither handled nor lost. */
+  stand(cause: string): void {
+    this.#forgetMemory()
+    this.state = 'STOPPED'
+    this.stopped = { codeVersion: this.#settings.codeVersion, cause }
+  }
+
+  /** What the transaction has to write. @throws RangeError or the error of Avro when a state is invalid: fold again, carefully. */
+  seal(): Append[] {
+    const { touched, appends, inputs, next } = this.#overlay
+    const changes: Append[] = []
+    const { topic, partition } = this.changelog
+    const put = (key: string, value: Buffer | null) => changes.push({ topic, partition, key, value })
+    const { codec, definition } = { codec: this.#codec, definition: this.definition }
+    for (const [key, entry] of touched) {
+      entry.raw = isEmpty(entry.after) ? null : encodeInstance(entry.after, definition.state)
+      put(key, entry.raw === null ? null : codec.wrap(topic, 'Envelope', entry.raw))
+    }
+    for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
+    if (next !== this.position) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))
+    if (this.#stopNow !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', this.#stopNow))
+    if (changes.length === 0) return appends
+    const preamble: Append[] = []
+    if (!this.#identityWritten) {
+      preamble.push({ topic, partition, key: reserved.identity, value: codec.encode(topic, 'LogIdentity', { id: this.logId }) })
+    }
+    this.#newSchemas = this.#schemasToWrite(inputs)
+    for (const [fingerprint, schema] of this.#newSchemas) {
+      const value = codec.encode(topic, 'SchemaText', { fingerprint, schema })
+      preamble.push({ topic, partition, key: reserved.schema(fingerprint), value })
+    }
+    return [...preamble, ...appends, ...changes]
+  }
+
+  /** Position to commit with the transaction. */
+  get next(): number {
+    return this.#overlay.next
+  }
+
+  /** The transaction failed, or was never begun: as if nothing had been read. */
+  drop(): void {
+    for (const { key, value } of this.#overlay.appends) if (value !== null) this.#unfire(key as string, value)
+    this.#overlay = this.#newOverlay()
+    this.#poisoned = []
+  }
+
+  /** Nothing in memory may be trusted any more. */
+  corrupt(): void {
+    this.state = 'RESTORING'
+    this.#forgetMemory()
+  }
+
+  /**
+   * The transaction is committed: the overlay becomes the state. Returns the attempts that may run now.
+   * `end` is the last offset that the transaction appended to the changelog.
+   */
+  applied(end: number | undefined, wallClock: number): Startable[] {
+    const { touched, inputs, started, closed, putBack, next } = this.#overlay
+    this.position = next
+    this.#identityWritten = true
+    const newSchemas = this.#newSchemas
+    for (const [fingerprint, text] of newSchemas) this.#knownSchemas.set(fingerprint, text)
+    this.#newSchemas = new Map()
+    if (this.#stopNow !== null) {
+      this.stopped = this.#stopNow
+      this.#stopNow = null
+      this.state = 'STOPPED'
+    }
+    for (const [key, { after, raw }] of touched) this.#remember(key, raw === null ? null : after)
+    for (const { timer, at } of putBack) this.#fired.set(timer, wallClock + Math.max(1, at))
+    if (end !== undefined) {
+      const checkpoint = { changelog: end + 1, position: next, logId: this.logId, at: wallClock, stop: this.stopped }
+      const before = this.#written
+      this.#writing = touched
+      this.#writingInputs = inputs
+      const changes = [...touched].map(([key, entry]) => change(key, entry))
+      this.#written = before.then(async () => {
+        await this.store.write({ changes, inputs, schemas: newSchemas, checkpoint })
+        if (closed.length > 0) this.store.forget(closed)
+      })
+      this.#written.catch(() => {}) // whoever awaits `written` gets the error
+    }
+    for (const [key, { before, after }] of touched) {
+      if (before !== null && before.timers.length > 0) this.#settleTimers(key, before, after)
+    }
+    this.#overlay = this.#newOverlay()
+    const startable: Startable[] = []
+    for (const [attempt, key] of started) {
+      const open = touched.get(key)?.after.ledger.find(a => a.attempt === attempt)
+      if (open?.status === 'STARTED') startable.push({ key, attempt, effect: open.effect, notAfter: open.notAfter })
+    }
+    return startable
+  }
+
+  /** Resolved once the store shows everything applied. The next overlay may be folded meanwhile. */
+  async written(): Promise<void> {
+    await this.#written
+    this.#writing = new Map()
+    this.#writingInputs = new Map()
+  }
+
+  /** Attempts that were under way when this task was restored. */
+  openAttempts(): (Startable & { owner: string })[] {
+    return this.store
+      .open()
+      .flatMap(key =>
+        (this.#load(key)?.ledger ?? [])
+          .filter(a => a.status === 'STARTED')
+          .map(({ attempt, effect, notAfter, owner }) => ({ key, attempt, effect, notAfter, owner })),
+      )
+  }
+
+  isOpen(key: string, attempt: string): boolean {
+    return this.#current(key)?.ledger.some(a => a.attempt === attempt && a.status === 'STARTED') ?? false
+  }
+
+  /** Input of an open attempt. @throws {Corrupted} when the ledger has lost it. */
+  input(key: string, attempt: string): unknown {
+    const at = inputKey(key, attempt)
+    const bytes = this.#overlay.inputs.get(at) ?? this.#writingInputs.get(at) ?? this.store.input(at)
+    if (bytes === null) throw new Corrupted('no_input', `the input of attempt ${attempt} is not in the ledger`)
+    const { fingerprint, raw } = unstored(bytes)
+    const kept = this.book.decode('LedgerInput', fingerprint, raw)
+    return this.book.decode(this.definition.effects?.[kept.effect]?.input as RecordName, kept.fingerprint, kept.input)
+  }
+
+  /** The state of a key as of the last commit, decoded; for tests and queries. */
+  peek(key: string): unknown {
+    return this.#load(key)?.state ?? null
+  }
+
+  async close(): Promise<void> {
+    this.state = 'CLOSED'
+    await this.#written.catch(() => {})
+  }
+
+  #stopNow: { codeVersion: string; cause: string; at: number } | null = null
+
+  #current(key: string): Instance | null {
+    return this.#overlay.touched.get(key)?.after ?? this.#load(key)
+  }
+
+  #load(key: string): Instance | null {
+    const young = this.#young.get(key)
+    if (young !== undefined) return young
+    const old = this.#old.get(key) ?? this.#writing.get(key)?.after ?? this.#fromStore(key)
+    this.#remember(key, old)
+    return old
+  }
+
+  #fromStore(key: string): Instance | null {
+    const bytes = this.store.get(key)
+    if (bytes === null) return null
+    const { fingerprint, raw } = unstored(bytes)
+    return decodeInstance(raw, fingerprint, this.definition.state, this.book)
+  }
+
+  /** Two generations: what is not used while the young one fills up falls out with the old one. */
+  #remember(key: string, instance: Instance | null): void {
+    this.#young.set(key, instance)
+    if (this.#young.size < this.#settings.cacheSize) return
+    this.#old = this.#young
+    this.#young = new Map()
+  }
+
+  #forgetMemory(): void {
+    this.#young = new Map()
+    this.#old = new Map()
+    this.#fired.clear()
+    this.#overlay = this.#newOverlay()
+    this.#stopNow = null
+    this.#poisoned = []
+  }
+
+  #newOverlay(): Overlay {
+    return {
+      touched: new Map(),
+      appends: [],
+      inputs: new Map(),
+      started: new Map(),
+      closed: [],
+      putBack: [],
+      next: this.position,
+      handled: 0,
+    }
+  }
+
+  #place(careful: boolean): Place {
+    const { codec, codeVersion, store } = this.#settings
+    return {
+      scope: `${this.logId}/${this.inbox.topic}/${this.inbox.partition}`,
+      topic: this.inbox.topic,
+      partition: this.inbox.partition,
+      codec,
+      codeVersion,
+      owner: store.id,
+      input: (key, attempt) => this.input(key, attempt),
+      check: careful ? state => void encodeState(state, this.definition.state) : undefined,
+    }
+  }
+
+  #incoming(record: LogRecord, overlay: Overlay): Incoming | null {
+    const { key, value, offset, timestamp, headers } = record
+    let cause: string
+    try {
+      if (key !== null && value !== null) {
+        const decoded: Decoded = this.#codec.decode(value)
+        return { key, offset, timestamp, headers, raw: value, record: decoded }
+      }
+      cause = key === null ? 'it has no key' : 'it has no value'
+    } catch (error) {
+      if (error instanceof CodecError && (error.code === 'unknown_record' || error.code === 'unknown_schema')) {
+        throw new Fatal(error.code, `${this.inbox.topic}/${this.inbox.partition} offset ${offset}: ${error.message}`, {
+          cause: error,
+        })
+      }
+      cause = messageOf(error)
+    }
+    const letter = {
+      topic: this.inbox.topic,
+      partition: this.inbox.partition,
+      offset,
+      key: key ?? '',
+      recordType: '',
+      value: value ?? Buffer.alloc(0),
+    }
+    const dead = { ...letter, decision: 'SKIP' as const, cause, codeVersion: this.#settings.codeVersion, at: timestamp }
+    overlay.appends.push({ topic: 'dead.letters', key: key ?? '', value: this.#codec.encode('dead.letters', 'DeadLetter', dead) })
+    this.#poisoned.push({ key: key ?? '', at: timestamp })
+    return null
+  }
+
+  #collect(incoming: Incoming, step: Step, overlay: Overlay): void {
+    const { key, record } = incoming
+    for (const { topic, key: to, value } of step.emits) overlay.appends.push({ topic, key: to, value })
+    for (const { attempt, effect, name, input } of step.performed) {
+      const { fingerprint } = recordSchema(name)
+      const kept: LedgerInput = { key, attempt, effect, fingerprint, input }
+      const ledger = recordSchema('LedgerInput')
+      overlay.inputs.set(inputKey(key, attempt), stored(ledger.fingerprint, ledger.type.toBuffer(kept)))
+    }
+    for (const attempt of step.closed) {
+      overlay.inputs.set(inputKey(key, attempt), null)
+      overlay.started.delete(attempt)
+      overlay.closed.push(attempt)
+    }
+    for (const attempt of step.started) overlay.started.set(attempt, key)
+    if (step.result === 'poisoned') this.#poisoned.push({ key, at: step.instance.now })
+    if (step.result === 'put_back' && record.type === 'TimerDue') {
+      const { name, version, dueAt } = record.value
+      overlay.putBack.push({ timer: timerId({ key, name, version }), at: dueAt - step.instance.now })
+    }
+  }
+
+  #schemasToWrite(inputs: ReadonlyMap<string, Buffer | null>): Map<string, string> {
+    const used: RecordName[] = ['Envelope', this.definition.state]
+    if (inputs.size > 0) used.push('LedgerInput', ...Object.values(this.definition.effects ?? {}).map(e => e.input))
+    const fresh = new Map<string, string>()
+    for (const name of used) {
+      const { fingerprint, text } = recordSchema(name)
+      if (!this.#knownSchemas.has(fingerprint)) fresh.set(fingerprint, text)
+    }
+    return fresh
+  }
+
+  /** A timer that is gone, or set anew, need not be remembered as fired. */
+  #settleTimers(key: string, before: Instance, after: Instance): void {
+    for (const { name, version } of before.timers) {
+      if (!after.timers.some(t => t.name === name && t.version === version)) this.#fired.delete(timerId({ key, name, version }))
+    }
+  }
+
+  #unfire(key: string, value: Buffer): void {
+    const { type, value: record } = this.#codec.decode(value)
+    if (type === 'TimerDue') this.#fired.delete(timerId({ key, name: record.name, version: record.version }))
+  }
+
+  #tooMuchPoison(now: number): boolean {
+    if (now - this.#handledInWindow.since > POISON_WINDOW) {
+      this.#handledInWindow = { count: 0, since: now }
+      this.#poisoned = this.#poisoned.filter(p => now - p.at <= POISON_WINDOW)
+    }
+    this.#handledInWindow.count += 1
+    if (this.#poisoned.length <= POISON_KEYS) return false
+    const keys = new Set(this.#poisoned.map(p => p.key)).size
+    if (keys <= POISON_KEYS || this.#poisoned.length <= this.#handledInWindow.count * POISON_SHARE) return false
+    const cause = `${keys} keys and ${this.#poisoned.length} of ${this.#handledInWindow.count} records failed within a minute`
+    this.#stopNow ??= { codeVersion: this.#settings.codeVersion, cause, at: now }
+    return true
+  }
+}
+
+function change(key: string, { before, after, raw }: Touched): Change {
+  if (raw === null) return { key, before, after: null, bytes: null }
+  return { key, before, after, bytes: stored(recordSchema('Envelope').fingerprint, raw) }
+}
+
+function timerId({ key, name, version }: Pick<DueTimer, 'key' | 'name' | 'version'>): string {
+  return `${key}\0${name}\0${version}`
+}

@@ -1,0 +1,429 @@
+/**
+ * A worker owns tasks and runs one cycle at a time: take what has arrived for all of them, fold it into an overlay, commit one
+ * transaction for the whole worker, then write the overlay to the state stores and start the effects.
+ *
+ *   poll ─▶ fold ─▶ timers, judgements ─▶ seal ─▶ begin, append, offsets, commit ─▶ store ─▶ effects ─▶ poll
+ *                                                    └─ failed: drop the overlays, restore
+ */
+import { randomUUID } from 'node:crypto'
+import { changelog as changelogOf } from '../topics/catalog.ts'
+import type { Codec } from '../topics/codec.ts'
+import {
+  type Assignment,
+  type Log,
+  LogError,
+  type LogRecord,
+  type Membership,
+  partitionKey,
+  type Position,
+  type TopicPartition,
+} from '../topics/log.ts'
+import type { ActorDefinition, Port } from './actor.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { Effects } from './effects.ts'
+import { Fatal, messageOf } from './errors.ts'
+import { restore } from './restore.ts'
+import { SchemaBook } from './schemas.ts'
+import type { StateStore } from './store.ts'
+import { type Startable, Task } from './task.ts'
+
+export interface WorkerSettings {
+  readonly log: Log
+  readonly codec: Codec
+  readonly actors: readonly ActorDefinition[]
+  /** Ports by actor and effect. */
+  readonly ports: Readonly<Record<string, Readonly<Record<string, Port>>>>
+  /** One group per role: every member names the same actors. */
+  readonly group: string
+  /** A name of this worker that it keeps over restarts. */
+  readonly instance: string
+  readonly openStore: (actor: string, partition: number) => Promise<StateStore>
+  readonly codeVersion: string
+  readonly clock?: Clock
+  /** Records taken in a cycle, at most. */
+  readonly maxRecords?: number
+  /** Decoded actors kept in memory for each task, about. */
+  readonly cacheSize?: number
+  readonly maxCheckpointAge?: number
+  readonly newId?: () => string
+  readonly onError?: (what: string, error: unknown) => void
+  /** After each committed transaction: how many records, how long it took, ms. */
+  readonly onCommit?: (records: number, ms: number) => void
+}
+
+interface Judgement {
+  /** The inbox is read to its end as of the assignment once the position gets here. */
+  readonly until: number
+  /** Monotonic ms when the task was assigned. */
+  readonly since: number
+  readonly open: readonly (Startable & { owner: string })[]
+}
+
+export interface TaskStatus extends TopicPartition {
+  readonly actor: string
+  readonly state: Task['state']
+  readonly position: number
+  readonly stopped: string | null
+}
+
+const IDLE_WAIT = 200
+const RETRY_WAIT = 1_000
+const TIMERS_A_CYCLE = 500
+const HALF_A_DAY = 12 * 60 * 60 * 1000
+
+export class Worker {
+  readonly #settings: Required<WorkerSettings>
+  readonly #effects: Effects
+  readonly #tasks = new Map<string, Task>()
+  readonly #stores = new Map<string, StateStore>()
+  readonly #judgements = new Map<Task, Judgement>()
+  readonly #restoring = new Set<Promise<void>>()
+  #membership: Membership | null = null
+  #assignment: Assignment | null = null
+  #stopping = false
+  #revoked = false
+  #cycle: Promise<void> = Promise.resolve()
+  #loop: Promise<void> = Promise.resolve()
+  #lastCycle = 0
+
+  constructor(settings: WorkerSettings) {
+    this.#settings = {
+      clock: systemClock,
+      maxRecords: 5_000,
+      cacheSize: 20_000,
+      maxCheckpointAge: HALF_A_DAY,
+      newId: randomUUID,
+      onError: () => {},
+      onCommit: () => {},
+      ...settings,
+    }
+    const { log, codec, clock, ports, onError } = this.#settings
+    this.#effects = new Effects({
+      log,
+      codec,
+      clock,
+      ports,
+      onError,
+      owned: inbox => (this.#tasks.has(partitionKey(inbox)) ? (this.#assignment?.generation ?? null) : null),
+      lease: () => this.#membership?.lease() ?? 0,
+    })
+  }
+
+  async start(): Promise<void> {
+    const { log, group, instance, actors, clock } = this.#settings
+    this.#membership = await log.join({
+      group,
+      instance,
+      topics: actors.map(a => a.inbox.name),
+      revoked: () => this.#revoke(),
+      assigned: assignment => this.#assign(assignment),
+    })
+    this.#lastCycle = clock.mono()
+    this.#loop = this.#run()
+  }
+
+  /** Drains: nothing new is started, what runs may finish, and the tasks are given back. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.#membership?.wake()
+    for (const task of this.#tasks.values()) if (task.state === 'RUNNING') task.state = 'DRAINING'
+    await this.#effects.drain(10_000)
+    await this.#loop
+    await Promise.all(this.#restoring)
+    for (const task of this.#tasks.values()) await task.close()
+    await this.#membership?.leave()
+    for (const store of this.#stores.values()) await store.close()
+  }
+
+  status(): { tasks: TaskStatus[]; effects: number; cycleAgeMs: number } {
+    const tasks = [...this.#tasks.values()].map(task => ({
+      ...task.inbox,
+      actor: task.definition.name,
+      state: task.state,
+      position: task.position,
+      stopped: task.stopped?.cause ?? null,
+    }))
+    return { tasks, effects: this.#effects.size, cycleAgeMs: this.#settings.clock.mono() - this.#lastCycle }
+  }
+
+  task(inbox: TopicPartition): Task | undefined {
+    return this.#tasks.get(partitionKey(inbox))
+  }
+
+  // Assignment
+
+  async #revoke(): Promise<void> {
+    this.#revoked = true
+    this.#membership?.wake()
+    await this.#cycle.catch(() => {})
+  }
+
+  #assign(assignment: Assignment): void {
+    const { actors, codec, codeVersion, cacheSize } = this.#settings
+    this.#assignment = assignment
+    this.#revoked = false
+    const former = [...this.#tasks.values()]
+    this.#tasks.clear()
+    const restoring = async () => {
+      for (const task of former) await task.close()
+      for (const { topic, partition } of assignment.partitions) {
+        const definition = actors.find(a => a.inbox.name === topic)
+        if (definition === undefined) continue
+        const { store, book } = await this.#openStore(definition, partition)
+        if (this.#assignment !== assignment) return
+        const changelog = changelogOf(definition.name, definition.inbox)
+        const task = new Task({ definition, changelog, partition, codec, store, codeVersion, cacheSize }, book)
+        this.#tasks.set(partitionKey(task.inbox), task)
+      }
+      await this.#restoreAll(assignment, [...this.#tasks.values()], true)
+    }
+    this.#track(restoring())
+  }
+
+  async #openStore(definition: ActorDefinition, partition: number): Promise<{ store: StateStore; book: SchemaBook }> {
+    const name = `${definition.name}/${partition}`
+    let store = this.#stores.get(name)
+    if (store === undefined) {
+      store = await this.#settings.openStore(definition.name, partition)
+      this.#stores.set(name, store)
+    }
+    return { store, book: new SchemaBook() }
+  }
+
+  /** Fence first, then stable offsets, then the changelogs; each task starts as soon as it is restored. */
+  async #restoreAll(assignment: Assignment, tasks: readonly Task[], fence: boolean): Promise<void> {
+    const { clock, onError } = this.#settings
+    const since = clock.mono()
+    for (let left = tasks; left.length > 0; ) {
+      try {
+        const membership = this.#membership ?? (await this.#joined())
+        if (fence) await membership.fence()
+        this.#still(assignment)
+        const committed = await membership.committed(left.map(t => t.inbox))
+        for (const task of left) await this.#restoreOne(assignment, membership, task, committed, since)
+        return
+      } catch (error) {
+        if (error instanceof MovedOn) return
+        onError('tasks could not be restored; trying again', error)
+        await clock.sleep(RETRY_WAIT)
+        if (this.#assignment !== assignment || this.#stopping) return
+        left = left.filter(t => t.state === 'CREATED' || t.state === 'RESTORING')
+      }
+    }
+  }
+
+  async #restoreOne(assignment: Assignment, membership: Membership, task: Task, committed: Position[], since: number) {
+    const { log, codec, clock, newId, maxCheckpointAge } = this.#settings
+    const { inbox, book } = task
+    const still = () => this.#still(assignment)
+    still()
+    task.state = 'RESTORING'
+    await task.written().catch(() => {})
+    const until = (await log.ends(inbox.topic)).find(e => e.partition === inbox.partition)?.high ?? 0
+    const at = committed.find(p => partitionKey(p) === partitionKey(inbox))
+    try {
+      await restore({ log, codec, book, task, committed: at, wallClock: clock.now, maxCheckpointAge, newId, still })
+    } catch (error) {
+      if (!(error instanceof Fatal)) throw error
+      task.stand(messageOf(error))
+    }
+    still()
+    if (task.stopped !== null) return this.#halt(task)
+    this.#judgements.set(task, { until, since, open: task.openAttempts() })
+    membership.start({ ...inbox, offset: task.position })
+    membership.wake()
+  }
+
+  #still(assignment: Assignment): void {
+    if (this.#assignment !== assignment || this.#stopping) throw new MovedOn()
+  }
+
+  async #joined(): Promise<Membership> {
+    while (this.#membership === null) await this.#settings.clock.sleep(1)
+    return this.#membership
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work.catch(error => this.#settings.onError('restoring', error)).finally(() => this.#restoring.delete(tracked))
+    this.#restoring.add(tracked)
+  }
+
+  // The cycle
+
+  async #run(): Promise<void> {
+    const { clock, maxRecords, onError } = this.#settings
+    const membership = this.#membership as Membership
+    while (!this.#stopping) {
+      this.#lastCycle = clock.mono()
+      try {
+        const records = await membership.poll({ max: maxRecords, wait: this.#wait() })
+        const assignment = this.#assignment
+        if (this.#revoked || this.#stopping || assignment === null) continue
+        this.#cycle = this.#once(membership, assignment, records)
+        await this.#cycle
+      } catch (error) {
+        if (this.#stopping || (error instanceof LogError && error.code === 'closed')) return
+        onError('cycle', error)
+        await clock.sleep(RETRY_WAIT)
+      }
+    }
+  }
+
+  /** How long a poll may wait: until the next timer, and not for ever. */
+  #wait(): number {
+    const now = this.#settings.clock.now()
+    let wait = IDLE_WAIT
+    for (const task of this.#tasks.values()) {
+      if (task.state !== 'RUNNING') continue
+      const next = task.store.nextDue()
+      if (next !== null && next > now) wait = Math.min(wait, next - now)
+    }
+    return wait
+  }
+
+  async #once(membership: Membership, assignment: Assignment, records: readonly LogRecord[]): Promise<void> {
+    const { codec, clock, onCommit } = this.#settings
+    const began = clock.mono()
+    await codec.prepare(records)
+    const batches = byPartition(records)
+    for (const [key, batch] of batches) {
+      const task = this.#tasks.get(key)
+      if (task?.state !== 'RUNNING') continue
+      try {
+        task.fold(batch)
+      } catch (error) {
+        this.#stopTask(task, error)
+      }
+    }
+    const running = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
+    for (const task of running) {
+      await task.written()
+      task.fireTimers(clock.now(), TIMERS_A_CYCLE)
+      this.#judge(task)
+    }
+    const dirty = running.filter(t => t.dirty)
+    if (dirty.length === 0) return
+    if (this.#assignment !== assignment) {
+      for (const task of dirty) task.drop()
+      return
+    }
+    const transaction = membership.begin(assignment)
+    const ends = await this.#commit(transaction, dirty, batches)
+    if (ends === null) return
+    const started: [Task, Startable][] = []
+    for (const task of dirty) {
+      for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now())) started.push([task, startable])
+      if (task.stopped !== null) this.#halt(task)
+    }
+    for (const [task, startable] of started) this.#effects.start(task, startable)
+    onCommit(records.length, clock.mono() - began)
+  }
+
+  /** Commits what the tasks have sealed. Null when it failed: then nothing of it counts, and the tasks are restored. */
+  async #commit(
+    transaction: ReturnType<Membership['begin']>,
+    dirty: readonly Task[],
+    batches: ReadonlyMap<string, LogRecord[]>,
+  ): Promise<Map<string, number> | null> {
+    try {
+      const positions: Position[] = []
+      for (const task of dirty) {
+        for (const append of sealed(task, batches)) transaction.append(append)
+        positions.push({ ...task.inbox, offset: task.next })
+      }
+      transaction.offsets(positions)
+      return await transaction.commit()
+    } catch (error) {
+      const fenced = error instanceof LogError && error.code === 'fenced'
+      this.#settings.onError(
+        fenced ? 'the tasks have moved to another member' : 'a transaction failed; its tasks are restored',
+        error,
+      )
+      this.#recover(fenced)
+      return null
+    }
+  }
+
+  /** Overlays are dropped. Fenced: the next assignment says what is ours. Otherwise every task goes back to what the log says. */
+  #recover(fenced: boolean): void {
+    const assignment = this.#assignment
+    const tasks = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
+    for (const task of tasks) {
+      this.#membership?.stop(task.inbox)
+      task.corrupt()
+    }
+    if (assignment !== null && !fenced) this.#track(this.#restoreAll(assignment, tasks, true))
+  }
+
+  /** What an earlier owner left open is judged once the inbox is read to its end and the effect's time is over. */
+  #judge(task: Task): void {
+    const judgement = this.#judgements.get(task)
+    if (judgement === undefined || task.next < judgement.until) return
+    const { clock } = this.#settings
+    const waiting: (Startable & { owner: string })[] = []
+    for (const attempt of judgement.open) {
+      if (this.#effects.has(attempt.attempt) || !task.isOpen(attempt.key, attempt.attempt)) continue
+      const effect = task.definition.effects?.[attempt.effect]
+      if (effect === undefined) continue
+      const over = this.#membership?.exclusive === true || clock.mono() - judgement.since >= effect.timeoutMs
+      const neverLeft = attempt.owner === task.store.id && !task.store.noted(attempt.attempt)
+      if (!over) waiting.push(attempt)
+      else if (effect.retry === 'idempotent' || neverLeft) this.#effects.start(task, attempt)
+      else {
+        const reason = 'the worker that started it is gone'
+        task.append(attempt.key, 'EffectEnded', { attempt: attempt.attempt, effect: attempt.effect, outcome: 'UNKNOWN', reason })
+      }
+    }
+    if (waiting.length === 0) this.#judgements.delete(task)
+    else this.#judgements.set(task, { ...judgement, open: waiting })
+  }
+
+  #stopTask(task: Task, error: unknown): void {
+    if (error instanceof Fatal) {
+      task.stand(messageOf(error))
+      this.#halt(task)
+      return
+    }
+    this.#settings.onError(`${partitionKey(task.inbox)}: restoring after an error`, error)
+    this.#membership?.stop(task.inbox)
+    task.corrupt()
+    if (this.#assignment !== null) this.#track(this.#restoreAll(this.#assignment, [task], false))
+  }
+
+  #halt(task: Task): void {
+    this.#membership?.stop(task.inbox)
+    this.#settings.onError(`${partitionKey(task.inbox)} stands still`, new Fatal('stopped', task.stopped?.cause ?? ''))
+  }
+}
+
+/** What a task writes; where a state is invalid, the records are folded again to find the one that made it so. */
+function sealed(task: Task, batches: ReadonlyMap<string, LogRecord[]>) {
+  try {
+    return task.seal()
+  } catch {
+    task.drop()
+    task.fold(batches.get(partitionKey(task.inbox)) ?? [], true)
+    return task.seal()
+  }
+}
+
+function byPartition(records: readonly LogRecord[]): Map<string, LogRecord[]> {
+  const batches = new Map<string, LogRecord[]>()
+  let last: LogRecord[] = []
+  let lastTopic = ''
+  let lastPartition = -1
+  for (const record of records) {
+    if (record.topic !== lastTopic || record.partition !== lastPartition) {
+      const key = partitionKey(record)
+      last = batches.get(key) ?? []
+      batches.set(key, last)
+      lastTopic = record.topic
+      lastPartition = record.partition
+    }
+    last.push(record)
+  }
+  return batches
+}
+
+/** The assignment has moved on while restoring. */
+class MovedOn extends Error {}
