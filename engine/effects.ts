@@ -26,6 +26,8 @@ export interface EffectsSettings {
   readonly ports: Readonly<Record<string, Readonly<Record<string, Port>>>>
   /** Generation under which this worker owns the task of an inbox partition; null where it does not. */
   readonly owned: (inbox: TopicPartition) => number | null
+  /** True while this start of an attempt has not ended, as far as the inbox is read. */
+  readonly isOpen: (inbox: TopicPartition, startable: Startable) => boolean
   /** Until when, monotonic ms, this worker surely is a member. */
   readonly lease: () => number
   readonly onError: (what: string, error: unknown) => void
@@ -41,6 +43,8 @@ interface Running {
   readonly generation: number | null
   /** Of the present try. */
   left: boolean
+  /** An earlier try, of this run or of an owner before, may have done it. */
+  uncertain: boolean
 }
 
 /** Without a `notAfter`, this many tries; with one, tries until then. */
@@ -50,6 +54,7 @@ const MAX_BACKOFF = 30_000
 
 export class Effects {
   readonly #settings: EffectsSettings
+  /** By attempt and start. */
   readonly #running = new Map<string, Running>()
   readonly #stopping = new AbortController()
   #idle: (() => void)[] = []
@@ -64,17 +69,15 @@ export class Effects {
     return this.#running.size
   }
 
-  has(attempt: string): boolean {
-    return this.#running.has(attempt)
+  has(startable: Startable): boolean {
+    return this.#running.has(runId(startable))
   }
 
   start(task: Task, startable: Startable): void {
     const { definition, inbox } = task
-    const { attempt, effect: name, key } = startable
+    const { attempt, effect: name, key, uncertain } = startable
     const effect = definition.effects?.[name]
-    if (effect === undefined || this.#running.has(attempt)) return
-    // Released by one run while another one of this process has left: its result is on the way.
-    if (effect.retry === 'never' && task.store.noted(attempt)) return
+    if (effect === undefined || this.has(startable)) return
     let input: Records[RecordName]
     try {
       input = task.input(key, attempt) as Records[RecordName]
@@ -83,8 +86,8 @@ export class Effects {
       return
     }
     const generation = this.#settings.owned(inbox)
-    const running: Running = { task, definition, startable, effect, input, generation, left: false }
-    this.#running.set(attempt, running)
+    const running: Running = { task, definition, startable, effect, input, generation, left: false, uncertain }
+    this.#running.set(runId(startable), running)
     this.#underWay += 1
     this.#run(running)
       .catch(error => this.#settings.onError(`effect ${name} of ${definition.name}`, error))
@@ -105,7 +108,7 @@ export class Effects {
   }
 
   #forget(running: Running): void {
-    if (this.#running.get(running.startable.attempt) === running) this.#running.delete(running.startable.attempt)
+    this.#running.delete(runId(running.startable))
   }
 
   /** Ends in one record on the inbox, whatever happens: nobody else would say what became of the attempt. */
@@ -124,8 +127,7 @@ export class Effects {
       tries += 1
       if (outcome.type === 'result') return this.#result(running, outcome.parts)
       if (outcome.type === 'ended') return this.#end(running, outcome.outcome, outcome.reason)
-      if (notAfter === null && tries >= TRIES)
-        return this.#end(running, outcome.uncertain ? 'UNKNOWN' : 'NOT_DONE', outcome.reason)
+      if (notAfter === null && tries >= TRIES) return this.#end(running, 'NOT_DONE', outcome.reason)
       const wait = outcome.retryAfterMs ?? backoff
       backoff = Math.min(backoff * 2, MAX_BACKOFF)
       await clock.sleep(notAfter === null ? wait : Math.min(wait, Math.max(1, notAfter - clock.now() + 1)), this.#stopping.signal)
@@ -150,18 +152,28 @@ export class Effects {
       },
     }
     try {
-      const result = await limit.race(port(running.input, run))
-      return { type: 'result', parts: Array.isArray(result) ? result : [result] }
+      const work = port(running.input, run)
+      limit.signal.addEventListener('abort', () => this.#listen(running, work), { once: true })
+      return { type: 'result', parts: partsOf(await limit.race(work)) }
     } catch (error) {
       if (error instanceof NotLeaving) return { type: 'ended', outcome: error.outcome, reason: error.message }
       const reason = messageOf(error)
       const uncertain = running.left && !(error instanceof NotDone)
       if (uncertain && retry !== 'idempotent') return { type: 'ended', outcome: 'UNKNOWN', reason }
-      if (!uncertain) task.store.forget([startable.attempt])
-      return { type: 'again', uncertain, reason, retryAfterMs: error instanceof NotDone ? error.retryAfterMs : undefined }
+      if (uncertain) running.uncertain = true
+      else if (!running.uncertain) task.store.forget([startable.attempt])
+      return { type: 'again', reason, retryAfterMs: error instanceof NotDone ? error.retryAfterMs : undefined }
     } finally {
       limit.end()
     }
+  }
+
+  /** A result that comes after its time-out is still the truth: the actor gets it as a late one. */
+  #listen(running: Running, work: ReturnType<Port>): void {
+    work.then(
+      result => this.#result(running, partsOf(result)).catch(error => this.#settings.onError('late result', error)),
+      () => {},
+    )
   }
 
   #mayLeave(running: Running): void {
@@ -172,6 +184,7 @@ export class Effects {
       throw new NotLeaving('EXPIRED', `not left by ${new Date(notAfter).toISOString()}`)
     if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')
     if (clock.mono() >= lease() || !this.#owns(running)) throw new NotLeaving('RELEASED', 'the worker may no longer own the key')
+    if (!this.#settings.isOpen(task.inbox, startable)) throw new NotLeaving('RELEASED', 'the attempt has ended meanwhile')
     task.store.note(startable.attempt)
     running.left = true
   }
@@ -195,13 +208,12 @@ export class Effects {
     await this.#append(records)
   }
 
-  async #end(running: Running, outcome: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN', reason: string): Promise<void> {
-    const { startable, task } = running
+  async #end(running: Running, ended: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN', reason: string): Promise<void> {
+    const { startable, task, uncertain } = running
+    const outcome = !uncertain ? ended : ended === 'RELEASED' ? 'RETRY' : 'UNKNOWN'
     const { topic, partition } = task.inbox
-    const { attempt, effect, key } = startable
-    // Whoever reads RELEASED starts it anew, and that may be this worker before the append has come back.
-    if (outcome === 'RELEASED') this.#forget(running)
-    const value = this.#settings.codec.encode(topic, 'EffectEnded', { attempt, effect, outcome, reason })
+    const { attempt, effect, key, start } = startable
+    const value = this.#settings.codec.encode(topic, 'EffectEnded', { attempt, effect, start, outcome, reason })
     await this.#append([{ topic, partition, key, value }])
   }
 
@@ -221,10 +233,18 @@ export class Effects {
   }
 }
 
+function partsOf(result: Awaited<ReturnType<Port>>): readonly object[] {
+  return Array.isArray(result) ? result : [result]
+}
+
+function runId({ attempt, start }: Startable): string {
+  return `${attempt}#${start}`
+}
+
 type Outcome =
   | { readonly type: 'result'; readonly parts: readonly object[] }
   | { readonly type: 'ended'; readonly outcome: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN'; readonly reason: string }
-  | { readonly type: 'again'; readonly uncertain: boolean; readonly reason: string; readonly retryAfterMs: number | undefined }
+  | { readonly type: 'again'; readonly reason: string; readonly retryAfterMs: number | undefined }
 
 /** Before leaving, a port may queue this many time-outs long. */
 const QUEUE_TIMEOUTS = 5

@@ -184,12 +184,12 @@ class Stepping {
     return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { attempt: id, late })
   }
 
-  #effectEnded({ attempt: id, effect, outcome, reason }: EffectEnded): Step['result'] {
+  #effectEnded({ attempt: id, effect, start, outcome, reason }: EffectEnded): Step['result'] {
     const attempt = this.#ledger.find(a => a.attempt === id)
-    if (attempt === undefined || attempt.status !== 'STARTED') return 'duplicate'
-    if (outcome === 'RELEASED') {
-      // Never left: whoever owns the key now starts it.
-      this.#replace({ ...attempt, status: 'STARTED', owner: this.#place.owner })
+    if (attempt === undefined || attempt.status !== 'STARTED' || attempt.start !== start) return 'duplicate'
+    if (outcome === 'RELEASED' || outcome === 'RETRY') {
+      const uncertain = attempt.uncertain || outcome === 'RETRY'
+      this.#replace({ ...attempt, start: start + 1, uncertain, owner: this.#place.owner })
       this.#started.push(id)
       return 'handled'
     }
@@ -400,7 +400,10 @@ class Stepping {
         if (bytes.length > MAX_RECORD_BYTES) throw new Poison('too_large', `input of "${effect}" of ${bytes.length} bytes`)
         this.#performed.push({ attempt, effect, name: declared.input, input: bytes })
         const notAfter = options?.notAfter ?? null
-        this.#ledger = [...this.#ledger, { attempt, effect, status: 'WAITING', notAfter, parts: 0, owner }]
+        this.#ledger = [
+          ...this.#ledger,
+          { attempt, effect, status: 'WAITING', notAfter, start: 0, uncertain: false, parts: 0, owner },
+        ]
         this.#startNext()
         return attempt
       },

@@ -13,6 +13,10 @@ export interface Attempt {
   /** `ENDED`: as UNKNOWN, kept so that a late result is told from the first. */
   readonly status: 'UNKNOWN' | 'WAITING' | 'STARTED' | 'ENDED'
   readonly notAfter: number | null
+  /** How often it has been started anew; what an earlier start says of it no longer counts. */
+  readonly start: number
+  /** An earlier start may have done it. */
+  readonly uncertain: boolean
   readonly parts: number
   readonly owner: string
 }

@@ -11,7 +11,9 @@ const timer = (name: string, at: number, version: string) => ({ name, at, versio
 const withTimers = (...timers: Instance['timers']): Instance => ({ ...NEW_INSTANCE, timers })
 const opened = (): Instance => ({
   ...NEW_INSTANCE,
-  ledger: [{ attempt: 'a1', effect: 'send', status: 'STARTED', notAfter: null, parts: 0, owner: 'me' }],
+  ledger: [
+    { attempt: 'a1', effect: 'send', status: 'STARTED', notAfter: null, start: 0, uncertain: false, parts: 0, owner: 'me' },
+  ],
 })
 const change = (key: string, before: Instance | null, after: Instance | null, bytes: string | null): Change => ({
   key,

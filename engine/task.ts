@@ -13,7 +13,7 @@ import type { Append, LogRecord, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { handle, type Incoming, type Place, type Step } from './handle.ts'
-import { decodeInstance, encodeInstance, encodeState, type Instance, isEmpty } from './instance.ts'
+import { type Attempt, decodeInstance, encodeInstance, encodeState, type Instance, isEmpty } from './instance.ts'
 import { reserved } from './restore.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
@@ -32,11 +32,8 @@ export interface TaskSettings {
 }
 
 /** An attempt that may run once the transaction that recorded it is committed. */
-export interface Startable {
+export interface Startable extends Pick<Attempt, 'attempt' | 'effect' | 'notAfter' | 'start' | 'uncertain'> {
   readonly key: string
-  readonly attempt: string
-  readonly effect: string
-  readonly notAfter: number | null
 }
 
 interface Touched {
@@ -256,7 +253,7 @@ export class Task {
     const startable: Startable[] = []
     for (const [attempt, key] of started) {
       const open = touched.get(key)?.after.ledger.find(a => a.attempt === attempt)
-      if (open?.status === 'STARTED') startable.push({ key, attempt, effect: open.effect, notAfter: open.notAfter })
+      if (open?.status === 'STARTED') startable.push({ ...open, key })
     }
     return startable
   }
@@ -272,15 +269,12 @@ export class Task {
   openAttempts(): (Startable & { owner: string })[] {
     return this.store
       .open()
-      .flatMap(key =>
-        (this.#load(key)?.ledger ?? [])
-          .filter(a => a.status === 'STARTED')
-          .map(({ attempt, effect, notAfter, owner }) => ({ key, attempt, effect, notAfter, owner })),
-      )
+      .flatMap(key => (this.#load(key)?.ledger ?? []).filter(a => a.status === 'STARTED').map(attempt => ({ ...attempt, key })))
   }
 
-  isOpen(key: string, attempt: string): boolean {
-    return this.#current(key)?.ledger.some(a => a.attempt === attempt && a.status === 'STARTED') ?? false
+  /** True while this start of an attempt has not ended. */
+  isOpen({ key, attempt, start }: Startable): boolean {
+    return this.#current(key)?.ledger.some(a => a.attempt === attempt && a.status === 'STARTED' && a.start === start) ?? false
   }
 
   /** Input of an open attempt. @throws {Corrupted} when the ledger has lost it. */

@@ -136,7 +136,8 @@ export function testkit<I extends Topic, S extends RecordName>(
     },
     end(attempt, outcome, reason = '') {
       clock += 1
-      return step('EffectEnded', { attempt, effect: inputs.get(attempt)?.effect ?? '', outcome, reason })
+      const start = instance?.ledger.find(a => a.attempt === attempt)?.start ?? 0
+      return step('EffectEnded', { attempt, effect: inputs.get(attempt)?.effect ?? '', start, outcome, reason })
     },
     fire(name) {
       const timers = [...(instance?.timers ?? [])].sort((a, b) => a.at - b.at)

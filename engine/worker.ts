@@ -47,13 +47,13 @@ export interface WorkerSettings {
   readonly maxCheckpointAge?: number
   readonly newId?: () => string
   readonly onError?: (what: string, error: unknown) => void
+  /** Called with each new assignment. */
+  readonly onAssigned?: (assignment: Assignment) => void
   /** After each committed transaction: how many records, how long it took, ms. */
   readonly onCommit?: (records: number, ms: number) => void
 }
 
 interface Judgement {
-  /** The inbox is read to its end as of the assignment once the position gets here. */
-  readonly until: number
   /** Monotonic ms when the task was assigned. */
   readonly since: number
   readonly open: readonly (Startable & { owner: string })[]
@@ -83,6 +83,8 @@ export class Worker {
   #stopping = false
   #revoked = false
   #cycle: Promise<void> = Promise.resolve()
+  /** No cycle begins before it has resolved. */
+  #held: Promise<void> = Promise.resolve()
   #loop: Promise<void> = Promise.resolve()
   #lastCycle = 0
 
@@ -94,6 +96,7 @@ export class Worker {
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
       onError: () => {},
+      onAssigned: () => {},
       onCommit: () => {},
       ...settings,
     }
@@ -104,7 +107,8 @@ export class Worker {
       clock,
       ports,
       onError,
-      owned: inbox => (this.#tasks.has(partitionKey(inbox)) ? (this.#assignment?.generation ?? null) : null),
+      owned: inbox => (this.#revoked || !this.#tasks.has(partitionKey(inbox)) ? null : (this.#assignment?.generation ?? null)),
+      isOpen: (inbox, startable) => this.#tasks.get(partitionKey(inbox))?.isOpen(startable) ?? false,
       lease: () => this.#membership?.lease() ?? 0,
     })
   }
@@ -162,9 +166,13 @@ export class Worker {
     const { actors, codec, codeVersion, cacheSize } = this.#settings
     this.#assignment = assignment
     this.#revoked = false
+    this.#settings.onAssigned(assignment)
     const former = [...this.#tasks.values()]
     this.#tasks.clear()
+    // What an earlier assignment still writes to the stores has to land first.
+    const earlier = [...this.#restoring]
     const restoring = async () => {
+      await Promise.all(earlier)
       for (const task of former) await task.close()
       for (const { topic, partition } of assignment.partitions) {
         const definition = actors.find(a => a.inbox.name === topic)
@@ -197,7 +205,7 @@ export class Worker {
     for (let left = tasks; left.length > 0; ) {
       try {
         const membership = this.#membership ?? (await this.#joined())
-        if (fence) await membership.fence()
+        if (fence) await this.#fence(membership)
         this.#still(assignment)
         const committed = await membership.committed(left.map(t => t.inbox))
         for (const task of left) await this.#restoreOne(assignment, membership, task, committed, since)
@@ -212,6 +220,18 @@ export class Worker {
     }
   }
 
+  /** Between cycles, so that it ends no transaction but those whose outcome nobody knows. */
+  async #fence(membership: Membership): Promise<void> {
+    const before = this.#held
+    const fenced = (async () => {
+      await before
+      await this.#cycle.catch(() => {})
+      await membership.fence()
+    })()
+    this.#held = fenced.catch(() => {})
+    await fenced
+  }
+
   async #restoreOne(assignment: Assignment, membership: Membership, task: Task, committed: Position[], since: number) {
     const { log, codec, clock, newId, maxCheckpointAge } = this.#settings
     const { inbox, book } = task
@@ -219,7 +239,6 @@ export class Worker {
     still()
     task.state = 'RESTORING'
     await task.written().catch(() => {})
-    const until = (await log.ends(inbox.topic)).find(e => e.partition === inbox.partition)?.high ?? 0
     const at = committed.find(p => partitionKey(p) === partitionKey(inbox))
     try {
       await restore({ log, codec, book, task, committed: at, wallClock: clock.now, maxCheckpointAge, newId, still })
@@ -229,7 +248,7 @@ export class Worker {
     }
     still()
     if (task.stopped !== null) return this.#halt(task)
-    this.#judgements.set(task, { until, since, open: task.openAttempts() })
+    this.#judgements.set(task, { since, open: task.openAttempts() })
     membership.start({ ...inbox, offset: task.position })
     membership.wake()
   }
@@ -257,6 +276,7 @@ export class Worker {
       this.#lastCycle = clock.mono()
       try {
         const records = await membership.poll({ max: maxRecords, wait: this.#wait() })
+        await this.#held
         const assignment = this.#assignment
         if (this.#revoked || this.#stopping || assignment === null) continue
         this.#cycle = this.#once(membership, assignment, records)
@@ -307,9 +327,9 @@ export class Worker {
       for (const task of dirty) task.drop()
       return
     }
-    const transaction = membership.begin(assignment)
-    const ends = await this.#commit(transaction, dirty, batches)
-    if (ends === null) return
+    const ends = await this.#commit(membership, assignment, dirty, batches)
+    // The tasks were given out anew while the commit was on its way: whoever restores them finds it in the changelog.
+    if (ends === null || this.#assignment !== assignment) return
     const started: [Task, Startable][] = []
     for (const task of dirty) {
       for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now())) started.push([task, startable])
@@ -321,10 +341,12 @@ export class Worker {
 
   /** Commits what the tasks have sealed. Null when it failed: then nothing of it counts, and the tasks are restored. */
   async #commit(
-    transaction: ReturnType<Membership['begin']>,
+    membership: Membership,
+    assignment: Assignment,
     dirty: readonly Task[],
     batches: ReadonlyMap<string, LogRecord[]>,
   ): Promise<Map<string, number> | null> {
+    const transaction = membership.begin(assignment)
     try {
       const positions: Position[] = []
       for (const task of dirty) {
@@ -339,40 +361,52 @@ export class Worker {
         fenced ? 'the tasks have moved to another member' : 'a transaction failed; its tasks are restored',
         error,
       )
-      this.#recover(fenced)
+      this.#recover(assignment, fenced ? RETRY_WAIT : 0)
       return null
     }
   }
 
-  /** Overlays are dropped. Fenced: the next assignment says what is ours. Otherwise every task goes back to what the log says. */
-  #recover(fenced: boolean): void {
-    const assignment = this.#assignment
+  /**
+   * Overlays are dropped, and every task goes back to what the log says. Fenced may mean that the tasks have moved, or only that
+   * the log gave the transaction up: where they have moved, a new assignment ends this.
+   */
+  #recover(assignment: Assignment, wait: number): void {
+    if (this.#assignment !== assignment) return
     const tasks = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
     for (const task of tasks) {
       this.#membership?.stop(task.inbox)
       task.corrupt()
     }
-    if (assignment !== null && !fenced) this.#track(this.#restoreAll(assignment, tasks, true))
+    const restoring = async () => {
+      if (wait > 0) await this.#settings.clock.sleep(wait)
+      await this.#restoreAll(assignment, tasks, true)
+    }
+    this.#track(restoring())
   }
 
-  /** What an earlier owner left open is judged once the inbox is read to its end and the effect's time is over. */
+  /**
+   * What an earlier owner left open is judged once the effect's time is over. The judgement is a record of the inbox, so that
+   * whatever the inbox already held comes before it: a result that was there makes it void.
+   */
   #judge(task: Task): void {
     const judgement = this.#judgements.get(task)
-    if (judgement === undefined || task.next < judgement.until) return
+    if (judgement === undefined) return
     const { clock } = this.#settings
     const waiting: (Startable & { owner: string })[] = []
     for (const attempt of judgement.open) {
-      if (this.#effects.has(attempt.attempt) || !task.isOpen(attempt.key, attempt.attempt)) continue
+      if (this.#effects.has(attempt) || !task.isOpen(attempt)) continue
       const effect = task.definition.effects?.[attempt.effect]
       if (effect === undefined) continue
       const over = this.#membership?.exclusive === true || clock.mono() - judgement.since >= effect.timeoutMs
       const neverLeft = attempt.owner === task.store.id && !task.store.noted(attempt.attempt)
-      if (!over) waiting.push(attempt)
-      else if (effect.retry === 'idempotent' || neverLeft) this.#effects.start(task, attempt)
-      else {
-        const reason = 'the worker that started it is gone'
-        task.append(attempt.key, 'EffectEnded', { attempt: attempt.attempt, effect: attempt.effect, outcome: 'UNKNOWN', reason })
+      if (!over) {
+        waiting.push(attempt)
+        continue
       }
+      const { key, effect: name, start } = attempt
+      const outcome = neverLeft ? 'RELEASED' : effect.retry === 'idempotent' ? 'RETRY' : 'UNKNOWN'
+      const reason = 'the worker that started it is gone'
+      task.append(key, 'EffectEnded', { attempt: attempt.attempt, effect: name, start, outcome, reason })
     }
     if (waiting.length === 0) this.#judgements.delete(task)
     else this.#judgements.set(task, { ...judgement, open: waiting })

@@ -313,6 +313,426 @@ export interface ConversationProfileInput {
   lastInboundAt: number
 }
 
+/** A sender in the conversation. */
+export interface ConversationSender {
+  /** The provider's user id. Personal data. */
+  id: string
+  /** Phone in E.164 digits. Personal data. */
+  phone: null | string
+  /** Display name given by the channel. Personal data. */
+  name: null | string
+  /** Trust at the venue identified. */
+  trust: Trust
+}
+
+export interface ConversationSenderInput {
+  /** The provider's user id. Personal data. */
+  id: string
+  /** Phone in E.164 digits. Personal data. */
+  phone?: null | string | undefined
+  /** Display name given by the channel. Personal data. */
+  name?: null | string | undefined
+  /** Trust at the venue identified. */
+  trust: Trust
+}
+
+/** A venue offered to the person. */
+export interface Candidate {
+  /** Venue id. */
+  venue: string
+  /** Name. */
+  name: string
+  /** Location. */
+  location: string
+  /** Score of the match. */
+  score: number
+  /** Contact on file, where the sender's phone is. Personal data. */
+  contact: null | string
+  /** Position on file. */
+  position: null | string
+}
+
+export interface CandidateInput {
+  /** Venue id. */
+  venue: string
+  /** Name. */
+  name: string
+  /** Location. */
+  location?: string | undefined
+  /** Score of the match. */
+  score?: number | undefined
+  /** Contact on file, where the sender's phone is. Personal data. */
+  contact?: null | string | undefined
+  /** Position on file. */
+  position?: null | string | undefined
+}
+
+/** A request that waits until the venue and the contact are known. */
+export interface PendingRequest {
+  /** Id of the chat message. */
+  message: string
+  /** Its text. Personal data. */
+  text: string
+  /** Who asked. Personal data. */
+  sender: string
+  /** The provider's time. */
+  sentAt: number
+  /** Issue condensed, where it is one. Personal data. */
+  issue: null | string
+  /** venue: to be dealt with once the venue is known; contact: once the contact is known too. */
+  need: string
+  /** True for an urgent one: only the venue is asked. */
+  urgent: boolean
+}
+
+export interface PendingRequestInput {
+  /** Id of the chat message. */
+  message: string
+  /** Its text. Personal data. */
+  text: string
+  /** Who asked. Personal data. */
+  sender: string
+  /** The provider's time. */
+  sentAt: number
+  /** Issue condensed, where it is one. Personal data. */
+  issue?: null | string | undefined
+  /** venue: to be dealt with once the venue is known; contact: once the contact is known too. */
+  need: string
+  /** True for an urgent one: only the venue is asked. */
+  urgent?: boolean | undefined
+}
+
+export type ZoneRequestKind = 'UNKNOWN' | 'VOLUME_UP' | 'VOLUME_DOWN' | 'VOLUME_SET' | 'MUTE' | 'UNMUTE' | 'PLAY' | 'PAUSE' | 'SKIP' | 'WHAT_PLAYING' | 'STATUS' | 'LIST_ZONES'
+
+/** A control that a question is open about. */
+export interface Wish {
+  /** What. */
+  kind: ZoneRequestKind
+  /** Zone ids. */
+  zones: string[]
+  /** Name of the zone, where there is one. */
+  zoneName: null | string
+  /** True for all zones. */
+  allZones: boolean
+  /** Volume or steps. */
+  value: null | number
+  /** Pause for how long, ms. */
+  durationMs: null | number
+  /** Who asked. Personal data. */
+  sender: string
+  /** Id of the chat message. */
+  message: string
+  /** When it was asked, provider's time. */
+  sentAt: number
+}
+
+export interface WishInput {
+  /** What. */
+  kind: ZoneRequestKind
+  /** Zone ids. */
+  zones?: string[] | undefined
+  /** Name of the zone, where there is one. */
+  zoneName?: null | string | undefined
+  /** True for all zones. */
+  allZones?: boolean | undefined
+  /** Volume or steps. */
+  value?: null | number | undefined
+  /** Pause for how long, ms. */
+  durationMs?: null | number | undefined
+  /** Who asked. Personal data. */
+  sender: string
+  /** Id of the chat message. */
+  message: string
+  /** When it was asked, provider's time. */
+  sentAt: number
+}
+
+/** A zone offered. */
+export interface OfferedZone {
+  /** Zone id. */
+  zone: string
+  /** Its name. */
+  name: string
+}
+
+export interface OfferedZoneInput {
+  /** Zone id. */
+  zone: string
+  /** Its name. */
+  name: string
+}
+
+/** A question about a request that we asked. */
+export interface OpenQuestion {
+  /** zone, confirm, old, solved or clarify. */
+  type: string
+  /** What it is about, at most 3. */
+  wishes: Wish[]
+  /** Zones offered, in the order offered, at most 30. */
+  zones: OfferedZone[]
+  /** Answers that were none. */
+  tries: number
+}
+
+export interface OpenQuestionInput {
+  /** zone, confirm, old, solved or clarify. */
+  type: string
+  /** What it is about, at most 3. */
+  wishes?: WishInput[] | undefined
+  /** Zones offered, in the order offered, at most 30. */
+  zones?: OfferedZoneInput[] | undefined
+  /** Answers that were none. */
+  tries?: number | undefined
+}
+
+export type Department = 'UNKNOWN' | 'OPERATIONS' | 'DESIGN' | 'SALES' | 'FINANCE' | 'GENERAL'
+
+export type Priority = 'UNKNOWN' | 'CRITICAL' | 'HIGH' | 'NORMAL' | 'INFO'
+
+/** What was handed over to a human. */
+export interface HandedOver {
+  /** Id of the alert. */
+  alert: string
+  /** Who. */
+  department: Department
+  /** How urgent. */
+  priority: Priority
+  /** When. */
+  at: number
+}
+
+export interface HandedOverInput {
+  /** Id of the alert. */
+  alert: string
+  /** Who. */
+  department: Department
+  /** How urgent. */
+  priority: Priority
+  /** When. */
+  at: number
+}
+
+/** A message that is being understood, or waits for it. */
+export interface QueuedMessage {
+  /** The provider's message id. */
+  message: string
+  /** What it is. */
+  kind: MessageKind
+  /** Its text, cut where the state keeps it. Personal data. */
+  text: string
+  /** Id of the button or row chosen. */
+  actionId: null | string
+  /** Sender's id. Personal data. */
+  sender: string
+  /** The provider's time. */
+  sentAt: number
+  /** True for a request of before, understood again now that the venue is known. */
+  again: boolean
+}
+
+export interface QueuedMessageInput {
+  /** The provider's message id. */
+  message: string
+  /** What it is. */
+  kind: MessageKind
+  /** Its text, cut where the state keeps it. Personal data. */
+  text: string
+  /** Id of the button or row chosen. */
+  actionId?: null | string | undefined
+  /** Sender's id. Personal data. */
+  sender: string
+  /** The provider's time. */
+  sentAt: number
+  /** True for a request of before, understood again now that the venue is known. */
+  again?: boolean | undefined
+}
+
+/** A zone request and its fate. */
+export interface ConversationRequest {
+  /** Id. */
+  id: string
+  /** What. */
+  kind: ZoneRequestKind
+  /** Zone ids; empty for all. */
+  zones: string[]
+  /** Name of the zone, where there is one. */
+  zoneName: null | string
+  /** Value asked for. */
+  value: null | number
+  /** pending, confirmed, refused, unverified, expired, unknown. */
+  outcome: string
+  /** Why. */
+  reason: string
+  /** Id of the command. */
+  command: null | string
+  /** Id of the chat message. */
+  message: string
+  /** Intent, where it is the status check of a reported trouble. */
+  trouble: null | string
+  /** When asked. */
+  at: number
+  /** When it ended. */
+  endedAt: null | number
+}
+
+export interface ConversationRequestInput {
+  /** Id. */
+  id: string
+  /** What. */
+  kind: ZoneRequestKind
+  /** Zone ids; empty for all. */
+  zones?: string[] | undefined
+  /** Name of the zone, where there is one. */
+  zoneName?: null | string | undefined
+  /** Value asked for. */
+  value?: null | number | undefined
+  /** pending, confirmed, refused, unverified, expired, unknown. */
+  outcome: string
+  /** Why. */
+  reason?: string | undefined
+  /** Id of the command. */
+  command?: null | string | undefined
+  /** Id of the chat message. */
+  message: string
+  /** Intent, where it is the status check of a reported trouble. */
+  trouble?: null | string | undefined
+  /** When asked. */
+  at: number
+  /** When it ended. */
+  endedAt?: null | number | undefined
+}
+
+/** State of a conversation. */
+export interface ConversationState {
+  /** Channel. */
+  channel: string
+  /** Our account. */
+  account: string
+  /** Group or room, else the user's id. Personal data. */
+  chat: string
+  /** Newest sender. Personal data. */
+  user: string
+  /** One of the nine. */
+  state: string
+  /** Who answers. */
+  owner: Owner
+  /** th or en. */
+  language: null | string
+  /** The newest senders, at most 10. */
+  senders: ConversationSender[]
+  /** Venue identified. */
+  venue: null | string
+  /** Its name. */
+  venueName: null | string
+  /** Its location. */
+  venueLocation: null | string
+  /** Contact's name. Personal data. */
+  contactName: null | string
+  /** Contact's position. */
+  contactPosition: null | string
+  /** Issue condensed. Personal data. */
+  issue: null | string
+  /** Venues offered, in the order offered, at most 5. */
+  candidates: Candidate[]
+  /** Score of the second best match. */
+  runnerUp: null | number
+  /** Failed tries at the present question. */
+  tries: number
+  /** True when the person writes again after a long absence. */
+  returning: boolean
+  /** True until a contact on file has been greeted by name. */
+  greet: boolean
+  /** Request that waits. */
+  pending: null | PendingRequest
+  /** Question that is open. */
+  question: null | OpenQuestion
+  /** True once thanks were answered; nothing more until something else is said. */
+  thanked: boolean
+  /** Hand-over under way. */
+  handover: null | HandedOver
+  /** Message that is being understood. */
+  current: null | QueuedMessage
+  /** Messages that wait for it. */
+  waiting: QueuedMessage[]
+  /** The newest requests, at most 20. */
+  requests: ConversationRequest[]
+  /** Messages sent: chooses among variants of words. */
+  said: number
+  /** Id of the newest message. */
+  lastMessage: string
+  /** When it began. */
+  openedAt: number
+  /** When it last changed. */
+  updatedAt: number
+  /** When the person last wrote, provider's time. */
+  lastInboundAt: number
+}
+
+export interface ConversationStateInput {
+  /** Channel. */
+  channel: string
+  /** Our account. */
+  account: string
+  /** Group or room, else the user's id. Personal data. */
+  chat: string
+  /** Newest sender. Personal data. */
+  user: string
+  /** One of the nine. */
+  state: string
+  /** Who answers. */
+  owner: Owner
+  /** th or en. */
+  language?: null | string | undefined
+  /** The newest senders, at most 10. */
+  senders?: ConversationSenderInput[] | undefined
+  /** Venue identified. */
+  venue?: null | string | undefined
+  /** Its name. */
+  venueName?: null | string | undefined
+  /** Its location. */
+  venueLocation?: null | string | undefined
+  /** Contact's name. Personal data. */
+  contactName?: null | string | undefined
+  /** Contact's position. */
+  contactPosition?: null | string | undefined
+  /** Issue condensed. Personal data. */
+  issue?: null | string | undefined
+  /** Venues offered, in the order offered, at most 5. */
+  candidates?: CandidateInput[] | undefined
+  /** Score of the second best match. */
+  runnerUp?: null | number | undefined
+  /** Failed tries at the present question. */
+  tries?: number | undefined
+  /** True when the person writes again after a long absence. */
+  returning?: boolean | undefined
+  /** True until a contact on file has been greeted by name. */
+  greet?: boolean | undefined
+  /** Request that waits. */
+  pending?: null | PendingRequestInput | undefined
+  /** Question that is open. */
+  question?: null | OpenQuestionInput | undefined
+  /** True once thanks were answered; nothing more until something else is said. */
+  thanked?: boolean | undefined
+  /** Hand-over under way. */
+  handover?: null | HandedOverInput | undefined
+  /** Message that is being understood. */
+  current?: null | QueuedMessageInput | undefined
+  /** Messages that wait for it. */
+  waiting?: QueuedMessageInput[] | undefined
+  /** The newest requests, at most 20. */
+  requests?: ConversationRequestInput[] | undefined
+  /** Messages sent: chooses among variants of words. */
+  said?: number | undefined
+  /** Id of the newest message. */
+  lastMessage?: string | undefined
+  /** When it began. */
+  openedAt: number
+  /** When it last changed. */
+  updatedAt: number
+  /** When the person last wrote, provider's time. */
+  lastInboundAt: number
+}
+
 export type ProviderStatus = 'UNKNOWN' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
 
 /** What the provider reports about a message that we sent. */
@@ -844,7 +1264,7 @@ export interface DeadLetterInput {
   at: number
 }
 
-export type EffectOutcome = 'UNKNOWN' | 'EXPIRED' | 'RELEASED' | 'NOT_DONE'
+export type EffectOutcome = 'UNKNOWN' | 'EXPIRED' | 'RELEASED' | 'RETRY' | 'NOT_DONE'
 
 /** An effect attempt ended without a result of the outside; appended to the actor's own inbox. */
 export interface EffectEnded {
@@ -852,7 +1272,9 @@ export interface EffectEnded {
   attempt: string
   /** Name of the effect. */
   effect: string
-  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. RELEASED: never left, the next owner starts it. NOT_DONE: given up before anything left. */
+  /** Which start of the attempt this is about; an earlier one is ignored. */
+  start: number
+  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. RELEASED: never left, to be started anew. RETRY: may have happened, and may be started anew. NOT_DONE: given up before anything left. */
   outcome: EffectOutcome
   /** Why, for people. */
   reason: string
@@ -863,7 +1285,9 @@ export interface EffectEndedInput {
   attempt: string
   /** Name of the effect. */
   effect: string
-  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. RELEASED: never left, the next owner starts it. NOT_DONE: given up before anything left. */
+  /** Which start of the attempt this is about; an earlier one is ignored. */
+  start?: number | undefined
+  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. RELEASED: never left, to be started anew. RETRY: may have happened, and may be started anew. NOT_DONE: given up before anything left. */
   outcome: EffectOutcome
   /** Why, for people. */
   reason?: string | undefined
@@ -900,6 +1324,10 @@ export interface EnvelopeAttempt {
   status: AttemptStatus
   /** Not to be started after this time. */
   notAfter: null | number
+  /** How often it has been started anew. */
+  start: number
+  /** True when an earlier start may have done it. */
+  uncertain: boolean
   /** Parts of its result taken so far. */
   parts: number
   /** Identity of the state store of the worker whose transaction started it. */
@@ -915,6 +1343,10 @@ export interface EnvelopeAttemptInput {
   status: AttemptStatus
   /** Not to be started after this time. */
   notAfter?: null | number | undefined
+  /** How often it has been started anew. */
+  start?: number | undefined
+  /** True when an earlier start may have done it. */
+  uncertain?: boolean | undefined
   /** Parts of its result taken so far. */
   parts?: number | undefined
   /** Identity of the state store of the worker whose transaction started it. */
@@ -1560,6 +1992,8 @@ export interface CommandDone {
   detail: string
   /** When. */
   at: number
+  /** True when it may or may not have been done; accepted is false then. */
+  uncertain: boolean
 }
 
 export interface CommandDoneInput {
@@ -1573,6 +2007,8 @@ export interface CommandDoneInput {
   detail?: string | undefined
   /** When. */
   at: number
+  /** True when it may or may not have been done; accepted is false then. */
+  uncertain?: boolean | undefined
 }
 
 /** Read again soon: an account, or one zone when named. */
@@ -1606,6 +2042,10 @@ export interface ReadZones {
   zone: null | string
   /** Expected number of zones, right-sizes the page. */
   first: number
+  /** Whether each zone's location is needed: it costs tokens. */
+  locations: boolean
+  /** True: everything about each zone, before other reads; false: as much as the token budget affords. */
+  full: boolean
 }
 
 export interface ReadZonesInput {
@@ -1615,6 +2055,157 @@ export interface ReadZonesInput {
   zone?: null | string | undefined
   /** Expected number of zones, right-sizes the page. */
   first?: number | undefined
+  /** Whether each zone's location is needed: it costs tokens. */
+  locations?: boolean | undefined
+  /** True: everything about each zone, before other reads; false: as much as the token budget affords. */
+  full?: boolean | undefined
+}
+
+/** A venue whose zones are read. */
+export interface WatchedVenue {
+  /** Venue id. */
+  venue: string
+  /** Its location in the account. */
+  location: null | string
+  /** priority_level critical or high: read more often. */
+  urgent: boolean
+}
+
+export interface WatchedVenueInput {
+  /** Venue id. */
+  venue: string
+  /** Its location in the account. */
+  location?: null | string | undefined
+  /** priority_level critical or high: read more often. */
+  urgent?: boolean | undefined
+}
+
+/** A poll that was written to the synchronisation log. */
+export interface PollRun {
+  /** ok, or the error. */
+  outcome: string
+  /** When. */
+  at: number
+}
+
+export interface PollRunInput {
+  /** ok, or the error. */
+  outcome: string
+  /** When. */
+  at: number
+}
+
+/** A command under way. */
+export interface OpenCommand {
+  /** Id of the command. */
+  command: string
+  /** Attempt that does it. */
+  attempt: string
+  /** Venue to answer. */
+  venue: string
+  /** Zone id. */
+  zone: string
+}
+
+export interface OpenCommandInput {
+  /** Id of the command. */
+  command: string
+  /** Attempt that does it. */
+  attempt: string
+  /** Venue to answer. */
+  venue: string
+  /** Zone id. */
+  zone: string
+}
+
+/** A read of one zone under way. */
+export interface OpenZoneRead {
+  /** Zone id. */
+  zone: string
+  /** Venue to tell. */
+  venue: string
+  /** Attempt that reads it. */
+  attempt: string
+  /** Somebody asked for a read while this one was open. */
+  again: boolean
+}
+
+export interface OpenZoneReadInput {
+  /** Zone id. */
+  zone: string
+  /** Venue to tell. */
+  venue: string
+  /** Attempt that reads it. */
+  attempt: string
+  /** Somebody asked for a read while this one was open. */
+  again?: boolean | undefined
+}
+
+/** State of the Soundtrack connector: of an account that is polled, or of a zone that is commanded. */
+export interface SoundtrackState {
+  /** Account. */
+  account: string
+  /** Who wants the account read, at most 100. */
+  venues: WatchedVenue[]
+  /** Zones of the account as last read, or as announced; 0 while unknown. */
+  expected: number
+  /** Open attempt that reads the account. */
+  reading: null | string
+  /** Somebody asked for a read while one was open. */
+  again: boolean
+  /** When the newest read of the account began. */
+  readAt: number
+  /** When the poll timer is due; 0 while none is set. */
+  pollAt: number
+  /** Read every half minute until then: somebody talks about it, or it is critical or flapping. */
+  attentionUntil: number
+  /** Reads that failed in a row. */
+  failures: number
+  /** Zones in the parts of the open read so far. */
+  seen: number
+  /** Of these, zones that could belong to more than one venue. */
+  unassigned: number
+  /** Such zones at the last whole read; above 0 an alert stands. */
+  ambiguous: number
+  /** The newest poll that was logged. */
+  run: null | PollRun
+  /** Commands under way, at most 32. */
+  commands: OpenCommand[]
+  /** Reads of single zones under way, at most one a zone. */
+  zoneReads: OpenZoneRead[]
+}
+
+export interface SoundtrackStateInput {
+  /** Account. */
+  account: string
+  /** Who wants the account read, at most 100. */
+  venues?: WatchedVenueInput[] | undefined
+  /** Zones of the account as last read, or as announced; 0 while unknown. */
+  expected?: number | undefined
+  /** Open attempt that reads the account. */
+  reading?: null | string | undefined
+  /** Somebody asked for a read while one was open. */
+  again?: boolean | undefined
+  /** When the newest read of the account began. */
+  readAt?: number | undefined
+  /** When the poll timer is due; 0 while none is set. */
+  pollAt?: number | undefined
+  /** Read every half minute until then: somebody talks about it, or it is critical or flapping. */
+  attentionUntil?: number | undefined
+  /** Reads that failed in a row. */
+  failures?: number | undefined
+  /** Zones in the parts of the open read so far. */
+  seen?: number | undefined
+  /** Of these, zones that could belong to more than one venue. */
+  unassigned?: number | undefined
+  /** Such zones at the last whole read; above 0 an alert stands. */
+  ambiguous?: number | undefined
+  /** The newest poll that was logged. */
+  run?: null | PollRunInput | undefined
+  /** Commands under way, at most 32. */
+  commands?: OpenCommandInput[] | undefined
+  /** Reads of single zones under way, at most one a zone. */
+  zoneReads?: OpenZoneReadInput[] | undefined
 }
 
 /** A venue wants its zones in an account read. */
@@ -1629,6 +2220,8 @@ export interface WatchVenue {
   priority: null | string
   /** True stops. */
   stop: boolean
+  /** Zones it should have, as far as known: right-sizes the first read. */
+  zones: null | number
 }
 
 export interface WatchVenueInput {
@@ -1642,6 +2235,8 @@ export interface WatchVenueInput {
   priority?: null | string | undefined
   /** True stops. */
   stop?: boolean | undefined
+  /** Zones it should have, as far as known: right-sizes the first read. */
+  zones?: null | number | undefined
 }
 
 export type ZoneCommandKind = 'UNKNOWN' | 'PLAY' | 'PAUSE' | 'SKIP' | 'SET_VOLUME'
@@ -1685,7 +2280,7 @@ export interface ZoneCommandInput {
 export interface ZoneReading {
   /** Zone id. */
   zone: string
-  /** Name. */
+  /** Name; empty where the zone could not be read. */
   name: string
   /** Location id. */
   location: null | string
@@ -1711,12 +2306,14 @@ export interface ZoneReading {
   trackStartedAt: null | number
   /** Why this zone could not be read: Forbidden, Not found … */
   error: null | string
+  /** False: only name, location, paired, online, playback and volume were asked for; the other nulls say nothing, what was known stands. */
+  detail: boolean
 }
 
 export interface ZoneReadingInput {
   /** Zone id. */
   zone: string
-  /** Name. */
+  /** Name; empty where the zone could not be read. */
   name: string
   /** Location id. */
   location?: null | string | undefined
@@ -1742,6 +2339,8 @@ export interface ZoneReadingInput {
   trackStartedAt?: null | number | undefined
   /** Why this zone could not be read: Forbidden, Not found … */
   error?: null | string | undefined
+  /** False: only name, location, paired, online, playback and volume were asked for; the other nulls say nothing, what was known stands. */
+  detail?: boolean | undefined
 }
 
 /** Result of the effect `read`, in parts. */
@@ -1752,7 +2351,7 @@ export interface ZonesRead {
   zone: null | string
   /** Zones of this part. */
   zones: ZoneReading[]
-  /** Zones in the account. */
+  /** Zones in the account; null where not every one of them could be read. */
   total: null | number
   /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated. */
   error: null | string
@@ -1767,7 +2366,7 @@ export interface ZonesReadInput {
   zone?: null | string | undefined
   /** Zones of this part. */
   zones?: ZoneReadingInput[] | undefined
-  /** Zones in the account. */
+  /** Zones in the account; null where not every one of them could be read. */
   total?: null | number | undefined
   /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated. */
   error?: null | string | undefined
@@ -1775,9 +2374,116 @@ export interface ZonesReadInput {
   asOf: number
 }
 
-export type Department = 'UNKNOWN' | 'OPERATIONS' | 'DESIGN' | 'SALES' | 'FINANCE' | 'GENERAL'
+/** Result of the trial actor's effects. */
+export interface TrialDone {
+  /** Number of the input. */
+  sequence: number
+}
 
-export type Priority = 'UNKNOWN' | 'CRITICAL' | 'HIGH' | 'NORMAL' | 'INFO'
+export interface TrialDoneInput {
+  /** Number of the input. */
+  sequence: number
+}
+
+/** Input of the trial actor's effects. */
+export interface TrialEffect {
+  /** Number of the input. */
+  sequence: number
+}
+
+export interface TrialEffectInput {
+  /** Number of the input. */
+  sequence: number
+}
+
+/** An input of the simulator and of the benchmarks. */
+export interface TrialInput {
+  /** Number of the input, from 0. */
+  sequence: number
+  /** add, once, again, timer, clear, poison, forget. */
+  kind: string
+  /** For a timer: when. For an effect: notAfter, 0 for none. */
+  delayMs: number
+  /** Ballast. */
+  payload: Buffer
+}
+
+export interface TrialInputInput {
+  /** Number of the input, from 0. */
+  sequence: number
+  /** add, once, again, timer, clear, poison, forget. */
+  kind: string
+  /** For a timer: when. For an effect: notAfter, 0 for none. */
+  delayMs?: number | undefined
+  /** Ballast. */
+  payload?: Buffer | undefined
+}
+
+/** An output of the trial actor. */
+export interface TrialOutput {
+  /** Number of the input. */
+  sequence: number
+  /** Inputs handled for this key. */
+  count: number
+  /** handled, tick, done, late, UNKNOWN, EXPIRED, NOT_DONE. */
+  what: string
+  /** Ballast. */
+  payload: Buffer
+}
+
+export interface TrialOutputInput {
+  /** Number of the input. */
+  sequence: number
+  /** Inputs handled for this key. */
+  count: number
+  /** handled, tick, done, late, UNKNOWN, EXPIRED, NOT_DONE. */
+  what?: string | undefined
+  /** Ballast. */
+  payload?: Buffer | undefined
+}
+
+/** State of the trial actor. */
+export interface TrialState {
+  /** Inputs handled. */
+  count: number
+  /** Number of the last input. */
+  last: number
+  /** Digest over all that was handled, in order. */
+  digest: string
+  /** Timers fired. */
+  ticks: number
+  /** Effects done. */
+  done: number
+  /** Effects ended unknown. */
+  unknown: number
+  /** Effects expired or given up. */
+  undone: number
+  /** Late results. */
+  late: number
+  /** Ballast. */
+  payload: Buffer
+}
+
+export interface TrialStateInput {
+  /** Inputs handled. */
+  count: number
+  /** Number of the last input. */
+  last: number
+  /** Digest over all that was handled, in order. */
+  digest?: string | undefined
+  /** Timers fired. */
+  ticks?: number | undefined
+  /** Effects done. */
+  done?: number | undefined
+  /** Effects ended unknown. */
+  unknown?: number | undefined
+  /** Effects expired or given up. */
+  undone?: number | undefined
+  /** Late results. */
+  late?: number | undefined
+  /** Ballast. */
+  payload?: Buffer | undefined
+}
 
 /** What a human should see. */
 export interface Alert {
@@ -2129,7 +2835,388 @@ export interface VenueProfileInput {
   updatedAt: number
 }
 
-export type ZoneRequestKind = 'UNKNOWN' | 'VOLUME_UP' | 'VOLUME_DOWN' | 'VOLUME_SET' | 'MUTE' | 'UNMUTE' | 'PLAY' | 'PAUSE' | 'SKIP' | 'WHAT_PLAYING' | 'STATUS' | 'LIST_ZONES'
+export type JobPhase = 'UNKNOWN' | 'READING' | 'SENT' | 'VERIFYING'
+
+/** What is under way at a zone; its command has the id request.slot. */
+export interface ZoneJob {
+  /** Number of the open request. */
+  request: number
+  /** READING: the zone is read before anything is decided. SENT: the command is with the connector. VERIFYING: the provider took it, or may have. */
+  phase: JobPhase
+  /** Volume before. */
+  from: null | number
+  /** Volume asked for. */
+  to: null | number
+  /** For SKIP: what tells the track that was playing from the next. */
+  mark: string
+  /** Readings asked for in this phase. */
+  tries: number
+  /** When the command was sent. */
+  sentAt: null | number
+  /** When the provider took it, by the connector's clock: only a later reading proves anything. */
+  resultAt: null | number
+  /** When this phase ends. */
+  until: null | number
+  /** True when the provider may or may not have taken it. */
+  doubtful: boolean
+  /** Why it is doubtful. */
+  reason: string
+}
+
+export interface ZoneJobInput {
+  /** Number of the open request. */
+  request: number
+  /** READING: the zone is read before anything is decided. SENT: the command is with the connector. VERIFYING: the provider took it, or may have. */
+  phase: JobPhase
+  /** Volume before. */
+  from?: null | number | undefined
+  /** Volume asked for. */
+  to?: null | number | undefined
+  /** For SKIP: what tells the track that was playing from the next. */
+  mark?: string | undefined
+  /** Readings asked for in this phase. */
+  tries?: number | undefined
+  /** When the command was sent. */
+  sentAt?: null | number | undefined
+  /** When the provider took it, by the connector's clock: only a later reading proves anything. */
+  resultAt?: null | number | undefined
+  /** When this phase ends. */
+  until?: null | number | undefined
+  /** True when the provider may or may not have taken it. */
+  doubtful?: boolean | undefined
+  /** Why it is doubtful. */
+  reason?: string | undefined
+}
+
+/** A zone as last known, and what is under way there. */
+export interface ZoneSlot {
+  /** Short name of the zone in this state; never used again. */
+  slot: number
+  /** Zone id. */
+  zone: string
+  /** Name. */
+  name: string
+  /** UNKNOWN where never read, or not for too long. */
+  status: ZoneState
+  /** unpaired, no_subscription, expired, muted or empty. */
+  detail: string
+  /** playing, paused … */
+  playback: null | string
+  /** 0..16. */
+  volume: null | number
+  /** Title, cut where a venue has many zones. */
+  track: null | string
+  /** Artist, cut likewise. */
+  artist: null | string
+  /** Playlist or schedule, cut likewise. */
+  source: null | string
+  /** When the track started. */
+  startedAt: null | number
+  /** When last read. */
+  asOf: null | number
+  /** Since when in this status. */
+  since: null | number
+  /** When last seen online. */
+  lastSeen: null | number
+  /** Why the newest reading of this zone failed; empty where it did not. */
+  failed: string
+  /** When first read as offline, while a second reading is awaited. */
+  suspectAt: null | number
+  /** When its track, source and subscription were last read: not every reading has them. */
+  detailAt: null | number
+  /** When somebody last asked about it. */
+  talkedAt: null | number
+  /** Times its readings changed between online and offline in the present window. */
+  flips: number
+  /** When that window began. */
+  flipsFrom: null | number
+  /** Volume before it went to 0. */
+  formerVolume: null | number
+  /** When it was last reported as offline. */
+  alertedAt: null | number
+  /** True until that has passed. */
+  alertOpen: boolean
+  /** What is under way. */
+  job: null | ZoneJob
+  /** Numbers of the requests that wait for it, in order. */
+  waiting: number[]
+}
+
+export interface ZoneSlotInput {
+  /** Short name of the zone in this state; never used again. */
+  slot: number
+  /** Zone id. */
+  zone: string
+  /** Name. */
+  name: string
+  /** UNKNOWN where never read, or not for too long. */
+  status?: ZoneState | undefined
+  /** unpaired, no_subscription, expired, muted or empty. */
+  detail?: string | undefined
+  /** playing, paused … */
+  playback?: null | string | undefined
+  /** 0..16. */
+  volume?: null | number | undefined
+  /** Title, cut where a venue has many zones. */
+  track?: null | string | undefined
+  /** Artist, cut likewise. */
+  artist?: null | string | undefined
+  /** Playlist or schedule, cut likewise. */
+  source?: null | string | undefined
+  /** When the track started. */
+  startedAt?: null | number | undefined
+  /** When last read. */
+  asOf?: null | number | undefined
+  /** Since when in this status. */
+  since?: null | number | undefined
+  /** When last seen online. */
+  lastSeen?: null | number | undefined
+  /** Why the newest reading of this zone failed; empty where it did not. */
+  failed?: string | undefined
+  /** When first read as offline, while a second reading is awaited. */
+  suspectAt?: null | number | undefined
+  /** When its track, source and subscription were last read: not every reading has them. */
+  detailAt?: null | number | undefined
+  /** When somebody last asked about it. */
+  talkedAt?: null | number | undefined
+  /** Times its readings changed between online and offline in the present window. */
+  flips?: number | undefined
+  /** When that window began. */
+  flipsFrom?: null | number | undefined
+  /** Volume before it went to 0. */
+  formerVolume?: null | number | undefined
+  /** When it was last reported as offline. */
+  alertedAt?: null | number | undefined
+  /** True until that has passed. */
+  alertOpen?: boolean | undefined
+  /** What is under way. */
+  job?: null | ZoneJobInput | undefined
+  /** Numbers of the requests that wait for it, in order. */
+  waiting?: number[] | undefined
+}
+
+/** What became of it at a zone. */
+export interface ZoneEnd {
+  /** Slot. */
+  slot: number
+  /** Outcome. */
+  outcome: RequestOutcome
+  /** Code of the reason. */
+  reason: string
+}
+
+export interface ZoneEndInput {
+  /** Slot. */
+  slot: number
+  /** Outcome. */
+  outcome: RequestOutcome
+  /** Code of the reason. */
+  reason?: string | undefined
+}
+
+/** A request that is not answered yet. */
+export interface OpenRequest {
+  /** Its number in this state. */
+  seq: number
+  /** Id. */
+  id: string
+  /** Conversation to answer. */
+  conversation: null | string
+  /** What. */
+  kind: ZoneRequestKind
+  /** Volume or steps. */
+  value: null | number
+  /** PAUSE for how long, ms. */
+  durationMs: null | number
+  /** When it was taken. */
+  takenAt: number
+  /** True once a first word was due. */
+  worded: boolean
+  /** Slots asked about; empty for all. */
+  asked: number[]
+  /** Slots without a result. */
+  open: number[]
+  /** Slots with a result. */
+  results: ZoneEnd[]
+}
+
+export interface OpenRequestInput {
+  /** Its number in this state. */
+  seq: number
+  /** Id. */
+  id: string
+  /** Conversation to answer. */
+  conversation?: null | string | undefined
+  /** What. */
+  kind: ZoneRequestKind
+  /** Volume or steps. */
+  value?: null | number | undefined
+  /** PAUSE for how long, ms. */
+  durationMs?: null | number | undefined
+  /** When it was taken. */
+  takenAt: number
+  /** True once a first word was due. */
+  worded?: boolean | undefined
+  /** Slots asked about; empty for all. */
+  asked?: number[] | undefined
+  /** Slots without a result. */
+  open?: number[] | undefined
+  /** Slots with a result. */
+  results?: ZoneEndInput[] | undefined
+}
+
+/** Zones paused together for a time. */
+export interface DueResume {
+  /** Number of the request that paused them. */
+  request: number
+  /** Conversation to tell. */
+  conversation: null | string
+  /** Slots. */
+  slots: number[]
+}
+
+export interface DueResumeInput {
+  /** Number of the request that paused them. */
+  request: number
+  /** Conversation to tell. */
+  conversation?: null | string | undefined
+  /** Slots. */
+  slots?: number[] | undefined
+}
+
+/** An alert about the whole venue. */
+export interface RaisedAlert {
+  /** Kind. */
+  kind: string
+  /** When it was last raised. */
+  at: number
+  /** True until it has passed. */
+  open: boolean
+}
+
+export interface RaisedAlertInput {
+  /** Kind. */
+  kind: string
+  /** When it was last raised. */
+  at: number
+  /** True until it has passed. */
+  open?: boolean | undefined
+}
+
+/** State of the actor `venue`. */
+export interface VenueState {
+  /** Name. */
+  name: string
+  /** Location. */
+  location: string
+  /** Other names. */
+  aliases: string[]
+  /** Contact on file. Personal data. */
+  contactName: null | string
+  /** E-mail on file. Personal data. */
+  contactEmail: null | string
+  /** Phone on file, E.164 digits. Personal data. */
+  contactPhone: null | string
+  /** Position on file. */
+  contactPosition: null | string
+  /** Soundtrack account. */
+  soundtrackAccount: null | string
+  /** Soundtrack location. */
+  soundtrackLocation: null | string
+  /** Zones by the sheet. */
+  zoneCount: null | number
+  /** Subscription. */
+  subscriptionStatus: null | string
+  /** Last issue. */
+  lastIssueDate: null | string
+  /** Notes. Personal data. */
+  notes: null | string
+  /** Priority. */
+  priorityLevel: null | string
+  /** SLA tier. */
+  slaTier: null | string
+  /** Volume cap 0..16. */
+  volumeCap: number
+  /** Source and time per field. */
+  provenance: Provenance[]
+  /** True when the venue has gone from the sheet. */
+  removed: boolean
+  /** When something people see last changed. */
+  updatedAt: number
+  /** When the profile was last written. */
+  publishedAt: number
+  /** Why the newest reading of the account failed; empty where it did not. */
+  readError: string
+  /** Zones, 60 at most. */
+  zones: ZoneSlot[]
+  /** Next slot. */
+  nextSlot: number
+  /** Open requests, 20 at most. */
+  requests: OpenRequest[]
+  /** Next number of a request. */
+  nextRequest: number
+  /** What is to play again, 10 at most. */
+  resumes: DueResume[]
+  /** Alerts by kind. */
+  alerts: RaisedAlert[]
+}
+
+export interface VenueStateInput {
+  /** Name. */
+  name: string
+  /** Location. */
+  location?: string | undefined
+  /** Other names. */
+  aliases?: string[] | undefined
+  /** Contact on file. Personal data. */
+  contactName?: null | string | undefined
+  /** E-mail on file. Personal data. */
+  contactEmail?: null | string | undefined
+  /** Phone on file, E.164 digits. Personal data. */
+  contactPhone?: null | string | undefined
+  /** Position on file. */
+  contactPosition?: null | string | undefined
+  /** Soundtrack account. */
+  soundtrackAccount?: null | string | undefined
+  /** Soundtrack location. */
+  soundtrackLocation?: null | string | undefined
+  /** Zones by the sheet. */
+  zoneCount?: null | number | undefined
+  /** Subscription. */
+  subscriptionStatus?: null | string | undefined
+  /** Last issue. */
+  lastIssueDate?: null | string | undefined
+  /** Notes. Personal data. */
+  notes?: null | string | undefined
+  /** Priority. */
+  priorityLevel?: null | string | undefined
+  /** SLA tier. */
+  slaTier?: null | string | undefined
+  /** Volume cap 0..16. */
+  volumeCap?: number | undefined
+  /** Source and time per field. */
+  provenance?: ProvenanceInput[] | undefined
+  /** True when the venue has gone from the sheet. */
+  removed?: boolean | undefined
+  /** When something people see last changed. */
+  updatedAt?: number | undefined
+  /** When the profile was last written. */
+  publishedAt?: number | undefined
+  /** Why the newest reading of the account failed; empty where it did not. */
+  readError?: string | undefined
+  /** Zones, 60 at most. */
+  zones?: ZoneSlotInput[] | undefined
+  /** Next slot. */
+  nextSlot?: number | undefined
+  /** Open requests, 20 at most. */
+  requests?: OpenRequestInput[] | undefined
+  /** Next number of a request. */
+  nextRequest?: number | undefined
+  /** What is to play again, 10 at most. */
+  resumes?: DueResumeInput[] | undefined
+  /** Alerts by kind. */
+  alerts?: RaisedAlertInput[] | undefined
+}
 
 /** What somebody wants of a venue's zones. */
 export interface ZoneRequest {
@@ -2312,6 +3399,7 @@ export interface Records {
   ChatMessage: ChatMessage
   ConversationEvent: ConversationEvent
   ConversationProfile: ConversationProfile
+  ConversationState: ConversationState
   DeliveryStatus: DeliveryStatus
   SendMessage: SendMessage
   SendOutcome: SendOutcome
@@ -2337,13 +3425,20 @@ export interface Records {
   CommandDone: CommandDone
   PollSooner: PollSooner
   ReadZones: ReadZones
+  SoundtrackState: SoundtrackState
   WatchVenue: WatchVenue
   ZoneCommand: ZoneCommand
   ZonesRead: ZonesRead
+  TrialDone: TrialDone
+  TrialEffect: TrialEffect
+  TrialInput: TrialInput
+  TrialOutput: TrialOutput
+  TrialState: TrialState
   Alert: Alert
   SheetRow: SheetRow
   VenueEvent: VenueEvent
   VenueProfile: VenueProfile
+  VenueState: VenueState
   ZoneRequest: ZoneRequest
   ZoneResult: ZoneResult
   ZoneSnapshot: ZoneSnapshot
@@ -2356,6 +3451,7 @@ export interface RecordInputs {
   ChatMessage: ChatMessageInput
   ConversationEvent: ConversationEventInput
   ConversationProfile: ConversationProfileInput
+  ConversationState: ConversationStateInput
   DeliveryStatus: DeliveryStatusInput
   SendMessage: SendMessageInput
   SendOutcome: SendOutcomeInput
@@ -2381,13 +3477,20 @@ export interface RecordInputs {
   CommandDone: CommandDoneInput
   PollSooner: PollSoonerInput
   ReadZones: ReadZonesInput
+  SoundtrackState: SoundtrackStateInput
   WatchVenue: WatchVenueInput
   ZoneCommand: ZoneCommandInput
   ZonesRead: ZonesReadInput
+  TrialDone: TrialDoneInput
+  TrialEffect: TrialEffectInput
+  TrialInput: TrialInputInput
+  TrialOutput: TrialOutputInput
+  TrialState: TrialStateInput
   Alert: AlertInput
   SheetRow: SheetRowInput
   VenueEvent: VenueEventInput
   VenueProfile: VenueProfileInput
+  VenueState: VenueStateInput
   ZoneRequest: ZoneRequestInput
   ZoneResult: ZoneResultInput
   ZoneSnapshot: ZoneSnapshotInput

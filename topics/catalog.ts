@@ -24,14 +24,25 @@ export const CHANGELOG_RECORDS = ['Envelope', 'LedgerInput', 'TaskPosition', 'Lo
 const DAY = 24 * 60 * 60 * 1000
 const topics = new Map<string, Topic>()
 
-function topic<R extends RecordName>(
+export interface TopicOptions {
+  readonly partitions?: number
+  readonly keepDays?: number | null
+  readonly cleanup?: 'delete' | 'compact'
+}
+
+/** A topic outside the catalog, for tests and benchmarks. */
+export function defineTopic<R extends RecordName>(
   name: string,
   key: string,
   records: readonly R[],
-  options: { partitions?: number; keepDays?: number | null; cleanup?: 'delete' | 'compact' } = {},
+  options: TopicOptions = {},
 ): Topic<R> {
   const { partitions = PARTITIONS, keepDays = null, cleanup = 'delete' } = options
-  const made = { name, key, records, partitions, cleanup, retentionMs: keepDays === null ? null : keepDays * DAY }
+  return { name, key, records, partitions, cleanup, retentionMs: keepDays === null ? null : keepDays * DAY }
+}
+
+function topic<R extends RecordName>(name: string, key: string, records: readonly R[], options: TopicOptions = {}): Topic<R> {
+  const made = defineTopic(name, key, records, options)
   topics.set(name, made)
   return made
 }
@@ -83,8 +94,7 @@ export const deadLetters = topic('dead.letters', 'key of the record', ['DeadLett
 
 /** The changelog of an actor: as many partitions as its inbox. */
 export function changelog(actor: string, inbox: Topic): Topic {
-  const name = `${actor}.changelog`
-  return topics.get(name) ?? topic(name, inbox.key, CHANGELOG_RECORDS, { partitions: inbox.partitions, cleanup: 'compact' })
+  return defineTopic(`${actor}.changelog`, inbox.key, CHANGELOG_RECORDS, { partitions: inbox.partitions, cleanup: 'compact' })
 }
 
 /** A topic by its name. @throws when the catalog has none of that name. */

@@ -79,7 +79,10 @@ export interface Membership {
   wake(): void
   /** A transaction fenced by this assignment. One at a time. */
   begin(assignment: Assignment): Transaction
-  /** Until when (monotonic ms, `performance.now()`) this member surely is one: last good heartbeat + session time-out. */
+  /**
+   * Until when (monotonic ms, `performance.now()`) this member surely is one: when the last good heartbeat was sent, plus the
+   * shorter of session time-out and rebalance time-out, for either can give its tasks away.
+   */
   lease(): number
   /** True where no other owner can be alive, so that what an earlier one had under way is over. */
   readonly exclusive: boolean

@@ -1,0 +1,49 @@
+/** Lists by keyset: a page, and a cursor that says after which item the next one begins. */
+import { type TSchema, Type } from 'typebox'
+import { Problem } from './problem.ts'
+
+export const ListQuery = {
+  limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
+  cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 4000 })),
+}
+
+export function listOf<T extends TSchema>(items: T) {
+  return Type.Object({ items: Type.Array(items), next: Type.Union([Type.String(), Type.Null()]) })
+}
+
+/**
+ * A page of rows that were read one more than the limit.
+ * @param list name of the list; a cursor of another is refused
+ * @param keyOf what the rows are sorted by
+ */
+export function page<R>(list: string, rows: readonly R[], limit: number, keyOf: (row: R) => [string, string]) {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  const next = rows.length > limit && last !== undefined ? encode([list, ...keyOf(last)]) : null
+  return { items, next }
+}
+
+/** The key that a cursor holds; nulls for the first page. @throws {Problem} when it is no cursor of this list. */
+export function after(list: string, cursor: string | undefined, kind: 'text' | 'time'): [string, string] | [null, null] {
+  if (cursor === undefined) return [null, null]
+  const parts = decode(cursor)
+  if (Array.isArray(parts) && parts.length === 3 && parts.every(part => typeof part === 'string')) {
+    const [of, key, id] = parts as [string, string, string]
+    if (of === list && (kind === 'text' || ISO_TIME.test(key))) return [key, id]
+  }
+  throw new Problem('invalid_cursor', 'cursor is not one that this list gave')
+}
+
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+
+function encode(parts: readonly string[]): string {
+  return Buffer.from(JSON.stringify(parts)).toString('base64url')
+}
+
+function decode(cursor: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(cursor, 'base64url').toString())
+  } catch {
+    return null
+  }
+}

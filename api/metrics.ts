@@ -1,0 +1,121 @@
+/** Metrics of one server, in a registry of its own. */
+import type { FastifyInstance } from 'fastify'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { allTopics } from '../topics/catalog.ts'
+import { type Ends, type Log, type Position, partitionKey } from '../topics/log.ts'
+
+export interface Metrics {
+  readonly registry: Registry
+  /** Requests to webhooks by what became of them, and the parts of those accepted. */
+  readonly webhookRequests: Counter<'channel' | 'outcome'>
+  readonly webhookParts: Counter<'channel' | 'part'>
+}
+
+/**
+ * Counts the requests of this server and serves `/metrics`.
+ * @param readers positions of those that read without a group, such as sinks, shown as groups of these names
+ */
+export function serveMetrics(
+  app: FastifyInstance,
+  { log, readers }: { log: Log; readers: Readonly<Record<string, () => readonly Position[]>> },
+): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  const labelNames = ['method', 'route', 'status'] as const
+  const requests = new Counter({ name: 'http_requests_total', help: 'Requests answered', labelNames, registers })
+  const durations = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Time from a request to its answer',
+    labelNames,
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const labels = { method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode }
+    requests.inc(labels)
+    durations.observe(labels, reply.elapsedTime / 1000)
+  })
+
+  const refresh = logGauges(registry, log, readers)
+  app.get('/metrics', { schema: { summary: 'Metrics for Prometheus' } }, async (request, reply) => {
+    await refresh().catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
+    return reply.type(registry.contentType).send(await registry.metrics())
+  })
+  return {
+    registry,
+    webhookRequests: new Counter({
+      name: 'app_webhook_requests_total',
+      help: 'Webhook requests by outcome: accepted, unauthorized, invalid, too_large, unavailable',
+      labelNames: ['channel', 'outcome'] as const,
+      registers,
+    }),
+    webhookParts: new Counter({
+      name: 'app_webhook_parts_total',
+      help: 'Parts of accepted webhooks: message, status, refused',
+      labelNames: ['channel', 'part'] as const,
+      registers,
+    }),
+  }
+}
+
+/** Offsets and lag, under the names of kafka_exporter, which existing dashboards know. Returns what reads them anew. */
+function logGauges(registry: Registry, log: Log, readers: Readonly<Record<string, () => readonly Position[]>>) {
+  const registers = [registry]
+  const end = new Gauge({
+    name: 'kafka_topic_partition_current_offset',
+    help: 'Next offset to be written',
+    labelNames: ['topic', 'partition'] as const,
+    registers,
+  })
+  const labelNames = ['consumergroup', 'topic', 'partition'] as const
+  const committed = new Gauge({
+    name: 'kafka_consumergroup_current_offset',
+    help: 'Next offset to be read by the group',
+    labelNames,
+    registers,
+  })
+  const lag = new Gauge({
+    name: 'kafka_consumergroup_lag',
+    help: 'Records that the group has not read yet',
+    labelNames,
+    registers,
+  })
+  return async () => {
+    // Committed offsets before ends: what is appended in between is lag, and never less than none.
+    const groups = new Map<string, readonly Position[]>()
+    for (const group of await log.groups()) groups.set(group, await log.groupOffsets(group))
+    for (const [name, positions] of Object.entries(readers)) groups.set(name, positions())
+    const ends = await allEnds(log)
+    for (const gauge of [end, committed, lag]) gauge.reset()
+    for (const [topic, partitions] of ends) {
+      for (const { partition, high } of partitions) end.set({ topic, partition }, high)
+    }
+    const highs = new Map(
+      [...ends].flatMap(([topic, partitions]) =>
+        partitions.map(({ partition, high }) => [partitionKey({ topic, partition }), high] as const),
+      ),
+    )
+    for (const [consumergroup, positions] of groups) {
+      for (const { topic, partition, offset } of positions) {
+        const high = highs.get(partitionKey({ topic, partition }))
+        committed.set({ consumergroup, topic, partition }, offset)
+        if (high !== undefined) lag.set({ consumergroup, topic, partition }, Math.max(0, high - offset))
+      }
+    }
+  }
+}
+
+/** Ends of every topic of the catalog that the log has. */
+async function allEnds(log: Log): Promise<Map<string, readonly Ends[]>> {
+  const found = await Promise.all(
+    allTopics().map(async ({ name }) => {
+      const ends = await log.ends(name).catch((error: { code?: string }) => {
+        if (error.code === 'no_topic') return []
+        throw error
+      })
+      return [name, ends] as const
+    }),
+  )
+  return new Map(found)
+}

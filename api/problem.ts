@@ -1,0 +1,86 @@
+/** Errors as clients see them: `application/problem+json` (RFC 9457) with a stable code. */
+import { STATUS_CODES } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import pg from 'pg'
+import { type Static, Type } from 'typebox'
+
+/** Every code there is, and its status. */
+const CODES = {
+  invalid_request: 400,
+  invalid_cursor: 400,
+  invalid_body: 400,
+  unauthorized: 401,
+  invalid_signature: 401,
+  forbidden: 403,
+  not_found: 404,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  internal: 500,
+  unavailable: 503,
+} as const
+export type ProblemCode = keyof typeof CODES
+
+export const ProblemBody = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String({ enum: Object.keys(CODES) }),
+  detail: Type.String(),
+})
+
+export class Problem extends Error {
+  readonly code: ProblemCode
+  constructor(code: ProblemCode, detail: string) {
+    super(detail)
+    this.code = code
+  }
+}
+
+export function sendProblem(reply: FastifyReply, code: ProblemCode, detail: string): FastifyReply {
+  const status = CODES[code]
+  if (status === 401) reply.header('www-authenticate', 'Bearer')
+  if (status === 503) reply.header('retry-after', '5')
+  const body: Static<typeof ProblemBody> = {
+    type: `urn:bma-social:problem:${code}`,
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    code,
+    detail,
+  }
+  // Written here: a route's response schema says nothing of errors.
+  return reply.code(status).serializer(JSON.stringify).type('application/problem+json').send(body)
+}
+
+/** Error handler of the server. Clients learn what they can do something about, and nothing of what went on inside. */
+export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { code, detail } = problemOf(error)
+  if (CODES[code] >= 500) request.log.error({ err: error, requestId: request.id }, 'request failed')
+  return sendProblem(reply, code, detail ?? `request ${request.id} failed; it is in the service's log`)
+}
+
+function problemOf(error: unknown): { code: ProblemCode; detail?: string } {
+  if (error instanceof Problem) return { code: error.code, detail: error.message }
+  if (isUnavailable(error)) return { code: 'unavailable', detail: 'the database cannot be reached now' }
+  // Class 22, data exception: a value that Postgres has no place for, such as a NUL in a text.
+  if (error instanceof pg.DatabaseError && error.code?.startsWith('22')) {
+    return { code: 'invalid_request', detail: 'a parameter holds characters that no value here has' }
+  }
+  const { statusCode, message } = error as { statusCode?: number; message?: string }
+  if (statusCode === 413) return { code: 'payload_too_large', detail: 'the body is larger than this route takes' }
+  if (statusCode === 415) return { code: 'unsupported_media_type', detail: 'the body is not of a type that this route takes' }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return { code: 'invalid_request', detail: message ?? 'the request is not valid' }
+  }
+  return { code: 'internal' }
+}
+
+/** Connections refused, lost or not to be had in time; a server that shuts down (57P), is full (53), or a statement cut off. */
+function isUnavailable(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return /^(57|53|08)/.test(error.code ?? '')
+  if (!(error instanceof Error)) return false
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  return (
+    /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH)$/.test(code) ||
+    /^(Connection terminated|timeout exceeded when trying to connect)/.test(error.message)
+  )
+}

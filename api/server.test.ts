@@ -1,0 +1,272 @@
+import { METHODS } from 'node:http'
+import { connect } from 'node:net'
+import type pg from 'pg'
+import pino from 'pino'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { openPool } from '../sinks/postgres/pool.ts'
+import { TestLog } from '../sinks/postgres/test-log.ts'
+import { LogError } from '../topics/log.ts'
+import type { DependencyStatus } from './health.ts'
+import { type ApiOptions, type ApiServer, startApi } from './server.ts'
+import { get, TOKEN, testOptions } from './test-client.ts'
+
+let pool: pg.Pool
+let log: TestLog
+let api: ApiServer
+const lines: string[] = []
+const started: ApiServer[] = []
+
+beforeAll(async () => {
+  log = await TestLog.open()
+  pool = openPool({ url: 'postgresql://nobody@127.0.0.1:1/none', log: { warn: () => {} } })
+  api = await startApi(options())
+})
+
+afterAll(async () => {
+  await api.close()
+  await pool.end()
+})
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map(one => one.close()))
+})
+
+/** A server without a database. */
+function options(more: Partial<ApiOptions> = {}): ApiOptions {
+  const logger = pino({ level: 'debug' }, { write: line => void lines.push(line) })
+  return { ...testOptions(log, pool), logger, ...more }
+}
+
+async function another(more: Partial<ApiOptions>): Promise<ApiServer> {
+  const one = await startApi(options(more))
+  started.push(one)
+  return one
+}
+
+const BAD_TOKENS = [undefined, 'Bearer', 'Bearer wrong', `Basic ${TOKEN}`, TOKEN, `Bearer ${TOKEN}x`]
+test.each([
+  '/api/v1/venues',
+  '/api/v1/venues/main:v1',
+  '/api/v1/conversations?limit=bad',
+  '/api/v1/conversations/main:c0',
+  '/api/v1/alerts?cursor=bad',
+  '/api/v1/sync-runs',
+  '/api/v1/nothing',
+  '/api/nothing',
+  '/api/',
+  '/api',
+  '/%61pi/v1/venues',
+  '/api/v1/venues/%zz',
+])('%s without a good token is 401 before anything else', async path => {
+  for (const authorization of BAD_TOKENS) {
+    const init = authorization === undefined ? {} : { authorization }
+    const answer = await fetch(api.url + path, { headers: init as Record<string, string> })
+    expect(answer.status).toBe(401)
+    expect(answer.headers.get('content-type')).toContain('application/problem+json')
+    expect(await answer.json()).toMatchObject({ status: 401, code: 'unauthorized' })
+  }
+})
+
+test('every method under /api wants the token, with any body', async () => {
+  for (const method of METHODS.filter(name => name !== 'CONNECT')) {
+    const status = await statusOf(`${method} /api/v1/venues HTTP/1.1`)
+    expect(`${method} ${status}`).toBe(`${method} 401`)
+  }
+  const post = await fetch(`${api.url}/api/v1/venues`, {
+    method: 'POST',
+    body: '{broken',
+    headers: { 'content-type': 'application/json' },
+  })
+  expect(post.status).toBe(401)
+})
+
+/** Status of a request as `fetch` would not send it. */
+function statusOf(line: string): Promise<number> {
+  const { hostname, port } = new URL(api.url)
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(`${line}\r\nHost: x\r\nConnection: close\r\n\r\n`))
+    socket.on('error', reject)
+    socket.once('data', data => {
+      resolve(Number(data.toString().split(' ')[1]))
+      socket.destroy()
+    })
+  })
+}
+
+test('without a token configured nobody gets in', async () => {
+  const { url } = await another({ adminToken: null })
+  expect(await get(url + '/api/v1/venues')).toMatchObject({ status: 401 })
+})
+
+test('answers carry a request id and say nothing of the inside', async () => {
+  const given = await get(api.url + '/api/v1/venues', { 'x-request-id': 'trace-12345' })
+  expect(given.headers.get('x-request-id')).toBe('trace-12345')
+  const made = await get(api.url + '/healthz', { 'x-request-id': 'no good\tid' })
+  expect(made.headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/)
+  expect(made.headers.get('x-content-type-options')).toBe('nosniff')
+
+  const { url } = await another({
+    extend: app => {
+      app.get('/broken', async () => {
+        throw new Error('a secret detail')
+      })
+    },
+  })
+  const broken = await get(url + '/broken')
+  expect(broken).toMatchObject({ status: 500, body: { code: 'internal' } })
+  expect(broken.text).not.toContain('secret')
+  expect(lines.some(line => line.includes('a secret detail'))).toBe(true)
+})
+
+test('a database that is away is 503', async () => {
+  const answer = await get(`${api.url}/api/v1/venues`)
+  expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } })
+  expect(answer.headers.get('retry-after')).toBe('5')
+})
+
+test('what people search for is not in the log', async () => {
+  await get(api.url + '/api/v1/conversations?channel=whatsapp&user=66899999999&limit=5')
+  await get(api.url + '/api/v1/venues?q=Secret%20Place')
+  await fetch(`${api.url}/webhooks/whatsapp?hub.verify_token=verify-me`)
+  const text = lines.join('')
+  for (const secret of ['66899999999', 'Secret', 'verify-me', TOKEN]) expect(text).not.toContain(secret)
+  expect(text).toContain('/api/v1/conversations?channel=whatsapp&user=[redacted]&limit=5')
+})
+
+test('alive whatever happens, ready only when every dependency is', async () => {
+  let venues: DependencyStatus = { status: 'down', detail: 'the sheet has not been read yet' }
+  const { url: at } = await another({
+    dependencies: {
+      log: () => ({ status: 'up', detail: '' }),
+      model: async () => ({ status: 'degraded', detail: 'slow' }),
+      venues: async () => venues,
+    },
+  })
+  expect(await get(at + '/healthz')).toMatchObject({ status: 200, body: { status: 'alive' } })
+  const notReady = await get(at + '/readyz')
+  expect(notReady.status).toBe(503)
+  expect(notReady.body).toEqual({
+    status: 'not_ready',
+    dependencies: {
+      log: { status: 'up', detail: '' },
+      model: { status: 'degraded', detail: 'slow' },
+      venues: { status: 'down', detail: 'the sheet has not been read yet' },
+    },
+  })
+  venues = { status: 'up', detail: '5 venues' }
+  expect(await get(at + '/readyz')).toMatchObject({ status: 200, body: { status: 'ready' } })
+})
+
+test('a check that throws or never answers is down', async () => {
+  const { url: at } = await another({
+    dependencies: {
+      throws: () => Promise.reject(new Error('refused')),
+      hangs: () => new Promise(() => {}),
+    },
+  })
+  const { status, body } = await get(at + '/readyz')
+  expect(status).toBe(503)
+  expect(body.dependencies.throws).toEqual({ status: 'down', detail: 'refused' })
+  expect(body.dependencies.hangs).toEqual({ status: 'down', detail: 'no answer within 2000 ms' })
+})
+
+test('metrics show offsets and lag under the names that dashboards know', async () => {
+  const own = await TestLog.open()
+  for (let i = 0; i < 3; i++) await own.append([{ topic: 'alerts', key: 'k', partition: 1, value: Buffer.from('x') }])
+  own.groupPositions = {
+    'app.processors': [
+      { topic: 'alerts', partition: 1, offset: 1 },
+      { topic: 'alerts', partition: 2, offset: 7 },
+    ],
+  }
+  const { url: at } = await another({ log: own, readers: { postgres: () => [{ topic: 'alerts', partition: 1, offset: 3 }] } })
+  await get(at + '/healthz')
+  const { status, text } = await get(at + '/metrics')
+  expect(status).toBe(200)
+  const shown = text.split('\n')
+  for (const line of [
+    'kafka_topic_partition_current_offset{topic="alerts",partition="1"} 3',
+    'kafka_consumergroup_current_offset{consumergroup="app.processors",topic="alerts",partition="1"} 1',
+    'kafka_consumergroup_lag{consumergroup="app.processors",topic="alerts",partition="1"} 2',
+    'kafka_consumergroup_lag{consumergroup="app.processors",topic="alerts",partition="2"} 0',
+    'kafka_consumergroup_lag{consumergroup="postgres",topic="alerts",partition="1"} 0',
+    'http_requests_total{method="GET",route="/healthz",status="200"} 1',
+  ]) {
+    expect(shown).toContain(line)
+  }
+  expect(text).toContain('process_cpu_seconds_total')
+})
+
+test('metrics are served when the log cannot be asked', async () => {
+  const broken = await TestLog.open()
+  broken.groups = () => Promise.reject(new LogError('unavailable', 'away'))
+  const { url: at } = await another({ log: broken })
+  expect(await get(at + '/metrics')).toMatchObject({ status: 200, text: expect.stringContaining('process_cpu_seconds_total') })
+})
+
+test('the OpenAPI document holds every route there is', async () => {
+  const routes: string[] = []
+  const { url: at } = await another({
+    extend: app => {
+      app.get('/page', async () => 'a page')
+    },
+  })
+  const { status, body } = await get(at + '/openapi.json')
+  expect(status).toBe(200)
+  expect(body.openapi).toBe('3.1.0')
+  for (const [path, methods] of Object.entries(body.paths)) {
+    for (const method of Object.keys(methods as object)) routes.push(`${method} ${path}`)
+  }
+  expect(routes.sort()).toEqual([
+    'get /api/v1/alerts',
+    'get /api/v1/conversations',
+    'get /api/v1/conversations/{id}',
+    'get /api/v1/sync-runs',
+    'get /api/v1/venues',
+    'get /api/v1/venues/{id}',
+    'get /healthz',
+    'get /metrics',
+    'get /openapi.json',
+    'get /page',
+    'get /readyz',
+    'get /webhooks/whatsapp',
+    'post /webhooks/whatsapp',
+  ])
+  const list = body.paths['/api/v1/conversations'].get
+  expect(list.security).toEqual([{ token: [] }])
+  expect(list.parameters.map((p: { in: string; name: string }) => `${p.in} ${p.name}`)).toEqual([
+    'query limit',
+    'query cursor',
+    'query channel',
+    'query user',
+  ])
+  expect(list.responses['200'].content['application/json'].schema.properties.items.items.properties.owner.enum).toContain(
+    'waiting',
+  )
+  expect(body.paths['/api/v1/venues/{id}'].get.parameters[0]).toMatchObject({ name: 'id', in: 'path', required: true })
+})
+
+test('closes once the request under way is answered', async () => {
+  let arrived: () => void = () => {}
+  let release: () => void = () => {}
+  const there = new Promise<void>(resolve => (arrived = resolve))
+  const held = new Promise<void>(resolve => (release = resolve))
+  const one = await startApi(
+    options({
+      extend: app => {
+        app.get('/slow', async () => {
+          arrived()
+          await held
+          return 'done'
+        })
+      },
+    }),
+  )
+  const answer = fetch(`${one.url}/slow`).then(response => response.text())
+  await there
+  const closing = one.close()
+  release()
+  expect(await answer).toBe('done')
+  await closing
+  await expect(fetch(`${one.url}/healthz`)).rejects.toThrow()
+})

@@ -1,0 +1,204 @@
+import { describe, expect, it } from 'vitest'
+import { type KitStep, testkit } from '../../engine/testkit.ts'
+import type { SheetVenueInput } from '../../schemas/types.ts'
+import { SHEETS_DEFAULTS, sheetsActor } from './actor.ts'
+
+const BUCKETS = 2
+const settings = { ...SHEETS_DEFAULTS, buckets: BUCKETS }
+const NOW = 1_750_000_000_000
+const MINUTE = 60_000
+
+const row = (venue: string, name = `Venue ${venue}`): SheetVenueInput => ({ venue, name, location: '' })
+
+/** What a reading sends: bucket 0 has the odd ids, bucket 1 the even ones. */
+function parts(fingerprint: string, rows: SheetVenueInput[], refusals: { line: number; reason: string }[] = []) {
+  const common = { sheet: 'venues', readAt: NOW, fingerprint }
+  const summary = { rows: rows.length, refused: refusals.length, fingerprint, durationMs: 12.5 }
+  return [
+    { ...common, summary, refusals },
+    { ...common, bucket: 0, rows: rows.filter(r => +r.venue % 2 === 1) },
+    { ...common, bucket: 1, rows: rows.filter(r => +r.venue % 2 === 0), refusals },
+  ]
+}
+const error = (what: string) => ({ sheet: 'venues', readAt: NOW, summary: { rows: 0, refused: 0, error: what, durationMs: 1 } })
+const many = (count: number) => Array.from({ length: count }, (_, n) => row(String(n + 1)))
+
+const sheet = () => {
+  const kit = testkit(sheetsActor(settings), { key: 'venues', now: NOW })
+  const ask = (record: { accept?: boolean } = {}) => kit.handle('SyncNow', { reason: 'asked', ...record })
+  const read = (result: object | object[], record: { accept?: boolean } = {}) => {
+    ask(record)
+    return kit.complete(kit.started[0]?.attempt ?? '', result)
+  }
+  return { kit, ask, read }
+}
+const of = (step: KitStep, type: string) => step.emits.filter(emit => emit.type === type).map(emit => emit.record)
+
+describe('a sheet', () => {
+  it('passes a good reading on by bucket and logs the run with its refused rows', () => {
+    const { kit, read } = sheet()
+    const step = read(parts('f1', many(3), [{ line: 9, reason: 'venue_name is missing' }]))
+    expect(step.emits.filter(e => e.type === 'SheetBucket').map(e => e.key)).toEqual(['venues:0', 'venues:1'])
+    expect(of(step, 'SyncRun')).toMatchObject([
+      {
+        source: 'sheets:venues',
+        outcome: 'OK',
+        venues: 3,
+        errors: 1,
+        durationMs: 12.5,
+        refusals: [{ line: 9, reason: 'venue_name is missing' }],
+      },
+    ])
+    expect(of(step, 'Alert')).toEqual([])
+    expect(kit.state).toMatchObject({ fingerprint: 'f1', rows: 3, reading: null })
+  })
+
+  it('is read every 30 minutes, with what it was last', () => {
+    const { kit, read } = sheet()
+    read(parts('f1', many(3)))
+    expect(kit.timers).toEqual([{ name: 'interval', at: expect.closeTo(NOW + 30 * MINUTE, -2) }])
+    expect(kit.fire().effects).toMatchObject([
+      { effect: 'read', input: { sheet: 'venues', buckets: BUCKETS, fingerprint: 'f1' } },
+    ])
+    const step = kit.complete(kit.started[0]?.attempt ?? '', [
+      { sheet: 'venues', readAt: NOW, summary: { rows: 0, refused: 0, unchanged: true, durationMs: 1 } },
+    ])
+    expect(of(step, 'SyncRun')).toMatchObject([{ outcome: 'UNCHANGED', venues: 3 }])
+    expect(kit.timers).toHaveLength(1)
+  })
+
+  it('asked for while it is being read is read once more afterwards', () => {
+    const { kit, ask } = sheet()
+    ask()
+    expect([ask(), ask()].flatMap(step => step.effects)).toEqual([])
+    const step = kit.complete(kit.started[0]?.attempt ?? '', parts('f1', many(3)))
+    expect(step.effects).toHaveLength(1)
+    expect(kit.complete(kit.started[0]?.attempt ?? '', parts('f2', many(3))).effects).toEqual([])
+  })
+
+  it.each([
+    ['missing', error('missing'), 'FAILED'],
+    ['unreadable', error('unreadable: EACCES'), 'FAILED'],
+    ['without its header', error('no_header: line 1 has no column venue_id'), 'REFUSED'],
+    ['empty', error('empty'), 'REFUSED'],
+    ['with no good row', parts('f2', [], [{ line: 2, reason: 'venue_name is missing' }]), 'REFUSED'],
+    ['with fewer than half of its rows', parts('f2', many(4)), 'REFUSED'],
+  ])('%s changes nothing and tells a person once', (_, result, outcome) => {
+    const { kit, read } = sheet()
+    read(parts('f1', many(9)))
+    const step = read(result)
+    expect(of(step, 'SheetBucket')).toEqual([])
+    expect(of(step, 'SyncRun')).toMatchObject([{ outcome, reason: expect.stringMatching(/./) }])
+    expect(of(step, 'Alert')).toMatchObject([
+      { id: 'sheet_refused:venues', kind: 'sheet_refused', department: 'OPERATIONS', priority: 'HIGH', resolved: false },
+    ])
+    expect(kit.state).toMatchObject({ fingerprint: 'f1', rows: 9, reading: null })
+    expect(of(read(result), 'Alert')).toEqual([])
+  })
+
+  it('that is good again resolves the alert, once', () => {
+    const { read } = sheet()
+    read(parts('f1', many(9)))
+    read(error('missing'))
+    expect(of(read(parts('f2', many(9))), 'Alert')).toMatchObject([{ id: 'sheet_refused:venues', resolved: true }])
+    expect(of(read(parts('f3', many(9))), 'Alert')).toEqual([])
+  })
+
+  it('that shrank is taken when a person has accepted it, that once', () => {
+    const { kit, read } = sheet()
+    read(parts('f1', many(9)))
+    expect(of(read(parts('f2', many(4)), { accept: true }), 'SheetBucket')).toHaveLength(2)
+    expect(kit.state).toMatchObject({ rows: 4, accept: false })
+    expect(of(read(parts('f3', many(1))), 'SheetBucket')).toEqual([])
+    read({ sheet: 'venues', readAt: NOW, summary: { rows: 0, refused: 0, unchanged: true, durationMs: 1 } }, { accept: true })
+    expect(of(read(parts('f4', many(1))), 'SheetBucket')).toEqual([])
+  })
+
+  it('with exactly half of its rows is taken', () => {
+    const { read } = sheet()
+    read(parts('f1', many(8)))
+    expect(of(read(parts('f2', many(4))), 'SheetBucket')).toHaveLength(2)
+  })
+
+  it('that could not be read is tried again sooner', () => {
+    const { kit, read } = sheet()
+    read(error('missing'))
+    expect(kit.timers[0]?.at).toBeLessThan(kit.now + 6 * MINUTE)
+  })
+
+  it('whose reading ended without a result says so', () => {
+    const { kit, ask } = sheet()
+    ask()
+    const step = kit.end(kit.started[0]?.attempt ?? '', 'UNKNOWN', 'no answer in 30 s')
+    expect(of(step, 'SyncRun')).toMatchObject([{ outcome: 'FAILED', reason: 'unreadable: no answer in 30 s' }])
+    expect(of(step, 'Alert')).toHaveLength(1)
+    expect(kit.state?.reading).toBeNull()
+  })
+
+  it('whose reading was cut off and run again keeps the fingerprint of what it took whole', () => {
+    const { kit, ask } = sheet()
+    ask()
+    const attempt = kit.started[0]?.attempt ?? ''
+    for (const [n, part] of parts('f1', many(4)).slice(0, 2).entries()) {
+      kit.handle('SheetPart', part, { headers: { attempt, part: String(n), last: '0' } })
+    }
+    expect(kit.state?.fingerprint).toBeNull()
+    const step = kit.complete(attempt, parts('f2', many(6)))
+    expect(of(step, 'SyncRun')).toMatchObject([{ outcome: 'OK', venues: 6 }])
+    expect(kit.state?.fingerprint).toBe('f2')
+  })
+
+  it('whose reading came mixed of two contents takes no foreign bucket and is read again at once', () => {
+    const { kit, read } = sheet()
+    const step = read([...parts('f1', many(4)).slice(0, 2), parts('f2', [])[2] as object])
+    expect(of(step, 'SheetBucket')).toHaveLength(1)
+    expect(of(step, 'SyncRun')).toMatchObject([{ outcome: 'FAILED', reason: 'torn: two readings came mixed' }])
+    expect(step.effects).toMatchObject([{ effect: 'read', input: { fingerprint: null } }])
+    expect(of(kit.complete(kit.started[0]?.attempt ?? '', parts('f2', many(4))), 'SyncRun')).toMatchObject([{ outcome: 'OK' }])
+  })
+})
+
+describe('a bucket', () => {
+  const bucket = () => {
+    const kit = testkit(sheetsActor(settings), { key: 'venues:0', now: NOW })
+    const take = (rows: SheetVenueInput[], more: { kept?: string[]; removals?: boolean; readAt?: number } = {}) =>
+      kit.handle('SheetBucket', { sheet: 'venues', bucket: 0, rows, readAt: NOW, ...more }).emits
+    return { kit, take }
+  }
+
+  it('passes on new and changed rows only, to the venue of the tenant', () => {
+    const { take } = bucket()
+    expect(take([row('1'), row('3')]).map(e => [e.topic, e.key, e.record.name])).toEqual([
+      ['venue.inbox', 'main:1', 'Venue 1'],
+      ['venue.inbox', 'main:3', 'Venue 3'],
+    ])
+    expect(take([row('3'), row('1', 'Blue Lagoon')], { readAt: NOW + 1 })).toMatchObject([
+      { key: 'main:1', record: { venue: 'main:1', sheet: 'venues', name: 'Blue Lagoon', removed: false, readAt: NOW + 1 } },
+    ])
+    expect(take([row('1', 'Blue Lagoon'), row('3')], { readAt: NOW + 2 })).toEqual([])
+  })
+
+  it('says that a row has gone, once, and takes it back when it returns', () => {
+    const { take } = bucket()
+    take([row('1'), row('3')])
+    expect(take([row('1')])).toMatchObject([{ key: 'main:3', record: { removed: true } }])
+    expect(take([row('1')])).toEqual([])
+    expect(take([row('1'), row('3')])).toMatchObject([{ key: 'main:3', record: { removed: false } }])
+  })
+
+  it('keeps a venue whose row was refused, and every one while a refused row cannot be told', () => {
+    const { take } = bucket()
+    take([row('1'), row('3')])
+    expect(take([row('1')], { kept: ['3'] })).toEqual([])
+    expect(take([row('1')], { removals: false })).toEqual([])
+    expect(take([row('1'), row('3')])).toEqual([])
+    expect(take([row('1')])).toMatchObject([{ record: { removed: true } }])
+  })
+
+  it('stays within the size of a state with 400 venues', () => {
+    const { kit, take } = bucket()
+    take(Array.from({ length: 400 }, (_, n) => row(String(100_000 + n))))
+    expect(JSON.stringify(kit.state?.venues).length).toBeLessThan(400 * 60)
+    expect(kit.state?.venues).toHaveLength(400)
+  })
+})

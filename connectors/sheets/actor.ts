@@ -1,0 +1,212 @@
+/**
+ * The sheets connector: one actor per sheet that has it read and judges what came, and one per bucket of its rows that
+ * passes on what has changed.
+ *
+ *   SyncNow, interval ─▶ sheet ─read─▶ SheetPart … ─▶ taken? ─ yes ─▶ SheetBucket ─▶ sheet:bucket ─▶ SheetRow of changed rows
+ *                                                      └─ no ──▶ nothing changes; SyncRun and Alert say why
+ *
+ * A reading cut off in the middle does no harm: a bucket's hashes belong to the bucket, and the sheet's fingerprint is kept
+ * only once its last bucket has been passed on, so that the next reading does the rest.
+ */
+import { createHash } from 'node:crypto'
+import { actor, type Context } from '../../engine/actor.ts'
+import type { SheetBucket, SheetPart, SheetState, SheetVenue, SyncOutcome } from '../../schemas/types.ts'
+import { alerts, sheetsInbox, syncLog, venueInbox } from '../../topics/catalog.ts'
+
+export interface SheetsSettings {
+  readonly tenant: string
+  /** How often the sheet is read anyway, ms. */
+  readonly intervalMs: number
+  /** How soon again after it could not be read, ms. */
+  readonly retryMs: number
+  /** How many buckets the rows are spread over: final, for a bucket remembers its rows. */
+  readonly buckets: number
+  /** A reading with less than this share of the rows last taken is refused. */
+  readonly leastShare: number
+  /** Divides durable timers. */
+  readonly timeScale: number
+}
+
+export const SHEETS_DEFAULTS: SheetsSettings = {
+  tenant: 'main',
+  intervalMs: 30 * 60_000,
+  retryMs: 5 * 60_000,
+  buckets: 64,
+  leastShare: 0.5,
+  timeScale: 1,
+}
+
+const effects = { read: { input: 'ReadSheet', result: 'SheetPart', retry: 'idempotent', timeoutMs: 30_000 } } as const
+const emits = [sheetsInbox, venueInbox, syncLog, alerts] as const
+type Ctx = Context<(typeof emits)[number], typeof effects>
+type Reading = NonNullable<SheetState['reading']>
+type Summary = NonNullable<SheetPart['summary']>
+
+const NEW: SheetState = {
+  fingerprint: null,
+  rows: 0,
+  alert: null,
+  again: false,
+  accept: false,
+  reading: null,
+  venues: [],
+}
+
+export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
+  /** Has the sheet read, unless it is being read already: then once more afterwards, for it may have changed since. */
+  function sync(state: SheetState, context: Ctx): SheetState {
+    const { reading } = state
+    if (reading !== null && context.now < reading.since + 2 * effects.read.timeoutMs) return { ...state, again: true }
+    const { buckets, intervalMs, timeScale } = settings
+    const attempt = context.perform('read', { sheet: context.key, buckets, fingerprint: state.fingerprint })
+    context.setTimer('interval', context.now + intervalMs / timeScale)
+    const started: Reading = {
+      attempt,
+      since: context.now,
+      fingerprint: null,
+      rows: 0,
+      refused: 0,
+      durationMs: 0,
+      next: 0,
+    }
+    return { ...state, again: false, reading: started }
+  }
+
+  function summaryRead(state: SheetState, reading: Reading, summary: Summary, part: SheetPart, context: Ctx): SheetState {
+    const { rows, refused, durationMs, error, fingerprint, unchanged } = summary
+    const found = { ...reading, fingerprint: null, rows, refused, durationMs, next: 0 }
+    if (error !== null) {
+      const outcome = /^(missing|unreadable)/.test(error) ? 'FAILED' : 'REFUSED'
+      return refuse(state, found, outcome, error, part, context)
+    }
+    if (unchanged) return done(resolve(state, context), { ...found, rows: state.rows }, 'UNCHANGED', part, context)
+    if (rows === 0) return refuse(state, found, 'REFUSED', `empty: no good row and ${refused} refused`, part, context)
+    if (rows < state.rows * settings.leastShare && !state.accept) {
+      return refuse(state, found, 'REFUSED', `shrunken: ${rows} good rows where ${state.rows} were`, part, context)
+    }
+    return { ...state, reading: { ...found, fingerprint } }
+  }
+
+  function bucketRead(state: SheetState, reading: Reading, part: SheetPart, context: Ctx): SheetState {
+    const { sheet, bucket, rows, kept, removals, readAt, fingerprint } = part
+    if (bucket === null || reading.fingerprint === null) return state
+    const fits = bucket === reading.next && fingerprint === reading.fingerprint
+    if (fits) context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, rows, kept, removals, readAt })
+    const next = fits ? bucket + 1 : reading.next
+    if (bucket + 1 < settings.buckets) return { ...state, reading: { ...reading, next } }
+    if (next < settings.buckets) {
+      // Two runs of the effect came mixed, each with its own content: what was passed on is right, the rest is read again.
+      return done({ ...state, again: true }, reading, 'FAILED', part, context, 'torn: two readings came mixed')
+    }
+    const taken = { ...resolve(state, context), fingerprint, rows: reading.rows }
+    return done(taken, reading, 'OK', part, context)
+  }
+
+  /** Nothing of the reading is taken. A person is told once per reason. */
+  function refuse(
+    state: SheetState,
+    reading: Reading,
+    outcome: 'FAILED' | 'REFUSED',
+    reason: string,
+    part: SheetPart | null,
+    context: Ctx,
+  ): SheetState {
+    const text = `Sheet "${context.key}" was not taken (${reason}). What was taken before stays.`
+    if (state.alert !== text) tell(text, false, context)
+    if (outcome === 'FAILED') context.setTimer('interval', context.now + settings.retryMs / settings.timeScale)
+    return done({ ...state, alert: text }, reading, outcome, part, context, reason)
+  }
+
+  function resolve(state: SheetState, context: Ctx): SheetState {
+    if (state.alert !== null) tell(`Sheet "${context.key}" is read again.`, true, context)
+    return { ...state, alert: null }
+  }
+
+  function tell(text: string, resolved: boolean, context: Ctx): void {
+    const id = `sheet_refused:${context.key}`
+    const alert = {
+      id,
+      department: 'OPERATIONS',
+      priority: 'HIGH',
+      kind: 'sheet_refused',
+      text,
+      resolved,
+      at: context.now,
+    } as const
+    context.emit(alerts, context.key, 'Alert', alert)
+  }
+
+  function done(
+    state: SheetState,
+    reading: Reading,
+    outcome: SyncOutcome,
+    part: SheetPart | null,
+    context: Ctx,
+    reason = '',
+  ): SheetState {
+    const source = `sheets:${context.key}`
+    context.emit(syncLog, source, 'SyncRun', {
+      id: context.id(),
+      source,
+      startedAt: reading.since,
+      endedAt: context.now,
+      outcome,
+      venues: reading.rows,
+      errors: reading.refused + (outcome === 'FAILED' ? 1 : 0),
+      durationMs: reading.durationMs,
+      reason,
+      refusals: part?.refusals ?? [],
+    })
+    const idle = { ...state, accept: false, reading: null }
+    return state.again ? sync(idle, context) : idle
+  }
+
+  /** Passes on the rows of a bucket that are not as they were. */
+  function bucketTaken(state: SheetState, { sheet, rows, kept, removals, readAt }: SheetBucket, context: Ctx): SheetState {
+    const before = new Map(state.venues.map(({ venue, hash }) => [venue, hash]))
+    const after = new Map(rows.map(row => [row.venue, hashOf(row)]))
+    const idOf = (venue: string) => `${settings.tenant}:${venue}`
+    for (const row of rows) {
+      if (after.get(row.venue) === before.get(row.venue)) continue
+      const venue = idOf(row.venue)
+      context.emit(venueInbox, venue, 'SheetRow', { ...row, venue, sheet, readAt })
+    }
+    for (const [id, hash] of before) {
+      if (after.has(id)) continue
+      if (!removals || kept.includes(id)) after.set(id, hash)
+      else context.emit(venueInbox, idOf(id), 'SheetRow', { venue: idOf(id), sheet, removed: true, name: '', readAt })
+    }
+    return { ...state, venues: [...after].map(([venue, hash]) => ({ venue, hash })) }
+  }
+
+  return actor({
+    name: 'sheets',
+    inbox: sheetsInbox,
+    state: 'SheetState',
+    on: {
+      SyncNow: (state, { accept }, context) => {
+        const before = state ?? NEW
+        return sync({ ...before, accept: before.accept || accept }, context)
+      },
+      SheetPart: (state, part, context) => {
+        if (state?.reading?.attempt !== context.attempt || state?.reading == null) return state
+        return part.summary === null
+          ? bucketRead(state, state.reading, part, context)
+          : summaryRead(state, state.reading, part.summary, part, context)
+      },
+      SheetBucket: (state, bucket, context) => bucketTaken(state ?? NEW, bucket, context),
+    },
+    timers: { interval: (state, _timer, context) => sync(state, context) },
+    effects,
+    ended: (state, { attempt, reason }, context) => {
+      if (state.reading?.attempt !== attempt) return state
+      return refuse(state, state.reading, 'FAILED', `unreadable: ${reason}`, null, context)
+    },
+    emits,
+  })
+}
+
+/** Short hash of a row's content, independent of when it was read. */
+function hashOf(row: SheetVenue): string {
+  return createHash('sha256').update(JSON.stringify(row)).digest('base64url').slice(0, 12)
+}

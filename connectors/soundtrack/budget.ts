@@ -1,0 +1,110 @@
+/**
+ * Soundtrack's token bucket as we see it: queries cost tokens by their complexity, deducted before they run. What is urgent
+ * is served first; what would wait too long is told so at once.
+ */
+import { NotDone } from '../../engine/actor.ts'
+
+/** Size of the provider's bucket. */
+export const BUCKET_TOKENS = 3_600
+
+/** The tokens do not suffice, here or at the provider: nothing was done. `retryAfterMs` says when they may. */
+export class RateLimited extends NotDone {
+  /** True when the provider said so, false when we did not even ask. */
+  readonly byProvider: boolean
+  constructor(message: string, retryAfterMs: number, byProvider: boolean) {
+    super(message, { retryAfterMs })
+    this.name = 'RateLimited'
+    this.byProvider = byProvider
+  }
+}
+
+export interface TokenBudgetOptions {
+  readonly perSecond: number
+  /** Longest that a query may wait for its tokens, ms. */
+  readonly patienceMs: number
+  /** Monotonic ms. */
+  readonly now?: () => number
+}
+
+interface Waiter {
+  readonly cost: number
+  readonly priority: number
+  readonly done: (error?: Error) => void
+}
+
+export class TokenBudget {
+  readonly #options: Required<TokenBudgetOptions>
+  /** By priority, then as they came. */
+  readonly #waiting: Waiter[] = []
+  #tokens = BUCKET_TOKENS
+  #at: number
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: TokenBudgetOptions) {
+    this.#options = { now: () => performance.now(), ...options }
+    this.#at = this.#options.now()
+  }
+
+  /** Tokens in the bucket now. */
+  get available(): number {
+    const now = this.#options.now()
+    this.#tokens = Math.min(BUCKET_TOKENS, this.#tokens + ((now - this.#at) / 1000) * this.#options.perSecond)
+    this.#at = now
+    return this.#tokens
+  }
+
+  /** How long until these tokens are there, if nobody else takes any, ms. */
+  waitFor(cost: number): number {
+    return Math.max(0, Math.ceil(((cost - this.available) / this.#options.perSecond) * 1000))
+  }
+
+  /**
+   * Waits until the tokens are there and takes them. Lower priorities are served first.
+   * @throws {RateLimited} at once, when it would take longer than the patience; the signal's reason, when it is aborted
+   */
+  async take(cost: number, priority: number, signal: AbortSignal): Promise<void> {
+    const before = this.#waiting.filter(w => w.priority <= priority).reduce((sum, w) => sum + w.cost, 0)
+    const wait = this.waitFor(before + cost)
+    if (wait > this.#options.patienceMs) {
+      throw new RateLimited(`${before + cost} tokens are there in ${Math.ceil(wait / 1000)} s`, wait, false)
+    }
+    signal.throwIfAborted()
+    await new Promise<void>((resolve, reject) => {
+      const abort = () => waiter.done(signal.reason)
+      const waiter: Waiter = {
+        cost,
+        priority,
+        done: error => {
+          signal.removeEventListener('abort', abort)
+          const at = this.#waiting.indexOf(waiter)
+          if (at >= 0) this.#waiting.splice(at, 1)
+          if (error === undefined) return resolve()
+          reject(error)
+          this.#serve()
+        },
+      }
+      signal.addEventListener('abort', abort)
+      const at = this.#waiting.findIndex(w => w.priority > priority)
+      this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, waiter)
+      this.#serve()
+    })
+  }
+
+  /** The provider has only this many tokens left for us: others may use the same credential. */
+  lower(available: number): void {
+    this.#tokens = Math.min(this.available, available)
+  }
+
+  #serve(): void {
+    clearTimeout(this.#timer)
+    for (let first = this.#waiting[0]; first !== undefined; first = this.#waiting[0]) {
+      const wait = this.waitFor(first.cost)
+      if (wait > 0) {
+        this.#timer = setTimeout(() => this.#serve(), wait)
+        return
+      }
+      this.#tokens -= first.cost
+      first.done()
+    }
+  }
+}

@@ -1,0 +1,66 @@
+/** Does the effects of the Soundtrack actor with a client. */
+import { NotDone, NotLeaving, type Port, type Ports } from '../../engine/actor.ts'
+import type { ReadZones, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
+import { surelyNothing } from '../outbound.ts'
+import type { soundtrackActor } from './actor.ts'
+import type { SoundtrackClient } from './client.ts'
+import { failureOf } from './failures.ts'
+
+/** Zones in one part of a result: at some 500 bytes each, half of what a record may hold. */
+const ZONES_IN_PART = 500
+
+export function soundtrackPorts(
+  client: SoundtrackClient,
+  now: () => number = Date.now,
+): Ports<ReturnType<typeof soundtrackActor>> {
+  const read: Port<'ReadZones', 'ZonesRead'> = async (request, run) => {
+    const { account, zone } = request
+    try {
+      if (zone !== null) return { account, zone, zones: [await client.readZone(zone, run)], asOf: now() }
+      const { zones, total } = await client.readZones(request, run)
+      return parts(zones).map(part => ({ account, zones: part, total, asOf: now() }))
+    } catch (error) {
+      return unread(request, error, now())
+    }
+  }
+
+  const control: Port<'ZoneCommand', 'CommandDone'> = async (command, run) => {
+    try {
+      await client.command(command, run)
+      return { command: command.id, accepted: true, at: now() }
+    } catch (error) {
+      if (error instanceof NotDone || error instanceof NotLeaving) throw error
+      if (surelyNothing(error)) throw new NotDone(`not sent: ${failureOf(error).detail}`, { cause: error })
+      const { reason, uncertain, detail } = failureOf(error)
+      // The provider itself says that it failed: what may be done twice is tried again, as long as it is wanted.
+      if (reason === 'provider_down' && command.kind !== 'SKIP') throw error
+      return { command: command.id, accepted: false, uncertain, reason, detail: detail.slice(0, 500), at: now() }
+    }
+  }
+
+  return { read, control, skip: control }
+}
+
+/** A failed read is a result too. One zone that is not ours is not a failure of the provider. */
+function unread({ account, zone }: ReadZones, error: unknown, asOf: number): ZonesReadInput {
+  const { reason, detail } = failureOf(error)
+  if (zone === null || !OF_THE_ZONE.includes(reason)) return { account, zone, error: reason, asOf }
+  return { account, zone, zones: [{ zone, name: '', error: detail.slice(0, 200) }], asOf }
+}
+
+const OF_THE_ZONE: readonly string[] = ['forbidden', 'permission', 'invalid']
+
+/** Cut between locations, so that the zones of one are in one part; only a location larger than a part is cut itself. */
+function parts(zones: readonly ZoneReadingInput[]): ZoneReadingInput[][] {
+  if (zones.length <= ZONES_IN_PART) return [[...zones]]
+  const made: ZoneReadingInput[][] = []
+  for (const group of Map.groupBy(zones, z => z.location ?? null).values()) {
+    for (let at = 0; at < group.length; at += ZONES_IN_PART) {
+      const piece = group.slice(at, at + ZONES_IN_PART)
+      const last = made.at(-1)
+      if (last !== undefined && last.length + piece.length <= ZONES_IN_PART) last.push(...piece)
+      else made.push(piece)
+    }
+  }
+  return made
+}

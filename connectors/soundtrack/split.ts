@@ -1,0 +1,35 @@
+/**
+ * Whose zone is it? An account may hold many venues: a zone goes to the venue that names its location; without locations, to
+ * the only venue there is. What could belong to more than one is not guessed.
+ */
+import type { WatchedVenue, ZoneReading, ZonesRead } from '../../schemas/types.ts'
+
+export interface Split {
+  /** What each venue is told; a venue that nothing is known of is left out. */
+  readonly venues: readonly { readonly venue: string; readonly zones: readonly ZoneReading[]; readonly complete: boolean }[]
+  /** Venues that cannot be told from others: they name no location, or the same one. */
+  readonly unclear: readonly string[]
+  /** Zones that could belong to more than one venue. */
+  readonly unassigned: number
+}
+
+/** Splits one part of a read; `whole` when it is the only one. */
+export function split(watched: readonly WatchedVenue[], { zones, total }: ZonesRead, whole: boolean): Split {
+  const only = watched[0]
+  if (watched.length === 1 && only?.location === null) {
+    return { venues: [{ venue: only.venue, zones, complete: whole && total !== null }], unclear: [], unassigned: 0 }
+  }
+  const claims = Map.groupBy(watched, w => w.location)
+  const byLocation = Map.groupBy(zones, z => z.location)
+  const clear = watched.filter(w => w.location !== null && claims.get(w.location)?.length === 1)
+  const unclear = watched.filter(w => !clear.includes(w)).map(w => w.venue)
+  const claimed = new Set(clear.map(w => w.location))
+  // The zones of other locations are nobody's, unless there is a venue that they might be of.
+  const unassigned = zones.filter(z => z.location === null || (unclear.length > 0 && !claimed.has(z.location))).length
+  // A zone whose location could not be read may be anybody's, so that nobody's list is complete.
+  const complete = total !== null && !byLocation.has(null)
+  const venues = clear
+    .map(({ venue, location }) => ({ venue, zones: byLocation.get(location) ?? [], complete }))
+    .filter(v => v.zones.length > 0 || (whole && complete))
+  return { venues, unclear, unassigned }
+}

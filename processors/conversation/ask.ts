@@ -1,0 +1,86 @@
+/**
+ * The questions of identification, and the choices that answer them.
+ */
+import type { Candidate, OnFile, ReplyButtonInput, Understood, VenueMatch } from '../../schemas/types.ts'
+import type { Dialogue, Turn } from './turn.ts'
+import type { Word } from './words.ts'
+
+const CANDIDATES = 5
+
+/** Asks whether this is the venue. */
+export function offer(turn: Turn, candidate: Candidate, runnerUp: number | null): Turn {
+  return ask(turn.set({ candidates: [candidate], runnerUp }).moveTo('CONFIRMING_VENUE'))
+}
+
+/** Asks which of these is the venue. */
+export function choose(turn: Turn, candidates: readonly Candidate[], word: Word): Turn {
+  const [best, second] = candidates
+  if (best !== undefined && second === undefined) return offer(turn, best, null)
+  turn.set({ candidates: candidates.slice(0, CANDIDATES), runnerUp: second?.score ?? null })
+  return sayCandidates(turn.moveTo('MULTIPLE_MATCHES'), word)
+}
+
+/** Asks the question of the present state again. */
+export function ask(turn: Turn): Turn {
+  const { state, candidates, venueName } = turn.state
+  const [candidate] = candidates
+  const venue = venueName ?? ''
+  switch (state as Dialogue) {
+    case 'INITIAL':
+      return turn.moveTo('ASKING_VENUE_NAME').say('greeting.ask_venue')
+    case 'ASKING_VENUE_NAME':
+      return turn.say('venue.ask')
+    case 'CONFIRMING_VENUE': {
+      const { name, location } = candidate ?? { name: venue, location: '' }
+      if (location === '') return turn.say('venue.confirm_nowhere', { venue: name }, yesNo(turn))
+      return turn.say('venue.confirm', { venue: name, location }, yesNo(turn))
+    }
+    case 'MULTIPLE_MATCHES':
+      return sayCandidates(turn, 'venue.choose_again')
+    case 'ASKING_PERSON_NAME':
+      return turn.say('name.again', {}, ownName(turn))
+    case 'ASKING_POSITION':
+      return turn.say('position.again', { venue })
+    default:
+      return turn
+  }
+}
+
+function sayCandidates(turn: Turn, word: Word): Turn {
+  const { candidates } = turn.state
+  const list = candidates.map((c, n) => `${n + 1}. ${c.location === '' ? c.name : `${c.name}, ${c.location}`}`).join('\n')
+  const rows = candidates.map(c => ({ id: `venue:${c.venue}`, title: c.name, description: c.location || null }))
+  return turn.say(word, { list }, [...rows, { id: 'venue:none', title: turn.words('list.none') }])
+}
+
+export function yesNo(turn: Turn): ReplyButtonInput[] {
+  return [
+    { id: 'confirm:yes', title: turn.words('button.yes') },
+    { id: 'confirm:no', title: turn.words('button.no') },
+  ]
+}
+
+/** The name that the channel shows is offered: it need not be typed. */
+export function ownName(turn: Turn): ReplyButtonInput[] {
+  const name = turn.sender(turn.state.user)?.name?.trim()
+  return name ? [{ id: 'name:own', title: name }] : []
+}
+
+export function fromMatch({ venue, name, location, score }: VenueMatch): Candidate {
+  return { venue, name, location, score, contact: null, position: null }
+}
+
+export function fromFile({ venue, name, location, contact, position }: OnFile): Candidate {
+  return { venue, name, location, score: 1, contact, position }
+}
+
+/** The venue that a message clearly names. */
+export function venueIn({ match, matches }: Understood): VenueMatch | null {
+  return match === 'EXACT' || match === 'LIKELY' ? (matches[0] ?? null) : null
+}
+
+/** The venue that a message clearly names, where it is another than the one identified. */
+export function otherVenueIn(turn: Turn, understood: Understood): VenueMatch | null {
+  const named = venueIn(understood)
+  return named === null || named.venue === turn.state.venue ? null : named
+}

@@ -1,0 +1,130 @@
+/**
+ * From the venue to the person: who writes is asked once, and never where it is known.
+ */
+import type { Candidate, Understood } from '../../schemas/types.ts'
+import { ask, fromMatch, offer, otherVenueIn, ownName } from './ask.ts'
+import { saysNo } from './intents.ts'
+import { cut, type Turn } from './turn.ts'
+import { firstName } from './words.ts'
+
+/** Misses after which a name or a position is done without. */
+const TRIES = 2
+const NAME = 60
+
+/** The venue is known. @param evidence why, as people read it in the conversation's events */
+export function settle(turn: Turn, candidate: Candidate, understood: Understood, evidence: string): Turn {
+  const { venue, name, location, score, contact, position } = candidate
+  const { venue: before, contactName, contactPosition } = turn.state
+  // A phone on file names its owner, also at a venue where it is not on file.
+  const owner = contact ?? contactName ?? understood.onFile[0]?.contact ?? null
+  const role = contact !== null ? position : before === venue ? contactPosition : null
+  turn.set({
+    venue,
+    venueName: name,
+    venueLocation: location || null,
+    contactName: owner,
+    contactPosition: role,
+    candidates: [],
+    tries: 0,
+    issue: null,
+    greet: contact !== null && contactName === null,
+  })
+  const runnerUp = evidence === 'exact in first message' ? understood.runnerUp : turn.state.runnerUp
+  turn.event('IDENTIFIED', { detail: evidence, score, runnerUp })
+  judge(turn, understood, turn.state.user)
+  if (turn.state.pending?.urgent) return again(turn.moveTo('IDENTIFIED').say('venue.found_urgent', { venue: name }))
+  if (owner === null) return askName(turn, evidence === 'confirmed')
+  if (contact !== null || role !== null || before === venue) return ready(turn, contact !== null)
+  return askPosition(turn)
+}
+
+/** Trust of a sender at the venue identified: their phone is on file there, or it is not. */
+export function judge(turn: Turn, { onFile }: Understood, sender: string): Turn {
+  const { venue, senders } = turn.state
+  const trust = venue !== null && onFile.some(f => f.venue === venue) ? 'HINTED' : 'CLAIMED'
+  return turn.set({ senders: senders.map(s => (s.id === sender && s.trust !== 'BOUND' ? { ...s, trust } : s)) })
+}
+
+/** An answer to "what is your name?". @param news true where it is a new request instead */
+export function named(turn: Turn, understood: Understood, news: boolean): Turn {
+  const { user, pending, tries } = turn.state
+  const own = understood.action === 'name:own' ? turn.sender(user)?.name : null
+  const name = own ?? understood.person
+  const other = otherVenueIn(turn, understood)
+  if (name !== null) return askPosition(turn.set({ contactName: cut(name.trim(), NAME), tries: 0 }))
+  if (other !== null) return offer(turn, fromMatch(other), understood.runnerUp)
+  if (news && pending?.need === 'venue') return ask(again(turn))
+  if (news) return turn.say('name.again_request', {}, ownName(turn))
+  if (saysNo(understood) || tries + 1 >= TRIES) return registered(turn)
+  return ask(turn.set({ tries: tries + 1 }))
+}
+
+/** An answer to "what is your position?". */
+export function positioned(turn: Turn, understood: Understood, news: boolean): Turn {
+  const { pending, tries } = turn.state
+  const { position } = understood
+  const other = otherVenueIn(turn, understood)
+  if (position !== null) return registered(turn.set({ contactPosition: cut(position.trim(), NAME) }))
+  if (other !== null) return offer(turn, fromMatch(other), understood.runnerUp)
+  if (news && pending?.need === 'venue') return ask(again(turn))
+  if (news) return ask(turn)
+  if (saysNo(understood) || tries + 1 >= TRIES) return registered(turn)
+  return ask(turn.set({ tries: tries + 1 }))
+}
+
+function askName(turn: Turn, confirmed: boolean): Turn {
+  const { pending, venueName } = turn.state
+  const venue = venueName ?? ''
+  turn.moveTo('ASKING_PERSON_NAME')
+  if (pending?.need === 'venue') return again(turn.say('name.ask_checking', { venue }, ownName(turn)))
+  return confirmed ? turn.say('name.ask', {}, ownName(turn)) : turn.say('name.ask_first', { venue }, ownName(turn))
+}
+
+function askPosition(turn: Turn): Turn {
+  const { contactName, venueName } = turn.state
+  return turn.moveTo('ASKING_POSITION').say('position.ask', { name: firstName(contactName ?? ''), venue: venueName ?? '' })
+}
+
+/** Venue and contact are known by what the person said. */
+function registered(turn: Turn): Turn {
+  const { contactName, contactPosition, venueName, pending } = turn.state
+  const values = { name: firstName(contactName ?? ''), position: contactPosition ?? '', venue: venueName ?? '' }
+  turn.set({ tries: 0 }).moveTo(pending === null ? 'ASKING_ISSUE' : 'IDENTIFIED')
+  if (pending === null) {
+    if (contactName === null) return turn.say('registered.nameless', values)
+    return turn.say(contactPosition === null ? 'registered.no_position' : 'registered', values)
+  }
+  if (pending.issue !== null) summarize(turn, pending.issue)
+  else if (contactName === null) turn.say('registered.request_nameless')
+  else turn.say(contactPosition === null ? 'registered.request_no_position' : 'registered.request', values)
+  return again(turn)
+}
+
+/** Venue and contact were known before, or are on file: nothing is asked. */
+function ready(turn: Turn, onFile: boolean): Turn {
+  const { contactName, venueName, pending } = turn.state
+  turn.moveTo('IDENTIFIED')
+  if (pending !== null) return again(turn)
+  const values = { name: firstName(contactName ?? ''), venue: venueName ?? '' }
+  return turn.set({ greet: false }).say(onFile ? 'greeting.on_file' : 'ready', values)
+}
+
+/** "✅ Venue Identified": what is known, with the issue. */
+export function summarize(turn: Turn, issue: string): Turn {
+  const { venueName, contactName, contactPosition } = turn.state
+  const facts = [turn.words('summary.title'), turn.words('summary.venue', { venue: venueName ?? '' })]
+  if (contactName !== null && contactPosition !== null) {
+    facts.push(turn.words('summary.contact', { name: contactName, position: contactPosition }))
+  } else if (contactName !== null) facts.push(turn.words('summary.contact_no_position', { name: contactName }))
+  facts.push(turn.words('summary.issue', { issue }))
+  return turn.set({ issue }).sayText('summary.title', `${facts.join('\n')}\n\n${turn.words('summary.checking')}`)
+}
+
+/** The request that waited is understood again, now inside the venue. */
+function again(turn: Turn): Turn {
+  const { pending, waiting } = turn.state
+  if (pending === null) return turn
+  const { message, text, sender, sentAt } = pending
+  const request = { message, kind: 'TEXT', text, actionId: null, sender, sentAt, again: true } as const
+  return turn.set({ pending: null, waiting: [request, ...waiting] })
+}

@@ -1,0 +1,152 @@
+/**
+ * To whom a conversation is handed over, how urgently, and by when the person hears from them.
+ */
+import type { Department, Priority } from '../../schemas/types.ts'
+import type { SupportHours } from './settings.ts'
+import { type Language, words } from './words.ts'
+
+export interface Route {
+  readonly department: Department
+  readonly priority: Priority
+  /** Why, as a code: the intent, or what went wrong. No personal data. */
+  readonly reason: string
+}
+
+type Desk = readonly [Department, Priority]
+
+const DESKS: Readonly<Record<string, Desk>> = {
+  report_issue: ['OPERATIONS', 'HIGH'],
+  no_sound: ['OPERATIONS', 'HIGH'],
+  device_offline: ['OPERATIONS', 'HIGH'],
+  hardware: ['OPERATIONS', 'HIGH'],
+  pairing_help: ['OPERATIONS', 'NORMAL'],
+  change_playlist: ['DESIGN', 'NORMAL'],
+  block_song: ['DESIGN', 'NORMAL'],
+  schedule_query: ['DESIGN', 'NORMAL'],
+  schedule_music: ['DESIGN', 'HIGH'],
+  contract_query: ['SALES', 'HIGH'],
+  renewal: ['SALES', 'HIGH'],
+  new_location: ['SALES', 'HIGH'],
+  new_prospect: ['SALES', 'HIGH'],
+  demo_request: ['SALES', 'HIGH'],
+  quote_request: ['SALES', 'HIGH'],
+  pricing_query: ['SALES', 'NORMAL'],
+  product_query: ['SALES', 'NORMAL'],
+  licensing_query: ['SALES', 'NORMAL'],
+  cancel_threat: ['SALES', 'CRITICAL'],
+  complaint: ['GENERAL', 'HIGH'],
+  contact_query: ['GENERAL', 'NORMAL'],
+}
+
+/** Words that move a request to another desk, whatever its intent: money, law, and music for a day that is near. */
+const LEGAL = /\b(legal action|lawyers?|lawsuit|sue)\b|ทนาย|ฟ้องร้อง|ดำเนินคดี/i
+const MONEY = /\b(payments?|refunds?|invoices?|receipts?)\b|ชำระเงิน|คืนเงิน|ใบแจ้งหนี้|ใบเสร็จ/i
+const SOON = /\b(wedding|party|event|tonight|tomorrow|today)\b|งานแต่ง|งานเลี้ยง|ปาร์ตี้|คืนนี้|พรุ่งนี้|วันนี้/i
+
+const RANK: readonly Priority[] = ['UNKNOWN', 'INFO', 'NORMAL', 'HIGH', 'CRITICAL']
+
+export function moreUrgent(a: Priority, than: Priority): boolean {
+  return RANK.indexOf(a) > RANK.indexOf(than)
+}
+
+/**
+ * Who takes what was asked for: of several intents the most urgent decides.
+ * @param text of the message, for words that decide by themselves
+ */
+export function route(intents: readonly string[], text: string, urgent: boolean): Route {
+  let [department, priority]: Desk = ['GENERAL', 'NORMAL']
+  let reason = intents[0] ?? 'unknown'
+  for (const [n, intent] of intents.entries()) {
+    const desk = DESKS[intent]
+    if (desk !== undefined && (n === 0 || moreUrgent(desk[1], priority))) {
+      ;[department, priority] = desk
+      reason = intent
+    }
+  }
+  if (department === 'DESIGN' && SOON.test(text)) priority = 'HIGH'
+  if (MONEY.test(text) && !moreUrgent(priority, 'HIGH')) [department, priority, reason] = ['FINANCE', 'HIGH', 'payment']
+  if (LEGAL.test(text)) [department, priority, reason] = ['GENERAL', 'CRITICAL', 'legal']
+  if (urgent && priority !== 'CRITICAL') {
+    if (department === 'GENERAL') department = 'OPERATIONS'
+    priority = 'CRITICAL'
+  }
+  return { department, priority, reason }
+}
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+
+/** First response by priority, ms. A critical one counts at any hour, the others in business hours. */
+const FIRST_RESPONSE: Readonly<Record<Priority, number>> = {
+  CRITICAL: 15 * MINUTE,
+  HIGH: HOUR,
+  NORMAL: 4 * HOUR,
+  INFO: 24 * HOUR,
+  UNKNOWN: 24 * HOUR,
+}
+
+/** Zones without daylight saving, so that local time needs no table of rules. */
+const OFFSETS: Readonly<Record<string, number>> = { 'Asia/Bangkok': 7 * HOUR, UTC: 0 }
+
+/** Offset of a zone from UTC, ms. @throws when it is neither known nor an offset. */
+export function offsetOf(zone: string): number {
+  const known = OFFSETS[zone]
+  if (known !== undefined) return known
+  const parts = /^([+-])(\d\d):(\d\d)$/.exec(zone)
+  if (parts === null)
+    throw new Error(`support hours: zone "${zone}" is not one of ${Object.keys(OFFSETS).join(', ')} nor an offset like +07:00`)
+  return (parts[1] === '-' ? -1 : 1) * (Number(parts[2]) * HOUR + Number(parts[3]) * MINUTE)
+}
+
+/** Opening and closing, ms after local midnight. @throws when they are no times, or in the wrong order. */
+export function openingOf({ from, to, zone }: SupportHours): { open: number; close: number; offset: number } {
+  const [open, close] = [from, to].map(time => {
+    const parts = /^([01]\d|2[0-4]):([0-5]\d)$/.exec(time)
+    return parts === null ? Number.NaN : Number(parts[1]) * HOUR + Number(parts[2]) * MINUTE
+  }) as [number, number]
+  if (!(open < close) || close > DAY) throw new Error(`support hours: "${from}" to "${to}" is no part of a day`)
+  return { open, close, offset: offsetOf(zone) }
+}
+
+/** When a first response is due: its time counted in business hours. */
+export function dueAt(priority: Priority, now: number, hours: SupportHours): number {
+  if (priority === 'CRITICAL') return now + FIRST_RESPONSE.CRITICAL
+  const { open, close, offset } = openingOf(hours)
+  let left = FIRST_RESPONSE[priority]
+  let local = now + offset
+  for (;;) {
+    const day = Math.floor(local / DAY) * DAY
+    local = Math.max(local, day + open)
+    const today = day + close - local
+    if (left <= today) return local + left - offset
+    left -= Math.max(today, 0)
+    local = day + DAY + open
+  }
+}
+
+/** The expected time in words: a span where nothing is closed in between, else the clock. */
+export function expected(priority: Priority, now: number, hours: SupportHours, language: Language): string {
+  const due = dueAt(priority, now, hours)
+  const span = due - now
+  if (span === FIRST_RESPONSE[priority]) {
+    if (span < HOUR) return words(language, 'when.minutes', { n: span / MINUTE })
+    return span === HOUR ? words(language, 'when.hour') : words(language, 'when.hours', { n: span / HOUR })
+  }
+  const { offset } = openingOf(hours)
+  const days = Math.floor((due + offset) / DAY) - Math.floor((now + offset) / DAY)
+  const time = clock(due, hours.zone)
+  if (days === 0) return words(language, 'when.today', { time })
+  return days === 1 ? words(language, 'when.tomorrow', { time }) : words(language, 'when.later', { n: days, time })
+}
+
+/** Local time as HH:MM. */
+export function clock(at: number, zone: string): string {
+  return new Date(at + offsetOf(zone)).toISOString().slice(11, 16)
+}
+
+/** Local day as DD/MM. */
+export function dayOf(at: number, zone: string): string {
+  const [, month, day] = new Date(at + offsetOf(zone)).toISOString().slice(0, 10).split('-')
+  return `${day}/${month}`
+}

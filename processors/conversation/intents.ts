@@ -1,0 +1,74 @@
+/**
+ * Intents by what they lead to: a control of a zone, a question that its state answers, a trouble that starts with a look at
+ * the zones; everything else that is not just social goes to a human.
+ */
+import type { Intent, Understood, ZoneRequestKind } from '../../schemas/types.ts'
+
+const CONTROLS: Readonly<Record<string, ZoneRequestKind>> = {
+  volume_up: 'VOLUME_UP',
+  volume_down: 'VOLUME_DOWN',
+  volume_set: 'VOLUME_SET',
+  mute: 'MUTE',
+  unmute: 'UNMUTE',
+  play: 'PLAY',
+  pause: 'PAUSE',
+  skip: 'SKIP',
+}
+const QUESTIONS: Readonly<Record<string, ZoneRequestKind>> = {
+  what_playing: 'WHAT_PLAYING',
+  status_check: 'STATUS',
+  list_zones: 'LIST_ZONES',
+}
+const TROUBLES = new Set(['report_issue', 'no_sound', 'device_offline'])
+const SOCIAL = new Set(['greeting', 'thanks', 'unknown'])
+/** What somebody without a venue with us may want. */
+const COMMERCIAL = new Set(['new_prospect', 'demo_request', 'quote_request', 'pricing_query', 'licensing_query', 'product_query'])
+
+/** Below this even a question is not answered by guess. */
+const GUESS = 0.5
+const MOST = 3
+
+export const controlOf = ({ kind }: Intent): ZoneRequestKind | undefined => CONTROLS[kind]
+export const questionOf = ({ kind }: Intent): ZoneRequestKind | undefined => QUESTIONS[kind]
+export const isTrouble = ({ kind }: Intent): boolean => TROUBLES.has(kind)
+export const isHelp = ({ kind }: Intent): boolean => kind === 'help'
+/** Whether only a human can deal with it. */
+export const isForHuman = (intent: Intent): boolean =>
+  controlOf(intent) === undefined && questionOf(intent) === undefined && !isTrouble(intent) && !isHelp(intent)
+
+export const isControlKind = (kind: ZoneRequestKind): boolean => Object.values(CONTROLS).includes(kind)
+
+/**
+ * What a message asks for, at most three things, in its order: what is sure; else its best guess, where acting on a guess
+ * does no harm or it will be asked about. A complaint beside something that can be done is its reason, not a wish of its own.
+ * @param sure the confidence from which an intent counts as meant
+ */
+export function wanted({ intents }: Understood, sure: number): Intent[] {
+  const meant = intents.filter(i => i.confidence >= sure && !SOCIAL.has(i.kind))
+  const [best] = intents
+  if (meant.length === 0) {
+    const guess = best !== undefined && !SOCIAL.has(best.kind) && !isForHuman(best) && best.confidence >= GUESS
+    return guess ? [best] : []
+  }
+  const doable = meant.filter(i => i.kind !== 'complaint')
+  const list = doable.length > 0 ? doable : meant
+  return list.filter((i, n) => list.findIndex(j => j.kind === i.kind && j.zone === i.zone) === n).slice(0, MOST)
+}
+
+/** Whether it is what a newcomer asks, who has no venue with us. */
+export function isCommercial(asked: readonly Intent[]): boolean {
+  return asked.length > 0 && asked.every(i => COMMERCIAL.has(i.kind))
+}
+
+/** Whether a human has to know at once. */
+export function isCritical(understood: Understood, asked: readonly Intent[]): boolean {
+  return understood.sentiment === 'URGENT' || asked.some(i => i.kind === 'cancel_threat')
+}
+
+export function saysYes({ action, reply }: Understood): boolean {
+  return action === 'confirm:yes' || (action === null && reply === 'YES')
+}
+
+export function saysNo({ action, reply }: Understood): boolean {
+  return action === 'confirm:no' || (action === null && reply === 'NO')
+}

@@ -1,0 +1,115 @@
+/**
+ * What comes back from the venue: its answer is said, and where it is no success a human hears of it.
+ */
+import type { ConversationRequest, Department, Priority, VenueAnswer } from '../../schemas/types.ts'
+import { yesNo } from './ask.ts'
+import { isControlKind } from './intents.ts'
+import { ageWords, answerWords, firstWord, isPaused } from './render.ts'
+import { wishWords } from './requests.ts'
+import type { Turn } from './turn.ts'
+
+/** Who looks into it, by the reason of a refusal. */
+const DESKS: Readonly<Record<string, readonly [Department, Priority]>> = {
+  trust: ['OPERATIONS', 'NORMAL'],
+  policy: ['OPERATIONS', 'NORMAL'],
+  cap: ['OPERATIONS', 'NORMAL'],
+  permission: ['OPERATIONS', 'NORMAL'],
+  rate_limited: ['OPERATIONS', 'NORMAL'],
+  subscription: ['SALES', 'HIGH'],
+  no_subscription: ['SALES', 'HIGH'],
+  expired: ['SALES', 'HIGH'],
+}
+
+/** The venue has answered a request: for the time being, or finally. */
+export function venueAnswered(turn: Turn, answer: VenueAnswer): void {
+  const request = turn.state.requests.find(r => r.id === answer.request)
+  if (request === undefined) return
+  if (answer.final) finished(turn, answer, request)
+  else if (request.endedAt === null) underWay(turn, answer, request)
+}
+
+/** The venue has not answered in time. */
+export function venueSilent(turn: Turn, id: string): void {
+  const request = turn.state.requests.find(r => r.id === id)
+  if (request === undefined || request.endedAt !== null) return
+  const { owner } = turn.state
+  if (owner === 'AGENT') return
+  turn.say('no_answer')
+  turn.handOver({ department: 'OPERATIONS', priority: 'HIGH', reason: 'venue_silent' }, false)
+  turn.send(request.message)
+}
+
+/** A first word, once: the provider is slow, and the venue goes on trying for as long as a control is of use. */
+function underWay(turn: Turn, answer: VenueAnswer, request: ConversationRequest): void {
+  const { context, settings } = turn
+  const told = request.reason !== ''
+  end(turn, request, { reason: answer.reason || 'slow', command: answer.command })
+  context.setTimer(`answer:${request.id}`, turn.after(settings.controlHorizonMs + settings.answerMs))
+  if (told || turn.state.owner === 'AGENT') return
+  const { word, text } = firstWord(turn, answer)
+  turn.sayText(word, text)
+  turn.send(request.message)
+}
+
+function finished(turn: Turn, answer: VenueAnswer, request: ConversationRequest): void {
+  const outcome = answer.outcome.toLowerCase()
+  if (request.outcome === outcome && request.endedAt !== null) return
+  const { reason, command } = answer
+  turn.context.clearTimer(`answer:${request.id}`)
+  end(turn, request, { outcome, reason, command: command ?? request.command, endedAt: turn.now })
+  turn.event('REQUEST_ENDED', { request: request.id, to: outcome, detail: reason })
+  if (turn.state.owner === 'AGENT') return
+  if (reason === 'stale') askIfWanted(turn, request)
+  else tell(turn, answer, request)
+  turn.send(request.message)
+}
+
+function tell(turn: Turn, answer: VenueAnswer, request: ConversationRequest): Turn {
+  const { word, text } = answerWords(turn, answer, request)
+  turn.sayText(word, text)
+  if (request.trouble !== null) return assess(turn, answer, request.trouble)
+  if (answer.outcome === 'CONFIRMED' || !isControlKind(request.kind) || answer.reason === 'no_zone') return turn
+  const [department, priority] = DESKS[answer.reason] ?? ['OPERATIONS', 'HIGH']
+  return turn.handOver({ department, priority, reason: answer.reason || answer.outcome.toLowerCase() })
+}
+
+/** The first look at a trouble: what the zones show decides who goes on. */
+function assess(turn: Turn, { zones }: VenueAnswer, trouble: string): Turn {
+  const offline = zones.filter(z => z.status === 'OFFLINE').length
+  const readable = zones.filter(z => z.status !== 'UNKNOWN').length
+  if (zones.length === 0 || offline > 0 || readable < zones.length) {
+    const all = zones.length > 1 && offline === zones.length
+    return turn.handOver({
+      department: 'OPERATIONS',
+      priority: all ? 'CRITICAL' : 'HIGH',
+      reason: all ? 'all_zones_offline' : trouble,
+    })
+  }
+  if (zones.every(isPaused)) return turn.say('trouble.paused')
+  if (zones.every(z => z.volume === 0 || z.detail === 'muted')) return turn.say('trouble.silent')
+  if (turn.waitsForHuman) return turn
+  turn.set({ question: { type: 'solved', wishes: [], zones: [], tries: 0 } })
+  return turn.say('trouble.heard', {}, yesNo(turn))
+}
+
+/** The venue found the request too old to do. */
+function askIfWanted(turn: Turn, request: ConversationRequest): void {
+  const { kind, zones, zoneName, value, message, at } = request
+  const wish = {
+    kind,
+    zones,
+    zoneName,
+    allZones: zones.length === 0,
+    value,
+    durationMs: null,
+    sender: turn.state.user,
+    message,
+    sentAt: at,
+  }
+  turn.set({ question: { type: 'old', wishes: [wish], zones: [], tries: 0 } })
+  turn.say('old.ask', { age: ageWords(turn, turn.now - at), wish: wishWords(turn, [wish]) }, yesNo(turn))
+}
+
+function end(turn: Turn, { id }: ConversationRequest, changed: Partial<ConversationRequest>): void {
+  turn.set({ requests: turn.state.requests.map(r => (r.id === id ? { ...r, ...changed } : r)) })
+}

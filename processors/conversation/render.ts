@@ -1,0 +1,188 @@
+/**
+ * What became of a zone request, in words. Every statement about an action comes from its recorded outcome: only CONFIRMED
+ * reads as success.
+ */
+import type { ConversationRequest, VenueAnswer, ZoneFact } from '../../schemas/types.ts'
+import { clock, dayOf } from './handover.ts'
+import { isControlKind } from './intents.ts'
+import type { SupportHours } from './settings.ts'
+import type { Values, Word } from './words.ts'
+
+/** Whoever speaks: the words in their language, and what time it is. */
+export interface Voice {
+  words(word: Word, values?: Values): string
+  readonly now: number
+  readonly settings: { readonly supportHours: SupportHours }
+}
+
+/** A text, and the word that names it. */
+export interface Said {
+  readonly word: Word
+  readonly text: string
+}
+
+/** A reading older than this is said with its time, ms. */
+const FRESH = 2 * 60_000
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+
+const REFUSALS: Readonly<Record<string, Word>> = {
+  trust: 'refused.trust',
+  policy: 'refused.policy',
+  cap: 'refused.cap',
+  permission: 'refused.permission',
+  offline: 'refused.offline',
+  unpaired: 'refused.unpaired',
+  subscription: 'refused.subscription',
+  no_subscription: 'refused.subscription',
+  expired: 'refused.subscription',
+  provider_down: 'refused.provider_down',
+  rate_limited: 'refused.rate_limited',
+  no_zone: 'refused.no_zone',
+  not_found: 'refused.not_found',
+}
+
+/** The answer to a request. */
+export function answerWords(voice: Voice, answer: VenueAnswer, request: ConversationRequest): Said {
+  if (!isControlKind(answer.kind)) return answer.kind === 'WHAT_PLAYING' ? playing(voice, answer) : status(voice, answer)
+  const values = { zone: zoneNames(voice, answer, request), venue: answer.venueName }
+  const says = (word: Word): Said => ({ word, text: voice.words(word, values) })
+  switch (answer.outcome) {
+    case 'CONFIRMED':
+      return done(voice, answer, request)
+    case 'REFUSED':
+      return says(REFUSALS[answer.reason] ?? 'refused.other')
+    case 'UNVERIFIED':
+      return says('unverified')
+    case 'EXPIRED':
+      return says('expired')
+    case 'PENDING':
+      return firstWord(voice, answer)
+    default:
+      return says('unknown')
+  }
+}
+
+/** What is said while the answer is still to come. */
+export function firstWord(voice: Voice, { reason }: VenueAnswer): Said {
+  const word = reason === 'provider_down' ? 'first_word.provider_down' : 'first_word'
+  return { word, text: voice.words(word) }
+}
+
+function done(voice: Voice, answer: VenueAnswer, request: ConversationRequest): Said {
+  const { kind, from, to, durationMs, zones } = answer
+  const many = zones.length > 1 || (zones.length === 0 && request.zones.length !== 1)
+  const list = zoneNames(voice, answer, request)
+  const n = Math.max(1, Math.round((durationMs ?? 0) / MINUTE))
+  const says = (word: Word, values: Values = {}): Said => ({ word, text: voice.words(word, { zone: list, list, n, ...values }) })
+  switch (kind) {
+    case 'MUTE':
+      return says(many ? 'confirmed.mute_many' : 'confirmed.mute')
+    case 'UNMUTE':
+      return says(many ? 'confirmed.unmute_many' : 'confirmed.unmute')
+    case 'PLAY':
+      return says(many ? 'confirmed.play_many' : 'confirmed.play')
+    case 'PAUSE':
+      if (durationMs === null) return says(many ? 'confirmed.pause_many' : 'confirmed.pause')
+      return says(many ? 'confirmed.pause_for_many' : 'confirmed.pause_for')
+    case 'SKIP': {
+      const [zone] = zones
+      if (many) return says('confirmed.skip_many')
+      return zone?.track ? says('confirmed.skip_to', { track: track(voice, zone) }) : says('confirmed.skip')
+    }
+  }
+  const volumes = zones.filter(z => z.volume !== null).map(z => `${z.name} ${z.volume}`)
+  if (many && volumes.length > 0) return says('confirmed.volume_many', { list: volumes.join(' · ') })
+  const now = to ?? zones[0]?.volume ?? request.value ?? '?'
+  if (from === null) return says('confirmed.volume_to', { to: now })
+  return from === now ? says('confirmed.volume_same', { to: now }) : says('confirmed.volume', { from, to: now })
+}
+
+/** The zones with their state, and their age where they are not fresh. */
+function status(voice: Voice, { zones, outcome, venueName }: VenueAnswer): Said {
+  const venue = venueName
+  if (zones.length === 0) {
+    const word = outcome === 'CONFIRMED' ? 'status.none' : 'status.unread'
+    return { word, text: voice.words(word, { venue }) }
+  }
+  const online = zones.filter(z => z.status === 'ONLINE').length
+  const header = zones.length > 1 ? [voice.words('status.header', { venue, n: zones.length, online })] : []
+  const caution = outcome === 'CONFIRMED' ? [] : [voice.words('status.last_known')]
+  return { word: 'status.header', text: [...caution, ...header, ...zones.map(z => statusLine(voice, z))].join('\n') }
+}
+
+const STATUS_WORDS = { ONLINE: 'status.online', OFFLINE: 'status.offline', UNKNOWN: 'status.unknown' } as const
+const DETAIL_WORDS: Readonly<Record<string, Word>> = {
+  unpaired: 'status.unpaired',
+  no_subscription: 'status.no_subscription',
+  expired: 'status.expired',
+  muted: 'status.muted',
+}
+
+function statusLine(voice: Voice, zone: ZoneFact): string {
+  const detail = DETAIL_WORDS[zone.detail]
+  const live =
+    zone.status !== 'ONLINE'
+      ? []
+      : [
+          ...(zone.volume === null ? [] : [voice.words('status.volume', { n: zone.volume })]),
+          ...(isPaused(zone) ? [voice.words('status.paused')] : []),
+          ...(zone.track && !isPaused(zone) ? [voice.words('status.playing', { track: track(voice, zone) })] : []),
+        ]
+  const details = [...(detail === undefined ? [] : [voice.words(detail)]), ...live, ...asOf(voice, zone, 'status.as_of')]
+  const text = voice.words(STATUS_WORDS[zone.status], {
+    zone: zone.name,
+    details: details.map(part => `, ${part}`).join(''),
+  })
+  return `• ${text}`
+}
+
+function playing(voice: Voice, { zones, outcome, venueName }: VenueAnswer): Said {
+  if (zones.length === 0) return { word: 'status.unread', text: voice.words('status.unread', { venue: venueName }) }
+  const caution = outcome === 'CONFIRMED' ? [] : [voice.words('status.last_known')]
+  const lines = zones.map(zone =>
+    [voice.words(playingWord(zone), named(voice, zone)), ...asOf(voice, zone, 'playing.as_of')].join(' '),
+  )
+  return { word: 'playing.now', text: [...caution, ...lines].join('\n') }
+}
+
+function playingWord(zone: ZoneFact): Word {
+  if (zone.status === 'OFFLINE') return 'playing.offline'
+  if (zone.status === 'UNKNOWN' && !zone.track) return 'playing.unknown'
+  if (isPaused(zone)) return 'playing.paused'
+  if (!zone.track) return 'playing.silent'
+  return zone.source ? 'playing.from' : 'playing.now'
+}
+
+function named(voice: Voice, zone: ZoneFact): Values {
+  return { zone: zone.name, track: zone.track ? track(voice, zone) : '', source: zone.source ?? '' }
+}
+
+export function isPaused({ playback }: ZoneFact): boolean {
+  return playback === 'paused'
+}
+
+function track(voice: Voice, { track, artist }: ZoneFact): string {
+  return artist ? voice.words('track.by', { track: track ?? '', artist }) : voice.words('track', { track: track ?? '' })
+}
+
+/** When a zone was read, where that is some time ago. */
+function asOf(voice: Voice, { asOf }: ZoneFact, word: Word): string[] {
+  const age = voice.now - (asOf ?? voice.now)
+  if (asOf === null || age <= FRESH) return []
+  const { zone } = voice.settings.supportHours
+  const time = age < DAY / 2 ? clock(asOf, zone) : `${dayOf(asOf, zone)} ${clock(asOf, zone)}`
+  return [voice.words(word, { time })]
+}
+
+function zoneNames(voice: Voice, { zones }: VenueAnswer, { zoneName, zones: asked }: ConversationRequest): string {
+  if (zones.length > 0) return zones.map(z => z.name).join(', ')
+  return zoneName ?? voice.words(asked.length === 0 ? 'zone.all' : 'zone.the_music')
+}
+
+/** How long ago, in words. */
+export function ageWords(voice: Voice, ms: number): string {
+  if (ms < 2 * 60 * MINUTE) return voice.words('age.minutes', { n: Math.round(ms / MINUTE) })
+  if (ms < 2 * DAY) return voice.words('age.hours', { n: Math.round(ms / (60 * MINUTE)) })
+  return voice.words('age.days', { n: Math.round(ms / DAY) })
+}

@@ -1,0 +1,86 @@
+/**
+ * Requests to a venue's zones: what is wanted, sent and noted.
+ */
+import type { Intent, QueuedMessage, Understood, Wish, ZoneRequestKind } from '../../schemas/types.ts'
+import { venueInbox } from '../../topics/catalog.ts'
+import type { Turn } from './turn.ts'
+import type { Word } from './words.ts'
+
+const REQUESTS = 20
+
+/** What an intent wants of the zones. */
+export function wishOf(
+  kind: ZoneRequestKind,
+  intent: Intent,
+  asked: readonly Intent[],
+  { zones }: Understood,
+  message: QueuedMessage,
+): Wish {
+  // One zone named in the message is meant by everything in it; the only zone of a venue need not be named.
+  const named = [...new Set(asked.flatMap(i => (i.zone === null ? [] : [i.zone])))]
+  const lone = named.length === 1 && !intent.allZones && intent.zoneText === null ? named[0] : undefined
+  const single = zones.length === 1 && intent.zoneText === null ? zones[0]?.zone : undefined
+  const zone = intent.zone ?? lone ?? single
+  return {
+    kind,
+    zones: zone === undefined ? [] : [zone],
+    zoneName: zones.find(z => z.zone === zone)?.name ?? null,
+    allZones: intent.allZones,
+    value: intent.value,
+    durationMs: intent.durationMs,
+    sender: message.sender,
+    message: message.message,
+    sentAt: message.sentAt,
+  }
+}
+
+/** Sends a request to the venue. @param trouble the intent, where it is the first look at a reported trouble */
+export function request(turn: Turn, wish: Wish, trouble: string | null = null): void {
+  const { context, settings, state } = turn
+  const { kind, zones, value, durationMs, sender, sentAt } = wish
+  if (state.venue === null) throw new Error('a request needs a venue')
+  const id = context.id()
+  context.emit(venueInbox, state.venue, 'ZoneRequest', {
+    id,
+    conversation: context.key,
+    kind,
+    zones,
+    value,
+    durationMs,
+    trust: turn.sender(sender)?.trust ?? 'CLAIMED',
+    bySender: sender,
+    requestedAt: sentAt,
+  })
+  context.setTimer(`answer:${id}`, turn.after(settings.answerMs))
+  note(turn, id, wish, trouble)
+}
+
+/** Notes a request that never leaves. */
+export function refuse(turn: Turn, wish: Wish): void {
+  const id = turn.context.id()
+  note(turn, id, wish, null)
+  const { requests } = turn.state
+  const ended = { outcome: 'refused', reason: 'trust', endedAt: turn.now }
+  turn.set({ requests: requests.map(r => (r.id === id ? { ...r, ...ended } : r)) })
+  turn.event('REQUEST_ENDED', { request: id, to: 'refused', detail: 'trust' })
+}
+
+function note(turn: Turn, id: string, { kind, zones, zoneName, value, message }: Wish, trouble: string | null): void {
+  const made = { id, kind, zones, zoneName, value, message, trouble, at: turn.now }
+  const requests = [...turn.state.requests, { ...made, outcome: 'pending', reason: '', command: null, endedAt: null }]
+  turn.set({ requests: requests.slice(-REQUESTS) })
+  turn.event('REQUEST', { request: id, detail: kind.toLowerCase() })
+}
+
+/** What is wanted, in words. */
+export function wishWords(turn: Turn, wishes: readonly Wish[]): string {
+  return wishes
+    .map(({ kind, zoneName, allZones, value, durationMs }) => {
+      const zone = allZones ? turn.words('zone.all') : (zoneName ?? turn.words('zone.the_music'))
+      if (kind === 'PAUSE' && durationMs !== null) {
+        return turn.words('wish.PAUSE_FOR', { zone, n: Math.max(1, Math.round(durationMs / 60_000)) })
+      }
+      return turn.words(`wish.${kind}` as Word, { zone, value: value ?? '' })
+    })
+    .join(turn.words('wish.and'))
+}

@@ -1,0 +1,241 @@
+/**
+ * What an identified person asks for: controls and questions go to the venue, troubles start with a look at its zones, the rest
+ * goes to a human.
+ */
+import type { Intent, OfferedZone, OpenQuestion, QueuedMessage, Understood, Wish } from '../../schemas/types.ts'
+import { yesNo } from './ask.ts'
+import { summarize } from './contact.ts'
+import { issueOf } from './dialogue.ts'
+import { route } from './handover.ts'
+import { controlOf, isCritical, isForHuman, isHelp, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
+import { ageWords } from './render.ts'
+import { refuse, request, wishOf, wishWords } from './requests.ts'
+import { trusts } from './settings.ts'
+import { cut, type Turn } from './turn.ts'
+import { firstName, type Word } from './words.ts'
+
+/** Zones that are named in a question, and those of them that still fit a list with "all zones" and ten rows. */
+const OFFERED = 20
+const ROWS = 9
+
+/** Takes one message of a person whose venue is known. */
+export function serve(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
+  const asked = wanted(understood, turn.settings.sure)
+  const left = answer(turn, understood, message, asked)
+  if (left === null) return turn
+  const critical = isCritical(understood, left)
+  if (left.length === 0 && !critical) return chat(turn, understood, message)
+  turn.set({ thanked: false })
+  const forHuman = left.filter(isForHuman)
+  if (critical || forHuman.length > 0) {
+    const kinds = (forHuman.length > 0 ? forHuman : left).map(i => i.kind)
+    turn.handOver(route(kinds, message.text, understood.sentiment === 'URGENT'))
+  }
+  act(turn, left, understood, message)
+  return turn.state.state === 'ASKING_ISSUE' ? turn.moveTo('IDENTIFIED') : turn
+}
+
+/** Does what can be done by itself, in the order asked. */
+function act(turn: Turn, asked: readonly Intent[], understood: Understood, message: QueuedMessage): void {
+  const held: Wish[] = []
+  let unsure = false
+  for (const intent of asked) {
+    const control = controlOf(intent)
+    const question = questionOf(intent)
+    if (control !== undefined) {
+      const wish = wishOf(control, intent, asked, understood, message)
+      unsure ||= intent.confidence < turn.settings.sure
+      if (!unsure && held.length === 0 && obstacle(turn, wish) === null) request(turn, wish)
+      else held.push(wish)
+    } else if (question !== undefined) {
+      request(turn, wishOf(question, intent, asked, understood, message))
+    } else if (isTrouble(intent)) {
+      if (turn.state.issue === null && !turn.waitsForHuman) summarize(turn, issueOf(understood, message))
+      request(turn, wishOf('STATUS', intent, asked, understood, message), intent.kind)
+    } else if (isHelp(intent) && !turn.waitsForHuman) turn.say('help')
+  }
+  const [first] = asked.filter(i => controlOf(i) !== undefined)
+  if (held.length > 0)
+    pursue(turn, held, understood, { unsure, unknownZone: first?.zoneText ?? null, choices: first?.zoneChoices ?? [] })
+}
+
+// Controls: what stands in the way is told or asked, one thing at a time.
+
+type Obstacle = 'trust' | 'old' | 'zone'
+
+function obstacle(turn: Turn, wish: Wish): Obstacle | null {
+  if (!trusts(turn.sender(wish.sender)?.trust ?? 'CLAIMED', turn.settings.controlTrust)) return 'trust'
+  if (turn.now - wish.sentAt > turn.settings.controlHorizonMs) return 'old'
+  return wish.zones.length === 0 && !wish.allZones ? 'zone' : null
+}
+
+interface Doubt {
+  readonly unsure: boolean
+  readonly unknownZone: string | null
+  readonly choices: readonly string[]
+}
+
+const NO_DOUBT: Doubt = { unsure: false, unknownZone: null, choices: [] }
+
+/** Does these wishes, or asks what has to be known first. */
+function pursue(turn: Turn, wishes: readonly Wish[], understood: Understood, doubt: Doubt = NO_DOUBT): Turn {
+  const obstacles = wishes.map(wish => obstacle(turn, wish))
+  if (obstacles.includes('trust')) return untrusted(turn, wishes)
+  if (obstacles.includes('old')) {
+    const asked = Math.min(...wishes.map(w => w.sentAt))
+    open(turn, { type: 'old', wishes: [...wishes], zones: [], tries: 0 })
+    return turn.say('old.ask', { age: ageWords(turn, turn.now - asked), wish: wishWords(turn, wishes) }, yesNo(turn))
+  }
+  if (doubt.unsure) {
+    open(turn, { type: 'confirm', wishes: [...wishes], zones: [], tries: 0 })
+    return turn.say('sure.ask', { wish: wishWords(turn, wishes) }, yesNo(turn))
+  }
+  if (obstacles.includes('zone')) return askZone(turn, wishes, understood, doubt)
+  for (const wish of wishes) request(turn, wish)
+  return turn
+}
+
+/** How to get there is said, and a human hears of it. */
+function untrusted(turn: Turn, wishes: readonly Wish[]): Turn {
+  const quiet = turn.waitsForHuman && turn.silent
+  for (const wish of wishes) refuse(turn, wish)
+  if (!quiet) turn.say('refused.trust', { venue: turn.state.venueName ?? '' })
+  return turn.handOver({ department: 'OPERATIONS', priority: 'NORMAL', reason: 'control_not_trusted' })
+}
+
+function askZone(turn: Turn, wishes: readonly Wish[], { zones }: Understood, { unknownZone, choices }: Doubt): Turn {
+  if (zones.length === 0) return turn.handOver({ department: 'OPERATIONS', priority: 'HIGH', reason: 'no_zones_known' })
+  const fitting = zones.filter(z => choices.includes(z.zone))
+  const offered = (fitting.length > 0 ? fitting : zones).slice(0, OFFERED)
+  open(turn, { type: 'zone', wishes: [...wishes], zones: offered, tries: 0 })
+  const strange = unknownZone !== null && fitting.length === 0
+  const { venueName } = turn.state
+  if (strange) return sayZones(turn, 'zone.unknown', offered, { zone: cut(unknownZone, 40), venue: venueName ?? '' })
+  return sayZones(turn, 'zone.ask', offered)
+}
+
+function sayZones(turn: Turn, word: Word, zones: readonly OfferedZone[], values: { zone?: string; venue?: string } = {}): Turn {
+  const list = zones.map((z, n) => `${n + 1}. ${z.name}`).join('\n')
+  const all = { id: 'zone:all', title: turn.words('button.all_zones') }
+  const rows = zones.length > ROWS ? [] : [...zones.map(z => ({ id: `zone:${z.zone}`, title: z.name })), all]
+  return turn.say(word, { list, ...values }, rows)
+}
+
+function open(turn: Turn, question: OpenQuestion): Turn {
+  return turn.set({ question })
+}
+
+// Answers to what we asked.
+
+/** Takes the message as an answer. @returns what it asks for besides; null where there is nothing more to do. */
+function answer(turn: Turn, understood: Understood, message: QueuedMessage, asked: Intent[]): Intent[] | null {
+  const { question } = turn.state
+  if (question === null || message.again) return asked
+  const wishes = question.wishes
+  const fresh = asked.filter(i => i.confidence >= turn.settings.sure)
+  const rest = (list: Intent[]) => (list.length > 0 ? list : null)
+  if (question.type === 'clarify') return unclear(turn, understood, message, asked)
+  if (question.type === 'zone') {
+    const picked = pickZone(question, understood, message, fresh)
+    if (picked !== null) {
+      turn.set({ question: null })
+      pursue(
+        turn,
+        wishes.map(wish => ({ ...wish, ...picked })),
+        understood,
+      )
+      return null
+    }
+  } else if (saysYes(understood)) {
+    turn.set({ question: null })
+    if (question.type === 'solved') turn.say('trouble.solved')
+    // A wish confirmed now is asked for now.
+    else
+      pursue(
+        turn,
+        wishes.map(w => (question.type === 'old' ? { ...w, sentAt: message.sentAt } : w)),
+        understood,
+      )
+    return rest(fresh.filter(i => wishes.every(w => w.kind !== controlOf(i))))
+  }
+  if (fresh.length > 0) {
+    turn.set({ question: null })
+    return asked
+  }
+  if (saysNo(understood) || understood.reply === 'NONE_OF_THESE') {
+    turn.set({ question: null })
+    if (question.type === 'solved') turn.handOver(route(['no_sound'], message.text, understood.sentiment === 'URGENT'))
+    else turn.say('left')
+    return null
+  }
+  if (question.tries > 0 || isCritical(understood, asked)) {
+    turn.set({ question: null })
+    return asked
+  }
+  open(turn, { ...question, tries: question.tries + 1 })
+  if (question.type === 'zone') sayZones(turn, 'zone.again', question.zones)
+  else if (question.type === 'solved') turn.say('trouble.again', {}, yesNo(turn))
+  else turn.say('sure.ask', { wish: wishWords(turn, wishes) }, yesNo(turn))
+  return null
+}
+
+function unclear(turn: Turn, understood: Understood, message: QueuedMessage, asked: Intent[]): Intent[] | null {
+  turn.set({ question: null })
+  if (asked.length > 0 || isSocial(understood) || isCritical(understood, asked)) return asked
+  turn.handOver(route(['unknown'], message.text, false))
+  if (turn.state.state === 'ASKING_ISSUE') turn.moveTo('IDENTIFIED')
+  return null
+}
+
+type Picked = Pick<Wish, 'zones' | 'zoneName' | 'allZones'>
+
+const ALL: Picked = { zones: [], zoneName: null, allZones: true }
+
+/** The zone that an answer names: by button, number or name. A new request of its own is no answer. */
+function pickZone(
+  { zones }: OpenQuestion,
+  understood: Understood,
+  { text }: QueuedMessage,
+  fresh: readonly Intent[],
+): Picked | null {
+  const { action, number, intents } = understood
+  if (action === 'zone:all') return ALL
+  const chosen = zones.find(z => action === `zone:${z.zone}`)
+  if (chosen !== undefined) return one(chosen)
+  if (fresh.length > 0) return null
+  const numbered = number === null ? undefined : zones[number - 1]
+  if (numbered !== undefined) return one(numbered)
+  if (number === zones.length + 1 || intents.some(i => i.allZones)) return ALL
+  const said = text.trim().toLowerCase()
+  const named =
+    zones.find(z => intents.some(i => i.zone === z.zone)) ??
+    zones.find(z => z.name.toLowerCase() === said) ??
+    only(zones.filter(z => said.includes(z.name.toLowerCase()))) ??
+    only(zones.filter(z => said.length >= 3 && z.name.toLowerCase().includes(said)))
+  return named === undefined ? null : one(named)
+}
+
+const one = (zone: OfferedZone): Picked => ({ zones: [zone.zone], zoneName: zone.name, allZones: false })
+const only = (zones: OfferedZone[]): OfferedZone | undefined => (zones.length === 1 ? zones[0] : undefined)
+
+// Small talk, and what was not understood.
+
+function chat(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
+  const { thanked, contactName } = turn.state
+  if (turn.waitsForHuman) return turn
+  if (understood.intents[0]?.kind === 'greeting') {
+    if (contactName === null) return turn.say('greeting.short_nameless')
+    return turn.set({ greet: false }).say('greeting.short', { name: firstName(contactName) })
+  }
+  if (isSocial(understood)) {
+    if (!thanked) turn.say('thanks')
+    return turn.set({ thanked: true })
+  }
+  if (message.again) return turn
+  return open(turn, { type: 'clarify', wishes: [], zones: [], tries: 0 }).say('clarify')
+}
+
+function isSocial(understood: Understood): boolean {
+  const kind = understood.intents[0]?.kind
+  return kind === 'greeting' || kind === 'thanks' || saysYes(understood) || saysNo(understood)
+}

@@ -1,0 +1,270 @@
+/**
+ * One turn of a conversation: collects what is to be said, and carries what changes. What is said in one turn goes out as
+ * one message.
+ */
+import type { Context } from '../../engine/actor.ts'
+import type {
+  ConversationEventKind,
+  ConversationSender,
+  Owner,
+  QueuedMessage,
+  Records,
+  ReplyButtonInput,
+} from '../../schemas/types.ts'
+import { alerts, conversationEvents, conversationProfiles, venueInbox, whatsappInbox } from '../../topics/catalog.ts'
+import { expected, moreUrgent, type Route } from './handover.ts'
+import { profile } from './profile.ts'
+import type { ConversationSettings } from './settings.ts'
+import { firstName, isLanguage, type Language, type Values, type Word, words } from './words.ts'
+
+export type State = Records['ConversationState']
+
+export type Dialogue =
+  | 'INITIAL'
+  | 'ASKING_VENUE_NAME'
+  | 'CONFIRMING_VENUE'
+  | 'MULTIPLE_MATCHES'
+  | 'ASKING_PERSON_NAME'
+  | 'ASKING_POSITION'
+  | 'ASKING_ISSUE'
+  | 'IDENTIFIED'
+  | 'NOT_FOUND'
+
+export const EMITS = [venueInbox, whatsappInbox, conversationEvents, conversationProfiles, alerts] as const
+
+export const EFFECTS = {
+  understand: { input: 'Understand', result: 'Understood', retry: 'idempotent', timeoutMs: 5_000 },
+} as const
+
+export type TurnContext = Context<(typeof EMITS)[number], typeof EFFECTS>
+
+/** The inbox of each channel's connector. */
+const REPLY_TOPICS = { whatsapp: whatsappInbox } as const
+
+/** Characters of a body, of one with choices, of a button, of a row of a list and of its second line: WhatsApp's limits. */
+const TEXT = 4096
+const TEXT_WITH_CHOICES = 1024
+const BUTTONS = 3
+const BUTTON_TITLE = 20
+const ROW_TITLE = 24
+const ROW_DESCRIPTION = 72
+
+const MESSAGES_WAITING = 20
+/** Bytes of text that the state keeps of one message, and of all that wait: UTF-8 takes three for a Thai letter. */
+const KEPT_TEXT = 1_500
+const WAITING_TEXT = 3_000
+
+interface EventFields {
+  readonly from?: string
+  readonly to?: string
+  readonly detail?: string
+  readonly score?: number
+  readonly runnerUp?: number | null
+  readonly message?: string
+  readonly request?: string
+}
+
+export class Turn {
+  readonly settings: ConversationSettings
+  readonly context: TurnContext
+  readonly #before: State | null
+  #state: State
+  #lines: { word: Word; text: string }[] = []
+  #choices: readonly ReplyButtonInput[] = []
+
+  constructor(settings: ConversationSettings, context: TurnContext, before: State | null, state: State) {
+    this.settings = settings
+    this.context = context
+    this.#before = before
+    this.#state = state
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  get now(): number {
+    return this.context.now
+  }
+
+  get language(): Language {
+    return isLanguage(this.#state.language) ? this.#state.language : this.settings.language
+  }
+
+  set(changed: Partial<State>): this {
+    this.#state = { ...this.#state, ...changed }
+    return this
+  }
+
+  /** When a time of this length, in ms, is over. */
+  after(ms: number): number {
+    return this.now + ms / this.settings.timeScale
+  }
+
+  words(word: Word, values: Values = {}): string {
+    return words(this.language, word, values, this.#state.said)
+  }
+
+  /** Says something, with the choices that answer it. */
+  say(word: Word, values: Values = {}, choices: readonly ReplyButtonInput[] = []): this {
+    return this.sayText(word, this.words(word, values), choices)
+  }
+
+  /** Says a text that was put together of several words; `word` names it in the event. */
+  sayText(word: Word, text: string, choices: readonly ReplyButtonInput[] = []): this {
+    this.#lines.push({ word, text })
+    if (choices.length > 0) this.#choices = choices
+    return this
+  }
+
+  get silent(): boolean {
+    return this.#lines.length === 0
+  }
+
+  /** Sends what was said since the last time, as one message. @param about the message that it answers */
+  send(about: string): this {
+    if (this.#lines.length === 0) return this
+    const { context, now } = this
+    const state = this.#state
+    const topic = REPLY_TOPICS[state.channel as keyof typeof REPLY_TOPICS]
+    if (topic === undefined)
+      throw new Error(`no connector for channel "${state.channel}"; there are ${Object.keys(REPLY_TOPICS)}`)
+    const id = context.id()
+    const choices = this.#choices
+    const body = this.#lines.map(line => line.text).join('\n\n')
+    const hello = state.greet ? `${this.words('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
+    const rows = choices.length > BUTTONS
+    context.emit(topic, context.key, 'SendMessage', {
+      id,
+      conversation: context.key,
+      channel: state.channel,
+      account: state.account,
+      to: state.chat,
+      text: cut(hello + body, choices.length > 0 ? TEXT_WITH_CHOICES : TEXT),
+      buttons: choices.map(({ id, title, description }) => ({
+        id,
+        title: cut(title, rows ? ROW_TITLE : BUTTON_TITLE),
+        description: description ? cut(description, ROW_DESCRIPTION) : null,
+      })),
+      // Only an answer that comes after something newer shows what it answers.
+      replyTo: about === state.lastMessage ? null : about,
+      lastInboundAt: state.lastInboundAt,
+      createdAt: now,
+    })
+    const said = this.#lines.map(line => line.word).join(' ')
+    this.event('MESSAGE_OUT', { message: id, detail: `${said} (answers ${about})` })
+    this.set({ said: state.said + 1, greet: false })
+    this.#lines = []
+    this.#choices = []
+    return this
+  }
+
+  event(kind: ConversationEventKind, fields: EventFields = {}): this {
+    const { context } = this
+    const { channel, venue, language } = this.#state
+    context.emit(conversationEvents, context.key, 'ConversationEvent', {
+      id: context.id(),
+      conversation: context.key,
+      channel,
+      kind,
+      venue,
+      language,
+      at: this.now,
+      ...fields,
+    })
+    return this
+  }
+
+  moveTo(state: Dialogue): this {
+    if (this.#state.state === state) return this
+    this.event('STATE_CHANGED', { from: this.#state.state, to: state })
+    return this.set({ state })
+  }
+
+  own(owner: Owner, reason: string): this {
+    if (this.#state.owner === owner) return this
+    this.event('OWNER_CHANGED', { from: this.#state.owner, to: owner, detail: reason })
+    return this.set({ owner })
+  }
+
+  get waitsForHuman(): boolean {
+    return this.#state.owner === 'WAITING'
+  }
+
+  /**
+   * Hands the conversation over: one alert, one acknowledgement with the expected time. What comes while a human is already
+   * awaited makes the alert newer; only what is more urgent, and critical, is acknowledged again.
+   * @param acknowledge false where the person is told in other words, or has not asked
+   */
+  handOver({ department, priority, reason }: Route, acknowledge = true): this {
+    const { context, now } = this
+    const { handover, venue, venueName, channel, owner } = this.#state
+    const open = owner === 'WAITING' ? handover : null
+    const worse = open === null || moreUrgent(priority, open.priority)
+    const taken = {
+      alert: open?.alert ?? context.id(),
+      department: worse ? department : open.department,
+      priority: worse ? priority : open.priority,
+      at: open?.at ?? now,
+    }
+    context.emit(alerts, venue ?? context.key, 'Alert', {
+      id: taken.alert,
+      venue,
+      conversation: context.key,
+      department: taken.department,
+      priority: taken.priority,
+      kind: 'handover',
+      text: `${venueName ?? 'Venue not identified'}: ${reason.replaceAll('_', ' ')} (${channel})`,
+      at: now,
+    })
+    this.set({ handover: taken })
+    this.own('WAITING', reason)
+    if (!acknowledge) return this
+    if (worse && priority === 'CRITICAL') this.say('handover.urgent', { when: this.#when(priority) })
+    else if (open === null)
+      this.say('handover.ack', { team: this.words(`team.${department}` as Word), when: this.#when(priority) })
+    return this
+  }
+
+  #when(priority: Route['priority']): string {
+    return expected(priority, this.now, this.settings.supportHours, this.language)
+  }
+
+  /** The sender of a message. */
+  sender(id: string): ConversationSender | undefined {
+    return this.#state.senders.find(s => s.id === id)
+  }
+
+  /** The end of the handler: the state to keep, and the profile where what people see of it has changed. */
+  finish(): State {
+    this.set({ updatedAt: this.now, waiting: this.#state.waiting.map(kept) })
+    const shown = profile(this.#state, this.context)
+    const before = this.#before === null ? null : profile({ ...this.#before, updatedAt: this.now }, this.context)
+    if (JSON.stringify(shown) !== JSON.stringify(before)) {
+      this.context.emit(conversationProfiles, this.context.key, 'ConversationProfile', shown)
+    }
+    return this.#state
+  }
+}
+
+/** Whether another message can wait, within what a state may hold. */
+export function roomFor(waiting: readonly QueuedMessage[], message: QueuedMessage): boolean {
+  if (waiting.length === 0) return true
+  const bytes = [...waiting, message].reduce((sum, { text }) => sum + Math.min(Buffer.byteLength(text), KEPT_TEXT), 0)
+  return waiting.length < MESSAGES_WAITING && bytes <= WAITING_TEXT
+}
+
+/** A message as the state keeps it. */
+export function kept(message: QueuedMessage): QueuedMessage {
+  return { ...message, text: keptText(message.text) }
+}
+
+export function keptText(text: string): string {
+  if (Buffer.byteLength(text) <= KEPT_TEXT) return text
+  return new TextDecoder().decode(Buffer.from(text).subarray(0, KEPT_TEXT)).replace(/\uFFFD+$/, '')
+}
+
+/** At most so many UTF-16 units, with an ellipsis where it was longer. */
+export function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
+}

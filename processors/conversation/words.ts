@@ -1,0 +1,38 @@
+/**
+ * All that customers read, as data: `words/<language>.json` has the variants of every text, with {placeholders}.
+ */
+import en from './words/en.json' with { type: 'json' }
+import th from './words/th.json' with { type: 'json' }
+
+export type Language = 'en' | 'th'
+export type Word = keyof typeof en
+export type Values = Readonly<Record<string, string | number>>
+
+const WORDS: Readonly<Record<Language, Readonly<Record<Word, readonly string[]>>>> = { en, th }
+
+/**
+ * A text.
+ * @param turn chooses among its variants: the same turn gives the same words
+ * @throws when a placeholder has no value
+ */
+export function words(language: Language, word: Word, values: Values = {}, turn = 0): string {
+  const variants = WORDS[language][word]
+  const text = variants[turn % variants.length] as string
+  return text.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name]
+    if (value === undefined) throw new Error(`words "${word}" need a value for {${name}}`)
+    return String(value)
+  })
+}
+
+export function isLanguage(text: string | null): text is Language {
+  return text === 'en' || text === 'th'
+}
+
+const TITLES = /^(mr|mrs|ms|miss|dr|khun|k)\.?\s+|^คุณ\s*|^(นางสาว|นาง|นาย)\s+/i
+
+/** What to call a person: the first name, without a title. */
+export function firstName(name: string): string {
+  const bare = name.trim().replace(TITLES, '')
+  return bare.split(/\s+/)[0] || name.trim()
+}

@@ -1,0 +1,106 @@
+/** What a message says as an answer: yes or no, a number, none of these; and words that hold in every state. */
+import type { Override, ReplyMeaning } from '../../schemas/types.ts'
+import type { Language } from './language.ts'
+import { clauses, words } from './normalize.ts'
+import { compile } from './phrases.ts'
+import { numberOf, ordinalOf } from './slots.ts'
+import { segment, ThaiWords } from './thai.ts'
+import data from './words/replies.json' with { type: 'json' }
+import people from './words/people.json' with { type: 'json' }
+
+export interface Reply {
+  readonly reply: ReplyMeaning
+  readonly number: number | null
+}
+
+export interface OverrideRead {
+  readonly override: Override
+  /** For LANGUAGE, the one asked for. */
+  readonly language: Language | null
+}
+
+/** A choice or a volume; larger numbers are rooms, phones and prices. */
+const LARGEST = 100
+/** An answer longer than this is a message of its own. */
+const MOST_WORDS = 6
+
+const starts = (phrases: readonly string[]) => compile(phrases.map(phrase => `^ ${phrase}`))
+const alone = (phrases: readonly string[]) => compile(phrases.map(phrase => `^ ${phrase} $`))
+const yes = starts(data.yes)
+const yesAlone = alone(data.yesAlone)
+const no = starts(data.no)
+const noAlone = alone(data.noAlone)
+const noneOfThese = compile(data.noneOfThese)
+const noFollowers = new Set(data.noFollowers)
+const human = compile(data.human)
+const restart = compile(data.restart)
+const stop = compile(data.stop)
+const toEnglish = compile(data.toEnglish)
+const toThai = compile(data.toThai)
+const negation = /(?:dont|do not|ไม่ต้อง|ไม่อยาก)(?: \S+){0,3} ?$/u
+const numberWords = new Set(data.numberWords)
+const thaiNumberWords = new ThaiWords([...data.numberWords, ...thaiNumbers()].filter(word => /[\u0e01-\u0e4e]/.test(word)))
+const particles = new RegExp(`(?<=.)(?: ?(?:${people.polite.map(word => (/[a-z]/.test(word) ? ` ${word}` : word)).join('|')}))+$`, 'u')
+
+/** The answer in a normalised text. */
+export function replyIn(normalised: string): Reply {
+  const [first = '', ...rest] = clauses(normalised)
+  const bare = bareAnswer(first)
+  const number = rest.length === 0 ? choiceIn(normalised) : null
+  if (number === 0 || noneOfThese.test(first)) return meaning('NONE_OF_THESE')
+  if (number !== null) return { reply: 'NUMBER', number }
+  if (/ไหม$|มั้ย$|หรือเปล่า$/.test(bare)) return meaning('NONE')
+  if (no.test(first) || noAlone.test(bare) || noAlone.test(first) || saysNo(first)) return meaning('NO')
+  if (yes.test(first) || yesAlone.test(bare) || yesAlone.test(first)) return meaning('YES')
+  if (/^\s*(?:👍|✅|👌|🙆)/u.test(normalised)) return meaning('YES')
+  if (/^\s*(?:👎|❌)/u.test(normalised)) return meaning('NO')
+  return meaning('NONE')
+}
+
+/** Words that hold in every state. */
+export function overrideIn(normalised: string): OverrideRead {
+  const none: OverrideRead = { override: 'NONE', language: null }
+  for (const clause of clauses(normalised)) {
+    const bare = bareAnswer(clause)
+    const says = (pattern: RegExp) => pattern.test(bare) || pattern.test(clause)
+    if (says(restart)) return { ...none, override: 'RESTART' }
+    if (says(stop)) return { ...none, override: 'STOP' }
+    const asked = human.exec(clause) ?? human.exec(bare)
+    if (asked !== null && !negation.test(clause.slice(0, asked.index))) return { ...none, override: 'HUMAN' }
+    if (words(clause).length > MOST_WORDS) continue
+    if (says(toEnglish)) return { override: 'LANGUAGE', language: 'en' }
+    if (says(toThai)) return { override: 'LANGUAGE', language: 'th' }
+  }
+  return none
+}
+
+/** A clause without the particles at its end. */
+export function bareAnswer(clause: string): string {
+  return clause.replace(particles, '').trim()
+}
+
+/** "no" is an answer before "it is …", but not in "no music". */
+function saysNo(clause: string): boolean {
+  const [first, next] = words(clause)
+  return first === 'no' && (next === undefined || noFollowers.has(next))
+}
+
+/** A number that is all a message says: "2", "๒", "#2", "the second one", "ข้อ 2 ค่ะ". */
+function choiceIn(normalised: string): number | null {
+  const said = words(normalised).flatMap(word => (/[\u0e01-\u0e4e]/.test(word) ? segment(word, [thaiNumberWords]) : [word]))
+  if (said.length === 0 || said.length > MOST_WORDS) return null
+  const values = said.map(word => numberOf(word) ?? ordinalOf(word))
+  const numbers = values.filter((value, at) => value !== null && !(numberWords.has(said[at]!) && said.length > 1))
+  const others = said.filter((word, at) => values[at] === null && !numberWords.has(word))
+  const [number] = numbers
+  if (numbers.length !== 1 || others.length > 0 || number == null || !Number.isInteger(number) || number > LARGEST) return null
+  return number
+}
+
+function thaiNumbers(): string[] {
+  return ['หนึ่ง', 'สอง', 'สาม', 'สี่', 'ห้า', 'หก', 'เจ็ด', 'แปด', 'เก้า', 'สิบ', 'ศูนย์', 'แรก']
+}
+
+function meaning(reply: ReplyMeaning): Reply {
+  return { reply, number: null }
+}

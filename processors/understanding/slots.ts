@@ -1,0 +1,127 @@
+/** Volume and duration in a clause of `normalize.ts`. */
+import { normalise } from './normalize.ts'
+import { compile } from './phrases.ts'
+import numbers from './words/numbers.json' with { type: 'json' }
+
+/** Volumes are 0..16, as Soundtrack has them. */
+export const LOUDEST = 16
+const A_BIT = 1
+const A_LOT = 4
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const A_FEW_MINUTES = 5 * MINUTE
+/** Longer than this is no pause. */
+const LONGEST = 24 * HOUR
+
+export interface Volume {
+  /** Volume asked for, 0..16. */
+  readonly target: number | null
+  /** Steps up or down. */
+  readonly steps: number | null
+}
+
+const byLength = (a: string, b: string) => b.length - a.length
+const values = new Map(Object.entries(numbers.words).map(([word, value]) => [normalise(word), value]))
+const ordinals = new Map(Object.entries(numbers.ordinals).map(([word, value]) => [normalise(word), value]))
+const any = (words: readonly string[]) => `(?:${words.map(normalise).sort(byLength).map(bounded).join('|')})`
+const number = `(?<![\\p{L}\\d.:])\\d+(?:\\.\\d+)?|${any([...values.keys()])}`
+
+function bounded(word: string): string {
+  return /[\u0e01-\u0e4e]/.test(word) ? word : `(?<![\\p{L}\\p{N}])${word}(?![\\p{L}\\p{N}])`
+}
+
+/** Units also follow a digit without a space: "20min". */
+function unit(words: readonly string[]): string {
+  return `(?:${words.map(normalise).sort(byLength).join('|')})(?![a-z0-9])`
+}
+
+const UNITS: readonly (readonly [RegExp, number])[] = [
+  [new RegExp(`(${number}) ?${unit(numbers.hours)}`, 'gu'), HOUR],
+  [new RegExp(`(${number}) ?${unit(numbers.minutes)}`, 'gu'), MINUTE],
+  [new RegExp(`(${number}) ?${unit(numbers.seconds)}`, 'gu'), 1000],
+]
+const FIXED: readonly (readonly [RegExp, number])[] = [
+  [new RegExp(any(numbers.andHalf), 'gu'), 1.5 * HOUR],
+  [new RegExp(any(numbers.halfHour), 'gu'), HOUR / 2],
+  [new RegExp(any(numbers.oneHour), 'gu'), HOUR],
+  [new RegExp(any(numbers.moment), 'gu'), A_FEW_MINUTES],
+]
+const CLOCK = /(?<!\d)\d{1,2}(?:[:.]\d{2})? ?(?:am|pm|oclock|o clock|น\.|โมง|ทุ่ม)|(?<!\d)\d{1,2}:\d{2}(?!\d)/gu
+const PERCENT = new RegExp(`(${number}) ?(?:%|percent|per cent|เปอร์เซ็นต์|เปอร์เซนต์)`, 'u')
+const SIGNED = /(?<![\p{L}\d])([+-]) ?(\d+)(?!\d)/u
+const STEPS = new RegExp(`(?:${any(numbers.more)} ?(${number})(?! ?%))|(${number}) ?${any(numbers.step)}`, 'u')
+const TARGET = new RegExp(`${any(numbers.target)} ?(${number})`, 'u')
+const HALF = compile(numbers.half)
+const MOST = compile(numbers.most)
+const LEAST = compile(numbers.least)
+const BIT = compile(numbers.aBit)
+const LOT = compile(numbers.aLot)
+
+/** A number in digits or words. */
+export function numberOf(text: string): number | null {
+  if (/^\d+(?:\.\d+)?$/.test(text)) return Number(text)
+  return values.get(text) ?? null
+}
+
+/** "second", "2nd", "แรก". */
+export function ordinalOf(text: string): number | null {
+  return ordinals.get(text) ?? null
+}
+
+/** How long, in ms; null where nothing is said, or something that is no time for a pause. */
+export function durationIn(clause: string): number | null {
+  return parted(clause).durationMs
+}
+
+/** What is said of the volume. A number above 16 is a percentage. */
+export function volumeIn(clause: string): Volume {
+  const text = parted(clause).rest
+  const percent = PERCENT.exec(text)
+  if (percent !== null) return { target: scaled(numberOf(percent[1]!)!), steps: null }
+  const signed = SIGNED.exec(text)
+  if (signed !== null) return { target: null, steps: atMost(Number(signed[2])) }
+  const target = TARGET.exec(text)
+  const steps = STEPS.exec(text)
+  // "2 levels" is steps though "level 2" is a target; "down to 5" is a target though "down 5" is steps.
+  if (steps !== null && (target === null || steps.index <= target.index)) {
+    return { target: null, steps: atMost(numberOf(steps[1] ?? steps[2]!)!) }
+  }
+  if (target !== null) return { target: volume(numberOf(target[1]!)!), steps: null }
+  if (HALF.test(text)) return { target: LOUDEST / 2, steps: null }
+  if (MOST.test(text)) return { target: LOUDEST, steps: null }
+  if (LEAST.test(text)) return { target: 1, steps: null }
+  if (BIT.test(text)) return { target: null, steps: A_BIT }
+  if (LOT.test(text)) return { target: null, steps: A_LOT }
+  return { target: null, steps: null }
+}
+
+/** Takes durations and times of day out of a clause, so that their numbers are not read as volumes. */
+function parted(clause: string): { durationMs: number | null; rest: string } {
+  let durationMs = 0
+  let rest = clause.replace(CLOCK, ' ')
+  for (const [pattern, length] of FIXED) {
+    rest = rest.replace(pattern, () => {
+      durationMs += length
+      return ' '
+    })
+  }
+  for (const [pattern, length] of UNITS) {
+    rest = rest.replace(pattern, (_, count: string) => {
+      durationMs += (numberOf(count) ?? 0) * length
+      return ' '
+    })
+  }
+  return { durationMs: durationMs > 0 && durationMs <= LONGEST ? Math.round(durationMs) : null, rest }
+}
+
+function volume(value: number): number {
+  return value > LOUDEST ? scaled(value) : Math.round(value)
+}
+
+function scaled(percent: number): number {
+  return Math.round((Math.min(100, percent) / 100) * LOUDEST)
+}
+
+function atMost(steps: number): number {
+  return Math.min(LOUDEST, Math.max(1, Math.round(steps)))
+}

@@ -1,0 +1,184 @@
+/**
+ * What a message means, by rules and the venue index alone: no model, no I/O. The same message, dialogue state and index give
+ * the same meaning.
+ */
+import type { IntentInput, Understand, UnderstoodInput, VenueMatchInput, VenueProfile, VenueZone } from '../../schemas/types.ts'
+import type { Port } from '../../engine/actor.ts'
+import { groupOfIntent, type IntentRead, intentsIn } from './intents.ts'
+import { type Language, languageOf } from './language.ts'
+import { condensed, issueOf, sentimentOf } from './mood.ts'
+import { normalise } from './normalize.ts'
+import { answeredName, answeredPosition, introducedName, knownPosition } from './people.ts'
+import { overrideIn, type Reply, replyIn } from './reply.ts'
+import { durationIn, volumeIn } from './slots.ts'
+import type { VenueIndex, VenueMatchResult } from './venues.ts'
+import { type Mention, zonesIn, zonesOf } from './zones.ts'
+
+/** States in which the whole answer may be a venue's name. */
+const ASKING = new Set(['ASKING_VENUE_NAME', 'CONFIRMING_VENUE', 'MULTIPLE_MATCHES', 'NOT_FOUND'])
+/** States in which venues are looked for first and everywhere in the message; in the others zones come first. */
+const OPEN = new Set([...ASKING, 'INITIAL'])
+/** Intents that may be about a zone. */
+const ZONED = new Set(['control', 'trouble', undefined])
+const ZONED_INFO = new Set(['what_playing', 'status_check', 'schedule_query', 'list_zones'])
+const VOLUME = new Set(['volume_up', 'volume_down', 'volume_set'])
+/** States that ask for something other than the matter. */
+const NO_MATTER = new Set([...ASKING, 'INITIAL', 'ASKING_PERSON_NAME', 'ASKING_POSITION'])
+const SURE = 0.7
+
+/** The port of the effect `understand`. */
+export function understandPort(index: () => VenueIndex): Port<'Understand', 'Understood'> {
+  return async input => understand(input, index())
+}
+
+export function understand(input: Understand, index: VenueIndex): UnderstoodInput {
+  const venue = input.venue === null ? null : index.venue(input.venue)
+  const onFile = input.phone === null ? [] : index.byPhone(input.phone)
+  const known: Omit<UnderstoodInput, 'reply' | 'override' | 'match' | 'sentiment' | 'language'> = {
+    message: input.message,
+    onFile: onFile.map(({ venue, name, location, contactName, contactPosition }) => ({
+      venue,
+      name,
+      location,
+      contact: contactName ?? '',
+      position: contactPosition,
+    })),
+    venueName: venue?.name ?? null,
+    venueLocation: venue?.location ?? null,
+    zones: zonesAt(venue),
+  }
+  const pressed = input.actionId === null ? null : meaningOfAction(input.actionId, index)
+  if (pressed !== null) {
+    const language = languageOf('', input.language)
+    return { ...known, language, sentiment: 'NEUTRAL', reply: 'NONE', override: 'NONE', match: 'NONE', action: input.actionId, ...pressed }
+  }
+  return { ...known, action: input.actionId, ...meaningOfText(input, venue, onFile, index) }
+}
+
+/** Buttons and rows: their ids say what they mean. Null for an id of another kind; then the text counts. */
+function meaningOfAction(action: string, index: VenueIndex): Partial<UnderstoodInput> | null {
+  const [kind, ...rest] = action.split(':')
+  const argument = rest.join(':')
+  if (action === 'human') return { override: 'HUMAN' }
+  if (action === 'venue:none') return { reply: 'NONE_OF_THESE' }
+  if (kind === 'confirm' || kind === 'contact') {
+    if (argument === 'yes' || argument === 'no') return { reply: argument === 'yes' ? 'YES' : 'NO' }
+  }
+  if (kind === 'zone' && argument !== '') return { intents: [{ kind: 'unknown', confidence: 0, zone: argument }] }
+  const chosen = kind === 'venue' ? index.venue(argument) : null
+  if (chosen === null) return null
+  return { match: 'EXACT', matches: [{ venue: chosen.venue, name: chosen.name, location: chosen.location, score: 1 }] }
+}
+
+type Meaning = Omit<UnderstoodInput, 'message' | 'onFile' | 'venueName' | 'venueLocation' | 'zones' | 'action'>
+
+function meaningOfText(input: Understand, venue: VenueProfile | null, onFile: readonly VenueProfile[], index: VenueIndex): Meaning {
+  const { text, dialogue } = input
+  const plain = normalise(text)
+  const override = overrideIn(plain)
+  const language = override.language ?? languageOf(text, input.language)
+  const reply = replyIn(plain)
+  const open = OPEN.has(dialogue)
+
+  // In a settled dialogue a zone's name is never taken for a venue; in an open one a venue's name is never taken for a zone.
+  const settled = open ? plain : zonesIn(plain, zonesAt(venue)).masked
+  const match = venuesIn(settled, input, reply, onFile, index)
+  const named = match.decision === 'EXACT' || match.decision === 'LIKELY' ? index.venue(match.candidates[0]!.venue) : null
+  const place = match.decision === 'EXACT' ? (named ?? venue) : (venue ?? named)
+  const within = open && match.span !== null ? `${plain.slice(0, match.span.start)}¤${plain.slice(match.span.end)}` : plain
+  const zones = zonesAt(place)
+  const { masked, mentions } = zonesIn(within, zones)
+  const about = mentions.map(mention => (namesVenue(mention, match) ? { ...mention, words: '' } : mention))
+  const read = intentsIn(masked)
+  const intents = read.flatMap(intent => withSlots(intent, masked, about, zones, input.zones))
+  return {
+    language,
+    reply: reply.reply,
+    number: reply.number,
+    override: override.override,
+    matches: match.candidates.map((candidate): VenueMatchInput => ({ ...candidate })),
+    match: match.decision,
+    runnerUp: match.runnerUp,
+    intents,
+    sentiment: sentimentOf(plain),
+    ...personIn(text, plain, dialogue, reply, read),
+    issue: issueIn(text, dialogue, reply, language, read, intents, about, zones),
+  }
+}
+
+function venuesIn(text: string, input: Understand, reply: Reply, onFile: readonly VenueProfile[], index: VenueIndex): VenueMatchResult {
+  const { dialogue, candidates } = input
+  if (dialogue === 'MULTIPLE_MATCHES' && reply.number === null && reply.reply !== 'NONE_OF_THESE') {
+    const chosen = index.choose(text, candidates)
+    if (chosen.decision !== 'NONE') return chosen
+  }
+  return index.match(text, { asking: ASKING.has(dialogue), strict: !OPEN.has(dialogue), near: onFile.map(profile => profile.venue) })
+}
+
+/** An intent with its zone, volume and duration; one for each zone where it names several. */
+function withSlots(
+  { kind, confidence, clause }: IntentRead,
+  masked: string,
+  mentions: readonly Mention[],
+  zones: readonly VenueZone[],
+  offered: readonly string[],
+): IntentInput[] {
+  const group = groupOfIntent(kind)
+  const { target, steps } = volumeIn(clause)
+  const bare: IntentInput = {
+    kind,
+    confidence,
+    value: VOLUME.has(kind) ? (kind === 'volume_set' ? target : steps) : null,
+    durationMs: group === 'control' ? durationIn(clause) : null,
+  }
+  if (!ZONED.has(group) && !ZONED_INFO.has(kind)) return [bare]
+  // The only zone of a message is meant wherever in it it stands.
+  const where = mentions.length === 1 && !clause.includes('§') ? masked : clause
+  return zonesOf(where, mentions, zones, offered).map(zone => ({ ...bare, ...zone, zoneChoices: [...zone.zoneChoices], zoneText: zone.zoneText || null }))
+}
+
+/** True for words that are part of a venue's name, not of a zone's. */
+function namesVenue({ zones, words }: Mention, { candidates }: VenueMatchResult): boolean {
+  return zones.length === 0 && candidates.some(({ name }) => normalise(name).includes(words))
+}
+
+function personIn(
+  text: string,
+  plain: string,
+  dialogue: string,
+  { reply }: Reply,
+  read: readonly IntentRead[],
+): Pick<Meaning, 'person' | 'position'> {
+  const wishes = read.some(({ kind, confidence }) => confidence >= SURE && groupOfIntent(kind) !== 'social')
+  const answers = (reply === 'NONE' || reply === 'YES') && !wishes
+  if (dialogue === 'ASKING_PERSON_NAME') {
+    return { person: answers ? answeredName(text) : introducedName(text), position: knownPosition(plain) }
+  }
+  if (dialogue === 'ASKING_POSITION') return { person: introducedName(text), position: answers ? answeredPosition(text) : knownPosition(plain) }
+  return { person: introducedName(text), position: null }
+}
+
+function issueIn(
+  text: string,
+  dialogue: string,
+  { reply }: Reply,
+  language: Language,
+  read: readonly IntentRead[],
+  intents: readonly IntentInput[],
+  mentions: readonly Mention[],
+  zones: readonly VenueZone[],
+): string | null {
+  for (const { kind, clause } of read) {
+    const of = intents.find(intent => intent.kind === kind)
+    const spoken = mentions.find(mention => of?.zone != null && mention.zones.includes(of.zone))?.words ?? of?.zoneText ?? null
+    const only = spoken === null ? (zones.find(({ zone }) => zone === of?.zone)?.name ?? null) : spoken
+    const issue = issueOf(kind, clause, { words: only, all: of?.allZones ?? false }, language)
+    if (issue !== null) return issue
+  }
+  const social = read.some(({ kind }) => groupOfIntent(kind) === 'social')
+  return NO_MATTER.has(dialogue) || social || reply !== 'NONE' ? null : condensed(text)
+}
+
+function zonesAt(venue: VenueProfile | null): VenueZone[] {
+  return venue === null ? [] : venue.zones.map(({ zone, name }) => ({ zone, name }))
+}

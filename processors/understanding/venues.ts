@@ -1,0 +1,305 @@
+/**
+ * The venue index: which venue a message names, if any. Names and aliases are found whole in a sentence, in part, misspelt, and
+ * across Thai and Latin; the answer is decided by score and by the margin to the next, for an answer of "none" or a question
+ * costs less than a wrong venue.
+ */
+import type { MatchDecision, VenueProfile } from '../../schemas/types.ts'
+import { type Alternative, Catalogue, type Document } from './catalogue.ts'
+import { normalise } from './normalize.ts'
+import { around, introductionEnds, isContent, isDistinctive, type Region, read, regions, type Word } from './reading.ts'
+import { EXACT, PLAIN_WORD, placesOf, type Reading, type Score, type Surroundings, score } from './scoring.ts'
+import { skeleton, ThaiWords } from './thai.ts'
+import { isCommon, isGeneric, isNeverVenue, isPlace } from './vocabulary.ts'
+
+/** What is known of the message's sender and of the dialogue. */
+export interface Hints {
+  /** The dialogue asks for the venue: the whole answer may be its name. */
+  readonly asking?: boolean
+  /** A venue is settled, or something else is asked for: only a name given in full, or with an introduction, counts. */
+  readonly strict?: boolean
+  /** Venues that have the sender's phone on file, or were theirs before. */
+  readonly near?: readonly string[]
+}
+
+export interface Candidate {
+  readonly venue: string
+  readonly name: string
+  readonly location: string
+  /** Confidence 0..1. */
+  readonly score: number
+}
+
+export interface VenueMatchResult {
+  readonly decision: MatchDecision
+  /** Best first, at most 5. */
+  readonly candidates: readonly Candidate[]
+  readonly runnerUp: number | null
+  /** For EXACT: where the name lies in the normalised text. */
+  readonly span: { readonly start: number; readonly end: number } | null
+}
+
+interface Entry extends Surroundings {
+  readonly profile: VenueProfile
+  readonly documents: readonly Document[]
+}
+
+interface Hit {
+  readonly document: Document
+  readonly from: number
+  readonly to: number
+}
+
+const NONE: VenueMatchResult = { decision: 'NONE', candidates: [], runnerUp: null, span: null }
+/** A single best venue is accepted from here on, with this margin to the next. Chosen on invented chains for ≤ 1 % false accepts. */
+const ACCEPT = 0.775
+const MARGIN = 0.05
+/** Venues are offered as a choice from here on, when all their own words were named. */
+const OFFER = 0.68
+const CHOICES = 5
+/** Tie-break for venues near the sender. */
+const NEAR = 0.04
+const WRITTEN_APART = 0.95
+const LONGEST_NAME = 10
+/** A message is read for names up to here; a long paste names its venue early. */
+const MOST_WORDS = 300
+const MOST_SCORED = 40
+/** Documents that share less than this part of what the best one shares are not scored. */
+const LEAST_PROMISE = 0.5
+/** Sound alone, inside longer Thai, needs this many consonants. */
+const SHORTEST_HEARD_PART = 5
+
+export class VenueIndex {
+  readonly #entries = new Map<string, Entry>()
+  readonly #phones = new Map<string, Set<string>>()
+  readonly #catalogue = new Catalogue()
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** Adds a venue or brings it up to date; a removed one is taken out. */
+  upsert(profile: VenueProfile): void {
+    this.remove(profile.venue)
+    if (profile.removed) return
+    const nameWords = this.#words(profile.name)
+    const locationWords = this.#words(profile.location)
+    const places = placesOf([...nameWords, ...locationWords])
+    const city = locationWords.filter(isPlace).at(-1)
+    const texts = [profile.name, ...profile.aliases].flatMap(text =>
+      city === undefined || this.#words(text).some(isPlace) ? [text] : [text, `${text} ${city}`],
+    )
+    const documents: Document[] = []
+    for (const text of texts) {
+      const document = this.#catalogue.document(profile.venue, text)
+      if (document === null || documents.some(({ compact }) => compact === document.compact)) continue
+      documents.push(document)
+      this.#catalogue.add(document)
+    }
+    const words = new Set([...locationWords, ...profile.zones.flatMap(zone => this.#words(zone.name))])
+    this.#entries.set(profile.venue, { profile, documents, places, words })
+    const phone = digits(profile.contactPhone)
+    if (phone !== '') this.#phones.set(phone, (this.#phones.get(phone) ?? new Set()).add(profile.venue))
+  }
+
+  remove(venue: string): void {
+    const entry = this.#entries.get(venue)
+    if (entry === undefined) return
+    for (const document of entry.documents) this.#catalogue.remove(document)
+    const phone = digits(entry.profile.contactPhone)
+    const sharing = this.#phones.get(phone)
+    if (sharing?.delete(venue) && sharing.size === 0) this.#phones.delete(phone)
+    this.#entries.delete(venue)
+  }
+
+  /** A venue with its zones. */
+  venue(id: string): VenueProfile | null {
+    return this.#entries.get(id)?.profile ?? null
+  }
+
+  /** Venues whose contact on file has this phone, in E.164 digits. */
+  byPhone(phone: string): VenueProfile[] {
+    return [...(this.#phones.get(digits(phone)) ?? [])].map(id => this.#entries.get(id)!.profile)
+  }
+
+  /** Which venues a message names. */
+  match(text: string, hints: Hints = {}): VenueMatchResult {
+    const words = read(normalise(text), this.#catalogue.thaiWords).slice(0, MOST_WORDS)
+    if (words.length === 0 || words.every(word => isNeverVenue(word.text))) return NONE
+    const spans = regions(words, { bare: !hints.strict, free: !hints.strict })
+    const places = placesOf(words.map(word => word.text))
+    const exact = this.#exact(words, spans, places, hints)
+    const best = new Map<string, Score>()
+    for (const hit of exact) best.set(hit.document.venue, { score: hit.score, brand: true, conflict: false })
+    for (const region of spans) {
+      const reading = this.#reading(region, places)
+      for (const document of this.#candidates(reading)) {
+        const found = score(reading, document, this.#entries.get(document.venue)!, this.#catalogue)
+        if (found !== null && found.score > (best.get(document.venue)?.score ?? 0)) best.set(document.venue, found)
+      }
+    }
+    const ranked = [...best]
+      .map(([venue, found]) => ({ venue, ...found, score: Math.min(1, found.score + (hints.near?.includes(venue) ? NEAR : 0)) }))
+      .sort((a, b) => b.score - a.score || (a.venue < b.venue ? -1 : 1))
+    return this.#decide(ranked, exact.filter(hit => hit.score === EXACT), words)
+  }
+
+  /** Which of the venues offered an answer picks ("the Pattaya one"): by words that they do not all share. */
+  choose(text: string, offered: readonly string[]): VenueMatchResult {
+    const entries = offered.flatMap(id => this.#entries.get(id) ?? [])
+    const own = entries.map(({ documents, words }) => new Set([...documents.flatMap(document => document.words), ...words]))
+    const said = new Set(read(normalise(text), this.#catalogue.thaiWords).flatMap(word => this.#meanings(word, own)))
+    const telling = [...said].filter(word => !own.every(words => words.has(word)))
+    const weights = own.map(words => telling.reduce((sum, word) => sum + (words.has(word) ? this.#catalogue.idf(word) : 0), 0))
+    const top = Math.max(0, ...weights)
+    const chosen = entries.filter((_, at) => top > 0 && weights[at] === top)
+    if (chosen.length !== 1) return NONE
+    return { decision: 'EXACT', candidates: [candidate(chosen[0]!.profile, EXACT)], runnerUp: null, span: null }
+  }
+
+  #meanings(word: Word, own: readonly ReadonlySet<string>[]): string[] {
+    if (isCommon(word.text) && !isGeneric(word.text) && !isPlace(word.text)) return []
+    if (own.some(words => words.has(word.text))) return [word.text]
+    return this.#catalogue.alternatives(word.text).map(alternative => alternative.word)
+  }
+
+  /** Names found whole. A longer one hides what it contains; one that stands in a longer name is no hit. */
+  #exact(words: readonly Word[], spans: readonly Region[], places: ReadonlySet<string>, hints: Hints): (Hit & { score: number })[] {
+    const hits: Hit[] = []
+    for (let from = 0; from < words.length; from++) {
+      let compact = ''
+      for (let to = from + 1; to <= Math.min(words.length, from + LONGEST_NAME); to++) {
+        if (to > from + 1 && words[to - 1]!.gap === 'stop') break
+        compact += words[to - 1]!.text
+        for (const document of this.#catalogue.withCompact(compact)) hits.push({ document, from, to })
+      }
+    }
+    const longest = hits.filter(
+      hit => !hits.some(other => other.from <= hit.from && other.to >= hit.to && other.to - other.from > hit.to - hit.from),
+    )
+    const starts = new Set(introductionEnds(words))
+    return longest.flatMap(hit => {
+      const span = words.slice(hit.from, hit.to)
+      const entry = this.#entries.get(hit.document.venue)!
+      if (places.size > 0 && entry.places.size > 0 && places.isDisjointFrom(entry.places)) return []
+      const whole = spans.some(({ kind, words: run }) => kind === 'bare' && run.length === span.length && run[0] === span[0])
+      if (whole) return span.every(word => isNeverVenue(word.text)) ? [] : [{ ...hit, score: EXACT }]
+      const beyond = around(words, hit.from, hit.to).filter(word => !span.includes(word))
+      const explained = beyond.every(({ text }) => entry.words.has(text) || entry.places.has(text) || isGeneric(text))
+      if (!explained) return []
+      const introduced = starts.has(hit.from) && span.some(isContent)
+      if (introduced || (span.length > 1 && span.some(isDistinctive))) return [{ ...hit, score: EXACT }]
+      return !hints.strict && span.some(isDistinctive) && hit.document.compact.length > 3 ? [{ ...hit, score: PLAIN_WORD }] : []
+    })
+  }
+
+  #reading(region: Region, places: ReadonlySet<string>): Reading {
+    const texts = region.words.map(word => word.text)
+    const alternatives = texts.map(text => alternativesOf(this.#catalogue.alternatives(text)))
+    for (let at = 1; at < texts.length; at++) {
+      // Written apart ("la goon"), or a place of two words with a slip in it ("huae hin").
+      const joined = texts[at - 1]! + texts[at]!
+      for (const { word, likeness } of this.#catalogue.alternatives(joined)) {
+        if (word.length + 1 < joined.length || (word !== joined && !isPlace(word))) continue
+        for (const index of [at - 1, at]) alternatives[index]!.set(word, likeness * WRITTEN_APART)
+      }
+    }
+    const misspelt = alternatives.flatMap(words => [...words.keys()].filter(isPlace))
+    return { region, texts, alternatives, heard: this.#heard(region.words), places: new Set([...places, ...placesOf(misspelt)]) }
+  }
+
+  /** Documents whose own words sound like neighbouring words of the other script. */
+  #heard(words: readonly Word[]): Map<Document, number[]> {
+    const found = new Map<Document, number[]>()
+    const note = (key: string, thai: boolean, indexes: number[]) => {
+      for (const document of this.#catalogue.withSkeleton(key)) {
+        if (document.thai !== thai && !found.has(document)) found.set(document, indexes)
+      }
+    }
+    for (let from = 0; from < words.length; from++) {
+      const indexes: number[] = []
+      let key = ''
+      for (let to = from; to < Math.min(words.length, from + 4) && isDistinctive(words[to]!); to++) {
+        indexes.push(to)
+        key += skeleton(words[to]!.text)
+        note(key, words.slice(from, to + 1).some(word => word.thai), [...indexes])
+      }
+      if (!words[from]!.thai) continue
+      const whole = skeleton(words[from]!.text)
+      for (let length = whole.length - 1; length >= SHORTEST_HEARD_PART; length--) {
+        for (let at = 0; at + length <= whole.length; at++) note(whole.slice(at, at + length), true, [from])
+      }
+    }
+    return found
+  }
+
+  /** Documents that share the rarest words of the region, the most promising first. */
+  #candidates(reading: Reading): Document[] {
+    const meant = reading.alternatives
+      .flatMap(alternatives => [...alternatives].map(([word, likeness]) => ({ word, weight: likeness * this.#catalogue.idf(word) })))
+      .sort((a, b) => b.weight - a.weight)
+    const weights = new Map<Document, number>()
+    for (const document of reading.heard.keys()) weights.set(document, 0)
+    for (const { word, weight } of meant) {
+      // Words that many names share add to what is there already; they bring no names of their own beside rarer words.
+      const bringing = weights.size === 0 || isDistinctive({ text: word })
+      for (const document of this.#catalogue.withWord(word)) {
+        const before = weights.get(document)
+        if (bringing || before !== undefined) weights.set(document, (before ?? 0) + weight)
+      }
+    }
+    let most = 0
+    for (const weight of weights.values()) most = Math.max(most, weight)
+    const promising = [...weights].filter(([document, weight]) => weight > most * LEAST_PROMISE || reading.heard.has(document))
+    return promising
+      .sort(([a, one], [b, other]) => other - one || a.words.length - b.words.length)
+      .slice(0, MOST_SCORED)
+      .map(([document]) => document)
+  }
+
+  #decide(
+    ranked: readonly (Score & { venue: string })[],
+    exact: readonly Hit[],
+    words: readonly Word[],
+  ): VenueMatchResult {
+    const top = ranked[0]
+    if (top === undefined) return NONE
+    const result = (decision: MatchDecision, among: readonly { venue: string; score: number }[]): VenueMatchResult => ({
+      decision,
+      candidates: among.slice(0, CHOICES).map(({ venue, score }) => candidate(this.#entries.get(venue)!.profile, score)),
+      runnerUp: ranked[1]?.score ?? null,
+      span: null,
+    })
+    const named = new Set(exact.map(hit => hit.document.venue))
+    if (named.size === 1) {
+      const { from, to, document } = exact[0]!
+      const first = ranked.filter(({ venue }) => venue === document.venue)
+      const others = ranked.filter(({ venue }) => venue !== document.venue)
+      const span = { start: words[from]!.start, end: words[to - 1]!.end }
+      return { ...result('EXACT', [...first, ...others]), runnerUp: others[0]?.score ?? null, span }
+    }
+    if (named.size > 1) return result('AMBIGUOUS', ranked.filter(({ venue }) => named.has(venue)))
+    const close = ranked.filter(({ score }) => score > top.score - MARGIN)
+    if (close.length === 1) return result(top.score >= ACCEPT && !top.conflict ? 'LIKELY' : 'NONE', ranked)
+    if (top.score >= ACCEPT && !top.conflict) return result('AMBIGUOUS', close)
+    const offered = close.filter(({ brand }) => brand)
+    return top.score >= OFFER && offered.length > 1 ? result('AMBIGUOUS', offered) : result('NONE', ranked)
+  }
+
+  #words(text: string): string[] {
+    return read(normalise(text), noWords).map(word => word.text)
+  }
+}
+
+const noWords = new ThaiWords()
+
+function alternativesOf(found: readonly Alternative[]): Map<string, number> {
+  return new Map(found.map(({ word, likeness }) => [word, likeness]))
+}
+
+function candidate({ venue, name, location }: VenueProfile, score: number): Candidate {
+  return { venue, name, location, score }
+}
+
+function digits(phone: string | null): string {
+  return (phone ?? '').replace(/\D/g, '')
+}

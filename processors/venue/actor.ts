@@ -1,0 +1,47 @@
+/**
+ * A venue: what its sources say of it, what its zones do, and what people want of them.
+ */
+import { actor } from '../../engine/actor.ts'
+import type { VenueState } from '../../schemas/types.ts'
+import { venueInbox } from '../../topics/catalog.ts'
+import { offlineDue } from './alerts.ts'
+import { type Turn, VENUE_EMITS, type VenueContext } from './context.ts'
+import { jobDue, takeResult } from './jobs.ts'
+import { publish } from './profile.ts'
+import { requestDue, resumeDue, takeRequest } from './requests.ts'
+import { trimmed } from './room.ts'
+import { scaled, type VenueSettings } from './settings.ts'
+import { takeRow } from './sheet.ts'
+import { takeSnapshot, unreadDue } from './snapshots.ts'
+import { lookDue } from './watching.ts'
+
+/** The actor of a venue, by the venue's id. */
+export const venueActor = (given: VenueSettings) => {
+  const settings = scaled(given)
+  /** Runs a step; then the state is made to fit, and the profile written when it is due. */
+  const run = (before: VenueState | null, context: VenueContext, step: (turn: Turn) => VenueState | null) => {
+    const after = step({ context, settings })
+    return publish(before, after === null || after === before ? after : trimmed(after), context, settings.profileMs)
+  }
+  return actor({
+    name: 'venue',
+    inbox: venueInbox,
+    state: 'VenueState',
+    emits: VENUE_EMITS,
+    on: {
+      SheetRow: (state, row, context) => run(state, context, turn => takeRow(state, row, turn)),
+      ZoneSnapshot: (state, snapshot, context) => run(state, context, turn => takeSnapshot(state, snapshot, turn)),
+      ZoneRequest: (state, request, context) => run(state, context, turn => takeRequest(state, request, turn)),
+      ZoneResult: (state, result, context) =>
+        run(state, context, turn => (state === null ? null : takeResult(state, result, turn))),
+    },
+    timers: {
+      request: (state, { argument }, context) => run(state, context, turn => requestDue(state, Number(argument), turn)),
+      job: (state, { argument }, context) => run(state, context, turn => jobDue(state, argument, turn)),
+      resume: (state, { argument }, context) => run(state, context, turn => resumeDue(state, argument, turn)),
+      offline: (state, { argument }, context) => run(state, context, turn => offlineDue(state, argument, turn)),
+      look: (state, _timer, context) => run(state, context, turn => lookDue(state, turn)),
+      unread: (state, _timer, context) => run(state, context, turn => unreadDue(state, turn)),
+    },
+  })
+}

@@ -1,0 +1,130 @@
+/**
+ * Alerts of a venue: a zone is reported once it has been offline for a while, again only after a cooldown, and as resolved
+ * when it is back. One alert stands for all zones when none is left.
+ */
+import type { Priority, VenueEventKind, VenueState, ZoneSlot, ZoneState } from '../../schemas/types.ts'
+import { alert, note, type Turn } from './context.ts'
+import { timerOf } from './keys.ts'
+import { withZone } from './state.ts'
+
+const ALL_OFFLINE = 'all_zones_offline'
+const EVENTS: Record<ZoneState, VenueEventKind> = {
+  ONLINE: 'ZONE_ONLINE',
+  OFFLINE: 'ZONE_OFFLINE',
+  UNKNOWN: 'ZONE_UNKNOWN',
+}
+
+/** Records what became of the zones' statuses, and sets or clears what waits to be reported. */
+export function statusChanges(before: VenueState, after: VenueState, turn: Turn): VenueState {
+  const { context, settings } = turn
+  const zones = after.zones.map(zone => {
+    const was = before.zones.find(known => known.slot === zone.slot)?.status ?? 'UNKNOWN'
+    if (was === zone.status) return zone
+    note(turn, { kind: EVENTS[zone.status], zone: zone.zone, detail: zone.detail === '' ? null : zone.detail })
+    if (zone.status === 'OFFLINE') {
+      const at = (zone.since ?? context.now) + settings.offlineAlertMs
+      context.setTimer(timerOf.offline(zone.zone), Math.max(at, context.now))
+      return zone
+    }
+    context.clearTimer(timerOf.offline(zone.zone))
+    return zone.status === 'ONLINE' ? resolveZone(after, zone, 'is online again', turn) : zone
+  })
+  const next = { ...after, zones }
+  return zones.some(zone => zone.status === 'ONLINE') ? resolveAll(next, turn) : next
+}
+
+/** A zone has been offline for as long as it takes to be reported. */
+export function offlineDue(state: VenueState, zoneId: string, turn: Turn): VenueState {
+  const zone = state.zones.find(known => known.zone === zoneId)
+  if (zone === undefined || zone.status !== 'OFFLINE' || zone.alertOpen) return state
+  // Never seen online: not set up yet, which is no alarm.
+  if (zone.lastSeen === null && zone.detail !== '') return state
+  return state.zones.every(known => known.status === 'OFFLINE') ? reportAll(state, zone, turn) : reportZone(state, zone, turn)
+}
+
+function reportZone(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
+  const { context, settings } = turn
+  const again = (zone.alertedAt ?? Number.NEGATIVE_INFINITY) + settings.alertCooldownMs
+  if (context.now < again) {
+    context.setTimer(timerOf.offline(zone.zone), again)
+    return state
+  }
+  const since = new Date(zone.since ?? context.now).toISOString()
+  const why = zone.detail === '' ? '' : ` (${zone.detail.replace('_', ' ')})`
+  alert(turn, {
+    ...zoneAlert(zone, turn),
+    priority: 'HIGH',
+    text: `${zone.name} at ${state.name} has been offline${why} since ${since}`,
+  })
+  return withZone(state, { ...zone, alertedAt: context.now, alertOpen: true })
+}
+
+function reportAll(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
+  const { context, settings } = turn
+  const last = state.alerts.find(known => known.kind === ALL_OFFLINE)
+  if (last?.open) return state
+  if (last !== undefined && context.now < last.at + settings.alertCooldownMs) {
+    context.setTimer(timerOf.offline(zone.zone), last.at + settings.alertCooldownMs)
+    return state
+  }
+  const count = state.zones.length === 1 ? 'the only zone' : `all ${state.zones.length} zones`
+  return raise(state, { kind: ALL_OFFLINE, priority: 'CRITICAL', text: `${count} of ${state.name} offline` }, turn)
+}
+
+/** The alert of a zone as over, if one is open. @returns the zone without it. */
+function resolveZone(state: VenueState, zone: ZoneSlot, how: string, turn: Turn): ZoneSlot {
+  if (!zone.alertOpen) return zone
+  alert(turn, { ...zoneAlert(zone, turn), priority: 'HIGH', resolved: true, text: `${zone.name} at ${state.name} ${how}` })
+  return { ...zone, alertOpen: false }
+}
+
+/** Zones that are no longer the venue's are no longer reported, nor is their silence. */
+export function forgetZones(state: VenueState, gone: readonly ZoneSlot[], turn: Turn): VenueState {
+  for (const zone of gone) {
+    turn.context.clearTimer(timerOf.offline(zone.zone))
+    resolveZone(state, zone, 'is no longer watched', turn)
+  }
+  return gone.length < state.zones.length
+    ? state
+    : resolve(state, ALL_OFFLINE, 'CRITICAL', `${state.name} is no longer watched`, turn)
+}
+
+function zoneAlert(zone: ZoneSlot, { context }: Turn) {
+  return { id: `zone_offline:${context.key}:${zone.zone}`, department: 'OPERATIONS', kind: 'zone_offline' } as const
+}
+
+/** Some zone is back: those that are not are reported each for itself, in their time. */
+function resolveAll(state: VenueState, turn: Turn): VenueState {
+  const { context, settings } = turn
+  if (!state.alerts.some(known => known.kind === ALL_OFFLINE && known.open)) return state
+  for (const zone of state.zones) {
+    if (zone.status === 'OFFLINE' && !zone.alertOpen) {
+      context.setTimer(timerOf.offline(zone.zone), context.now + settings.offlineAlertMs)
+    }
+  }
+  return resolve(state, ALL_OFFLINE, 'CRITICAL', `${state.name} is no longer offline as a whole`, turn)
+}
+
+/**
+ * Raises an alert about the whole venue, once per cooldown and never while it is open.
+ * @param passing true for one that is never resolved.
+ */
+export function raise(
+  state: VenueState,
+  { kind, priority, text, passing = false }: { kind: string; priority: Priority; text: string; passing?: boolean },
+  turn: Turn,
+): VenueState {
+  const { context, settings } = turn
+  const last = state.alerts.find(known => known.kind === kind)
+  if (last !== undefined && (last.open || context.now < last.at + settings.alertCooldownMs)) return state
+  alert(turn, { id: `${kind}:${context.key}`, department: 'OPERATIONS', priority, kind, text })
+  const others = state.alerts.filter(known => known.kind !== kind)
+  return { ...state, alerts: [...others, { kind, at: context.now, open: !passing }] }
+}
+
+/** Resolves an alert about the whole venue, if it is open. */
+export function resolve(state: VenueState, kind: string, priority: Priority, text: string, turn: Turn): VenueState {
+  if (!state.alerts.some(known => known.kind === kind && known.open)) return state
+  alert(turn, { id: `${kind}:${turn.context.key}`, department: 'OPERATIONS', priority, kind, text, resolved: true })
+  return { ...state, alerts: state.alerts.map(known => (known.kind === kind ? { ...known, open: false } : known)) }
+}

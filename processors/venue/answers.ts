@@ -1,0 +1,80 @@
+/**
+ * Answers to the conversation that asked: always rendered from what was recorded, with the zones as last known and when.
+ */
+import { conversationInbox } from '../../topics/catalog.ts'
+import type {
+  OpenRequest,
+  RequestOutcome,
+  VenueState,
+  ZoneEnd,
+  ZoneFactInput,
+  ZoneRequestKind,
+  ZoneSlot,
+} from '../../schemas/types.ts'
+import type { Turn } from './context.ts'
+import type { Verdict } from './rules.ts'
+import type { VenueSettings } from './settings.ts'
+import { clip } from './text.ts'
+import { aged } from './zones.ts'
+
+/** Whom to answer, and about what. */
+export interface Asked {
+  readonly id: string
+  readonly conversation: string | null
+  readonly kind: ZoneRequestKind
+  readonly durationMs: number | null
+}
+
+export function answer(
+  { context, settings }: Turn,
+  state: VenueState | null,
+  asked: Asked,
+  verdict: Verdict & { readonly zones: readonly ZoneSlot[]; readonly command?: string | null; readonly final?: boolean },
+): void {
+  const { id, conversation, kind, durationMs } = asked
+  if (conversation === null) return
+  const { outcome, reason, detail = '', from = null, to = null, zones, command = null, final = true } = verdict
+  context.emit(conversationInbox, conversation, 'VenueAnswer', {
+    request: id,
+    venue: context.key,
+    venueName: state?.name ?? '',
+    kind,
+    outcome,
+    reason,
+    detail: clip(detail, 500),
+    command,
+    from,
+    to,
+    durationMs,
+    final,
+    zones: zones.map(zone => fact(zone, context.now, settings)),
+    at: context.now,
+  })
+}
+
+/** A zone as last known. One that only one reading calls offline is unknown until a second one says the same. */
+function fact(slot: ZoneSlot, now: number, { unknownAfterMs }: VenueSettings): ZoneFactInput {
+  const zone = aged(slot, now, unknownAfterMs)
+  const { zone: id, name, detail, playback, volume, track, artist, source, asOf } = zone
+  const status = zone.suspectAt === null ? zone.status : 'UNKNOWN'
+  return { zone: id, name, status, detail, playback, volume, track, artist, source, asOf }
+}
+
+/** The zones that a request asks about: those named, or all. */
+export function askedZones(state: VenueState, { asked }: OpenRequest): ZoneSlot[] {
+  return asked.length === 0 ? state.zones : state.zones.filter(zone => asked.includes(zone.slot))
+}
+
+/** The first of these that happened at any zone is the outcome of the whole: nothing claims more than all zones show. */
+const WORST: readonly RequestOutcome[] = ['UNKNOWN', 'UNVERIFIED', 'EXPIRED', 'REFUSED', 'CONFIRMED']
+
+/** The outcome over several zones; `detail` says which zone ended how, where they differ. */
+export function overall(state: VenueState, results: readonly ZoneEnd[]): Verdict {
+  const outcome = WORST.find(one => results.some(result => result.outcome === one)) ?? 'UNKNOWN'
+  const reason = results.find(result => result.outcome === outcome)?.reason ?? ''
+  const alike = results.every(result => result.outcome === outcome && result.reason === reason)
+  if (alike) return { outcome, reason }
+  const name = (slot: number) => state.zones.find(zone => zone.slot === slot)?.name ?? 'a zone that has gone'
+  const said = results.map(end => `${name(end.slot)}: ${end.outcome.toLowerCase()}${end.reason === '' ? '' : ` (${end.reason})`}`)
+  return { outcome, reason, detail: said.join('; ') }
+}

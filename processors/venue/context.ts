@@ -1,0 +1,35 @@
+/**
+ * What a venue's handlers say to others.
+ */
+import type { Context } from '../../engine/actor.ts'
+import type { AlertInput, VenueEventInput, VenueState } from '../../schemas/types.ts'
+import { alerts, conversationInbox, soundtrackInbox, venueEvents, venueProfiles } from '../../topics/catalog.ts'
+import { zoneKey } from './keys.ts'
+import type { VenueSettings } from './settings.ts'
+
+export const VENUE_EMITS = [conversationInbox, soundtrackInbox, venueProfiles, venueEvents, alerts]
+
+export type VenueContext = Context<(typeof VENUE_EMITS)[number]>
+
+/** What every step of a handler needs. The settings are scaled. */
+export interface Turn {
+  readonly context: VenueContext
+  readonly settings: VenueSettings
+}
+
+export function note({ context }: Turn, event: Omit<VenueEventInput, 'id' | 'venue' | 'at'>): void {
+  const { key, now } = context
+  context.emit(venueEvents, key, 'VenueEvent', { id: context.id(), venue: key, at: now, ...event })
+}
+
+export function alert({ context }: Turn, raised: Omit<AlertInput, 'venue' | 'at'>): void {
+  context.emit(alerts, context.key, 'Alert', { venue: context.key, at: context.now, ...raised })
+}
+
+/** Asks for a reading soon: of one zone, or of the account where none is named. */
+export function pollSooner({ context }: Turn, state: VenueState, zone: string | null, reason: string): void {
+  const account = state.soundtrackAccount
+  if (account === null) return
+  const key = zone === null ? account : zoneKey(account, zone)
+  context.emit(soundtrackInbox, key, 'PollSooner', { venue: context.key, account, zone, reason })
+}

@@ -1,0 +1,254 @@
+/**
+ * One command at a time per zone: act, verify, report. Nothing is ever sent twice.
+ *
+ *   begin ─▶ READING ──a reading──▶ SENT ──taken by the provider──▶ VERIFYING ──a later reading shows it──▶ CONFIRMED
+ *     │         │ deadline           │ refused, expired               │ time is up
+ *     ▼         ▼                    ▼                                ▼
+ *   (decided)  EXPIRED             REFUSED, EXPIRED                 UNVERIFIED, or UNKNOWN where it may not have been taken
+ */
+import { soundtrackInbox } from '../../topics/catalog.ts'
+import type { OpenRequest, VenueState, ZoneCommandKind, ZoneJob, ZoneResult, ZoneSlot } from '../../schemas/types.ts'
+import { note, pollSooner, type Turn } from './context.ts'
+import { commandId, timerOf, zoneKey } from './keys.ts'
+import { settle } from './outcomes.ts'
+import { needsTrack, plan, shows, trackMark, type Verdict } from './rules.ts'
+import type { VenueSettings } from './settings.ts'
+import { requestAt, withZone, zoneAt } from './state.ts'
+import { isDetailed, isFresh } from './zones.ts'
+
+const MAX_WAITING = 5
+/** Between readings asked for, before a command and after it; the last repeats. */
+const READ_STEPS_MS = [5_000, 10_000, 15_000, 30_000]
+const VERIFY_STEPS_MS = [2_000, 3_000, 5_000]
+/** How long after its deadline a command's result may still come. */
+const GRACE_MS = 30_000
+/** Least time to verify in, however late the provider took the command. */
+const LEAST_VERIFY_MS = 10_000
+
+/** Until when a control request is of use. */
+export function useBy(request: OpenRequest, { commandMs }: VenueSettings): number {
+  return request.takenAt + commandMs
+}
+
+/** Starts the request at the zone, or lets it wait for its turn. */
+export function enqueue(state: VenueState, seq: number, slot: number, turn: Turn): VenueState {
+  const zone = zoneAt(state, slot)
+  if (zone === undefined) return state
+  if (zone.job === null) return begin(state, seq, zone, turn)
+  if (zone.waiting.length < MAX_WAITING) return withZone(state, { ...zone, waiting: [...zone.waiting, seq] })
+  return settle(state, seq, zone, { outcome: 'REFUSED', reason: 'busy' }, false, turn)
+}
+
+function begin(state: VenueState, seq: number, zone: ZoneSlot, turn: Turn): VenueState {
+  const { context, settings } = turn
+  const started = { ...zone, job: { ...NEW_JOB, request: seq } }
+  const fresh = isFresh(zone, context.now, settings.freshMs) && saysEnough(state, started)
+  return decide(withZone(state, started), started, fresh, turn)
+}
+
+const NEW_JOB: Omit<ZoneJob, 'request'> = {
+  phase: 'READING',
+  from: null,
+  to: null,
+  mark: '',
+  tries: 0,
+  sentAt: null,
+  resultAt: null,
+  until: null,
+  doubtful: false,
+  reason: '',
+}
+
+function decide(state: VenueState, zone: Busy, fresh: boolean, turn: Turn): VenueState {
+  const request = requestAt(state, zone.job.request)
+  if (request === undefined) return release(state, zone, turn)
+  if (turn.context.now >= useBy(request, turn.settings)) return end(state, zone, expired(state, 'busy'), turn)
+  const planned = plan(request, zone, fresh, state.volumeCap)
+  if (planned.type === 'read') return look(state, zone, 'talking', READ_STEPS_MS, turn)
+  if (planned.type === 'end') return end(state, zone, planned, turn)
+  return send(state, zone, request, planned, turn)
+}
+
+function send(
+  state: VenueState,
+  zone: Busy,
+  request: OpenRequest,
+  { command: kind, from, to }: { command: ZoneCommandKind; from: number | null; to: number | null },
+  { context, settings }: Turn,
+): VenueState {
+  const account = state.soundtrackAccount ?? ''
+  const id = commandId(request.id, zone.slot)
+  const notAfter = useBy(request, settings)
+  context.emit(soundtrackInbox, zoneKey(account, zone.zone), 'ZoneCommand', {
+    id,
+    venue: context.key,
+    account,
+    zone: zone.zone,
+    kind,
+    volume: to,
+    notAfter,
+  })
+  note({ context, settings }, { kind: 'COMMAND', zone: zone.zone, request: request.id, command: id, detail: kind, from, to })
+  const until = notAfter + GRACE_MS
+  context.setTimer(timerOf.job(zone.zone), until)
+  const job: ZoneJob = { ...zone.job, phase: 'SENT', from, to, mark: trackMark(zone), tries: 0, sentAt: context.now, until }
+  return withZone(state, { ...zone, job })
+}
+
+/** The connector says what the provider made of a command. */
+export function takeResult(state: VenueState, result: ZoneResult, turn: Turn): VenueState {
+  const zone = state.zones.filter(isBusy).find(({ slot, job }) => {
+    const request = requestAt(state, job.request)
+    return request !== undefined && commandId(request.id, slot) === result.command
+  })
+  const awaited = zone !== undefined && (zone.job.phase === 'SENT' || (zone.job.phase === 'VERIFYING' && zone.job.doubtful))
+  if (!awaited) return state
+  const { outcome, reason, detail, at } = result
+  const { from, to } = zone.job
+  if (outcome === 'REFUSED') return end(state, zone, { outcome, reason, detail, from, to }, turn)
+  if (outcome === 'EXPIRED') {
+    // "expired" says no more than the outcome does.
+    const why = (reason === 'expired' ? '' : reason) || state.readError || 'provider_down'
+    return end(state, zone, { outcome, reason: why, detail, from, to }, turn)
+  }
+  return verify(state, zone, { at, doubtful: outcome === 'UNKNOWN', reason }, turn)
+}
+
+/** From here on only a reading later than `at` counts. */
+function verify(
+  state: VenueState,
+  zone: Busy,
+  { at, doubtful, reason }: { at: number; doubtful: boolean; reason: string },
+  turn: Turn,
+): VenueState {
+  const { context, settings } = turn
+  const { verifyMs } = settings
+  const until = Math.max((zone.job.sentAt ?? context.now) + verifyMs, context.now + Math.min(LEAST_VERIFY_MS, verifyMs))
+  const job: ZoneJob = { ...zone.job, phase: 'VERIFYING', resultAt: at, until, doubtful, reason, tries: 0 }
+  const verifying = { ...zone, job }
+  return hasEffect(state, verifying)
+    ? end(state, verifying, confirmed(job), turn)
+    : look(withZone(state, verifying), verifying, 'verify', VERIFY_STEPS_MS, turn)
+}
+
+/** A zone with something under way has been read, or could not be. */
+export function takeReading(state: VenueState, slot: number, turn: Turn): VenueState {
+  const zone = zoneAt(state, slot)
+  if (zone === undefined || !isBusy(zone)) return state
+  const { phase } = zone.job
+  if (phase === 'VERIFYING') return hasEffect(state, zone) ? end(state, zone, confirmed(zone.job), turn) : state
+  if (phase !== 'READING') return state
+  if (zone.failed !== '') return readFailed(state, slot, zone.failed, turn)
+  return saysEnough(state, zone) ? decide(state, zone, true, turn) : state
+}
+
+/** The zone, or its account, could not be read. What may pass is waited for. */
+export function readFailed(state: VenueState, slot: number, reason: string, turn: Turn): VenueState {
+  const zone = zoneAt(state, slot)
+  const refusal = REFUSALS[reason]
+  if (refusal === undefined || zone === undefined || !isBusy(zone) || zone.job.phase !== 'READING') return state
+  return end(state, zone, { outcome: 'REFUSED', reason: refusal }, turn)
+}
+
+/** A zone without rights is "not found". */
+const REFUSALS: Readonly<Record<string, string>> = {
+  forbidden: 'forbidden',
+  unauthenticated: 'unauthenticated',
+  permission: 'permission',
+  not_found: 'permission',
+}
+
+/** The timer of a zone's job. */
+export function jobDue(state: VenueState, zoneId: string, turn: Turn): VenueState {
+  const zone = state.zones.find(known => known.zone === zoneId)
+  if (zone === undefined || !isBusy(zone)) return state
+  const { phase, sentAt, until } = zone.job
+  if (phase === 'READING') return look(state, zone, 'talking', READ_STEPS_MS, turn)
+  if (phase === 'SENT') return verify(state, zone, { at: sentAt ?? 0, doubtful: true, reason: 'provider_slow' }, turn)
+  if (turn.context.now < (until ?? 0)) return look(state, zone, 'verify', VERIFY_STEPS_MS, turn)
+  return end(state, zone, unverified(state, zone), turn)
+}
+
+/** The request is no longer of use: what has not left for this zone does not leave. */
+export function expire(state: VenueState, seq: number, slot: number, turn: Turn): VenueState {
+  const zone = zoneAt(state, slot)
+  if (zone === undefined) return state
+  if (isBusy(zone) && zone.job.request === seq) {
+    return zone.job.phase === 'READING' ? end(state, zone, expired(state, zone.failed || 'provider_slow'), turn) : state
+  }
+  const left = { ...zone, waiting: zone.waiting.filter(waiting => waiting !== seq) }
+  return settle(withZone(state, left), seq, left, expired(state, 'busy'), false, turn)
+}
+
+/** The zone is no longer the venue's: what has left may have happened, the rest has not. */
+export function abandon(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
+  const idle = { ...zone, job: null, waiting: [] }
+  const gone: Verdict = { outcome: 'REFUSED', reason: 'no_zone' }
+  let next = withZone(state, idle)
+  if (isBusy(zone)) {
+    turn.context.clearTimer(timerOf.job(zone.zone))
+    const sent = zone.job.phase !== 'READING'
+    next = settle(next, zone.job.request, idle, sent ? { ...gone, outcome: 'UNKNOWN' } : gone, sent, turn)
+  }
+  return zone.waiting.reduce((held, seq) => settle(held, seq, idle, gone, false, turn), next)
+}
+
+/** Asks for a reading of the zone, and again a little later if nothing comes of it. */
+function look(state: VenueState, zone: Busy, reason: string, steps: readonly number[], turn: Turn): VenueState {
+  const { tries, until } = zone.job
+  const at = turn.context.now + (steps[Math.min(tries, steps.length - 1)] as number)
+  pollSooner(turn, state, zone.zone, reason)
+  turn.context.setTimer(timerOf.job(zone.zone), until === null ? at : Math.min(at, until))
+  return withZone(state, { ...zone, job: { ...zone.job, tries: tries + 1 } })
+}
+
+function end(state: VenueState, zone: Busy, verdict: Verdict, turn: Turn): VenueState {
+  const idle = { ...zone, job: null }
+  const sent = zone.job.phase !== 'READING'
+  return release(settle(withZone(state, idle), zone.job.request, idle, verdict, sent, turn), zone, turn)
+}
+
+/** The zone is free for the request that has waited longest. */
+function release(state: VenueState, { slot, zone }: ZoneSlot, turn: Turn): VenueState {
+  turn.context.clearTimer(timerOf.job(zone))
+  const idle = zoneAt(state, slot)
+  if (idle === undefined) return state
+  const [next, ...waiting] = idle.waiting
+  const free = { ...idle, job: null, waiting }
+  return next === undefined ? withZone(state, free) : begin(withZone(state, free), next, free, turn)
+}
+
+function hasEffect(state: VenueState, zone: Busy): boolean {
+  const { resultAt, to, mark, request } = zone.job
+  const kind = requestAt(state, request)?.kind ?? 'UNKNOWN'
+  return readSince(zone, resultAt) && shows(zone, kind, to, mark)
+}
+
+function saysEnough(state: VenueState, zone: Busy): boolean {
+  return isDetailed(zone) || !needsTrack(requestAt(state, zone.job.request)?.kind ?? 'UNKNOWN')
+}
+
+function readSince(zone: ZoneSlot, at: number | null): boolean {
+  return zone.asOf !== null && at !== null && zone.asOf > at && zone.failed === ''
+}
+
+function confirmed({ from, to }: ZoneJob): Verdict {
+  return { outcome: 'CONFIRMED', reason: '', from, to }
+}
+
+function unverified(state: VenueState, zone: Busy): Verdict {
+  const { from, to, doubtful, reason, resultAt } = zone.job
+  const unread = state.readError || zone.failed || 'provider_slow'
+  if (doubtful) return { outcome: 'UNKNOWN', reason: reason || unread, from, to }
+  return { outcome: 'UNVERIFIED', reason: readSince(zone, resultAt) ? 'no_effect' : unread, from, to }
+}
+
+function expired(state: VenueState, otherwise: string): Verdict {
+  return { outcome: 'EXPIRED', reason: state.readError || otherwise }
+}
+
+type Busy = ZoneSlot & { job: ZoneJob }
+
+function isBusy(zone: ZoneSlot): zone is Busy {
+  return zone.job !== null
+}

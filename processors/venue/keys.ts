@@ -1,0 +1,21 @@
+/**
+ * Keys and ids that the venue makes.
+ */
+
+/** Key of a zone on soundtrack.inbox, for its commands and its readings. Ids hold no colon, and one typed by hand cannot clash. */
+export function zoneKey(account: string, zone: string): string {
+  return `${encodeURIComponent(account)}:${encodeURIComponent(zone)}`
+}
+
+/** Id of the one command that a request causes at a zone. */
+export function commandId(request: string, slot: number): string {
+  return `${request}.${slot}`
+}
+
+/** Names of the timers: of a request by its number, of a zone by its id. */
+export const timerOf = {
+  request: (seq: number) => `request:${seq}`,
+  job: (zone: string) => `job:${zone}`,
+  resume: (zone: string) => `resume:${zone}`,
+  offline: (zone: string) => `offline:${zone}`,
+}

@@ -1,0 +1,69 @@
+/**
+ * How requests end: zone by zone, each end recorded; when the last zone has ended, one answer.
+ */
+import type { OpenRequest, VenueState, ZoneSlot } from '../../schemas/types.ts'
+import { raise } from './alerts.ts'
+import { answer, askedZones, overall } from './answers.ts'
+import { note, type Turn } from './context.ts'
+import { commandId, timerOf } from './keys.ts'
+import type { Verdict } from './rules.ts'
+import { dropResume, keepResume } from './resumes.ts'
+import { requestAt, withRequest } from './state.ts'
+
+/** Records how a control request ended at a zone. `sent`: a command had left for it. */
+export function settle(state: VenueState, seq: number, zone: ZoneSlot, verdict: Verdict, sent: boolean, turn: Turn): VenueState {
+  const request = requestAt(state, seq)
+  if (request === undefined) return state
+  const { outcome, reason, from = null, to = null } = verdict
+  const command = sent ? commandId(request.id, zone.slot) : null
+  const detail = reason === '' ? request.kind : `${request.kind}: ${reason}`
+  note(turn, { kind: 'COMMAND_ENDED', zone: zone.zone, request: request.id, command, outcome, detail, from, to })
+  const ended: OpenRequest = {
+    ...request,
+    open: request.open.filter(slot => slot !== zone.slot),
+    results: [...request.results, { slot: zone.slot, outcome, reason }],
+  }
+  const next = alerted(musicTimer(withRequest(state, ended), ended, zone, verdict, turn), verdict, turn)
+  if (ended.open.length > 0) return next
+  const whole = ended.results.length === 1 ? { ...verdict, command } : overall(next, ended.results)
+  return finish(next, ended, whole, turn)
+}
+
+/** Answers a request and forgets it. */
+export function finish(
+  state: VenueState,
+  request: OpenRequest,
+  verdict: Verdict & { command?: string | null },
+  turn: Turn,
+): VenueState {
+  answer(turn, state, request, { ...verdict, zones: askedZones(state, request) })
+  turn.context.clearTimer(timerOf.request(request.seq))
+  return { ...state, requests: state.requests.filter(open => open.seq !== request.seq) }
+}
+
+/** A pause that may have happened replaces what was to play again; music that plays needs no timer. */
+function musicTimer(state: VenueState, request: OpenRequest, zone: ZoneSlot, { outcome }: Verdict, turn: Turn): VenueState {
+  const surelyNot = outcome === 'REFUSED' || outcome === 'EXPIRED'
+  if (request.kind === 'PAUSE' && !surelyNot) return keepResume(state, request, zone, turn)
+  if (request.kind === 'PLAY' && outcome === 'CONFIRMED') return dropResume(state, zone, turn)
+  return state
+}
+
+const NOT_ALLOWED = ['permission', 'forbidden', 'unauthenticated']
+
+/** Tells operations what the venue's staff cannot mend. */
+function alerted(state: VenueState, { outcome, reason }: Verdict, turn: Turn): VenueState {
+  if (outcome === 'REFUSED' && NOT_ALLOWED.includes(reason)) {
+    const text = `Soundtrack refuses control of ${state.name}: ${reason}`
+    return raise(state, { kind: 'control_refused', priority: 'NORMAL', text, passing: true }, turn)
+  }
+  return reason === 'provider_down' ? providerDown(state, turn) : state
+}
+
+export const PROVIDER_DOWN = 'provider_down'
+
+/** The provider is down and somebody at this venue waits for it. */
+export function providerDown(state: VenueState, turn: Turn): VenueState {
+  const text = `Soundtrack cannot be reached while ${state.name} asks for something`
+  return raise(state, { kind: PROVIDER_DOWN, priority: 'HIGH', text }, turn)
+}

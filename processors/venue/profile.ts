@@ -1,0 +1,50 @@
+/**
+ * The venue as people see it: written when something they see has changed, and now and then so that its times are fresh.
+ */
+import { venueProfiles } from '../../topics/catalog.ts'
+import type { VenueProfileInput, VenueState, ZoneSlot } from '../../schemas/types.ts'
+import type { VenueContext } from './context.ts'
+
+/** Writes the profile when it is due. @returns the state with the time of it. */
+export function publish(
+  before: VenueState | null,
+  after: VenueState | null,
+  context: VenueContext,
+  profileMs: number,
+): VenueState | null {
+  if (after === null || after === before) return after
+  const changed = before === null || look(before) !== look(after)
+  const read = newestReading(after)
+  const timely = read > newestReading(before ?? after) && context.now - after.publishedAt >= profileMs
+  if (!changed && !timely) return after
+  const updatedAt = changed ? context.now : after.updatedAt
+  const published = { ...after, updatedAt, publishedAt: context.now }
+  context.emit(venueProfiles, context.key, 'VenueProfile', profileOf(published, context.key))
+  return published
+}
+
+function profileOf(state: VenueState, venue: string): VenueProfileInput {
+  const { provenance, zones, publishedAt, readError, nextSlot, requests, nextRequest, resumes, alerts, ...master } = state
+  const read = newestReading(state)
+  return {
+    venue,
+    ...master,
+    provenance: read === 0 ? provenance : [...provenance, { field: 'zones', source: 'soundtrack', at: read }],
+    zones: zones.map(zone => ({ ...seen(zone), lastSeen: zone.lastSeen, asOf: zone.asOf })),
+  }
+}
+
+/** What people see of a zone, without the times that every reading moves. */
+function seen({ zone, name, status, detail, playback, volume, track, artist, source, since }: ZoneSlot) {
+  return { zone, name, status, detail, playback, volume, track, artist, source, since }
+}
+
+/** All that people see, to be compared. */
+function look(state: VenueState): string {
+  const { provenance, updatedAt, zones, ...master } = profileOf(state, '')
+  return JSON.stringify([master, state.zones.map(seen)])
+}
+
+function newestReading({ zones }: VenueState): number {
+  return Math.max(0, ...zones.map(zone => zone.asOf ?? 0))
+}

@@ -1,0 +1,202 @@
+/**
+ * Requests for a venue's zones: what is refused, what is answered at once, what waits for a reading, what becomes commands.
+ */
+import type { OpenRequest, VenueState, ZoneRequest, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
+import { answer, askedZones } from './answers.ts'
+import { note, pollSooner, type Turn } from './context.ts'
+import { enqueue, expire, useBy } from './jobs.ts'
+import { timerOf } from './keys.ts'
+import { finish } from './outcomes.ts'
+import { dropResume } from './resumes.ts'
+import { hasRoomFor } from './room.ts'
+import { isQuestion, mayControl, needsTrack, type Verdict, wrongVolume } from './rules.ts'
+import { requestAt, withRequest, zoneAt } from './state.ts'
+import { talkedAbout } from './watching.ts'
+import { isDetailed, isFresh } from './zones.ts'
+
+const MAX_REQUESTS = 20
+const MAX_RESUMES = 10
+/** A timed resume waits for what is under way at its zones. */
+const RESUME_AGAIN_MS = 30_000
+
+export function takeRequest(state: VenueState | null, request: ZoneRequest, turn: Turn): VenueState | null {
+  if (state?.requests.some(open => open.id === request.id)) return state
+  const refused = refusal(state, request, turn)
+  if (state === null || refused !== null) {
+    const { outcome, reason } = refused ?? NOT_FOUND
+    note(turn, { kind: 'REQUEST', request: request.id, outcome, detail: `${request.kind}: ${reason}` })
+    answer(turn, state, request, { ...(refused ?? NOT_FOUND), zones: state === null ? [] : named(state, request.zones) })
+    return state
+  }
+  note(turn, { kind: 'REQUEST', request: request.id, detail: request.kind })
+  const watched = talkedAbout(state, named(state, request.zones), turn)
+  return isQuestion(request.kind) ? takeQuestion(watched, request, turn) : takeControl(watched, request, turn)
+}
+
+const NOT_FOUND: Verdict = { outcome: 'REFUSED', reason: 'not_found' }
+
+function refusal(state: VenueState | null, request: ZoneRequest, { context, settings }: Turn): Verdict | null {
+  const { kind, zones, value, trust, requestedAt, durationMs } = request
+  const refused = (reason: string, detail = ''): Verdict => ({ outcome: 'REFUSED', reason, detail })
+  if (state === null || state.removed) return NOT_FOUND
+  if (kind === 'UNKNOWN') return refused('invalid')
+  const control = !isQuestion(kind)
+  if (control && !mayControl(trust, settings.controlTrust)) return refused('trust', `needs ${settings.controlTrust}`)
+  if (control && (context.maybeSeen || context.now - requestedAt > settings.staleMs)) {
+    return { outcome: 'EXPIRED', reason: 'stale' }
+  }
+  if (state.soundtrackAccount === null) return refused('no_account', 'no music account on file')
+  if (zones.some(id => !state.zones.some(zone => zone.zone === id)) || (control && state.zones.length === 0)) {
+    return refused('no_zone')
+  }
+  const wrong = wrongVolume(kind, value, state.volumeCap)
+  if (wrong !== null) return wrong
+  const count = zones.length === 0 ? state.zones.length : zones.length
+  const full = state.requests.length >= MAX_REQUESTS || !hasRoomFor(state, count)
+  const manyPauses = kind === 'PAUSE' && durationMs !== null && state.resumes.length >= MAX_RESUMES
+  return full || manyPauses ? refused('busy') : null
+}
+
+function named(state: VenueState, ids: readonly string[]): ZoneSlot[] {
+  return ids.length === 0 ? state.zones : state.zones.filter(zone => ids.includes(zone.zone))
+}
+
+type Wish = Pick<OpenRequest, 'id' | 'conversation' | 'kind' | 'value' | 'durationMs'>
+
+/** `asked`: slots; empty for all, those not known yet included. */
+function opened(state: VenueState, wish: Wish, asked: readonly number[], open: readonly ZoneSlot[], turn: Turn): VenueState {
+  const { id, conversation, kind, value, durationMs } = wish
+  const { context, settings } = turn
+  const seq = state.nextRequest
+  const request: OpenRequest = {
+    seq,
+    id,
+    conversation,
+    kind,
+    value,
+    durationMs,
+    takenAt: context.now,
+    worded: false,
+    asked: [...asked],
+    open: open.map(zone => zone.slot),
+    results: [],
+  }
+  context.setTimer(timerOf.request(seq), context.now + settings.firstWordMs)
+  return { ...state, requests: [...state.requests, request], nextRequest: seq + 1 }
+}
+
+// Questions: answered from a young reading, else from the next one, else with what was last known.
+
+function takeQuestion(state: VenueState, request: ZoneRequest, turn: Turn): VenueState {
+  const { context, settings } = turn
+  const asked = named(state, request.zones)
+  const isEnough = (zone: ZoneSlot) => isFresh(zone, context.now, settings.freshMs) && saysEnough(zone, request.kind)
+  const stale = asked.filter(zone => !isEnough(zone))
+  if (asked.length > 0 && stale.length === 0) {
+    answer(turn, state, request, { outcome: 'CONFIRMED', reason: '', zones: asked })
+    return state
+  }
+  pollSooner(turn, state, stale.length === 1 ? (stale[0] as ZoneSlot).zone : null, 'talking')
+  return opened(state, request, request.zones.length === 0 ? [] : asked.map(zone => zone.slot), stale, turn)
+}
+
+function saysEnough(zone: ZoneSlot, kind: ZoneRequestKind): boolean {
+  return isDetailed(zone) || !needsTrack(kind)
+}
+
+/**
+ * Zones have been read: questions whose zones all have been are answered. A zone that one reading alone calls offline waits
+ * for the second.
+ */
+export function answerQuestions(state: VenueState, read: ReadonlySet<number>, turn: Turn): VenueState {
+  let next = state
+  for (const request of state.requests.filter(open => isQuestion(open.kind))) {
+    const open = request.open.filter(slot => {
+      const zone = zoneAt(state, slot)
+      if (zone === undefined || (read.has(slot) && zone.failed !== '')) return false
+      return !read.has(slot) || zone.suspectAt !== null || !saysEnough(zone, request.kind)
+    })
+    next = open.length === 0 ? finishQuestion(next, { ...request, open }, turn) : withRequest(next, { ...request, open })
+  }
+  return next
+}
+
+/** The account could not be read: questions are answered with what was last known, and why. */
+export function answerUnread(state: VenueState, turn: Turn): VenueState {
+  return state.requests.filter(open => isQuestion(open.kind)).reduce((held, open) => finishQuestion(held, open, turn), state)
+}
+
+function finishQuestion(state: VenueState, request: OpenRequest, turn: Turn): VenueState {
+  const failed = state.readError || askedZones(state, request).find(zone => zone.failed !== '')?.failed
+  const reason = failed || (request.open.length > 0 ? 'provider_slow' : '')
+  return finish(state, request, { outcome: reason === '' ? 'CONFIRMED' : 'UNVERIFIED', reason }, turn)
+}
+
+// Control
+
+function takeControl(state: VenueState, wish: Wish & { readonly zones: readonly string[] }, turn: Turn): VenueState {
+  const asked = named(state, wish.zones)
+  // "All zones" are those that are there, unless none is.
+  const there = asked.filter(zone => zone.status !== 'OFFLINE')
+  const targets = wish.zones.length === 0 && there.length > 0 ? there : asked
+  const seq = state.nextRequest
+  const slots = targets.map(zone => zone.slot)
+  const taken = opened(state, wish, slots, targets, turn)
+  return targets.reduce((held, { slot }) => enqueue(held, seq, slot, turn), taken)
+}
+
+/** The timer of a request: first the word that it takes longer, then its end. */
+export function requestDue(state: VenueState, seq: number, turn: Turn): VenueState {
+  const { context, settings } = turn
+  const request = requestAt(state, seq)
+  if (request === undefined) return state
+  const question = isQuestion(request.kind)
+  const end = question ? request.takenAt + settings.answerMs : useBy(request, settings)
+  if (context.now < end) {
+    context.setTimer(timerOf.request(seq), end)
+    return request.worded ? state : firstWord(state, request, turn)
+  }
+  if (question) return finishQuestion(state, request, turn)
+  return request.open.reduce((held, slot) => expire(held, seq, slot, turn), state)
+}
+
+/** Tells that it takes longer, unless the provider has taken every command and only the proof is awaited. */
+function firstWord(state: VenueState, request: OpenRequest, turn: Turn): VenueState {
+  const proving = request.open.every(slot => {
+    const job = zoneAt(state, slot)?.job
+    return job?.request === request.seq && job.phase === 'VERIFYING' && !job.doubtful
+  })
+  if (!proving || isQuestion(request.kind)) {
+    const reason = state.readError || 'provider_slow'
+    answer(turn, state, request, { outcome: 'PENDING', reason, final: false, zones: askedZones(state, request) })
+  }
+  return withRequest(state, { ...request, worded: true })
+}
+
+/** A pause for a time is over: a request of its own, for whoever asked for the pause. */
+export function resumeDue(state: VenueState, zoneId: string, turn: Turn): VenueState {
+  const { context } = turn
+  const zone = state.zones.find(known => known.zone === zoneId)
+  const due = state.resumes.find(group => zone !== undefined && group.slots.includes(zone.slot))
+  if (due === undefined) return state
+  const zones = state.zones.filter(({ slot }) => due.slots.includes(slot))
+  if (zones.some(paused => isBeingChanged(state, paused)) || isFull(state, zones.length)) {
+    context.setTimer(timerOf.resume(zoneId), context.now + RESUME_AGAIN_MS)
+    return state
+  }
+  const free = zones.reduce((held, paused) => dropResume(held, paused, turn), state)
+  const id = context.id()
+  note(turn, { kind: 'REQUEST', request: id, detail: 'PLAY: the pause is over' })
+  const ids = zones.map(paused => paused.zone)
+  return takeControl(free, { id, conversation: due.conversation, kind: 'PLAY', value: null, durationMs: null, zones: ids }, turn)
+}
+
+/** A person's play or pause is under way there; it decides. */
+function isBeingChanged(state: VenueState, { job, waiting }: ZoneSlot): boolean {
+  const kinds = [...(job === null ? [] : [job.request]), ...waiting].map(seq => requestAt(state, seq)?.kind)
+  return kinds.some((kind: ZoneRequestKind | undefined) => kind === 'PLAY' || kind === 'PAUSE')
+}
+
+function isFull(state: VenueState, zones: number): boolean {
+  return state.requests.length >= MAX_REQUESTS || !hasRoomFor(state, zones)
+}

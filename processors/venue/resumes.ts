@@ -1,0 +1,26 @@
+/**
+ * Pauses for a time: which zones are to play again, and for whom. Zones paused by one request play again together.
+ */
+import type { OpenRequest, VenueState, ZoneSlot } from '../../schemas/types.ts'
+import type { Turn } from './context.ts'
+import { timerOf } from './keys.ts'
+
+/** A zone was paused: its timer is set anew, or taken away where the pause has no end. */
+export function keepResume(state: VenueState, request: OpenRequest, zone: ZoneSlot, turn: Turn): VenueState {
+  const { context, settings } = turn
+  const dropped = dropResume(state, zone, turn)
+  const { seq, conversation, durationMs } = request
+  if (durationMs === null || durationMs <= 0) return dropped
+  context.setTimer(timerOf.resume(zone.zone), context.now + durationMs / settings.timeScale)
+  const group = dropped.resumes.find(due => due.request === seq) ?? { request: seq, conversation, slots: [] }
+  const others = dropped.resumes.filter(due => due.request !== seq)
+  return { ...dropped, resumes: [...others, { ...group, slots: [...group.slots, zone.slot] }] }
+}
+
+/** A zone is not to play again by itself. */
+export function dropResume(state: VenueState, zone: ZoneSlot, { context }: Turn): VenueState {
+  if (!state.resumes.some(due => due.slots.includes(zone.slot))) return state
+  context.clearTimer(timerOf.resume(zone.zone))
+  const resumes = state.resumes.map(due => ({ ...due, slots: due.slots.filter(slot => slot !== zone.slot) }))
+  return { ...state, resumes: resumes.filter(due => due.slots.length > 0) }
+}

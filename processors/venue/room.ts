@@ -1,0 +1,63 @@
+/**
+ * Keeps the state of a venue within what an actor may keep. What lasts (the venue and its zones) gets the larger part: texts
+ * are cut shorter the more zones there are. What passes (requests) is taken only while there is room.
+ */
+import { recordSchema } from '../../schemas/index.ts'
+import type { VenueState, ZoneSlot } from '../../schemas/types.ts'
+import { clipped } from './text.ts'
+
+const LASTING_BYTES = 12.5 * 1024
+const WHOLE_BYTES = 15.75 * 1024
+/** A request, without its zones, and each zone of it: open, with its job or with its result. */
+const REQUEST_BYTES = 250
+const ZONE_BYTES = 50
+
+/** Bytes for texts of what plays, names of zones, and notes: the first level that fits. */
+const LEVELS = [
+  { text: 100, name: 100, notes: 1000 },
+  { text: 48, name: 100, notes: 1000 },
+  { text: 32, name: 60, notes: 600 },
+  { text: 20, name: 60, notes: 300 },
+  { text: 12, name: 40, notes: 200 },
+  { text: 8, name: 24, notes: 100 },
+  { text: 0, name: 24, notes: 100 },
+]
+
+type Level = (typeof LEVELS)[number]
+
+export function trimmed(state: VenueState): VenueState {
+  let cut = state
+  for (const level of LEVELS) {
+    cut = cutTo(state, level)
+    if (lastingBytes(cut) <= LASTING_BYTES) break
+  }
+  return cut
+}
+
+export function hasRoomFor(state: VenueState, zones: number): boolean {
+  return bytes(state) + REQUEST_BYTES + zones * ZONE_BYTES <= WHOLE_BYTES
+}
+
+function cutTo(state: VenueState, { text, name, notes }: Level): VenueState {
+  const playing = (what: string | null) => (text === 0 ? null : clipped(what, text))
+  const zones = state.zones.map((zone): ZoneSlot => {
+    const { track, artist, source } = zone
+    return {
+      ...zone,
+      name: clipped(zone.name, name),
+      track: playing(track),
+      artist: playing(artist),
+      source: playing(source),
+    }
+  })
+  return { ...state, notes: clipped(state.notes, notes), zones }
+}
+
+function lastingBytes(state: VenueState): number {
+  const zones = state.zones.map(zone => ({ ...zone, job: null, waiting: [] }))
+  return bytes({ ...state, zones, requests: [], resumes: [] })
+}
+
+function bytes(state: VenueState): number {
+  return recordSchema('VenueState').type.toBuffer(state).length
+}

@@ -1,0 +1,81 @@
+/**
+ * A reading of the venue's zones, or that there was none.
+ */
+import type { VenueState, ZoneSlot, ZoneSnapshot } from '../../schemas/types.ts'
+import { forgetZones, raise, resolve, statusChanges } from './alerts.ts'
+import { note, type Turn } from './context.ts'
+import { abandon, readFailed, takeReading } from './jobs.ts'
+import { PROVIDER_DOWN, providerDown } from './outcomes.ts'
+import { answerQuestions, answerUnread } from './requests.ts'
+import { dropResume } from './resumes.ts'
+import { watchClosely } from './watching.ts'
+import { aged, MAX_ZONES, observeAll } from './zones.ts'
+
+const TOO_MANY = 'too_many_zones'
+
+export function takeSnapshot(state: VenueState | null, snapshot: ZoneSnapshot, turn: Turn): VenueState | null {
+  if (state === null || state.removed || snapshot.account !== state.soundtrackAccount) return state
+  if (snapshot.error !== null) return unread(state, snapshot.error, turn)
+  // An empty answer is more often a mistake than the end of every zone.
+  if (snapshot.zones.length === 0 && state.zones.length > 0) return unread(state, 'no_zones', turn)
+  const { context, settings } = turn
+  const { zones, nextSlot, beyond } = observeAll(state, snapshot)
+  const gone = state.zones.filter(({ slot }) => !zones.some(zone => zone.slot === slot))
+  const observed = { ...leave(state, gone, turn), zones, nextSlot, readError: '' }
+  const known = roomForZones(age(state, observed, turn), beyond, turn)
+  context.setTimer('unread', context.now + settings.unknownAfterMs + 1)
+  watchClosely(state, known, turn)
+  const back = resolve(known, PROVIDER_DOWN, 'HIGH', `Soundtrack answers again for ${state.name}`, turn)
+  const read = new Set(zones.filter(zone => isNewReading(state, zone)).map(zone => zone.slot))
+  const moved = [...read].reduce((held, slot) => takeReading(held, slot, turn), back)
+  return answerQuestions(moved, read, turn)
+}
+
+function isNewReading(before: VenueState, zone: ZoneSlot): boolean {
+  const known = before.zones.find(({ slot }) => slot === zone.slot)
+  return known === undefined || known.asOf !== zone.asOf || zone.failed !== ''
+}
+
+/** Nothing could be read: all stays as last known, and those who wait are told what can be told. */
+function unread(state: VenueState, reason: string, turn: Turn): VenueState {
+  const waited = state.requests.length > 0
+  const failed = age(state, { ...state, readError: reason }, turn)
+  const alerted = waited && reason === PROVIDER_DOWN ? providerDown(failed, turn) : failed
+  const moved = alerted.zones.reduce((held, { slot }) => readFailed(held, slot, reason, turn), alerted)
+  return answerUnread(moved, turn)
+}
+
+/** No reading has come for a long time: zones become unknown, each when its own last reading is too old. */
+export function unreadDue(state: VenueState, turn: Turn): VenueState {
+  const next = age(state, state, turn)
+  const known = next.zones.filter(zone => zone.status !== 'UNKNOWN').map(zone => zone.asOf ?? 0)
+  if (known.length > 0) {
+    turn.context.setTimer('unread', Math.max(turn.context.now, Math.min(...known) + turn.settings.unknownAfterMs) + 1)
+  }
+  return next
+}
+
+function age(before: VenueState, after: VenueState, turn: Turn): VenueState {
+  const zones = after.zones.map(zone => aged(zone, turn.context.now, turn.settings.unknownAfterMs))
+  return statusChanges(before, { ...after, zones }, turn)
+}
+
+/** Zones that are no longer the venue's, with all that was under way there. */
+export function leave(state: VenueState, gone: readonly ZoneSlot[], turn: Turn): VenueState {
+  if (gone.length === 0) return state
+  note(turn, { kind: 'CHANGED', detail: `${gone.length} zones have gone` })
+  const forgotten = forgetZones(state, gone, turn)
+  const left = gone.reduce((held, zone) => abandon(dropResume(held, zone, turn), zone, turn), forgotten)
+  return { ...left, zones: left.zones.filter(({ slot }) => !gone.some(zone => zone.slot === slot)) }
+}
+
+function roomForZones(state: VenueState, beyond: number, turn: Turn): VenueState {
+  const { name } = state
+  if (beyond > 0) {
+    const text = `${name} has more zones than can be watched: ${beyond} beyond the first ${MAX_ZONES} by name are left out`
+    return raise(state, { kind: TOO_MANY, priority: 'NORMAL', text }, turn)
+  }
+  return state.zones.length < MAX_ZONES
+    ? resolve(state, TOO_MANY, 'NORMAL', `${name} has no more zones than can be watched`, turn)
+    : state
+}

@@ -1,0 +1,26 @@
+import pg from 'pg'
+import type { Logger } from 'pino'
+
+/**
+ * A pool of connections that survives the server going away: what runs then fails, what comes later connects anew.
+ * @param statementTimeoutMs ends statements that take longer, in ms; 0 for none.
+ */
+export function openPool(options: {
+  url: string
+  log: Pick<Logger, 'warn'>
+  max?: number
+  statementTimeoutMs?: number
+  name?: string
+}): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.max ?? 10,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: options.statementTimeoutMs ?? 0,
+    application_name: options.name ?? 'bma-social',
+  })
+  pool.on('error', error => options.log.warn({ reason: error.message }, 'a connection to Postgres was lost'))
+  // A connection lost between two statements of a transaction: its next statement fails. Unheard, it would end the process.
+  pool.on('connect', client => client.on('error', () => {}))
+  return pool
+}

@@ -1,0 +1,443 @@
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import type { MessageStatus, SendMessageInput, VenueProfileInput } from '../../schemas/types.ts'
+import * as catalog from '../../topics/catalog.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
+import { migrate } from './migrate.ts'
+import { openPool } from './pool.ts'
+import { type PostgresSink, startPostgresSink } from './sink.ts'
+import { TestLog } from './test-log.ts'
+
+const quiet = { info: () => {}, warn: () => {}, error: () => {} }
+const AT = Date.UTC(2026, 4, 1, 9, 0, 0)
+
+let dataDir: string
+let server: EmbeddedPostgres
+let pool: pg.Pool
+let log: TestLog
+const sinks: PostgresSink[] = []
+
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), 'sink-'))
+  server = await startEmbeddedPostgres({ dataDir, log: quiet })
+  pool = openPool({ url: server.url, log: quiet })
+  await migrate(pool)
+})
+
+afterAll(async () => {
+  await pool.end()
+  await server.stop()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+beforeEach(async () => {
+  log = await TestLog.open()
+  await pool.query(
+    'TRUNCATE sink_positions, venues, zones, conversations, messages, delivery_reports, alerts, sync_runs, dead_letters',
+  )
+})
+
+afterEach(async () => {
+  await Promise.all(sinks.splice(0).map(sink => sink.close()))
+})
+
+async function start(options: Partial<Parameters<typeof startPostgresSink>[0]> = {}): Promise<PostgresSink> {
+  const sink = await startPostgresSink({ log, codec: log.codec, pool, logger: quiet, ...options })
+  sinks.push(sink)
+  return sink
+}
+
+async function rows(sql: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+  return (await pool.query(sql, values)).rows
+}
+
+/** Waits until every partition's position is at its end. */
+async function caughtUp(): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const ends = new Map<string, number>()
+      for (const topic of catalog.allTopics()) {
+        for (const { partition, high } of await log.ends(topic.name)) ends.set(`${topic.name}/${partition}`, high)
+      }
+      const positions = await rows('SELECT * FROM sink_positions')
+      expect(positions.length).toBeGreaterThan(40)
+      for (const { topic, partition, position } of positions) {
+        expect([topic, partition, Number(position)]).toEqual([topic, partition, ends.get(`${topic}/${partition}`)])
+      }
+    },
+    { timeout: 15_000, interval: 5 },
+  )
+}
+
+const venue = (name: string, zones: string[] = [], more: Partial<VenueProfileInput> = {}): VenueProfileInput => ({
+  venue: 'main:v1',
+  name,
+  zones: zones.map(zone => ({ zone, name: `Zone ${zone}`, status: 'ONLINE', volume: 8, asOf: AT })),
+  updatedAt: AT,
+  ...more,
+})
+const putVenue = (record: VenueProfileInput) => log.put('venue.profiles', record.venue, 'VenueProfile', record)
+
+const message = (id: string, text: string | null = 'turn it down') => ({
+  id,
+  channel: 'whatsapp',
+  account: '1055',
+  chat: '66800000001',
+  sender: { id: '66800000001', name: 'Nok' },
+  kind: 'TEXT' as const,
+  text,
+  sentAt: AT,
+  receivedAt: AT + 500,
+})
+
+const reply: SendMessageInput = {
+  id: 'out-1',
+  conversation: 'main:c1',
+  channel: 'whatsapp',
+  account: '1055',
+  to: '66800000001',
+  text: 'Done.',
+  lastInboundAt: AT,
+  createdAt: AT + 1000,
+}
+const putReply = () => log.put('whatsapp.inbox', 'main:c1', 'SendMessage', reply)
+const putOutcome = (status: MessageStatus, more: { providerId?: string; reason?: string; errorCode?: number } = {}) =>
+  log.put('conversation.inbox', 'main:c1', 'SendOutcome', { id: 'out-1', status, at: AT + 2000, ...more })
+
+test('a record is in Postgres soon after it is in the log', async () => {
+  await start()
+  await caughtUp()
+  const began = performance.now()
+  await putVenue(venue('Blue Lagoon'))
+  await vi.waitFor(async () => expect(await rows('SELECT 1 FROM venues')).toHaveLength(1), { interval: 2 })
+  expect(performance.now() - began).toBeLessThan(250)
+})
+
+test('a venue comes with its provenance and its zones, and loses the zones it no longer has', async () => {
+  await start()
+  await putVenue(
+    venue('Blue Lagoon', ['a', 'b'], { provenance: [{ field: 'name', source: 'sheets', at: AT }], contactPhone: '66811112222' }),
+  )
+  await putVenue(venue('Blue Lagoon Bar', ['b', 'c']))
+  await caughtUp()
+  expect(await rows('SELECT name, location, volume_cap, removed, updated_at, version FROM venues')).toEqual([
+    { name: 'Blue Lagoon Bar', location: '', volume_cap: 16, removed: false, updated_at: new Date(AT), version: '1' },
+  ])
+  expect(await rows('SELECT id, status, volume, as_of FROM zones ORDER BY id')).toEqual(
+    ['b', 'c'].map(id => ({ id, status: 'online', volume: 8, as_of: new Date(AT) })),
+  )
+  await putVenue(venue('Blue Lagoon', ['c'], { provenance: [{ field: 'name', source: 'sheets', at: AT }] }))
+  await caughtUp()
+  expect(await rows('SELECT provenance FROM venues')).toEqual([
+    { provenance: { name: { source: 'sheets', at: new Date(AT).toISOString() } } },
+  ])
+  expect(await rows('SELECT id FROM zones')).toEqual([{ id: 'c' }])
+})
+
+test('a record without a value deletes the venue, and the conversation, of its key', async () => {
+  await start()
+  await putVenue(venue('Blue Lagoon', ['a']))
+  await putConversation()
+  await caughtUp()
+  expect(await rows('SELECT id FROM conversations')).toHaveLength(1)
+  await log.append([
+    { topic: 'venue.profiles', key: 'main:v1', value: null },
+    { topic: 'conversation.profiles', key: 'main:c1', value: null },
+  ])
+  await caughtUp()
+  expect(await rows('SELECT id FROM venues UNION ALL SELECT id FROM zones UNION ALL SELECT id FROM conversations')).toEqual([])
+})
+
+function putConversation() {
+  return log.put('conversation.profiles', 'main:c1', 'ConversationProfile', {
+    conversation: 'main:c1',
+    channel: 'whatsapp',
+    account: '1055',
+    user: '66800000001',
+    state: 'ready',
+    owner: 'WAITING',
+    trust: 'HINTED',
+    requests: [{ id: 'r1', kind: 'volume_down', zone: 'a', value: 6, outcome: 'pending', at: AT }],
+    openedAt: AT,
+    updatedAt: AT,
+    lastInboundAt: AT,
+  })
+}
+
+test('conversations, alerts, synchronisations and dead letters have their rows', async () => {
+  await start()
+  await putConversation()
+  await log.put('alerts', 'main:v1', 'Alert', alert(false))
+  await log.put('alerts', 'main:v1', 'Alert', alert(true))
+  await log.put('sync.log', 'sheets:venues', 'SyncRun', {
+    id: 's1',
+    source: 'sheets:venues',
+    startedAt: AT,
+    endedAt: AT + 40,
+    outcome: 'REFUSED',
+    durationMs: 40.5,
+    refusals: [{ line: 3, reason: 'no name' }],
+  })
+  await log.put('dead.letters', 'k', 'DeadLetter', {
+    topic: 'venue.inbox',
+    partition: 2,
+    offset: 9,
+    key: 'k',
+    recordType: 'SheetRow',
+    value: Buffer.from([0, 1, 2]),
+    decision: 'SKIP',
+    cause: 'boom',
+    at: AT,
+  })
+  await caughtUp()
+  const [conversation] = await rows('SELECT owner, trust, requests FROM conversations')
+  expect(conversation).toMatchObject({ owner: 'waiting', trust: 'hinted' })
+  expect(conversation?.requests).toMatchObject([{ id: 'r1', value: 6, outcome: 'pending', at: new Date(AT).toISOString() }])
+  expect(await rows('SELECT id, priority, resolved FROM alerts')).toEqual([{ id: 'a1', priority: 'high', resolved: true }])
+  expect(await rows('SELECT outcome, duration_ms, refusals FROM sync_runs')).toEqual([
+    { outcome: 'refused', duration_ms: 40.5, refusals: [{ line: 3, reason: 'no name' }] },
+  ])
+  expect(await rows('SELECT "offset", record_type, value, decision FROM dead_letters')).toEqual([
+    { offset: '9', record_type: 'SheetRow', value: Buffer.from([0, 1, 2]), decision: 'skip' },
+  ])
+})
+
+const alert = (resolved: boolean) => ({
+  id: 'a1',
+  venue: 'main:v1',
+  department: 'OPERATIONS' as const,
+  priority: 'HIGH' as const,
+  kind: 'zone_offline',
+  text: 'Lobby is offline',
+  resolved,
+  at: AT,
+})
+
+test('a message that was delivered five times is one row', async () => {
+  await start()
+  for (let i = 0; i < 5; i++) await log.put('conversation.inbox', 'main:c1', 'ChatMessage', message('wamid.1'))
+  await putReply()
+  await caughtUp()
+  expect(await rows('SELECT id, direction, text, at, status FROM messages ORDER BY at')).toEqual([
+    { id: 'wamid.1', direction: 'in', text: 'turn it down', at: new Date(AT), status: 'delivered' },
+    { id: 'out-1', direction: 'out', text: 'Done.', at: new Date(AT + 1000), status: 'queued' },
+  ])
+})
+
+test.each<[MessageStatus[], string]>([
+  [['SENT', 'DELIVERED', 'READ'], 'read'],
+  [['READ', 'DELIVERED', 'SENT'], 'read'],
+  [['SENT', 'FAILED'], 'failed'],
+  [['FAILED', 'SENT'], 'failed'],
+  [['FAILED', 'DELIVERED'], 'delivered'],
+  [['UNKNOWN'], 'unknown'],
+  [['UNKNOWN', 'QUEUED'], 'unknown'],
+  [['UNKNOWN', 'SENT'], 'sent'],
+])('statuses %j make a message %s, in one batch or one by one, before or after its text', async (statuses, expected) => {
+  const outcome = () => rows('SELECT status, text, direction, version FROM messages')
+  const result = [{ status: expected, text: 'Done.', direction: 'out', version: '0' }]
+  await start()
+  for (const status of statuses) {
+    await putOutcome(status)
+    await caughtUp()
+  }
+  await putReply()
+  await caughtUp()
+  expect(await outcome()).toEqual(result)
+
+  await pool.query('TRUNCATE messages, sink_positions')
+  log = await TestLog.open()
+  await putReply()
+  for (const status of statuses) await putOutcome(status)
+  await start({ name: 'second' })
+  await caughtUp()
+  expect(await outcome()).toEqual(result)
+})
+
+test('a report by the provider finds its message, also when it comes first', async () => {
+  const report = (status: 'READ' | 'FAILED', providerId: string) =>
+    log.put('conversation.inbox', 'main:c1', 'DeliveryStatus', { providerId, status, at: AT, errorCode: null })
+  await start()
+  await putReply()
+  await report('READ', 'wamid.out')
+  await caughtUp()
+  expect(await rows('SELECT status FROM messages')).toEqual([{ status: 'queued' }])
+  await putOutcome('SENT', { providerId: 'wamid.out' })
+  await caughtUp()
+  expect(await rows('SELECT status, provider_id FROM messages')).toEqual([{ status: 'read', provider_id: 'wamid.out' }])
+  await report('FAILED', 'wamid.out')
+  await caughtUp()
+  expect(await rows('SELECT status FROM messages')).toEqual([{ status: 'read' }])
+  expect(await rows('SELECT * FROM delivery_reports')).toEqual([])
+})
+
+test('goes on where it was after a restart, and writes nothing twice', async () => {
+  const first = await start()
+  await putVenue(venue('Blue Lagoon'))
+  await caughtUp()
+  await first.close()
+  const [before] = await rows('SELECT xmin FROM venues')
+  await log.put('venue.profiles', 'main:v2', 'VenueProfile', { ...venue('Lotus Bay'), venue: 'main:v2' })
+  await start()
+  await caughtUp()
+  expect(await rows('SELECT name FROM venues ORDER BY name')).toEqual([{ name: 'Blue Lagoon' }, { name: 'Lotus Bay' }])
+  expect((await rows("SELECT xmin FROM venues WHERE id = 'main:v1'"))[0]).toEqual(before)
+})
+
+test('an older record never overwrites a newer row', async () => {
+  await putVenue(venue('Blue Lagoon'))
+  await putVenue(venue('Blue Lagoon Bar'))
+  const first = await start()
+  await caughtUp()
+  await first.close()
+  // As if the position had been set back by hand.
+  await pool.query('UPDATE sink_positions SET position = 0')
+  await pool.query("UPDATE venues SET version = 5, name = 'Newest'")
+  const sink = await start()
+  await caughtUp()
+  expect(await rows('SELECT name FROM venues')).toEqual([{ name: 'Newest' }])
+  expect(sink.status().stale).toBe(1)
+})
+
+test('of two sinks on one database every record is written once, and the other takes over when one ends', async () => {
+  const [a, b] = [await start(), await start()]
+  for (let i = 0; i < 200; i++) {
+    await log.put('conversation.inbox', `main:c${i % 12}`, 'ChatMessage', message(`wamid.${i}`))
+    if (i % 20 === 0) await caughtUp()
+  }
+  await caughtUp()
+  expect(await rows('SELECT count(*)::int AS n FROM messages')).toEqual([{ n: 200 }])
+  expect(a.status().stale + b.status().stale).toBe(0)
+  await a.close()
+  await putVenue(venue('Blue Lagoon'))
+  await caughtUp()
+  expect(await rows('SELECT name FROM venues')).toEqual([{ name: 'Blue Lagoon' }])
+})
+
+test('what cannot be read or does not fit is counted and left out, and what follows is written', async () => {
+  const errors: unknown[] = []
+  const sink = await start({ logger: { ...quiet, error: (fields: unknown) => errors.push(fields) } })
+  const unknownSchema = Buffer.from([0, 0, 0, 99, 99, 1])
+  const tooLong = Array.from({ length: 100 }, (_, i) => createHash('sha256').update(String(i)).digest('base64')).join('')
+  await log.append([
+    { topic: 'conversation.inbox', key: 'main:c1', value: Buffer.from('nonsense') },
+    { topic: 'conversation.inbox', key: 'main:c1', value: unknownSchema },
+    {
+      topic: 'conversation.inbox',
+      key: 'main:c1',
+      value: log.codec.encode('conversation.inbox', 'ChatMessage', message(tooLong)),
+    },
+    {
+      topic: 'conversation.inbox',
+      key: 'main:c1',
+      value: log.codec.encode('conversation.inbox', 'ChatMessage', message('wamid.1')),
+    },
+  ])
+  await caughtUp()
+  expect(await rows('SELECT id FROM messages')).toEqual([{ id: 'wamid.1' }])
+  expect(sink.status()).toMatchObject({ status: 'up', skipped: 3 })
+  expect(errors).toHaveLength(3)
+})
+
+test('text that Postgres has no place for is written without it', async () => {
+  await start()
+  await log.put('conversation.inbox', 'main:c1', 'ChatMessage', { ...message('wamid.1', 'a\0b'), sentAt: -5 })
+  await putVenue(venue('Blue\0 Lagoon', [], { aliases: ['บลู\0ลากูน'] }))
+  await caughtUp()
+  expect(await rows('SELECT text, at FROM messages')).toEqual([{ text: 'ab', at: new Date(0) }])
+  expect(await rows('SELECT name, aliases FROM venues')).toEqual([{ name: 'Blue Lagoon', aliases: ['บลูลากูน'] }])
+})
+
+test('waits while Postgres is away, says so, and catches up', async () => {
+  const gate = await openGate(new URL(server.url))
+  const throughGate = new URL(server.url)
+  throughGate.port = String(gate.port)
+  const gated = openPool({ url: throughGate.href, log: quiet })
+  const sink = await start({ pool: gated })
+  await vi.waitFor(() => expect(sink.status()).toMatchObject({ status: 'up', skipped: 0 }))
+  gate.shut()
+  await putVenue(venue('Blue Lagoon'))
+  await vi.waitFor(() =>
+    expect(sink.status()).toMatchObject({ status: 'down', detail: expect.stringContaining('venue.profiles/') }),
+  )
+  expect(await rows('SELECT 1 FROM venues')).toEqual([])
+  await gate.open()
+  await caughtUp()
+  await vi.waitFor(() => expect(sink.status().status).toBe('up'))
+  expect(await rows('SELECT name FROM venues')).toEqual([{ name: 'Blue Lagoon' }])
+  await sink.close()
+  await gated.end()
+  gate.shut()
+})
+
+test('stays down while a table cannot be written, however often it tries', async () => {
+  const tries: unknown[] = []
+  const sink = await start({ logger: { ...quiet, info: (fields: unknown) => tries.push(fields) } })
+  await caughtUp()
+  await pool.query('ALTER TABLE venues RENAME TO venues_away')
+  await putVenue(venue('Blue Lagoon'))
+  const isDown = () =>
+    expect(sink.status()).toMatchObject({ status: 'down', detail: expect.stringContaining('"venues" does not exist') })
+  await vi.waitFor(isDown)
+  const claims = vi.spyOn(log, 'ends')
+  await vi.waitFor(() => expect(claims).toHaveBeenCalledTimes(2))
+  isDown()
+  expect(tries).toEqual([])
+  await pool.query('ALTER TABLE venues_away RENAME TO venues')
+  await caughtUp()
+  await vi.waitFor(() => expect(sink.status().status).toBe('up'))
+})
+
+/** A way to the server that can be shut. */
+async function openGate(url: URL) {
+  const sockets = new Set<Socket>()
+  let gate: Server
+  const open = async (port: number) => {
+    gate = createServer(socket => {
+      const onward = createConnection(Number(url.port), url.hostname)
+      for (const end of [socket, onward]) sockets.add(end.on('error', () => {}))
+      socket.pipe(onward).pipe(socket)
+    })
+    await new Promise<void>(resolve => gate.listen(port, '127.0.0.1', resolve))
+    return (gate.address() as AddressInfo).port
+  }
+  const port = await open(0)
+  const shut = () => {
+    gate.close()
+    for (const socket of sockets) socket.destroy()
+    sockets.clear()
+  }
+  return { port, shut, open: () => open(port) }
+}
+
+test('refuses a database that was filled from another log', async () => {
+  const first = await start()
+  await putVenue(venue('Blue Lagoon'))
+  await caughtUp()
+  await first.close()
+  log = await TestLog.open()
+  const sink = await start({ log, codec: log.codec })
+  await vi.waitFor(() => expect(sink.status()).toMatchObject({ status: 'down', detail: expect.stringContaining('another log') }))
+})
+
+test('is down until every partition is claimed, and shows their positions', async () => {
+  const sink = await start()
+  expect(sink.status().status).toBe('down')
+  await putVenue(venue('Blue Lagoon'))
+  await caughtUp()
+  await vi.waitFor(() => expect(sink.positions().reduce((sum, { offset }) => sum + offset, 0)).toBe(1))
+  expect(sink.status().status).toBe('up')
+})
+
+test('migrations may run in several processes at once, and run once', async () => {
+  const client = await pool.connect()
+  await client.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+  client.release()
+  const applied = await Promise.all([migrate(pool), migrate(pool), migrate(pool)])
+  expect(applied.flat()).toEqual(['0001_serving_store.sql'])
+})

@@ -1,0 +1,237 @@
+/**
+ * The tables as the sink writes them: batches as arrays through UNNEST (one plan for any number of rows), sorted by key so
+ * that writers do not deadlock, and never over a row of a newer version.
+ */
+import type pg from 'pg'
+
+type ColumnType = 'text' | 'integer' | 'bigint' | 'float8' | 'boolean' | 'timestamptz' | 'jsonb' | 'bytea'
+type Cell = string | number | boolean | Buffer | object | null
+export type Row = Readonly<Record<string, Cell>>
+
+export interface Table {
+  readonly name: string
+  readonly key: readonly string[]
+  readonly columns: Readonly<Record<string, ColumnType>>
+  /** Columns that an upsert leaves as they are in a row that is there. */
+  readonly kept?: readonly string[]
+}
+
+const text = 'text' as const
+const time = 'timestamptz' as const
+
+export const venues: Table = {
+  name: 'venues',
+  key: ['id'],
+  columns: {
+    id: text,
+    name: text,
+    location: text,
+    aliases: 'jsonb',
+    contact_name: text,
+    contact_email: text,
+    contact_phone: text,
+    contact_position: text,
+    soundtrack_account_id: text,
+    soundtrack_location_id: text,
+    zone_count: 'integer',
+    subscription_status: text,
+    last_issue_date: text,
+    notes: text,
+    priority_level: text,
+    sla_tier: text,
+    volume_cap: 'integer',
+    provenance: 'jsonb',
+    removed: 'boolean',
+    updated_at: time,
+    version: 'bigint',
+  },
+}
+
+export const zones: Table = {
+  name: 'zones',
+  key: ['venue_id', 'id'],
+  columns: {
+    venue_id: text,
+    id: text,
+    name: text,
+    status: text,
+    detail: text,
+    playback: text,
+    volume: 'integer',
+    track: text,
+    artist: text,
+    source: text,
+    since: time,
+    last_seen: time,
+    as_of: time,
+    version: 'bigint',
+  },
+}
+
+export const conversations: Table = {
+  name: 'conversations',
+  key: ['id'],
+  columns: {
+    id: text,
+    channel: text,
+    account: text,
+    user_id: text,
+    state: text,
+    owner: text,
+    trust: text,
+    senders: 'jsonb',
+    language: text,
+    venue_id: text,
+    venue_name: text,
+    contact_name: text,
+    contact_position: text,
+    issue: text,
+    requests: 'jsonb',
+    commands: 'jsonb',
+    opened_at: time,
+    updated_at: time,
+    last_inbound_at: time,
+    version: 'bigint',
+  },
+}
+
+export const messages: Table = {
+  name: 'messages',
+  key: ['conversation_id', 'id'],
+  columns: {
+    conversation_id: text,
+    id: text,
+    direction: text,
+    channel: text,
+    provider_id: text,
+    sender_id: text,
+    text,
+    kind: text,
+    at: time,
+    status: text,
+    reason: text,
+    error_code: 'integer',
+    version: 'bigint',
+  },
+  kept: ['provider_id', 'status', 'reason', 'error_code'],
+}
+
+export const alerts: Table = {
+  name: 'alerts',
+  key: ['id'],
+  columns: {
+    id: text,
+    venue_id: text,
+    conversation_id: text,
+    department: text,
+    priority: text,
+    kind: text,
+    text,
+    resolved: 'boolean',
+    at: time,
+    version: 'bigint',
+  },
+}
+
+export const syncRuns: Table = {
+  name: 'sync_runs',
+  key: ['id'],
+  columns: {
+    id: text,
+    source: text,
+    started_at: time,
+    ended_at: time,
+    outcome: text,
+    venues: 'integer',
+    changed: 'integer',
+    errors: 'integer',
+    duration_ms: 'float8',
+    reason: text,
+    refusals: 'jsonb',
+    version: 'bigint',
+  },
+}
+
+export const deadLetters: Table = {
+  name: 'dead_letters',
+  key: ['log_partition', 'log_offset'],
+  columns: {
+    log_partition: 'integer',
+    log_offset: 'bigint',
+    topic: text,
+    partition: 'integer',
+    offset: 'bigint',
+    key: text,
+    record_type: text,
+    value: 'bytea',
+    decision: text,
+    cause: text,
+    code_version: text,
+    at: time,
+  },
+}
+
+/** Inserts the rows, or updates those that are older; a row is there once per key. Returns how many were stale. */
+export async function upsert(client: pg.ClientBase, table: Table, rows: readonly Row[]): Promise<number> {
+  if (rows.length === 0) return 0
+  const sorted = rows.toSorted((a, b) => compareKeys(table, a, b))
+  const { rowCount } = await client.query(upsertSql(table), columnArrays(table.columns, sorted))
+  return rows.length - (rowCount ?? 0)
+}
+
+/** Arrays of one column each, as the parameters of UNNEST. */
+export function columnArrays(columns: Table['columns'], rows: readonly Row[]): unknown[][] {
+  return Object.entries(columns).map(([name, type]) => rows.map(row => parameter(type, row[name] ?? null)))
+}
+
+/** `UNNEST($1::text[], $2::bigint[] …)` for these columns. */
+export function unnest(columns: Table['columns']): string {
+  return `UNNEST(${Object.values(columns)
+    .map((type, i) => `$${i + 1}::${type}[]`)
+    .join(', ')})`
+}
+
+const statements = new Map<Table, string>()
+
+function upsertSql(table: Table): string {
+  const known = statements.get(table)
+  if (known !== undefined) return known
+  const columns = Object.keys(table.columns)
+  const set = columns
+    .filter(column => !table.key.includes(column) && !(table.kept ?? []).includes(column))
+    .map(column => `"${column}" = excluded."${column}"`)
+  const onConflict = columns.includes('version')
+    ? `DO UPDATE SET ${set.join(', ')} WHERE ${table.name}.version < excluded.version`
+    : 'DO NOTHING'
+  const sql = `INSERT INTO ${table.name} (${columns.map(column => `"${column}"`).join(', ')})
+    SELECT * FROM ${unnest(table.columns)} ON CONFLICT (${table.key.join(', ')}) ${onConflict}`
+  statements.set(table, sql)
+  return sql
+}
+
+/** What Postgres takes: it has no NUL in text or JSON, and its times are kept to years that its ISO format can say. */
+function parameter(type: ColumnType, cell: Cell): unknown {
+  if (cell === null) return null
+  if (type === 'timestamptz') return isoTime(cell as number)
+  if (type === 'jsonb') return JSON.stringify(cell, (_, value) => (typeof value === 'string' ? withoutNul(value) : value))
+  return typeof cell === 'string' ? withoutNul(cell) : cell
+}
+
+const LAST_TIME = Date.UTC(9999, 11, 31)
+
+/** ISO 8601 of a time in ms, kept within the years 1970 to 9999. */
+export function isoTime(ms: number): string {
+  return new Date(Math.min(Math.max(ms, 0), LAST_TIME)).toISOString()
+}
+
+function withoutNul(text: string): string {
+  return text.includes('\0') ? text.replaceAll('\0', '') : text
+}
+
+function compareKeys(table: Table, a: Row, b: Row): number {
+  for (const column of table.key) {
+    const [x, y] = [a[column] as string | number, b[column] as string | number]
+    if (x !== y) return x < y ? -1 : 1
+  }
+  return 0
+}

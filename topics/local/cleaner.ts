@@ -1,0 +1,148 @@
+/**
+ * Retention and compaction, when asked and in the background, in small steps with room for other work between them.
+ */
+import { LogError } from '../log.ts'
+import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
+import { type LocalTopic, type Partition, turn } from './partition.ts'
+import type { Storage } from './storage.ts'
+
+export interface Cleaning extends CompactionSettings {
+  /** How often the background looks whether there is something to do, ms. */
+  readonly everyMs: number
+  /** A partition is compacted when this part of it is new, and at least so many bytes … */
+  readonly dirtyRatio: number
+  readonly dirtyBytes: number
+  /** … or when something new is older than this, ms: by then what an erased key held is gone. */
+  readonly maxLagMs: number
+}
+
+const MINUTE = 60_000
+const DAY = 24 * 60 * MINUTE
+export const CLEANING: Cleaning = {
+  everyMs: MINUTE,
+  activeMs: 5 * MINUTE,
+  deleteRetentionMs: DAY,
+  dirtyRatio: 0.5,
+  dirtyBytes: 1024 * 1024,
+  maxLagMs: DAY - 5 * MINUTE,
+}
+
+export interface CleanerOptions {
+  readonly storage: Storage
+  readonly topics: ReadonlyMap<string, LocalTopic>
+  readonly now: () => number
+  readonly settings: Cleaning
+  /** Told what goes wrong in the background. */
+  readonly failed: (error: Error) => void
+}
+
+/** Awaited between steps. @throws {LogError} `closed` once the log is. */
+type Pause = () => Promise<void>
+
+export class Cleaner {
+  readonly #options: CleanerOptions
+  readonly #timer: NodeJS.Timeout
+  /** One thing at a time. */
+  #last: Promise<void> = Promise.resolve()
+  #stopped = false
+
+  constructor(options: CleanerOptions) {
+    this.#options = options
+    this.#timer = setInterval(() => this.#background(), options.settings.everyMs)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearInterval(this.#timer)
+  }
+
+  /** Removes what is older than its topic keeps. */
+  retain(): Promise<void> {
+    return this.#alone(() => this.#retain(this.#pause(turn)))
+  }
+
+  /** Compacts these topics now, however little of them is new. */
+  compact(topics: readonly LocalTopic[]): Promise<void> {
+    return this.#alone(async () => {
+      for (const { owned } of topics) for (const partition of owned) await this.#compact(partition, this.#pause(turn))
+    })
+  }
+
+  #background(): void {
+    const pause = this.#pause(() => new Promise(resolve => setTimeout(resolve, STEP_MS).unref()))
+    const work = async () => {
+      await this.#retain(pause)
+      for (const { cleanup, owned } of [...this.#options.topics.values()]) {
+        for (const partition of cleanup === 'compact' ? owned : []) {
+          await pause()
+          if (this.#due(partition)) await this.#compact(partition, pause)
+        }
+      }
+    }
+    this.#alone(work).catch(error => {
+      if (!this.#stopped) this.#options.failed(error)
+    })
+  }
+
+  #alone(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
+  #pause(between: () => Promise<void>): Pause {
+    return async () => {
+      await between()
+      if (this.#stopped) throw new LogError('closed', 'the log was closed while it was being cleaned')
+    }
+  }
+
+  async #retain(pause: Pause): Promise<void> {
+    for (const { cleanup, retentionMs, owned } of [...this.#options.topics.values()]) {
+      if (cleanup !== 'delete' || retentionMs === null) continue
+      for (const partition of owned) {
+        do await pause()
+        while (this.#expire(partition, this.#options.now() - retentionMs))
+      }
+    }
+  }
+
+  /** Removes some of the batches that are wholly older than a time. Returns whether there may be more. */
+  #expire(partition: Partition, before: number): boolean {
+    const { storage } = this.#options
+    const until = performance.now() + STEP_MS
+    let { low, bytes } = partition
+    let oldest = storage.batchInfo(partition, low)
+    if (oldest === null || oldest.maxTimestamp >= before) return false
+    storage.database.transaction(() => {
+      while (oldest !== null && oldest.maxTimestamp < before && performance.now() < until) {
+        storage.removeBatch(oldest.id)
+        low = oldest.lastOffset + 1
+        bytes -= oldest.bytes
+        oldest = storage.batchInfo(partition, low)
+      }
+      storage.savePartition({ ...partition, low })
+    })
+    partition.low = low
+    partition.bytes = bytes
+    return true
+  }
+
+  #compact(partition: Partition, pause: Pause): Promise<void> {
+    const { storage, settings, now } = this.#options
+    return compact(storage, partition, { ...settings, now: now() }, pause)
+  }
+
+  #due(partition: Partition): boolean {
+    const { storage, now, settings } = this.#options
+    const at = now()
+    const tombstonesUntil = storage.tombstonesUntil(partition)
+    if (tombstonesUntil !== null && tombstonesUntil <= at) return true
+    const oldest = storage.batchInfo(partition, partition.clean)
+    if (oldest === null || oldest.maxTimestamp > at - settings.activeMs) return false
+    const { bytes, dirtyBytes } = partition
+    const much = dirtyBytes >= settings.dirtyBytes && dirtyBytes >= settings.dirtyRatio * bytes
+    return much || oldest.firstTimestamp <= at - settings.maxLagMs
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Compaction of a partition, as Kafka's log cleaner does it (KIP-534 for the tombstones): a survey of what is new since the
+ * last pass notes the newest offset of every key; then everything up to there is rewritten without what has been replaced.
+ * A tombstone stays for `deleteRetentionMs` after the pass that removed what it deletes, so that a reader who has met the
+ * value also meets the tombstone. Offsets never change.
+ *
+ *   low ─── seen by earlier passes ─── clean ─── surveyed ─── active: left alone ─── high
+ *
+ * A pass goes in steps of a few milliseconds, each one SQLite transaction. A crash between two leaves a log that is right,
+ * only less clean.
+ */
+import type { LogRecord } from '../log.ts'
+import { BATCH_BYTES, inBatches } from './commits.ts'
+import type { Partition } from './partition.ts'
+import type { Storage, StoredBatch } from './storage.ts'
+
+export interface CompactionSettings {
+  /** Records younger than this are left alone, ms. */
+  readonly activeMs: number
+  /** How long tombstones stay once what they delete is gone, ms. */
+  readonly deleteRetentionMs: number
+}
+
+/** A step stops taking more after this long, so that it ends within about 5 ms. */
+export const STEP_MS = 3
+/** Keys of one survey; with more there are several passes. */
+const SURVEY_KEYS = 100_000
+
+interface Survey {
+  /** Newest offset of every key from `clean` on. */
+  readonly newest: Map<string, number>
+  /** It ends before this offset, with so many bytes behind it. */
+  end: number
+  bytes: number
+  done: boolean
+}
+
+/** @param pause awaited between steps; throws to end the work */
+export async function compact(
+  storage: Storage,
+  partition: Partition,
+  settings: CompactionSettings & { readonly now: number },
+  pause: () => Promise<void>,
+): Promise<void> {
+  let survey: Survey
+  do {
+    survey = { newest: new Map(), end: partition.clean, bytes: 0, done: false }
+    while (!survey.done && survey.newest.size < SURVEY_KEYS) {
+      await pause()
+      surveyStep(storage, partition, survey, settings.now - settings.activeMs)
+    }
+    for (let at = partition.low; at < survey.end; ) {
+      await pause()
+      at = rewriteStep(storage, partition, at, survey, settings)
+    }
+    if (survey.end > partition.clean) {
+      storage.savePartition({ ...partition, clean: survey.end })
+      partition.clean = survey.end
+      partition.dirtyBytes -= survey.bytes
+    }
+  } while (!survey.done)
+}
+
+function surveyStep(storage: Storage, partition: Partition, survey: Survey, before: number): void {
+  const until = performance.now() + STEP_MS
+  while (survey.newest.size < SURVEY_KEYS && performance.now() < until) {
+    const batch = storage.batch(partition, survey.end)
+    if (batch === null || batch.maxTimestamp > before) {
+      survey.done = true
+      return
+    }
+    for (const { key, offset } of storage.records(partition, batch)) if (key !== null) survey.newest.set(key, offset)
+    survey.end = batch.lastOffset + 1
+    survey.bytes += batch.blob.length
+  }
+}
+
+/** What becomes of a batch, or of some that are joined. */
+interface Rewritten {
+  kept: LogRecord[]
+  tombstonesUntil: number | null
+  changed: boolean
+}
+
+/** Rewrites some batches from an offset on, joining small ones. Returns the offset of the next step. */
+function rewriteStep(
+  storage: Storage,
+  partition: Partition,
+  from: number,
+  survey: Survey,
+  settings: CompactionSettings & { readonly now: number },
+): number {
+  const until = performance.now() + STEP_MS
+  const old: StoredBatch[] = []
+  const joined: Rewritten = { kept: [], tombstonesUntil: null, changed: false }
+  let next = from
+  let bytes = 0
+  while (next < survey.end && bytes < BATCH_BYTES && performance.now() < until) {
+    const batch = storage.batch(partition, next)
+    if (batch === null || batch.baseOffset >= survey.end) {
+      next = survey.end
+      break
+    }
+    const { kept, tombstonesUntil, changed } = rewritten(storage.records(partition, batch), batch, survey.newest, settings)
+    const stays = !changed && batch.blob.length >= BATCH_BYTES / 4
+    // Tombstones of different passes stay apart, or the younger would keep the older.
+    const apart = tombstonesUntil !== null && joined.tombstonesUntil !== null && tombstonesUntil !== joined.tombstonesUntil
+    if ((stays || apart) && old.length > 0) break
+    next = batch.lastOffset + 1
+    if (stays) continue
+    old.push(batch)
+    for (const record of kept) joined.kept.push(record)
+    joined.tombstonesUntil ??= tombstonesUntil
+    joined.changed ||= changed
+    bytes += (batch.blob.length * kept.length) / batch.count
+  }
+  if (joined.changed || old.length > 1) replace(storage, partition, old, joined)
+  return next
+}
+
+function rewritten(
+  records: readonly LogRecord[],
+  batch: StoredBatch,
+  newest: ReadonlyMap<string, number>,
+  { now, deleteRetentionMs }: CompactionSettings & { readonly now: number },
+): Rewritten {
+  const expired = batch.tombstonesUntil !== null && batch.tombstonesUntil <= now
+  const kept = records.filter(({ key, value, offset }) => {
+    if (key === null) return true
+    return offset >= (newest.get(key) ?? 0) && !(expired && value === null)
+  })
+  const tombstones = kept.some(({ key, value }) => key !== null && value === null)
+  const tombstonesUntil = tombstones ? (batch.tombstonesUntil ?? now + deleteRetentionMs) : null
+  return { kept, tombstonesUntil, changed: kept.length < records.length || tombstonesUntil !== batch.tombstonesUntil }
+}
+
+function replace(
+  storage: Storage,
+  partition: Partition,
+  old: readonly StoredBatch[],
+  { kept, tombstonesUntil }: Rewritten,
+): void {
+  let bytes = partition.bytes
+  storage.database.transaction(() => {
+    for (const { id, blob } of old) {
+      storage.removeBatch(id)
+      bytes -= blob.length
+    }
+    for (const batch of inBatches(kept)) {
+      storage.insertBatch(partition, batch, tombstonesUntil)
+      bytes += batch.blob.length
+    }
+    // The newest batch of the partition may have been among them.
+    storage.savePartition(partition)
+  })
+  partition.bytes = bytes
+}

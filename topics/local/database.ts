@@ -1,0 +1,217 @@
+/**
+ * The SQLite file under the log: one process owns it, a commit that has returned is durable (WAL, FULL sync), and every
+ * failure is a LogError that names the file.
+ *
+ *   topics ─ partitions ─ batches      groups ─ group_offsets      schemas ─ subjects      identity
+ */
+import { randomUUID } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { LogError } from '../log.ts'
+
+/** "BMAL": says that a SQLite file is a log. */
+const APPLICATION_ID = 0x424d414c
+const VERSION = 1
+
+/** A record batch is one row. `partitions.high` and `timestamp` hold what batches said that have since been removed. */
+const TABLES = `
+  CREATE TABLE identity (id TEXT NOT NULL) STRICT;
+  CREATE TABLE topics (
+    name TEXT PRIMARY KEY,
+    partitions INTEGER NOT NULL,
+    cleanup TEXT NOT NULL,
+    retention_ms INTEGER
+  ) STRICT;
+  CREATE TABLE partitions (
+    id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL REFERENCES topics,
+    partition INTEGER NOT NULL,
+    low INTEGER NOT NULL DEFAULT 0,
+    high INTEGER NOT NULL DEFAULT 0,
+    timestamp INTEGER NOT NULL DEFAULT 0,
+    clean INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (topic, partition)
+  ) STRICT;
+  CREATE TABLE batches (
+    id INTEGER PRIMARY KEY,
+    partition_id INTEGER NOT NULL,
+    base_offset INTEGER NOT NULL,
+    last_offset INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    first_timestamp INTEGER NOT NULL,
+    max_timestamp INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    tombstones_until INTEGER,
+    records BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX batches_by_offset ON batches (partition_id, last_offset, bytes);
+  CREATE INDEX batches_with_tombstones ON batches (partition_id, tombstones_until) WHERE tombstones_until IS NOT NULL;
+  CREATE TABLE groups (name TEXT PRIMARY KEY, generation INTEGER NOT NULL, member TEXT NOT NULL) STRICT;
+  CREATE TABLE group_offsets (
+    "group" TEXT NOT NULL REFERENCES groups,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    PRIMARY KEY ("group", topic, partition)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE schemas (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
+  CREATE TABLE subjects (
+    subject TEXT NOT NULL,
+    schema_id INTEGER NOT NULL REFERENCES schemas,
+    PRIMARY KEY (subject, schema_id)
+  ) STRICT, WITHOUT ROWID;
+`
+
+export class Database {
+  readonly file: string
+  /** A random UUID, made with the file. */
+  readonly identity: string
+  /** Called when the file cannot be trusted with another commit, as after a failed sync, whose data the system may have dropped. */
+  broken: (error: LogError) => void = () => {}
+  readonly #db: DatabaseSync
+  readonly #statements = new Map<string, StatementSync>()
+
+  /** @throws {LogError} `locked`, `corrupt` or `unavailable`. */
+  constructor(file: string) {
+    this.file = file
+    let db: DatabaseSync | undefined
+    try {
+      mkdirSync(dirname(file), { recursive: true })
+      // It holds personal data: for its owner only. SQLite gives the WAL the same rights.
+      closeSync(openSync(file, 'a', 0o600))
+      db = new DatabaseSync(file, { timeout: 0 })
+      // The exclusive lock comes first: in WAL mode it then needs no shared memory, and a second process is refused here.
+      db.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF',
+      )
+      // What retention and compaction remove is overwritten, as erasing a person asks for.
+      db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${64 * 1024 * 1024}`)
+      db.exec('BEGIN IMMEDIATE')
+      prepare(db, file)
+      db.exec('COMMIT')
+      this.identity = db.prepare('SELECT id FROM identity').get()?.id as string
+      this.#db = db
+    } catch (error) {
+      db?.close()
+      throw logError(error, file)
+    }
+  }
+
+  /**
+   * All of `work` or nothing.
+   * @throws {LogError} `unavailable` or `corrupt`: nothing of it is there; `unknown`: the commit itself failed half-way.
+   */
+  transaction(work: () => void): void {
+    try {
+      this.run('BEGIN IMMEDIATE')
+      work()
+      this.#commit()
+    } catch (error) {
+      // A failed write may have ended it already.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      if (error instanceof LogError && (error.code === 'unknown' || error.code === 'corrupt')) this.broken(error)
+      throw error
+    }
+  }
+
+  #commit(): void {
+    try {
+      this.#statement('COMMIT').run()
+    } catch (error) {
+      if (neverWritten(error)) throw logError(error, this.file)
+      throw new LogError('unknown', `${this.file}: a commit failed half-way: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  run(sql: string, ...values: SQLInputValue[]): void {
+    try {
+      this.#statement(sql).run(...values)
+    } catch (error) {
+      throw logError(error, this.file)
+    }
+  }
+
+  get<T>(sql: string, ...values: SQLInputValue[]): T | undefined {
+    return this.all<T>(sql, ...values)[0]
+  }
+
+  all<T>(sql: string, ...values: SQLInputValue[]): T[] {
+    try {
+      return this.#statement(sql).all(...values) as T[]
+    } catch (error) {
+      throw logError(error, this.file)
+    }
+  }
+
+  /** Bytes on disk. */
+  size(): number {
+    const bytes = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+    return bytes(this.file) + bytes(`${this.file}-wal`)
+  }
+
+  close(): void {
+    if (this.#db.isOpen) this.#db.close()
+  }
+
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql)
+    if (known !== undefined) return known
+    const made = this.#db.prepare(sql)
+    this.#statements.set(sql, made)
+    return made
+  }
+}
+
+function prepare(db: DatabaseSync, file: string): void {
+  const pragma = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]
+  if (db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined) {
+    db.exec(TABLES)
+    db.prepare('INSERT INTO identity VALUES (?)').run(randomUUID())
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION}`)
+  } else if (pragma('application_id') !== APPLICATION_ID) {
+    throw new LogError('corrupt', `${file} is a SQLite file, but not a log; name another file`)
+  } else if (pragma('user_version') !== VERSION) {
+    throw new LogError(
+      'corrupt',
+      `${file} has format ${pragma('user_version')}, this version of the code reads ${VERSION}; run the version that wrote it`,
+    )
+  }
+}
+
+// Result codes of SQLite (https://www.sqlite.org/rescode.html); the low byte is the primary one.
+const SQLITE_BUSY = 5
+const SQLITE_CORRUPT = 11
+const SQLITE_FULL = 13
+const SQLITE_NOTADB = 26
+const SQLITE_IOERR_WRITE = 778
+
+function resultCode(error: unknown): number {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
+}
+
+/** The frame that marks the commit is the last to be written to the WAL, so a write that failed left none. */
+function neverWritten(error: unknown): boolean {
+  return resultCode(error) === SQLITE_FULL || resultCode(error) === SQLITE_IOERR_WRITE
+}
+
+function logError(error: unknown, file: string): LogError {
+  if (error instanceof LogError) return error
+  const message = (error as Error).message
+  switch (resultCode(error) & 0xff) {
+    case SQLITE_BUSY:
+      return new LogError(
+        'locked',
+        `${file} is in use by another process, and one process owns a local log: stop the other one, give this one a folder of its own, or use Kafka to run several`,
+        { cause: error },
+      )
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new LogError('corrupt', `${file} is damaged (${message}): restore it from a backup, or move it away to begin anew`, {
+        cause: error,
+      })
+    default:
+      return new LogError('unavailable', `${file} cannot be read or written: ${message}`, { cause: error })
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * The local driver of the log: one SQLite file, owned by one process.
+ *
+ *   append, commit ▶ Commits (group commit) ▶ Storage (SQLite)          Cleaner: retention, compaction
+ *                             └▶ Tail (newest batches) ▶ Reader ▶ read, poll
+ */
+import { randomUUID } from 'node:crypto'
+import type { Topic } from '../catalog.ts'
+import type { SchemaRegistry } from '../codec.ts'
+import {
+  type Append,
+  type Ends,
+  type JoinOptions,
+  type Log,
+  LogError,
+  type LogRecord,
+  MAX_RECORD_BYTES,
+  type Membership,
+  type Position,
+  type Read,
+  type TopicPartition,
+} from '../log.ts'
+import { partitionOf } from '../murmur2.ts'
+import { payloadBytes } from '../records.ts'
+import { CLEANING, Cleaner, type Cleaning } from './cleaner.ts'
+import { Commits, type Placed } from './commits.ts'
+import { Database } from './database.ts'
+import { LocalMembership, type Owner } from './membership.ts'
+import { arrival, type LocalTopic, type Partition, Reader, turn } from './partition.ts'
+import { LocalRegistry } from './registry.ts'
+import { Storage, type TopicRow } from './storage.ts'
+import { Tail } from './tail.ts'
+
+export interface LocalLogOptions {
+  /** Path of the SQLite file; made with its folder where it does not exist. */
+  readonly file: string
+  /** Topics to be there. New ones are created. */
+  readonly topics: readonly Topic[]
+  /** The wall clock, ms since the epoch. */
+  readonly now?: (() => number) | undefined
+  /** Told what nobody waits for: failures in the background, and why the log closed itself. */
+  readonly onError?: ((error: Error) => void) | undefined
+  readonly cleaning?: Partial<Cleaning> | undefined
+}
+
+/**
+ * Opens the log in a file.
+ * @throws {LogError} `locked` when another process owns the file, `corrupt` when it is damaged or none of ours,
+ * `unavailable` when it cannot be read or written, `no_topic` when a topic has other partitions than the catalog says.
+ */
+export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> {
+  const database = new Database(options.file)
+  try {
+    return new LocalLog(database, options)
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+/** What a read brings at most where it does not say, bytes. */
+const READ_BYTES = 1024 * 1024
+/** A long read lets other work come first after this long, ms. */
+const STEP_MS = 4
+
+export class LocalLog implements Log, SchemaRegistry {
+  /** A random UUID, made with the file. */
+  readonly identity: string
+  readonly #database: Database
+  readonly #storage: Storage
+  readonly #registry: LocalRegistry
+  readonly #reader: Reader
+  readonly #commits: Commits
+  readonly #cleaner: Cleaner
+  readonly #owner: Owner
+  readonly #topics = new Map<string, LocalTopic>()
+  /** The living member of each group. */
+  readonly #members = new Map<string, LocalMembership>()
+  #closed: LogError | null = null
+
+  constructor(database: Database, options: LocalLogOptions) {
+    const { topics, now = Date.now, onError = () => {}, cleaning } = options
+    this.#database = database
+    this.identity = database.identity
+    this.#storage = new Storage(database)
+    this.#registry = new LocalRegistry(database)
+    database.broken = error => {
+      this.#end(new LogError('closed', `the log closed itself: ${error.message}`, { cause: error }))
+      onError(error)
+    }
+    for (const topic of this.#storage.topics()) this.#load(topic)
+    for (const topic of topics) this.#ensure(topic)
+    const tail = new Tail()
+    this.#reader = new Reader(this.#storage, tail)
+    this.#commits = new Commits({
+      storage: this.#storage,
+      tail,
+      now,
+      holds: ({ group, member, generation }) => {
+        const present = this.#members.get(group)?.assignment
+        return present?.member === member && present.generation === generation
+      },
+    })
+    this.#owner = {
+      reader: this.#reader,
+      check: () => this.#check(),
+      place: record => this.#place(record),
+      partition: where => this.#partition(where),
+      committed: group => this.groupOffsets(group),
+      commit: async unit => {
+        this.#check()
+        return this.#commits.add(unit)
+      },
+      left: ({ assignment }) => this.#members.delete(assignment.group),
+    }
+    this.#cleaner = new Cleaner({
+      storage: this.#storage,
+      topics: this.#topics,
+      now,
+      settings: { ...CLEANING, ...cleaning },
+      failed: onError,
+    })
+  }
+
+  async append(records: readonly Append[]): Promise<Position[]> {
+    this.#check()
+    const placed = records.map(record => this.#place(record))
+    if (placed.length === 0) return []
+    const offsets = await this.#commits.add({ records: placed })
+    return placed.map(({ partition: { topic, partition } }, i) => ({ topic, partition, offset: offsets[i] as number }))
+  }
+
+  async read(where: TopicPartition, from: number, options: { maxBytes?: number; wait?: number } = {}): Promise<Read> {
+    this.#check()
+    const { maxBytes = READ_BYTES, wait = 0 } = options
+    const partition = this.#partition(where)
+    const records: LogRecord[] = []
+    const window = { from, records: Number.POSITIVE_INFINITY, bytes: Math.max(1, maxBytes) }
+    const deadline = performance.now() + wait
+    await turn()
+    for (;;) {
+      this.#check()
+      const more = this.#reader.take(partition, window, records, performance.now() + STEP_MS)
+      const remaining = deadline - performance.now()
+      if (more) await turn()
+      else if (window.from > from || remaining <= 0) return { records, next: window.from }
+      else await arrival(partition, remaining)
+    }
+  }
+
+  async ends(topic: string): Promise<Ends[]> {
+    this.#check()
+    return this.#topic(topic).owned.map(({ partition, low, high }) => ({ partition, low, high }))
+  }
+
+  /** @throws {LogError} `locked` while the group has a living member: here a group has one at a time. */
+  async join({ group, topics, instance, assigned }: JoinOptions): Promise<Membership> {
+    this.#check()
+    const partitions = [...new Set(topics)].flatMap(name => {
+      return this.#topic(name).owned.map(({ topic, partition }) => ({ topic, partition }))
+    })
+    const living = this.#members.get(group)
+    if (living !== undefined) {
+      throw new LogError(
+        'locked',
+        `group "${group}" has a living member, ${living.assignment.member}, and one member on a local log: leave first`,
+      )
+    }
+    const member = `${instance}-${randomUUID()}`
+    const generation = this.#storage.newGeneration(group, member)
+    const membership = new LocalMembership(this.#owner, { group, member, generation, partitions })
+    this.#members.set(group, membership)
+    assigned(membership.assignment)
+    return membership
+  }
+
+  async groupOffsets(group: string): Promise<Position[]> {
+    this.#check()
+    await this.#commits.settled()
+    this.#check()
+    return this.#storage.groupOffsets(group)
+  }
+
+  async groups(): Promise<string[]> {
+    this.#check()
+    return this.#storage.groups()
+  }
+
+  /** Creates a topic that was defined after the log was opened. @throws {LogError} `no_topic` when it has other partitions. */
+  async ensure(topic: Topic): Promise<void> {
+    this.#check()
+    this.#ensure(topic)
+  }
+
+  async register(subject: string, schema: string): Promise<number> {
+    this.#check()
+    return this.#registry.register(subject, schema)
+  }
+
+  async schema(id: number): Promise<string> {
+    this.#check()
+    return this.#registry.schema(id)
+  }
+
+  /** Compacts a topic, or every compacted one, now. The background does it when enough is new. */
+  async compact(topic?: string): Promise<void> {
+    this.#check()
+    const topics = topic === undefined ? [...this.#topics.values()] : [this.#topic(topic)]
+    await this.#cleaner.compact(topics.filter(({ cleanup }) => cleanup === 'compact'))
+  }
+
+  /** Removes what is older than its topic keeps, now. The background does it every minute. */
+  async retain(): Promise<void> {
+    this.#check()
+    await this.#cleaner.retain()
+  }
+
+  /** Bytes on disk. */
+  size(): number {
+    return this.#database.size()
+  }
+
+  /** What has been given to the log before is durable or refused when this resolves. Every later call is refused. */
+  async close(): Promise<void> {
+    if (this.#closed !== null) return
+    this.#closed = new LogError('closed', `the log in ${this.#database.file} is closed`)
+    await this.#commits.settled()
+    this.#end(this.#closed)
+  }
+
+  #end(error: LogError): void {
+    this.#closed = error
+    this.#cleaner.stop()
+    this.#commits.refuse(error)
+    for (const { owned } of this.#topics.values()) {
+      for (const { listeners } of owned) for (const listener of [...listeners]) listener()
+    }
+    for (const membership of this.#members.values()) membership.wake()
+    this.#database.close()
+  }
+
+  #check(): void {
+    if (this.#closed !== null) throw this.#closed
+  }
+
+  #topic(name: string): LocalTopic {
+    const topic = this.#topics.get(name)
+    if (topic === undefined) throw new LogError('no_topic', `no topic "${name}" in ${this.#database.file}`)
+    return topic
+  }
+
+  #partition({ topic, partition }: TopicPartition): Partition {
+    const { owned, partitions } = this.#topic(topic)
+    const found = owned[partition]
+    if (found === undefined) throw new LogError('no_topic', `topic "${topic}" has ${partitions} partitions, no ${partition}`)
+    return found
+  }
+
+  #place({ topic, partition, key, value, headers = {} }: Append): Placed {
+    const bytes = payloadBytes(key, value, headers)
+    if (bytes > MAX_RECORD_BYTES) {
+      const which = `a record of ${bytes} bytes for ${topic}, key ${JSON.stringify(key)}`
+      throw new LogError('too_large', `${which}: the limit is ${MAX_RECORD_BYTES}; split it`)
+    }
+    const number = partition ?? partitionOf(key, this.#topic(topic).partitions)
+    return { partition: this.#partition({ topic, partition: number }), key, value, headers, bytes }
+  }
+
+  #ensure(topic: Topic): void {
+    const { name, partitions, cleanup, retentionMs } = topic
+    const existing = this.#topics.get(name)
+    if (existing === undefined) {
+      this.#storage.saveTopic(topic)
+      this.#load({ name, partitions, cleanup, retentionMs })
+    } else if (existing.partitions !== partitions) {
+      throw new LogError(
+        'no_topic',
+        `topic "${name}" has ${existing.partitions} partitions in ${this.#database.file}, but the catalog says ${partitions}: ` +
+          'the number is final once a topic is made; set it back, or begin with a new file',
+      )
+    } else if (existing.cleanup !== cleanup || existing.retentionMs !== retentionMs) {
+      this.#storage.saveTopic(topic)
+      this.#topics.set(name, { ...existing, cleanup, retentionMs })
+    }
+  }
+
+  #load(topic: TopicRow): void {
+    const owned = this.#storage.partitions(topic.name).map(row => ({ ...row, listeners: new Set<() => void>() }))
+    this.#topics.set(topic.name, { ...topic, owned })
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * What the log keeps, as rows: topics, partitions, record batches, and how far groups have come. All of it is synchronous;
+ * what belongs together is written inside `database.transaction`.
+ */
+import { crc32 } from 'node:zlib'
+import type { Topic } from '../catalog.ts'
+import { LogError, type LogRecord, type Position, partitionKey, type TopicPartition } from '../log.ts'
+import { type Batch, decodeRecords, type Window } from '../records.ts'
+import type { Database } from './database.ts'
+
+export type TopicRow = Pick<Topic, 'name' | 'partitions' | 'cleanup' | 'retentionMs'>
+
+export interface PartitionRow extends TopicPartition {
+  readonly id: number
+  low: number
+  /** Next offset to be written. */
+  high: number
+  /** Log time of the newest record that it ever had. */
+  timestamp: number
+  /** Compaction has seen everything below this offset. */
+  clean: number
+  bytes: number
+  /** Of these, what compaction has not seen. */
+  dirtyBytes: number
+}
+
+/** A batch as it lies in the file. */
+export interface StoredBatch extends Batch {
+  readonly id: number
+  /** Until when its tombstones stay, ms since the epoch; null where it has none, or compaction has not yet seen them. */
+  readonly tombstonesUntil: number | null
+}
+
+/** A batch without its records. */
+export type BatchInfo = Pick<StoredBatch, 'id' | 'lastOffset' | 'firstTimestamp' | 'maxTimestamp'> & { readonly bytes: number }
+
+export class Storage {
+  readonly database: Database
+
+  constructor(database: Database) {
+    this.database = database
+  }
+
+  topics(): TopicRow[] {
+    return this.database.all('SELECT name, partitions, cleanup, retention_ms AS retentionMs FROM topics')
+  }
+
+  /** Creates a topic, or takes over how long an existing one keeps its records. */
+  saveTopic({ name, partitions, cleanup, retentionMs }: TopicRow): void {
+    this.database.transaction(() => {
+      this.database.run(
+        `INSERT INTO topics VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET cleanup = excluded.cleanup, retention_ms = excluded.retention_ms`,
+        name,
+        partitions,
+        cleanup,
+        retentionMs,
+      )
+      for (let partition = 0; partition < partitions; partition++) {
+        this.database.run('INSERT INTO partitions (topic, partition) VALUES (?, ?) ON CONFLICT DO NOTHING', name, partition)
+      }
+    })
+  }
+
+  partitions(topic: string): PartitionRow[] {
+    return this.database.all(
+      `SELECT p.id, topic, partition, low, clean,
+         max(high, coalesce(max(last_offset) + 1, 0)) AS high,
+         max(timestamp, coalesce((
+           SELECT max_timestamp FROM batches WHERE partition_id = p.id ORDER BY last_offset DESC LIMIT 1), 0)) AS timestamp,
+         coalesce(sum(bytes), 0) AS bytes,
+         coalesce(sum(bytes) FILTER (WHERE last_offset >= clean), 0) AS dirtyBytes
+       FROM partitions p LEFT JOIN batches ON partition_id = p.id
+       WHERE topic = ? GROUP BY p.id ORDER BY partition`,
+      topic,
+    )
+  }
+
+  /** Writes down what a partition's batches may no longer say. */
+  savePartition({ id, low, high, timestamp, clean }: PartitionRow): void {
+    this.database.run(
+      'UPDATE partitions SET low = ?, high = ?, timestamp = ?, clean = ? WHERE id = ?',
+      low,
+      high,
+      timestamp,
+      clean,
+      id,
+    )
+  }
+
+  insertBatch({ id }: PartitionRow, batch: Batch, tombstonesUntil: number | null = null): void {
+    const { baseOffset, lastOffset, count, firstTimestamp, maxTimestamp, blob } = batch
+    this.database.run(
+      `INSERT INTO batches (partition_id, base_offset, last_offset, count, first_timestamp, max_timestamp, bytes, crc,
+         tombstones_until, records) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      id,
+      baseOffset,
+      lastOffset,
+      count,
+      firstTimestamp,
+      maxTimestamp,
+      blob.length,
+      crc32(blob),
+      tombstonesUntil,
+      blob,
+    )
+  }
+
+  removeBatch(id: number): void {
+    this.database.run('DELETE FROM batches WHERE id = ?', id)
+  }
+
+  /** The batch that holds an offset, or the next one. @throws {LogError} `corrupt` when its checksum is wrong. */
+  batch(partition: PartitionRow, offset: number): StoredBatch | null {
+    const row = this.database.get<StoredBatch & { crc: number; records: Uint8Array }>(
+      `SELECT id, base_offset AS baseOffset, last_offset AS lastOffset, count, first_timestamp AS firstTimestamp,
+         max_timestamp AS maxTimestamp, tombstones_until AS tombstonesUntil, crc, records
+       FROM batches WHERE partition_id = ? AND last_offset >= ? ORDER BY last_offset LIMIT 1`,
+      partition.id,
+      offset,
+    )
+    if (row === undefined) return null
+    const { crc, records, ...fields } = row
+    const blob = Buffer.from(records.buffer, records.byteOffset, records.byteLength)
+    if (crc32(blob) !== crc) throw this.#damaged(partition, fields, 'its checksum is wrong')
+    return { ...fields, blob }
+  }
+
+  /** `decodeRecords`, with what is wrong as a LogError. */
+  decode(partition: PartitionRow, batch: Batch, window: Window, into: LogRecord[]): void {
+    try {
+      decodeRecords(partition, batch, window, into)
+    } catch (error) {
+      throw this.#damaged(partition, batch, (error as Error).message)
+    }
+  }
+
+  /** All records of a batch. */
+  records(partition: PartitionRow, batch: Batch): LogRecord[] {
+    const records: LogRecord[] = []
+    this.decode(partition, batch, { from: 0, records: batch.count, bytes: Number.POSITIVE_INFINITY }, records)
+    return records
+  }
+
+  /** What is known, without its records, of the batch that holds an offset, or the next one. */
+  batchInfo(partition: PartitionRow, offset: number): BatchInfo | null {
+    const found = this.database.get<BatchInfo>(
+      `SELECT id, last_offset AS lastOffset, first_timestamp AS firstTimestamp, max_timestamp AS maxTimestamp, bytes
+       FROM batches WHERE partition_id = ? AND last_offset >= ? ORDER BY last_offset LIMIT 1`,
+      partition.id,
+      offset,
+    )
+    return found ?? null
+  }
+
+  /** When the first tombstones of a partition may go; null where none are waiting. */
+  tombstonesUntil({ id }: PartitionRow): number | null {
+    const found = this.database.get<{ until: number | null }>(
+      'SELECT min(tombstones_until) AS until FROM batches WHERE partition_id = ? AND tombstones_until IS NOT NULL',
+      id,
+    )
+    return found?.until ?? null
+  }
+
+  /** A new generation of a group, durable at once. */
+  newGeneration(group: string, member: string): number {
+    this.database.run(
+      `INSERT INTO groups VALUES (?, 1, ?)
+       ON CONFLICT DO UPDATE SET generation = generation + 1, member = excluded.member`,
+      group,
+      member,
+    )
+    return this.database.get<{ generation: number }>('SELECT generation FROM groups WHERE name = ?', group)?.generation as number
+  }
+
+  groups(): string[] {
+    return this.database.all<{ name: string }>('SELECT name FROM groups ORDER BY name').map(row => row.name)
+  }
+
+  saveOffsets(group: string, positions: readonly Position[]): void {
+    for (const { topic, partition, offset } of positions) {
+      this.database.run(
+        'INSERT INTO group_offsets VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET offset = excluded.offset',
+        group,
+        topic,
+        partition,
+        offset,
+      )
+    }
+  }
+
+  groupOffsets(group: string): Position[] {
+    return this.database
+      .all<Position>('SELECT topic, partition, offset FROM group_offsets WHERE "group" = ? ORDER BY topic, partition', group)
+      .map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+  }
+
+  #damaged(partition: PartitionRow, { baseOffset, lastOffset }: Omit<Batch, 'blob'>, what: string): LogError {
+    const where = `${partitionKey(partition)}, offsets ${baseOffset} to ${lastOffset}`
+    return new LogError('corrupt', `${this.database.file} is damaged at ${where}: ${what}; restore it from a backup`)
+  }
+}

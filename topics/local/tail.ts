@@ -1,0 +1,44 @@
+/**
+ * The newest batches of all partitions in memory, so that readers at the end of a partition (the worker, sinks, projections)
+ * need no SQLite. Of each partition it holds the end, without a gap; over the bounds the oldest batch goes first.
+ */
+import type { Batch } from '../records.ts'
+import type { Partition } from './partition.ts'
+
+const MAX_BYTES = 16 * 1024 * 1024
+/** Keeps removal at the front of the arrays cheap where batches are small. */
+const MAX_BATCHES = 4096
+
+export class Tail {
+  readonly #batches = new Map<Partition, Batch[]>()
+  /** Whose batches, in the order in which they came. */
+  readonly #order: Partition[] = []
+  #bytes = 0
+
+  add(partition: Partition, batch: Batch): void {
+    const batches = this.#batches.get(partition)
+    if (batches === undefined) this.#batches.set(partition, [batch])
+    else batches.push(batch)
+    this.#order.push(partition)
+    this.#bytes += batch.blob.length
+    while (this.#bytes > MAX_BYTES || this.#order.length > MAX_BATCHES) {
+      const removed = this.#batches.get(this.#order.shift() as Partition)?.shift()
+      this.#bytes -= removed?.blob.length ?? 0
+    }
+  }
+
+  /** The batch of an offset, where it reaches back that far. */
+  find(partition: Partition, offset: number): Batch | null {
+    const batches = this.#batches.get(partition)
+    const oldest = batches?.[0]
+    if (batches === undefined || oldest === undefined || offset < oldest.baseOffset) return null
+    let low = 0
+    let high = batches.length - 1
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((batches[middle] as Batch).lastOffset < offset) low = middle + 1
+      else high = middle
+    }
+    return batches[low] as Batch
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * A batch of records as bytes, in the record layout of Kafka's record format v2 (KIP-98; org.apache.kafka.common.record
+ * .DefaultRecord). Numbers are zigzag varints, texts UTF-8; a length of -1 is null.
+ *
+ *   record  = length attributes(one byte, 0) timestampDelta offsetDelta keyLength key valueLength value headerCount header…
+ *   header  = keyLength key valueLength value
+ *
+ * Deltas are against the first offset and timestamp of the batch.
+ */
+import type { Headers, LogRecord, TopicPartition } from './log.ts'
+
+export type BatchRecord = Omit<LogRecord, 'topic' | 'partition'>
+
+export interface Batch {
+  readonly baseOffset: number
+  /** Offset of its last record; between the two there may be gaps. */
+  readonly lastOffset: number
+  readonly count: number
+  readonly firstTimestamp: number
+  readonly maxTimestamp: number
+  /** The records. */
+  readonly blob: Buffer
+}
+
+const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
+
+/** Bytes of a record's key, value and headers: what the limit of a record counts. */
+export function payloadBytes(key: string | null, value: Uint8Array | null, headers: Headers): number {
+  let bytes = (key === null ? 0 : Buffer.byteLength(key)) + (value === null ? 0 : value.length)
+  for (const name in headers) bytes += Buffer.byteLength(name) + Buffer.byteLength(headers[name] as string)
+  return bytes
+}
+
+/** @param records at least one, in offset order. */
+export function encodeRecords(records: readonly BatchRecord[]): Batch {
+  const first = records[0] as BatchRecord
+  const last = records[records.length - 1] as BatchRecord
+  const lengths: number[] = []
+  let size = 0
+  let maxTimestamp = first.timestamp
+  for (const record of records) {
+    const length = lengthOf(record, first)
+    lengths.push(length)
+    size += varintBytes(length) + length
+    if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp
+  }
+  const blob = Buffer.allocUnsafeSlow(size)
+  let at = 0
+  for (let i = 0; i < records.length; i++) {
+    const { key, value, headers, timestamp, offset } = records[i] as BatchRecord
+    at = writeVarint(blob, at, lengths[i] as number)
+    blob[at++] = 0
+    at = writeVarint(blob, at, timestamp - first.timestamp)
+    at = writeVarint(blob, at, offset - first.offset)
+    at = key === null ? writeVarint(blob, at, -1) : writeText(blob, at, key)
+    at = writeVarint(blob, at, value === null ? -1 : value.length)
+    if (value !== null) {
+      blob.set(value, at)
+      at += value.length
+    }
+    at = writeVarint(blob, at, countOf(headers))
+    for (const name in headers) at = writeText(blob, writeText(blob, at, name), headers[name] as string)
+  }
+  const { offset: baseOffset, timestamp: firstTimestamp } = first
+  return { baseOffset, lastOffset: last.offset, count: records.length, firstTimestamp, maxTimestamp, blob }
+}
+
+/** How much to take of a batch: from which offset on, and at most how many records and bytes. */
+export interface Window {
+  from: number
+  records: number
+  bytes: number
+}
+
+/**
+ * Adds the records of a batch that lie in the window to `into`, and narrows the window to what is left of it: `from` moves
+ * to the next offset to read. The first record is taken however large it is. Values are views of the batch's bytes.
+ *
+ * @throws RangeError when the bytes are not such a batch.
+ */
+export function decodeRecords(where: TopicPartition, batch: Batch, window: Window, into: LogRecord[]): void {
+  const { topic, partition } = where
+  const { blob, baseOffset, firstTimestamp, count } = batch
+  cursor = 0
+  for (let i = 0; i < count; i++) {
+    const start = cursor
+    const length = readVarint(blob)
+    const end = cursor + length
+    if (length < 0 || end > blob.length) throw damaged(`record ${i} reaches beyond the ${blob.length} bytes`)
+    cursor++ // attributes
+    const timestamp = firstTimestamp + readVarint(blob)
+    const offset = baseOffset + readVarint(blob)
+    if (offset < window.from) {
+      cursor = end
+      continue
+    }
+    const bytes = end - start
+    if (window.records <= 0) return
+    if (bytes > window.bytes && into.length > 0) {
+      window.bytes = 0
+      return
+    }
+    const key = readText(blob)
+    const valueLength = readVarint(blob)
+    const value = valueLength < 0 ? null : blob.subarray(cursor, cursor + valueLength)
+    if (value !== null) cursor += valueLength
+    const headers = readHeaders(blob)
+    if (cursor !== end) throw damaged(`record ${i} has ${end - start} bytes but its fields take ${cursor - start}`)
+    into.push({ topic, partition, offset, timestamp, key, value, headers })
+    window.from = offset + 1
+    window.records--
+    window.bytes -= bytes
+  }
+  if (cursor !== blob.length) throw damaged(`${blob.length - cursor} bytes follow the last of ${count} records`)
+  window.from = Math.max(window.from, batch.lastOffset + 1)
+}
+
+function damaged(what: string): RangeError {
+  return new RangeError(`not a batch of records: ${what}`)
+}
+
+function countOf(headers: Headers): number {
+  let count = 0
+  for (const _ in headers) count++
+  return count
+}
+
+function lengthOf({ key, value, headers, timestamp, offset }: BatchRecord, first: BatchRecord): number {
+  let length = 1 + varintBytes(timestamp - first.timestamp) + varintBytes(offset - first.offset)
+  length += key === null ? 1 : textBytes(key)
+  length += value === null ? 1 : varintBytes(value.length) + value.length
+  length += varintBytes(countOf(headers))
+  for (const name in headers) length += textBytes(name) + textBytes(headers[name] as string)
+  return length
+}
+
+function textBytes(text: string): number {
+  const length = Buffer.byteLength(text)
+  return varintBytes(length) + length
+}
+
+function writeText(into: Buffer, at: number, text: string): number {
+  const length = Buffer.byteLength(text)
+  const start = writeVarint(into, at, length)
+  into.write(text, start, length, 'utf8')
+  return start + length
+}
+
+/** Numbers up to 2^52 either way: beyond 32 bits by division, since bit operators would cut them. */
+function zigzag(n: number): number {
+  return n >= 0 ? n * 2 : n * -2 - 1
+}
+
+function varintBytes(n: number): number {
+  let rest = zigzag(n)
+  let bytes = 1
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++
+  return bytes
+}
+
+function writeVarint(into: Buffer, start: number, n: number): number {
+  let at = start
+  let rest = zigzag(n)
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) into[at++] = (rest % 0x80) | 0x80
+  into[at++] = rest
+  return at
+}
+
+/** Where reading stands in the bytes being decoded. Decoding is synchronous, so that one for all will do. */
+let cursor = 0
+
+function readVarint(from: Buffer): number {
+  let byte = from[cursor++] as number
+  let rest = byte & 0x7f
+  for (let scale = 0x80; byte >= 0x80; scale *= 0x80) {
+    byte = from[cursor++] as number
+    if (scale > 2 ** 49) throw damaged(`a number at byte ${cursor} is longer than any that is written`)
+    rest += (byte & 0x7f) * scale
+  }
+  return rest % 2 === 0 ? rest / 2 : -(rest + 1) / 2
+}
+
+function readText(from: Buffer): string | null {
+  const length = readVarint(from)
+  if (length < 0) return null
+  const start = cursor
+  cursor += length
+  return from.toString('utf8', start, cursor)
+}
+
+function readHeaders(from: Buffer): Headers {
+  const count = readVarint(from)
+  if (count === 0) return NO_HEADERS
+  if (count < 0 || count > from.length) throw damaged(`${count} headers`)
+  const headers = Object.create(null) as Record<string, string>
+  for (let i = 0; i < count; i++) {
+    const name = readText(from) ?? ''
+    headers[name] = readText(from) ?? ''
+  }
+  return headers
+}
