@@ -118,15 +118,18 @@ export class Effects {
     const { notAfter } = startable
     let tries = 0
     let backoff = FIRST_BACKOFF
+    let reason = ''
     for (;;) {
       if (this.#draining) return this.#end(running, 'RELEASED', 'the worker is stopping')
       if (!this.#owns(running)) return this.#end(running, 'RELEASED', 'the task has moved')
-      if (notAfter !== null && clock.now() > notAfter)
-        return this.#end(running, 'EXPIRED', `not started by ${new Date(notAfter).toISOString()}`)
+      if (notAfter !== null && clock.now() > notAfter) {
+        return this.#end(running, 'EXPIRED', reason || `not started by ${new Date(notAfter).toISOString()}`)
+      }
       const outcome = await this.#try(running)
       tries += 1
       if (outcome.type === 'result') return this.#result(running, outcome.parts)
       if (outcome.type === 'ended') return this.#end(running, outcome.outcome, outcome.reason)
+      reason = outcome.reason
       if (notAfter === null && tries >= TRIES) return this.#end(running, 'NOT_DONE', outcome.reason)
       const wait = outcome.retryAfterMs ?? backoff
       backoff = Math.min(backoff * 2, MAX_BACKOFF)

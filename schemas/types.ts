@@ -491,8 +491,8 @@ export type Priority = 'UNKNOWN' | 'CRITICAL' | 'HIGH' | 'NORMAL' | 'INFO'
 
 /** What was handed over to a human. */
 export interface HandedOver {
-  /** Id of the alert. */
-  alert: string
+  /** Id of the hand-over; with the department, that of its alert. */
+  first: string
   /** Who. */
   department: Department
   /** How urgent. */
@@ -502,8 +502,8 @@ export interface HandedOver {
 }
 
 export interface HandedOverInput {
-  /** Id of the alert. */
-  alert: string
+  /** Id of the hand-over; with the department, that of its alert. */
+  first: string
   /** Who. */
   department: Department
   /** How urgent. */

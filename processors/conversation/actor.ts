@@ -210,7 +210,7 @@ function unreadable(turn: Turn, { kind, message }: QueuedMessage): void {
 /** What a message means has come back. One that was given up in the meantime is left to the human who was told. */
 function comprehended(turn: Turn, understood: Understood): State {
   const message = turn.state.current
-  if (message === null || message.message !== understood.message) return turn.state
+  if (message === null || message.message !== understood.message || turn.context.late) return turn.state
   turn.set({ current: null, language: understood.language })
   if (turn.state.owner !== 'AGENT') {
     judge(turn, understood, message.sender)

@@ -71,7 +71,7 @@ export function fromMatch({ venue, name, location, score }: VenueMatch): Candida
 }
 
 export function fromFile({ venue, name, location, contact, position }: OnFile): Candidate {
-  return { venue, name, location, score: 1, contact, position }
+  return { venue, name, location, score: 1, contact: contact || null, position }
 }
 
 /** The venue that a message clearly names. */

@@ -16,7 +16,7 @@ export function settle(turn: Turn, candidate: Candidate, understood: Understood,
   const { venue, name, location, score, contact, position } = candidate
   const { venue: before, contactName, contactPosition } = turn.state
   // A phone on file names its owner, also at a venue where it is not on file.
-  const owner = contact ?? contactName ?? understood.onFile[0]?.contact ?? null
+  const owner = contact ?? contactName ?? (understood.onFile[0]?.contact || null)
   const role = contact !== null ? position : before === venue ? contactPosition : null
   turn.set({
     venue,

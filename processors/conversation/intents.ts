@@ -52,7 +52,21 @@ export function wanted({ intents }: Understood, sure: number): Intent[] {
   }
   const doable = meant.filter(i => i.kind !== 'complaint')
   const list = doable.length > 0 ? doable : meant
-  return list.filter((i, n) => list.findIndex(j => j.kind === i.kind && j.zone === i.zone) === n).slice(0, MOST)
+  return list
+    .filter(
+      (i, n) => list.findIndex(j => isSame(i, j)) === n && !(isLook(i) && list.some(j => isTrouble(j) && j.zone === i.zone)),
+    )
+    .slice(0, MOST)
+}
+
+/** Whether one answer answers both: "which zones are there, are they online?" is one question. */
+function isSame(a: Intent, b: Intent): boolean {
+  return a.zone === b.zone && (a.kind === b.kind || (isLook(a) && isLook(b)))
+}
+
+function isLook(intent: Intent): boolean {
+  const kind = questionOf(intent)
+  return kind === 'STATUS' || kind === 'LIST_ZONES'
 }
 
 /** Whether it is what a newcomer asks, who has no venue with us. */

@@ -14,11 +14,13 @@ const DESKS: Readonly<Record<string, readonly [Department, Priority]>> = {
   policy: ['OPERATIONS', 'NORMAL'],
   cap: ['OPERATIONS', 'NORMAL'],
   permission: ['OPERATIONS', 'NORMAL'],
-  rate_limited: ['OPERATIONS', 'NORMAL'],
   subscription: ['SALES', 'HIGH'],
   no_subscription: ['SALES', 'HIGH'],
   expired: ['SALES', 'HIGH'],
 }
+
+/** What the person can put right by asking again needs no human. */
+const REPEATABLE = new Set(['no_zone', 'busy', 'rate_limited'])
 
 /** The venue has answered a request: for the time being, or finally. */
 export function venueAnswered(turn: Turn, answer: VenueAnswer): void {
@@ -59,7 +61,7 @@ function finished(turn: Turn, answer: VenueAnswer, request: ConversationRequest)
   end(turn, request, { outcome, reason, command: command ?? request.command, endedAt: turn.now })
   turn.event('REQUEST_ENDED', { request: request.id, to: outcome, detail: reason })
   if (turn.state.owner === 'AGENT') return
-  if (reason === 'stale') askIfWanted(turn, request)
+  if (reason === 'stale') askIfWanted(turn, answer, request)
   else tell(turn, answer, request)
   turn.send(request.message)
 }
@@ -68,7 +70,7 @@ function tell(turn: Turn, answer: VenueAnswer, request: ConversationRequest): Tu
   const { word, text } = answerWords(turn, answer, request)
   turn.sayText(word, text)
   if (request.trouble !== null) return assess(turn, answer, request.trouble)
-  if (answer.outcome === 'CONFIRMED' || !isControlKind(request.kind) || answer.reason === 'no_zone') return turn
+  if (answer.outcome === 'CONFIRMED' || !isControlKind(request.kind) || REPEATABLE.has(answer.reason)) return turn
   const [department, priority] = DESKS[answer.reason] ?? ['OPERATIONS', 'HIGH']
   return turn.handOver({ department, priority, reason: answer.reason || answer.outcome.toLowerCase() })
 }
@@ -93,7 +95,7 @@ function assess(turn: Turn, { zones }: VenueAnswer, trouble: string): Turn {
 }
 
 /** The venue found the request too old to do. */
-function askIfWanted(turn: Turn, request: ConversationRequest): void {
+function askIfWanted(turn: Turn, { durationMs }: VenueAnswer, request: ConversationRequest): void {
   const { kind, zones, zoneName, value, message, at } = request
   const wish = {
     kind,
@@ -101,7 +103,7 @@ function askIfWanted(turn: Turn, request: ConversationRequest): void {
     zoneName,
     allZones: zones.length === 0,
     value,
-    durationMs: null,
+    durationMs,
     sender: turn.state.user,
     message,
     sentAt: at,

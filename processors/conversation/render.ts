@@ -38,15 +38,24 @@ const REFUSALS: Readonly<Record<string, Word>> = {
   expired: 'refused.subscription',
   provider_down: 'refused.provider_down',
   rate_limited: 'refused.rate_limited',
+  busy: 'refused.busy',
   no_zone: 'refused.no_zone',
   not_found: 'refused.not_found',
 }
+
+/** Refusals of the request as such; the others are of a zone. */
+const OF_THE_REQUEST = new Set(['trust', 'policy', 'cap', 'busy', 'stale', 'no_zone'])
 
 /** The answer to a request. */
 export function answerWords(voice: Voice, answer: VenueAnswer, request: ConversationRequest): Said {
   if (!isControlKind(answer.kind)) return answer.kind === 'WHAT_PLAYING' ? playing(voice, answer) : status(voice, answer)
   const values = { zone: zoneNames(voice, answer, request), venue: answer.venueName }
   const says = (word: Word): Said => ({ word, text: voice.words(word, values) })
+  // The worst that happened in any zone is the outcome of all: what each of them shows tells more.
+  if (answer.outcome !== 'CONFIRMED' && answer.final && answer.zones.length > 1 && !OF_THE_REQUEST.has(answer.reason)) {
+    const list = answer.zones.map(zone => statusLine(voice, zone)).join('\n')
+    return { word: 'mixed', text: voice.words('mixed', { list }) }
+  }
   switch (answer.outcome) {
     case 'CONFIRMED':
       return done(voice, answer, request)

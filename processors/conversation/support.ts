@@ -26,17 +26,18 @@ export function serve(turn: Turn, understood: Understood, message: QueuedMessage
   const critical = isCritical(understood, left)
   if (left.length === 0 && !critical) return chat(turn, understood, message)
   turn.set({ thanked: false })
+  const waited = turn.waitsForHuman
   const forHuman = left.filter(isForHuman)
   if (critical || forHuman.length > 0) {
     const kinds = (forHuman.length > 0 ? forHuman : left).map(i => i.kind)
     turn.handOver(route(kinds, message.text, understood.sentiment === 'URGENT'))
   }
-  act(turn, left, understood, message)
+  act(turn, left, understood, message, waited)
   return turn.state.state === 'ASKING_ISSUE' ? turn.moveTo('IDENTIFIED') : turn
 }
 
-/** Does what can be done by itself, in the order asked. */
-function act(turn: Turn, asked: readonly Intent[], understood: Understood, message: QueuedMessage): void {
+/** Does what can be done by itself, in the order asked. @param waited true where a human was awaited before */
+function act(turn: Turn, asked: readonly Intent[], understood: Understood, message: QueuedMessage, waited: boolean): void {
   const held: Wish[] = []
   let unsure = false
   for (const intent of asked) {
@@ -50,9 +51,9 @@ function act(turn: Turn, asked: readonly Intent[], understood: Understood, messa
     } else if (question !== undefined) {
       request(turn, wishOf(question, intent, asked, understood, message))
     } else if (isTrouble(intent)) {
-      if (turn.state.issue === null && !turn.waitsForHuman) summarize(turn, issueOf(understood, message))
+      if (turn.state.issue === null && !waited) summarize(turn, issueOf(understood, message))
       request(turn, wishOf('STATUS', intent, asked, understood, message), intent.kind)
-    } else if (isHelp(intent) && !turn.waitsForHuman) turn.say('help')
+    } else if (isHelp(intent) && !waited) turn.say('help')
   }
   const [first] = asked.filter(i => controlOf(i) !== undefined)
   if (held.length > 0)
@@ -228,7 +229,8 @@ function chat(turn: Turn, understood: Understood, message: QueuedMessage): Turn 
     return turn.set({ greet: false }).say('greeting.short', { name: firstName(contactName) })
   }
   if (isSocial(understood)) {
-    if (!thanked) turn.say('thanks')
+    // One short word, and then none: thanks for thanks would never end.
+    if (!thanked) turn.say(saysNo(understood) ? 'left' : saysYes(understood) ? 'noted' : 'thanks')
     return turn.set({ thanked: true })
   }
   if (message.again) return turn

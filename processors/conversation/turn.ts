@@ -192,42 +192,32 @@ export class Turn {
   }
 
   /**
-   * Hands the conversation over: one alert, one acknowledgement with the expected time. What comes while a human is already
-   * awaited makes the alert newer; only what is more urgent, and critical, is acknowledged again.
+   * Hands the conversation over: an alert for the department, one acknowledgement with the expected time. What comes while a
+   * human is already awaited makes the department's alert newer; only what has become critical is acknowledged again.
    * @param acknowledge false where the person is told in other words, or has not asked
    */
   handOver({ department, priority, reason }: Route, acknowledge = true): this {
     const { context, now } = this
     const { handover, venue, venueName, channel, owner } = this.#state
     const open = owner === 'WAITING' ? handover : null
+    const first = open?.first ?? context.id()
     const worse = open === null || moreUrgent(priority, open.priority)
-    const taken = {
-      alert: open?.alert ?? context.id(),
-      department: worse ? department : open.department,
-      priority: worse ? priority : open.priority,
-      at: open?.at ?? now,
-    }
     context.emit(alerts, venue ?? context.key, 'Alert', {
-      id: taken.alert,
+      id: `${first}:${department}`,
       venue,
       conversation: context.key,
-      department: taken.department,
-      priority: taken.priority,
+      department,
+      priority: open?.department === department && !worse ? open.priority : priority,
       kind: 'handover',
       text: `${venueName ?? 'Venue not identified'}: ${reason.replaceAll('_', ' ')} (${channel})`,
       at: now,
     })
-    this.set({ handover: taken })
+    this.set({ handover: worse ? { first, department, priority, at: open?.at ?? now } : open })
     this.own('WAITING', reason)
     if (!acknowledge) return this
-    if (worse && priority === 'CRITICAL') this.say('handover.urgent', { when: this.#when(priority) })
-    else if (open === null)
-      this.say('handover.ack', { team: this.words(`team.${department}` as Word), when: this.#when(priority) })
-    return this
-  }
-
-  #when(priority: Route['priority']): string {
-    return expected(priority, this.now, this.settings.supportHours, this.language)
+    const when = expected(priority, now, this.settings.supportHours, this.language)
+    if (worse && priority === 'CRITICAL') return this.say('handover.urgent', { when })
+    return open === null ? this.say('handover.ack', { team: this.words(`team.${department}` as Word), when }) : this
   }
 
   /** The sender of a message. */

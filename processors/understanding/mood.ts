@@ -29,9 +29,9 @@ export function issueOf(kind: string, clause: string, place: { words: string | n
   const labels = kind === 'no_sound' && stopped.test(clause) ? STOPPED : issues[kind]
   if (labels === undefined) return null
   const [english, thai] = labels
-  if (place.all) return language === 'th' ? `${thai} ทุกโซน` : `${english} in all zones`
+  if (place.all) return language === 'th' ? `${thai}ทุกโซน` : `${english} in all zones`
   if (place.words === null) return (language === 'th' ? thai : english)!
-  return language === 'th' ? `${thai} ที่${place.words}` : `${english} in ${place.words}`
+  return language === 'th' ? `${thai}ที่${/^[a-z]/i.test(place.words) ? ' ' : ''}${place.words}` : `${english} in ${place.words}`
 }
 
 /** The first sentence, cut short, for what no intent names. */

@@ -16,8 +16,8 @@ export interface Token {
 }
 
 /** Of a long paste the start and the end are read: there stands what is wanted. */
-const HEAD = 1200
-const TAIL = 800
+const HEAD = 2000
+const TAIL = 1000
 
 const LETTERS: Readonly<Record<string, string>> = { đ: 'd', ø: 'o', ł: 'l', ß: 'ss', æ: 'ae', œ: 'oe', ı: 'i' }
 const EXPANSIONS = new Map(Object.entries(abbreviations))

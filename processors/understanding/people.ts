@@ -14,6 +14,7 @@ const honorific = prefix(data.honorifics.map(word => (/[a-z]/.test(word) ? `${wo
 const politeStart = prefix(data.polite)
 const politeEnd = new RegExp(`(?:[\\s,.!]*(?:${data.polite.map(word => (/[a-z]/.test(word) ? `\\b${word}` : word)).sort(byLength).join('|')}))+[\\s,.!]*$`, 'iu')
 const nameEnd = new RegExp(`[,.!?;\\n(/–]|(?<=\\s)(?:${data.nameEnds.filter(word => /[a-z]/.test(word)).join('|')})\\b|(?:${data.nameEnds.filter(word => !/[a-z]/.test(word)).join('|')})`, 'iu')
+const notNames = new Set(data.notNames)
 const positionBefore = prefix(data.positionBefore)
 const positions = Object.entries(data.positions).flatMap(([title, forms]) => forms.map(form => ({ title, form: normalise(form) })))
 const positionForms = [...positions].sort((a, b) => byLength(a.form, b.form)).map(({ title, form }) => ({ title, form, match: compile([form]) }))
@@ -49,7 +50,7 @@ function nameOf(said: string): string | null {
   const rest = said.trim().replace(honorific, '')
   const end = nameEnd.exec(rest)
   const name = (end === null ? rest : rest.slice(0, end.index)).replace(politeEnd, '').trim()
-  if (!isName(name, MOST_NAME_WORDS) || knownPosition(normalise(name)) !== null) return null
+  if (!isName(name, MOST_NAME_WORDS) || notNames.has(name.toLowerCase()) || knownPosition(normalise(name)) !== null) return null
   return name === name.toLowerCase() ? name.replace(/(?<!\p{L}|\p{M}|')\p{Ll}/gu, letter => letter.toUpperCase()) : name
 }
 

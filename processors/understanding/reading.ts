@@ -3,7 +3,7 @@
  */
 import { type Gap, tokens } from './normalize.ts'
 import { segment, ThaiWords } from './thai.ts'
-import { canonicalAt, INTRODUCTIONS, isCommon, isGeneric, isPlace, isPolite, THAI_WORDS } from './vocabulary.ts'
+import { canonicalAt, DENIALS, INTRODUCTIONS, isCommon, isGeneric, isPlace, isPolite, THAI_WORDS } from './vocabulary.ts'
 
 export interface Word {
   /** Canonical form. */
@@ -97,16 +97,37 @@ export function around(words: readonly Word[], from: number, to: number): readon
   return words.slice(start, end)
 }
 
+/** Words without the names that are denied: "not Lotus Bay", "ไม่ใช่โลตัสเบย์" (but "ไม่ใช่ค่ะ โลตัสเบย์" names it). */
+export function affirmed(words: readonly Word[]): Word[] {
+  const kept: Word[] = []
+  for (let at = 0; at < words.length; ) {
+    const next = at + Math.max(1, phraseAt(words, at, DENIALS))
+    kept.push(...words.slice(at, next))
+    at = phraseAt(words, at, DENIALS) > 0 && follows(words[next - 1]!, words[next]) ? runEnd(words, next) : next
+  }
+  return kept
+}
+
+/** True for a name right behind a denial: without a space in Thai, without a comma in English. */
+function follows(denial: Word, next: Word | undefined): boolean {
+  return next !== undefined && (denial.thai ? next.start === denial.end : next.gap === 'space')
+}
+
 /** Indexes of the words right after an introduction. */
 export function introductionEnds(words: readonly Word[]): number[] {
   const ends: number[] = []
   for (let at = 0; at < words.length && ends.length < MOST_REGIONS; at++) {
-    const phrase = INTRODUCTIONS.find(parts => parts.every((part, offset) => words[at + offset]?.text === part))
-    if (phrase === undefined) continue
-    ends.push(at + phrase.length)
-    at += phrase.length - 1
+    const length = phraseAt(words, at, INTRODUCTIONS)
+    if (length === 0) continue
+    ends.push(at + length)
+    at += length - 1
   }
   return ends
+}
+
+/** How many words the longest of these phrases takes here; 0 for none. */
+function phraseAt(words: readonly Word[], at: number, phrases: readonly (readonly string[])[]): number {
+  return phrases.find(parts => parts.every((part, offset) => words[at + offset]?.text === part))?.length ?? 0
 }
 
 function bareWords(words: readonly Word[], introduced: readonly number[]): readonly Word[] | null {

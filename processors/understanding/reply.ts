@@ -32,6 +32,7 @@ const no = starts(data.no)
 const noAlone = alone(data.noAlone)
 const noneOfThese = compile(data.noneOfThese)
 const noFollowers = new Set(data.noFollowers)
+const greeting = alone(data.greetings)
 const human = compile(data.human)
 const restart = compile(data.restart)
 const stop = compile(data.stop)
@@ -44,7 +45,7 @@ const particles = new RegExp(`(?<=.)(?: ?(?:${people.polite.map(word => (/[a-z]/
 
 /** The answer in a normalised text. */
 export function replyIn(normalised: string): Reply {
-  const [first = '', ...rest] = clauses(normalised)
+  const [first = '', ...rest] = clauses(normalised).filter(clause => !greeting.test(bareAnswer(clause)))
   const bare = bareAnswer(first)
   const number = rest.length === 0 ? choiceIn(normalised) : null
   if (number === 0 || noneOfThese.test(first)) return meaning('NONE_OF_THESE')

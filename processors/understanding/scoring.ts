@@ -52,6 +52,7 @@ export interface Score {
 /** Null where the span does not name the document. */
 export function score(reading: Reading, document: Document, venue: Surroundings, catalogue: Catalogue): Score | null {
   const { texts, region } = reading
+  if (texts.every(isNeverVenue)) return null
   const boost = texts.some(text => isType(text) && document.words.includes(text)) ? TYPE_BOOST : 0
   if (texts.join('') === document.compact) {
     return { score: region.kind === 'free' && document.words.length === 1 ? PLAIN_WORD : EXACT, brand: true, conflict: false }
@@ -105,7 +106,7 @@ export function score(reading: Reading, document: Document, venue: Surroundings,
 /** True when the span is a whole phrase of the name that says more than a kind of venue. */
 function isPhrase({ texts, region }: Reading, document: Document): boolean {
   const says = (text: string) => (region.kind === 'free' ? isDistinctive({ text }) : !isGeneric(text)) && text.length >= 3
-  if (!texts.some(says) || texts.every(text => isCommon(text) || isNeverVenue(text))) return false
+  if (!texts.some(says) || texts.every(isCommon)) return false
   if (region.kind === 'free' && texts.filter(text => isDistinctive({ text })).length < 2) return false
   return document.words.some((_, start) => texts.every((text, at) => document.words[start + at] === text))
 }

@@ -4,15 +4,15 @@
  */
 import type { IntentInput, Understand, UnderstoodInput, VenueMatchInput, VenueProfile, VenueZone } from '../../schemas/types.ts'
 import type { Port } from '../../engine/actor.ts'
-import { groupOfIntent, type IntentRead, intentsIn } from './intents.ts'
+import { ACT, groupOfIntent, type IntentRead, intentsIn } from './intents.ts'
 import { type Language, languageOf } from './language.ts'
 import { condensed, issueOf, sentimentOf } from './mood.ts'
-import { normalise } from './normalize.ts'
+import { normalise, words } from './normalize.ts'
 import { answeredName, answeredPosition, introducedName, knownPosition } from './people.ts'
 import { overrideIn, type Reply, replyIn } from './reply.ts'
 import { durationIn, volumeIn } from './slots.ts'
 import type { VenueIndex, VenueMatchResult } from './venues.ts'
-import { type Mention, zonesIn, zonesOf } from './zones.ts'
+import { type Mention, withoutZones, zonesIn, zonesOf } from './zones.ts'
 
 /** States in which the whole answer may be a venue's name. */
 const ASKING = new Set(['ASKING_VENUE_NAME', 'CONFIRMING_VENUE', 'MULTIPLE_MATCHES', 'NOT_FOUND'])
@@ -24,7 +24,8 @@ const ZONED_INFO = new Set(['what_playing', 'status_check', 'schedule_query', 'l
 const VOLUME = new Set(['volume_up', 'volume_down', 'volume_set'])
 /** States that ask for something other than the matter. */
 const NO_MATTER = new Set([...ASKING, 'INITIAL', 'ASKING_PERSON_NAME', 'ASKING_POSITION'])
-const SURE = 0.7
+/** Fewer words say no matter by themselves. */
+const LEAST_MATTER = 3
 
 /** The port of the effect `understand`. */
 export function understandPort(index: () => VenueIndex): Port<'Understand', 'Understood'> {
@@ -81,7 +82,7 @@ function meaningOfText(input: Understand, venue: VenueProfile | null, onFile: re
   const open = OPEN.has(dialogue)
 
   // In a settled dialogue a zone's name is never taken for a venue; in an open one a venue's name is never taken for a zone.
-  const settled = open ? plain : zonesIn(plain, zonesAt(venue)).masked
+  const settled = open ? plain : withoutZones(zonesIn(plain, zonesAt(venue)))
   const match = venuesIn(settled, input, reply, onFile, index)
   const named = match.decision === 'EXACT' || match.decision === 'LIKELY' ? index.venue(match.candidates[0]!.venue) : null
   const place = match.decision === 'EXACT' ? (named ?? venue) : (venue ?? named)
@@ -91,7 +92,7 @@ function meaningOfText(input: Understand, venue: VenueProfile | null, onFile: re
   const about = mentions.map(mention => (namesVenue(mention, match) ? { ...mention, words: '' } : mention))
   const read = intentsIn(masked)
   const intents = read.flatMap(intent => withSlots(intent, masked, about, zones, input.zones))
-  return {
+  const meaning = {
     language,
     reply: reply.reply,
     number: reply.number,
@@ -101,9 +102,9 @@ function meaningOfText(input: Understand, venue: VenueProfile | null, onFile: re
     runnerUp: match.runnerUp,
     intents,
     sentiment: sentimentOf(plain),
-    ...personIn(text, plain, dialogue, reply, read),
-    issue: issueIn(text, dialogue, reply, language, read, intents, about, zones),
+    ...personIn(input, plain, override.override === 'NONE' ? reply : null, read),
   }
+  return { ...meaning, issue: issueIn(input, meaning, read, intents, about, zones) }
 }
 
 function venuesIn(text: string, input: Understand, reply: Reply, onFile: readonly VenueProfile[], index: VenueIndex): VenueMatchResult {
@@ -134,7 +135,8 @@ function withSlots(
   if (!ZONED.has(group) && !ZONED_INFO.has(kind)) return [bare]
   // The only zone of a message is meant wherever in it it stands.
   const where = mentions.length === 1 && !clause.includes('§') ? masked : clause
-  return zonesOf(where, mentions, zones, offered).map(zone => ({ ...bare, ...zone, zoneChoices: [...zone.zoneChoices], zoneText: zone.zoneText || null }))
+  const only = kind === 'unknown' ? [] : zones
+  return zonesOf(where, mentions, only, offered).map(zone => ({ ...bare, ...zone, zoneChoices: [...zone.zoneChoices], zoneText: zone.zoneText || null }))
 }
 
 /** True for words that are part of a venue's name, not of a zone's. */
@@ -142,41 +144,47 @@ function namesVenue({ zones, words }: Mention, { candidates }: VenueMatchResult)
   return zones.length === 0 && candidates.some(({ name }) => normalise(name).includes(words))
 }
 
+/** `reply` is null where the message answers nothing. */
 function personIn(
-  text: string,
+  { text, dialogue }: Understand,
   plain: string,
-  dialogue: string,
-  { reply }: Reply,
+  reply: Reply | null,
   read: readonly IntentRead[],
-): Pick<Meaning, 'person' | 'position'> {
-  const wishes = read.some(({ kind, confidence }) => confidence >= SURE && groupOfIntent(kind) !== 'social')
-  const answers = (reply === 'NONE' || reply === 'YES') && !wishes
-  if (dialogue === 'ASKING_PERSON_NAME') {
-    return { person: answers ? answeredName(text) : introducedName(text), position: knownPosition(plain) }
-  }
-  if (dialogue === 'ASKING_POSITION') return { person: introducedName(text), position: answers ? answeredPosition(text) : knownPosition(plain) }
-  return { person: introducedName(text), position: null }
+): { person: string | null; position: string | null } {
+  const wishes = read.some(({ kind, confidence }) => confidence >= ACT && groupOfIntent(kind) !== 'social')
+  const answers = (reply?.reply === 'NONE' || reply?.reply === 'YES') && !wishes
+  const introduced = introducedName(text)
+  if (dialogue === 'ASKING_PERSON_NAME') return { person: answers ? answeredName(text) : introduced, position: knownPosition(plain) }
+  if (dialogue === 'ASKING_POSITION') return { person: introduced, position: answers ? answeredPosition(text) : knownPosition(plain) }
+  return { person: introduced, position: null }
 }
 
+/** The matter for the summary: of the first intent that has one, else the message itself where it says something. */
 function issueIn(
-  text: string,
-  dialogue: string,
-  { reply }: Reply,
-  language: Language,
+  input: Understand,
+  { language, override, reply, match, person }: Pick<Meaning, 'language' | 'override' | 'reply' | 'match' | 'person'>,
   read: readonly IntentRead[],
   intents: readonly IntentInput[],
   mentions: readonly Mention[],
   zones: readonly VenueZone[],
 ): string | null {
+  if (override !== 'NONE') return null
   for (const { kind, clause } of read) {
-    const of = intents.find(intent => intent.kind === kind)
-    const spoken = mentions.find(mention => of?.zone != null && mention.zones.includes(of.zone))?.words ?? of?.zoneText ?? null
-    const only = spoken === null ? (zones.find(({ zone }) => zone === of?.zone)?.name ?? null) : spoken
-    const issue = issueOf(kind, clause, { words: only, all: of?.allZones ?? false }, language)
+    const intent = intents.find(other => other.kind === kind)
+    const place = { words: placeOf(intent, mentions, zones), all: intent?.allZones ?? false }
+    const issue = issueOf(kind, clause, place, language as Language)
     if (issue !== null) return issue
   }
-  const social = read.some(({ kind }) => groupOfIntent(kind) === 'social')
-  return NO_MATTER.has(dialogue) || social || reply !== 'NONE' ? null : condensed(text)
+  const says = read.every(({ kind }) => kind === 'unknown') && reply === 'NONE' && match === 'NONE' && person === null
+  return says && !NO_MATTER.has(input.dialogue) && words(normalise(input.text)).length >= LEAST_MATTER ? condensed(input.text) : null
+}
+
+/** A zone as people call it: the common word they used, else its name. */
+function placeOf(intent: IntentInput | undefined, mentions: readonly Mention[], zones: readonly VenueZone[]): string | null {
+  const zone = intent?.zone ?? null
+  if (zone === null) return intent?.zoneText ?? null
+  const spoken = mentions.find(mention => mention.zones.includes(zone))
+  return spoken?.common === true ? spoken.words : (zones.find(other => other.zone === zone)?.name ?? null)
 }
 
 function zonesAt(venue: VenueProfile | null): VenueZone[] {

@@ -6,7 +6,7 @@
 import type { MatchDecision, VenueProfile } from '../../schemas/types.ts'
 import { type Alternative, Catalogue, type Document } from './catalogue.ts'
 import { normalise } from './normalize.ts'
-import { around, introductionEnds, isContent, isDistinctive, type Region, read, regions, type Word } from './reading.ts'
+import { affirmed, around, introductionEnds, isContent, isDistinctive, type Region, read, regions, type Word } from './reading.ts'
 import { EXACT, PLAIN_WORD, placesOf, type Reading, type Score, type Surroundings, score } from './scoring.ts'
 import { skeleton, ThaiWords } from './thai.ts'
 import { isCommon, isGeneric, isNeverVenue, isPlace } from './vocabulary.ts'
@@ -31,7 +31,7 @@ export interface Candidate {
 
 export interface VenueMatchResult {
   readonly decision: MatchDecision
-  /** Best first, at most 5. */
+  /** Best first, at most 5. With NONE, the one venue that has the name but not the place said. */
   readonly candidates: readonly Candidate[]
   readonly runnerUp: number | null
   /** For EXACT: where the name lies in the normalised text. */
@@ -123,7 +123,7 @@ export class VenueIndex {
 
   /** Which venues a message names. */
   match(text: string, hints: Hints = {}): VenueMatchResult {
-    const words = read(normalise(text), this.#catalogue.thaiWords).slice(0, MOST_WORDS)
+    const words = affirmed(read(normalise(text), this.#catalogue.thaiWords).slice(0, MOST_WORDS))
     if (words.length === 0 || words.every(word => isNeverVenue(word.text))) return NONE
     const spans = regions(words, { bare: !hints.strict, free: !hints.strict })
     const places = placesOf(words.map(word => word.text))
@@ -279,10 +279,9 @@ export class VenueIndex {
     }
     if (named.size > 1) return result('AMBIGUOUS', ranked.filter(({ venue }) => named.has(venue)))
     const close = ranked.filter(({ score }) => score > top.score - MARGIN)
-    if (close.length === 1) return result(top.score >= ACCEPT && !top.conflict ? 'LIKELY' : 'NONE', ranked)
-    if (top.score >= ACCEPT && !top.conflict) return result('AMBIGUOUS', close)
-    const offered = close.filter(({ brand }) => brand)
-    return top.score >= OFFER && offered.length > 1 ? result('AMBIGUOUS', offered) : result('NONE', ranked)
+    if (top.score >= ACCEPT && !top.conflict) return close.length === 1 ? result('LIKELY', ranked) : result('AMBIGUOUS', close)
+    const offered = top.score >= OFFER ? close.filter(({ brand }) => brand) : []
+    return result(offered.length > 1 ? 'AMBIGUOUS' : 'NONE', offered)
   }
 
   #words(text: string): string[] {

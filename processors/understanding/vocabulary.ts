@@ -33,13 +33,16 @@ function addForm(form: string, word: string): void {
 
 /** Thai words known apart from the catalogue, for segmenting. */
 export const THAI_WORDS: ReadonlySet<string> = new Set(
-  [...commonWords, ...canonical.keys(), ...venueWords.introductions.map(normalise)].filter(word => THAI.test(word)),
+  [...commonWords, ...canonical.keys(), ...[...venueWords.introductions, ...venueWords.denials].map(normalise)].filter(word => THAI.test(word)),
 )
 
-/** Introductions ("i am from", "ติดต่อจาก"), as sequences of tokens. */
-export const INTRODUCTIONS: readonly (readonly string[])[] = venueWords.introductions
-  .map(phrase => tokens(normalise(phrase)).map(({ text }) => text))
-  .sort((a, b) => b.length - a.length)
+/** Introductions ("i am from", "ติดต่อจาก") and denials ("not from"), as sequences of tokens, longest first. */
+export const INTRODUCTIONS = sequences(venueWords.introductions)
+export const DENIALS = sequences(venueWords.denials)
+
+function sequences(phrases: readonly string[]): readonly (readonly string[])[] {
+  return phrases.map(phrase => tokens(normalise(phrase)).map(({ text }) => text)).sort((a, b) => b.length - a.length)
+}
 
 export function isCommon(word: string): boolean {
   return commonWords.has(word) || /^\d+(?:am|pm|th|st|nd|rd|h|m|min)?$/.test(word)

@@ -16,6 +16,8 @@ export interface Mention {
   readonly zones: readonly string[]
   /** The words, normalised. */
   readonly words: string
+  /** True for words that zones are commonly called ("lobby"), apart from any venue. */
+  readonly common: boolean
 }
 
 export interface Mentions {
@@ -74,8 +76,13 @@ export function zonesIn(normalised: string, zones: readonly VenueZone[]): Mentio
   })
   return {
     masked: masked + normalised.slice(end),
-    mentions: spans.map(({ from, to, zones: ids }) => ({ zones: ids, words: normalised.slice(from, to) })),
+    mentions: spans.map(({ from, to, zones: ids }) => ({ zones: ids, words: normalised.slice(from, to), common: conceptOf.has(normalised.slice(from, to)) })),
   }
+}
+
+/** A masked text without its zones, and with the words that name none. */
+export function withoutZones({ masked }: Mentions): string {
+  return masked.replace(/§\d+/g, ' ')
 }
 
 /**

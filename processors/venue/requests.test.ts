@@ -94,6 +94,14 @@ describe('a question', () => {
     expect(answers(step)).toMatchObject([{ outcome: 'UNVERIFIED', reason: 'forbidden', zones: [{ status: 'ONLINE' }] }])
   })
 
+  it('about a zone that failed before is not answered by the reading of another', () => {
+    const scene = venue([playing('z1'), playing('z2')])
+    scene.readOne(playing('z1', { error: 'Forbidden', online: null }))
+    scene.ask('STATUS', ['z1'])
+    expect(answers(scene.readOne(playing('z2')))).toEqual([])
+    expect(answers(scene.readOne(playing('z1')))).toMatchObject([{ outcome: 'CONFIRMED' }])
+  })
+
   it('old readings are shown as unknown, with their time', () => {
     const scene = venue([playing('z1')])
     scene.kit.advance(16 * MINUTE)
@@ -155,6 +163,14 @@ describe('a control request is refused', () => {
     expect(answers(step)).toMatchObject(refused('stale', 'EXPIRED'))
     expect(commands(step)).toEqual([])
     expect(answers(scene.ask('STATUS', ['z1'], { requestedAt: NOW - 60 * MINUTE }))).toMatchObject([{ outcome: 'CONFIRMED' }])
+  })
+
+  it('when it may have been taken before: asked about, not done', () => {
+    const scene = venue([playing('z1')])
+    const request = { conversation: 'main:c1', kind: 'PAUSE' as const, zones: ['z1'], trust: 'HINTED' as const, requestedAt: NOW }
+    for (let n = 0; n < 600; n++) scene.kit.handle('ZoneRequest', { ...request, id: `x${n}`, kind: 'STATUS' }, { id: `x${n}` })
+    const step = scene.kit.handle('ZoneRequest', { ...request, id: 'old' }, { id: 'old', idAt: NOW - 1 })
+    expect(answers(step)).toMatchObject(refused('stale', 'EXPIRED'))
   })
 
   it('above the cap, with the cap', () => {

@@ -26,14 +26,17 @@ export function takeSnapshot(state: VenueState | null, snapshot: ZoneSnapshot, t
   context.setTimer('unread', context.now + settings.unknownAfterMs + 1)
   watchClosely(state, known, turn)
   const back = resolve(known, PROVIDER_DOWN, 'HIGH', `Soundtrack answers again for ${state.name}`, turn)
-  const read = new Set(zones.filter(zone => isNewReading(state, zone)).map(zone => zone.slot))
+  const read = newlyRead(state, back, snapshot)
   const moved = [...read].reduce((held, slot) => takeReading(held, slot, turn), back)
   return answerQuestions(moved, read, turn)
 }
 
-function isNewReading(before: VenueState, zone: ZoneSlot): boolean {
-  const known = before.zones.find(({ slot }) => slot === zone.slot)
-  return known === undefined || known.asOf !== zone.asOf || zone.failed !== ''
+/** Slots of the zones that this snapshot says something new of, be it that they could not be read. */
+function newlyRead(before: VenueState, after: VenueState, { zones: readings }: ZoneSnapshot): Set<number> {
+  const read = new Set(readings.map(reading => reading.zone))
+  const isNew = ({ slot, zone, asOf, failed }: ZoneSlot) =>
+    read.has(zone) && (failed !== '' || asOf !== before.zones.find(known => known.slot === slot)?.asOf)
+  return new Set(after.zones.filter(isNew).map(zone => zone.slot))
 }
 
 /** Nothing could be read: all stays as last known, and those who wait are told what can be told. */

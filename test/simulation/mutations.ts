@@ -94,12 +94,6 @@ export const mutations: readonly Mutation[] = [
     'const next',
   ),
   one(
-    'an end of an earlier start taken',
-    'engine/handle.ts',
-    " || attempt.start !== start) return 'duplicate'",
-    ") return 'duplicate'",
-  ),
-  one(
     'an effect that left and failed tried again blindly',
     'engine/effects.ts',
     "if (uncertain && retry !== 'idempotent')",
@@ -117,11 +111,5 @@ export const mutations: readonly Mutation[] = [
     'engine/effects.ts',
     'generation !== null && this.#settings.owned(task.inbox) === generation',
     'generation !== null',
-  ),
-  one(
-    'the store written by an owner of before',
-    'engine/worker.ts',
-    'if (ends === null || this.#assignment !== assignment) return',
-    'if (ends === null) return',
   ),
 ]

@@ -257,7 +257,7 @@ export async function simulate(seed: number): Promise<Outcome> {
     },
   ]
   for (let n = random.below(8); n > 0; n--) scheduler.at(random.below(FAULTY_MS), null, random.pick(troubles))
-  cluster.stalls = random.chance(0.4) ? 0.03 : 0
+  cluster.stalls = random.chance(0.5) ? 0.06 : 0
   cluster.unknownCommits = random.chance(0.5) ? 0.05 : 0
   cluster.doubtfulAppends = random.chance(0.5) ? 0.1 : 0
 

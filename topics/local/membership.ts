@@ -80,12 +80,6 @@ export class LocalMembership implements Membership {
     this.#notify()
   }
 
-  position(partition: TopicPartition): number {
-    const started = this.#started.get(partitionKey(partition))
-    if (started === undefined) throw new Error(`${partitionKey(partition)} has not been started`)
-    return started.next
-  }
-
   stop(partition: TopicPartition): void {
     const started = this.#started.get(partitionKey(partition))
     started?.partition.listeners.delete(this.#notify)

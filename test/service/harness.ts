@@ -1,0 +1,194 @@
+/**
+ * The whole service as a process of its own, with the providers' fakes and a small world around it: what a story needs.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type FakeSoundtrack, startFakeSoundtrack } from '../../connectors/soundtrack/fake.ts'
+import { type World, world } from '../../connectors/soundtrack/fake-world.ts'
+import { type FakeWhatsApp, startFakeWhatsApp } from '../../connectors/whatsapp/fake.ts'
+
+const root = join(import.meta.dirname, '../..')
+const ADMIN_TOKEN = 'an-invented-admin-token'
+const SECRETS = { phoneNumberId: '106540352242922', accessToken: 'access', appSecret: 'app-secret', verifyToken: 'verify' }
+
+/** The person on file at venue 1. */
+export const CONTACT = { from: '66812345678', name: 'Somchai' }
+/** On file nowhere. */
+export const STRANGER = { from: '66899999999', name: 'Alex' }
+
+export interface Service {
+  readonly url: string
+  readonly folder: string
+  readonly sheet: string
+  readonly soundtrack: FakeSoundtrack
+  readonly whatsapp: FakeWhatsApp
+  readonly world: World
+  /** What the process has printed, of its present life. */
+  readonly output: string
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
+  get(path: string, token?: string | null): Promise<{ status: number; body: any }>
+  /** Ends the process at once, as a power cut would. */
+  kill(): Promise<void>
+  /** Ends it by SIGTERM; resolves with its exit code. */
+  terminate(): Promise<number | null>
+  /** Starts it (again) on the same folder, and waits until it is ready. */
+  start(options?: { ready?: boolean }): Promise<void>
+  close(): Promise<void>
+}
+
+const plan = world([
+  { name: 'Blue Lagoon', locations: [{ name: 'Pattaya', zones: ['Lobby', 'Pool', 'Edge'] }] },
+  { name: 'Lotus Bay', locations: [{ name: 'Phuket', zones: ['Bar', { name: 'Spa', kind: 'offline' as const }] }] },
+  { name: 'Siam Terrace', locations: [{ name: 'Silom', zones: [{ name: 'Rooftop', kind: 'trial' as const }] }] },
+])
+
+/** The sheet of the small world; the columns in an order of their own. */
+export function sheetOf({ accounts }: World): string {
+  const [lagoon, bay, terrace] = accounts.map(a => a.id)
+  return `venue_name,venue_id,location,contact_name,contact_position,contact_phone,soundtrack_account_id,zone_count,aliases,volume_cap
+Blue Lagoon Pattaya,1,Beach Road,Somchai Jaidee,Duty Manager,+66 81 234 5678,${lagoon},3,บลูลากูน พัทยา,
+Lotus Bay Phuket,2,Patong,Malee Suksan,Front Desk,081-111-2222,${bay},2,โลตัสเบย์,12
+Siam Terrace,3,Silom Road,Nok Chaiyo,Owner,0822223333,${terrace},1,สยามเทอเรส,
+`
+}
+
+export async function startService(
+  options: { env?: Record<string, string>; sheet?: string; statuses?: FakeWhatsApp['statuses'] } = {},
+): Promise<Service> {
+  const folder = mkdtempSync(join(tmpdir(), 'service-'))
+  const sheet = join(folder, 'venues.csv')
+  writeFileSync(sheet, options.sheet ?? sheetOf(plan))
+  const soundtrack = await startFakeSoundtrack({ world: plan, token: 'soundtrack-token' })
+  const whatsapp = await startFakeWhatsApp({
+    ...SECRETS,
+    ...(options.statuses === undefined ? {} : { statuses: options.statuses }),
+  })
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  whatsapp.webhookUrl = `${url}/webhooks/whatsapp`
+  const env = {
+    ...process.env,
+    PORT: String(port),
+    DATA_DIR: join(folder, 'data'),
+    LOG_LEVEL: 'warn',
+    ADMIN_TOKEN,
+    VENUES_CSV: sheet,
+    SOUNDTRACK_API_URL: soundtrack.url,
+    SOUNDTRACK_API_TOKEN: 'soundtrack-token',
+    WHATSAPP_API_URL: whatsapp.url,
+    WHATSAPP_PHONE_NUMBER_ID: SECRETS.phoneNumberId,
+    WHATSAPP_ACCESS_TOKEN: SECRETS.accessToken,
+    WHATSAPP_APP_SECRET: SECRETS.appSecret,
+    WHATSAPP_VERIFY_TOKEN: SECRETS.verifyToken,
+    ...options.env,
+  }
+  let child: ChildProcess | null = null
+  let output = ''
+  const ended = () =>
+    child === null || child.exitCode !== null || child.signalCode !== null
+      ? null
+      : new Promise<void>(resolve => child?.once('exit', () => resolve()))
+  const service: Service = {
+    url,
+    folder,
+    sheet,
+    soundtrack,
+    whatsapp,
+    world: plan,
+    get output() {
+      return output
+    },
+    async get(path, token = ADMIN_TOKEN) {
+      const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
+      const response = await fetch(url + path, { headers })
+      return { status: response.status, body: await response.json() }
+    },
+    async kill() {
+      const gone = ended()
+      child?.kill('SIGKILL')
+      await gone
+    },
+    async terminate() {
+      const gone = ended()
+      child?.kill('SIGTERM')
+      await gone
+      return child?.exitCode ?? null
+    },
+    async start({ ready = true } = {}) {
+      output = ''
+      const life = spawn(process.execPath, ['main.ts'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+      child = life
+      for (const stream of [life.stdout, life.stderr]) stream?.on('data', chunk => (output += chunk))
+      const up = async () => {
+        if (life.exitCode !== null) throw new Error(`the service has ended with ${life.exitCode}:\n${output}`)
+        const answer = await fetch(`${url}/${ready ? 'readyz' : 'healthz'}`).catch(() => null)
+        return answer?.status === 200
+      }
+      await until(up, 60_000, () => `the service is not up:\n${output}`)
+    },
+    async close() {
+      await service.kill()
+      await Promise.all([soundtrack.close(), whatsapp.close()])
+      await stopPostgres(join(folder, 'data'))
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+  try {
+    await service.start()
+  } catch (error) {
+    await service.close()
+    throw error
+  }
+  return service
+}
+
+/** Waits for a condition. @throws after `ms`, saying what was waited for. */
+export async function until<T>(
+  condition: () => Promise<T> | T,
+  ms = 15_000,
+  what: () => string = () => String(condition),
+): Promise<NonNullable<T>> {
+  const end = Date.now() + ms
+  for (;;) {
+    const value = await condition()
+    if (value) return value as NonNullable<T>
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what()}`)
+    await sleep(20)
+  }
+}
+
+/** A killed service leaves its Postgres running, to be taken over; nobody will, so it is stopped by its own pid file. */
+async function stopPostgres(dataDir: string): Promise<void> {
+  const { readFile } = await import('node:fs/promises')
+  const pid = await readFile(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').then(
+    text => Number(text.split('\n')[0]),
+    () => 0,
+  )
+  if (pid <= 0) return
+  try {
+    process.kill(pid, 'SIGQUIT')
+    await until(() => !alive(pid), 10_000)
+  } catch {} // gone already
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise(resolve => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
