@@ -565,6 +565,8 @@ export interface ConversationRequest {
   reason: string
   /** Id of the command. */
   command: null | string
+  /** Who asked. Personal data. */
+  sender: string
   /** Id of the chat message. */
   message: string
   /** Intent, where it is the status check of a reported trouble. */
@@ -592,6 +594,8 @@ export interface ConversationRequestInput {
   reason?: string | undefined
   /** Id of the command. */
   command?: null | string | undefined
+  /** Who asked. Personal data. */
+  sender: string
   /** Id of the chat message. */
   message: string
   /** Intent, where it is the status check of a reported trouble. */
@@ -610,7 +614,7 @@ export interface ConversationState {
   account: string
   /** Group or room, else the user's id. Personal data. */
   chat: string
-  /** Newest sender. Personal data. */
+  /** Sender whose message was dealt with last. Personal data. */
   user: string
   /** One of the nine. */
   state: string
@@ -675,7 +679,7 @@ export interface ConversationStateInput {
   account: string
   /** Group or room, else the user's id. Personal data. */
   chat: string
-  /** Newest sender. Personal data. */
+  /** Sender whose message was dealt with last. Personal data. */
   user: string
   /** One of the nine. */
   state: string

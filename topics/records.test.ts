@@ -32,15 +32,15 @@ const record = fc.record({
   value: fc.option(fc.uint8Array({ maxLength: 300 }).map(bytes => Buffer.from(bytes))),
   headers,
 })
-const batches = fc.tuple(fc.integer({ min: 0, max: 2 ** 48 }), fc.array(record, { minLength: 1, maxLength: 30 })).map(
-  ([base, records]): BatchRecord[] => {
+const batches = fc
+  .tuple(fc.integer({ min: 0, max: 2 ** 48 }), fc.array(record, { minLength: 1, maxLength: 30 }))
+  .map(([base, records]): BatchRecord[] => {
     let offset = base
     return records.map(({ gap, ...rest }, i) => {
       if (i > 0) offset += gap
       return { ...rest, offset }
     })
-  },
-)
+  })
 
 describe('a batch of records', () => {
   test('is read as it was written', () => {

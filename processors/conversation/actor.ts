@@ -211,9 +211,9 @@ function unreadable(turn: Turn, { kind, message }: QueuedMessage): void {
 function comprehended(turn: Turn, understood: Understood): State {
   const message = turn.state.current
   if (message === null || message.message !== understood.message || turn.context.late) return turn.state
-  turn.set({ current: null, language: understood.language })
+  turn.set({ current: null, language: understood.language, user: message.sender })
   if (turn.state.owner !== 'AGENT') {
-    judge(turn, understood, message.sender)
+    judge(turn, understood)
     respond(turn, understood, message)
     turn.set({ returning: false })
     turn.send(message.message)

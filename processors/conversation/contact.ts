@@ -31,18 +31,20 @@ export function settle(turn: Turn, candidate: Candidate, understood: Understood,
   })
   const runnerUp = evidence === 'exact in first message' ? understood.runnerUp : turn.state.runnerUp
   turn.event('IDENTIFIED', { detail: evidence, score, runnerUp })
-  judge(turn, understood, turn.state.user)
+  // Trust is of a venue: none is carried over to another.
+  if (venue !== before) turn.set({ senders: turn.state.senders.map(s => ({ ...s, trust: 'CLAIMED' })) })
+  judge(turn, understood)
   if (turn.state.pending?.urgent) return again(turn.moveTo('IDENTIFIED').say('venue.found_urgent', { venue: name }))
   if (owner === null) return askName(turn, evidence === 'confirmed')
   if (contact !== null || role !== null || before === venue) return ready(turn, contact !== null)
   return askPosition(turn)
 }
 
-/** Trust of a sender at the venue identified: their phone is on file there, or it is not. */
-export function judge(turn: Turn, { onFile }: Understood, sender: string): Turn {
-  const { venue, senders } = turn.state
+/** Trust of the sender at the venue identified: their phone is on file there, or it is not. */
+export function judge(turn: Turn, { onFile }: Understood): Turn {
+  const { venue, senders, user } = turn.state
   const trust = venue !== null && onFile.some(f => f.venue === venue) ? 'HINTED' : 'CLAIMED'
-  return turn.set({ senders: senders.map(s => (s.id === sender && s.trust !== 'BOUND' ? { ...s, trust } : s)) })
+  return turn.set({ senders: senders.map(s => (s.id === user && s.trust !== 'BOUND' ? { ...s, trust } : s)) })
 }
 
 /** An answer to "what is your name?". @param news true where it is a new request instead */

@@ -213,6 +213,7 @@ function missed(turn: Turn, next: () => Turn): Turn {
   const tries = turn.state.tries + 1
   turn.set({ tries })
   if (tries < TRIES) return next()
+  if (turn.state.state === 'NOT_FOUND') return turn
   turn.set({ candidates: [] }).moveTo('NOT_FOUND').say('venue.not_found')
   return turn.handOver({ department: 'GENERAL', priority: 'NORMAL', reason: 'venue_not_found' })
 }

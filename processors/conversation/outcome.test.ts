@@ -207,7 +207,7 @@ describe('what plays', () => {
   })
 })
 
-test('two troubles in one message are one look, and a yes closes it', () => {
+test('a yes to "can you hear it?" closes the trouble, and a later no opens nothing', () => {
   const talk = Talk.hinted()
   talk.say('no music', { onFile, intents: [intent('no_sound', { zone: 'z-lobby' })] })
   talk.answer('CONFIRMED', { zones: [{ ...lobby, playback: 'playing' }], venueName: LAGOON.name })

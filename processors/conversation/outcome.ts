@@ -96,7 +96,7 @@ function assess(turn: Turn, { zones }: VenueAnswer, trouble: string): Turn {
 
 /** The venue found the request too old to do. */
 function askIfWanted(turn: Turn, { durationMs }: VenueAnswer, request: ConversationRequest): void {
-  const { kind, zones, zoneName, value, message, at } = request
+  const { kind, zones, zoneName, value, sender, message, at } = request
   const wish = {
     kind,
     zones,
@@ -104,7 +104,7 @@ function askIfWanted(turn: Turn, { durationMs }: VenueAnswer, request: Conversat
     allZones: zones.length === 0,
     value,
     durationMs,
-    sender: turn.state.user,
+    sender,
     message,
     sentAt: at,
   }

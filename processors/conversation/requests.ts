@@ -65,8 +65,8 @@ export function refuse(turn: Turn, wish: Wish): void {
   turn.event('REQUEST_ENDED', { request: id, to: 'refused', detail: 'trust' })
 }
 
-function note(turn: Turn, id: string, { kind, zones, zoneName, value, message }: Wish, trouble: string | null): void {
-  const made = { id, kind, zones, zoneName, value, message, trouble, at: turn.now }
+function note(turn: Turn, id: string, { kind, zones, zoneName, value, sender, message }: Wish, trouble: string | null): void {
+  const made = { id, kind, zones, zoneName, value, sender, message, trouble, at: turn.now }
   const requests = [...turn.state.requests, { ...made, outcome: 'pending', reason: '', command: null, endedAt: null }]
   turn.set({ requests: requests.slice(-REQUESTS) })
   turn.event('REQUEST', { request: id, detail: kind.toLowerCase() })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { exact, intent, LAGOON, MORNING, type Meaning, no, SOMCHAI, Talk, wants, yes } from './talk.ts'
+import { BAY, exact, intent, LAGOON, MORNING, type Meaning, no, SOMCHAI, Talk, wants, yes } from './talk.ts'
 
 const onFile = [SOMCHAI]
 const MINUTE = 60_000
@@ -128,6 +128,32 @@ describe('controls', () => {
     expect(talk.say('mute the lobby', wants('mute', { zone: 'z-lobby' })).asked).toEqual([])
     talk.sender = { id: '66812345678', phone: '66812345678', name: 'Somchai' }
     expect(talk.say('mute the lobby', hinted(wants('mute', { zone: 'z-lobby' }))).asked).toMatchObject([{ trust: 'HINTED' }])
+  })
+
+  test('a question that the trusted sender raised is not answered by another one', () => {
+    const talk = Talk.hinted()
+    talk.say('lobby loud?', hinted(wants('volume_down', { zone: 'z-lobby', confidence: 0.6 })))
+    talk.sender = { id: '66899999999', phone: '66899999999', name: 'Guest' }
+    expect(talk.say('yes', yes).asked).toEqual([])
+  })
+
+  test('a message of another sender, waiting behind one of the contact on file, gets none of its trust', () => {
+    const talk = new Talk()
+    const [contact, guest] = [talk.message('hello'), talk.message('mute')]
+    const stranger = { ...guest, sender: { id: '66899999999', phone: null, name: null } }
+    for (const message of [contact, stranger]) talk.kit.handle('ChatMessage', message, { id: message.id })
+    const language = 'en'
+    const base = { language, reply: 'NONE', override: 'NONE', match: 'NONE', sentiment: 'NEUTRAL' } as const
+    talk.kit.complete(talk.kit.started[0]?.attempt ?? '', { ...base, message: contact.id, ...hinted(wants('greeting')) })
+    const trust = Object.fromEntries(talk.state.senders.map(s => [s.id, s.trust]))
+    expect(trust).toEqual({ [contact.sender.id]: 'HINTED', '66899999999': 'CLAIMED' })
+  })
+
+  test('trust is of a venue: it is not carried over to another', () => {
+    const talk = Talk.hinted()
+    talk.say('no, it is Lotus Bay Pattaya', hinted({ ...exact(BAY), ...no }))
+    talk.say('yes', hinted(yes))
+    expect(talk.state).toMatchObject({ venue: BAY.venue, senders: [{ trust: 'CLAIMED' }] })
   })
 
   test('a phone taken off the sheet may control no more', () => {

@@ -132,7 +132,8 @@ function open(turn: Turn, question: OpenQuestion): Turn {
 function answer(turn: Turn, understood: Understood, message: QueuedMessage, asked: Intent[]): Intent[] | null {
   const { question } = turn.state
   if (question === null || message.again) return asked
-  const wishes = question.wishes
+  // Whoever answers wants it now, and has to be trusted with it.
+  const wishes = question.wishes.map(wish => ({ ...wish, sender: message.sender }))
   const fresh = asked.filter(i => i.confidence >= turn.settings.sure)
   const rest = (list: Intent[]) => (list.length > 0 ? list : null)
   if (question.type === 'clarify') return unclear(turn, understood, message, asked)
@@ -209,7 +210,7 @@ function pickZone(
   if (number === zones.length + 1 || intents.some(i => i.allZones)) return ALL
   const said = text.trim().toLowerCase()
   const named =
-    zones.find(z => intents.some(i => i.zone === z.zone)) ??
+    understood.zones.find(z => intents.some(i => i.zone === z.zone)) ??
     zones.find(z => z.name.toLowerCase() === said) ??
     only(zones.filter(z => said.includes(z.name.toLowerCase()))) ??
     only(zones.filter(z => said.length >= 3 && z.name.toLowerCase().includes(said)))

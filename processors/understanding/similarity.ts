@@ -19,7 +19,7 @@ export function damerau(a: string, b: string, most: number): number {
     before = last
     last = row
   }
-  return last[b.length]!
+  return Math.min(last[b.length]!, most + 1)
 }
 
 /** Edits forgiven in a word of this length. */

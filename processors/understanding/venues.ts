@@ -127,7 +127,7 @@ export class VenueIndex {
     if (words.length === 0 || words.every(word => isNeverVenue(word.text))) return NONE
     const spans = regions(words, { bare: !hints.strict, free: !hints.strict })
     const places = placesOf(words.map(word => word.text))
-    const exact = this.#exact(words, spans, places, hints)
+    const exact = this.#exact(words, spans, hints)
     const best = new Map<string, Score>()
     for (const hit of exact) best.set(hit.document.venue, { score: hit.score, brand: true, conflict: false })
     for (const region of spans) {
@@ -163,7 +163,7 @@ export class VenueIndex {
   }
 
   /** Names found whole. A longer one hides what it contains; one that stands in a longer name is no hit. */
-  #exact(words: readonly Word[], spans: readonly Region[], places: ReadonlySet<string>, hints: Hints): (Hit & { score: number })[] {
+  #exact(words: readonly Word[], spans: readonly Region[], hints: Hints): (Hit & { score: number })[] {
     const hits: Hit[] = []
     for (let from = 0; from < words.length; from++) {
       let compact = ''
@@ -180,10 +180,12 @@ export class VenueIndex {
     return longest.flatMap(hit => {
       const span = words.slice(hit.from, hit.to)
       const entry = this.#entries.get(hit.document.venue)!
+      const others = new Set(longest.flatMap(({ from, to }) => (from === hit.from ? [] : words.slice(from, to))))
+      const places = placesOf(words.filter(word => !others.has(word)).map(word => word.text))
       if (places.size > 0 && entry.places.size > 0 && places.isDisjointFrom(entry.places)) return []
       const whole = spans.some(({ kind, words: run }) => kind === 'bare' && run.length === span.length && run[0] === span[0])
       if (whole) return span.every(word => isNeverVenue(word.text)) ? [] : [{ ...hit, score: EXACT }]
-      const beyond = around(words, hit.from, hit.to).filter(word => !span.includes(word))
+      const beyond = around(words, hit.from, hit.to).filter(word => !span.includes(word) && !others.has(word))
       const explained = beyond.every(({ text }) => entry.words.has(text) || entry.places.has(text) || isGeneric(text))
       if (!explained) return []
       const introduced = starts.has(hit.from) && span.some(isContent)

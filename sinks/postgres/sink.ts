@@ -128,7 +128,8 @@ class Sink {
           failures = 0
           const trouble = this.#troubles.get(key)
           this.#troubles.delete(key)
-          if (trouble !== STARTING) this.#options.logger.info({ partition: key }, 'the Postgres sink goes on')
+          if (trouble !== undefined && trouble !== STARTING)
+            this.#options.logger.info({ partition: key }, 'the Postgres sink goes on')
         })
       } catch (error) {
         if (error instanceof OwnershipLost) {

@@ -5,6 +5,7 @@ import { LogError } from '../log.ts'
 import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
 import { type LocalTopic, type Partition, turn } from './partition.ts'
 import type { Storage } from './storage.ts'
+import type { Tail } from './tail.ts'
 
 export interface Cleaning extends CompactionSettings {
   /** How often the background looks whether there is something to do, ms. */
@@ -29,6 +30,7 @@ export const CLEANING: Cleaning = {
 
 export interface CleanerOptions {
   readonly storage: Storage
+  readonly tail: Tail
   readonly topics: ReadonlyMap<string, LocalTopic>
   readonly now: () => number
   readonly settings: Cleaning
@@ -110,7 +112,7 @@ export class Cleaner {
 
   /** Removes some of the batches that are wholly older than a time. Returns whether there may be more. */
   #expire(partition: Partition, before: number): boolean {
-    const { storage } = this.#options
+    const { storage, tail } = this.#options
     const until = performance.now() + STEP_MS
     let { low, bytes } = partition
     let oldest = storage.batchInfo(partition, low)
@@ -126,12 +128,13 @@ export class Cleaner {
     })
     partition.low = low
     partition.bytes = bytes
+    tail.drop(partition, low)
     return true
   }
 
   #compact(partition: Partition, pause: Pause): Promise<void> {
-    const { storage, settings, now } = this.#options
-    return compact(storage, partition, { ...settings, now: now() }, pause)
+    const { storage, tail, settings, now } = this.#options
+    return compact(storage, tail, partition, { ...settings, now: now() }, pause)
   }
 
   #due(partition: Partition): boolean {

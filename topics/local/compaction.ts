@@ -13,6 +13,7 @@ import type { LogRecord } from '../log.ts'
 import { BATCH_BYTES, inBatches } from './commits.ts'
 import type { Partition } from './partition.ts'
 import type { Storage, StoredBatch } from './storage.ts'
+import type { Tail } from './tail.ts'
 
 export interface CompactionSettings {
   /** Records younger than this are left alone, ms. */
@@ -38,6 +39,7 @@ interface Survey {
 /** @param pause awaited between steps; throws to end the work */
 export async function compact(
   storage: Storage,
+  tail: Tail,
   partition: Partition,
   settings: CompactionSettings & { readonly now: number },
   pause: () => Promise<void>,
@@ -58,6 +60,7 @@ export async function compact(
       partition.clean = survey.end
       partition.dirtyBytes -= survey.bytes
     }
+    tail.drop(partition, survey.end)
   } while (!survey.done)
 }
 

@@ -115,6 +115,7 @@ export class LocalLog implements Log, SchemaRegistry {
     }
     this.#cleaner = new Cleaner({
       storage: this.#storage,
+      tail,
       topics: this.#topics,
       now,
       settings: { ...CLEANING, ...cleaning },

@@ -12,19 +12,31 @@ const MAX_BATCHES = 4096
 export class Tail {
   readonly #batches = new Map<Partition, Batch[]>()
   /** Whose batches, in the order in which they came. */
-  readonly #order: Partition[] = []
+  readonly #owners = new Map<Batch, Partition>()
   #bytes = 0
 
   add(partition: Partition, batch: Batch): void {
     const batches = this.#batches.get(partition)
     if (batches === undefined) this.#batches.set(partition, [batch])
     else batches.push(batch)
-    this.#order.push(partition)
+    this.#owners.set(batch, partition)
     this.#bytes += batch.blob.length
-    while (this.#bytes > MAX_BYTES || this.#order.length > MAX_BATCHES) {
-      const removed = this.#batches.get(this.#order.shift() as Partition)?.shift()
-      this.#bytes -= removed?.blob.length ?? 0
+    for (const owner of this.#owners.values()) {
+      if (this.#bytes <= MAX_BYTES && this.#owners.size <= MAX_BATCHES) return
+      this.#removeOldest(owner)
     }
+  }
+
+  /** Forgets what lies below an offset: retention or compaction have changed it in the file. */
+  drop(partition: Partition, below: number): void {
+    const batches = this.#batches.get(partition) ?? []
+    while (batches[0] !== undefined && batches[0].lastOffset < below) this.#removeOldest(partition)
+  }
+
+  #removeOldest(partition: Partition): void {
+    const batch = this.#batches.get(partition)?.shift() as Batch
+    this.#owners.delete(batch)
+    this.#bytes -= batch.blob.length
   }
 
   /** The batch of an offset, where it reaches back that far. */
