@@ -20,7 +20,7 @@ import type { ActorDefinition, Context, Ended, Timer } from './actor.ts'
 import { Fatal, messageOf, Poison } from './errors.ts'
 import { ATTEMPT, COMMAND, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
 import { uuid5 } from './ids.ts'
-import { type Attempt, type Instance, NEW_INSTANCE } from './instance.ts'
+import { type Attempt, encodeState, type Instance, NEW_INSTANCE } from './instance.ts'
 import { take } from './ring.ts'
 
 /** A record of an inbox, decoded. `raw` is its wire format, kept for dead letters and parking. */
@@ -45,8 +45,6 @@ export interface Place {
   readonly owner: string
   /** Input of an open attempt, decoded. */
   input(key: string, attempt: string): unknown
-  /** Checks a state that a handler returned, where the worker looks for the record that made one invalid. */
-  readonly check?: ((state: unknown) => void) | undefined
 }
 
 export interface Emit {
@@ -65,6 +63,8 @@ export interface Performed {
 
 export interface Step {
   readonly instance: Instance
+  /** Raw Avro of its state, where this step made one. */
+  readonly encoded: Buffer | null | undefined
   readonly emits: readonly Emit[]
   /** Attempts recorded: their inputs go into the ledger. */
   readonly performed: readonly Performed[]
@@ -100,6 +100,7 @@ class Stepping {
   #parked: Instance['parked']
   #decisions: Instance['decisions']
   #commands: Instance['commands']
+  #encoded: Buffer | null | undefined
   #emits: Emit[] = []
   #performed: Performed[] = []
   #closed: string[] = []
@@ -136,6 +137,7 @@ class Stepping {
         decisions: this.#decisions,
         commands: this.#commands,
       },
+      encoded: this.#encoded,
       emits: this.#emits,
       performed: this.#performed,
       closed: this.#closed,
@@ -260,7 +262,7 @@ class Stepping {
     const outcome: Outcome = { refused: null }
     try {
       const state = call(this.#context({ attempt: null, late: false, maybeSeen: false, ...info }, outcome)) ?? null
-      this.#place.check?.(state)
+      this.#encoded = encodeState(state, this.#definition.state)
       this.#state = state
       if (state === null) this.#timers = []
       this.#command(outcome.refused === null ? 'handled' : 'refused', outcome.refused ?? '')

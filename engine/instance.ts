@@ -57,7 +57,7 @@ export function isEmpty(instance: Instance): boolean {
   return state === null && timers.length === 0 && ledger.length === 0 && ring.entries.length === 0 && parked.length === 0
 }
 
-/** Raw Avro of a state, or null. @throws as `encodeInstance`. */
+/** Raw Avro of a state, or null. @throws RangeError when it is too large, or the error of Avro when it does not fit its schema. */
 export function encodeState(value: unknown, state: RecordName): Buffer | null {
   if (value === null) return null
   const bytes = recordSchema(state).type.toBuffer(value)
@@ -65,9 +65,8 @@ export function encodeState(value: unknown, state: RecordName): Buffer | null {
   return bytes
 }
 
-/** Raw Avro of an instance. @throws RangeError when the state is too large, or the error of Avro when it does not fit its schema. */
-export function encodeInstance(instance: Instance, state: RecordName): Buffer {
-  const bytes = encodeState(instance.state, state)
+/** Raw Avro of an instance; `bytes` is its state, where that is encoded already. */
+export function encodeInstance(instance: Instance, state: RecordName, bytes = encodeState(instance.state, state)): Buffer {
   return envelope.type.toBuffer({
     now: instance.now,
     fingerprint: bytes === null ? null : recordSchema(state).fingerprint,

@@ -13,7 +13,7 @@ import type { Append, LogRecord, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { handle, type Incoming, type Place, type Step } from './handle.ts'
-import { type Attempt, decodeInstance, encodeInstance, encodeState, type Instance, isEmpty } from './instance.ts'
+import { type Attempt, decodeInstance, encodeInstance, type Instance, isEmpty } from './instance.ts'
 import { reserved } from './restore.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
@@ -39,6 +39,8 @@ export interface Startable extends Pick<Attempt, 'attempt' | 'effect' | 'notAfte
 interface Touched {
   readonly before: Instance | null
   after: Instance
+  /** Raw Avro of the state of `after`, where a handler has made it. */
+  encoded: Buffer | null | undefined
   /** Raw Avro of `after`, once sealed; null where nothing is kept of the actor. */
   raw: Buffer | null
 }
@@ -119,10 +121,10 @@ export class Task {
     this.state = this.stopped === null ? 'RUNNING' : 'STOPPED'
   }
 
-  /** Folds records of the inbox into the overlay. `careful` finds the record that makes a state invalid. @throws {Fatal} */
-  fold(records: readonly LogRecord[], careful = false): void {
+  /** Folds records of the inbox into the overlay. @throws {Fatal} when one of them needs other code. */
+  fold(records: readonly LogRecord[]): void {
     const overlay = this.#overlay
-    const place = this.#place(careful)
+    const place = this.#place()
     for (const record of records) {
       if (record.offset < overlay.next) continue
       if (this.#tooMuchPoison(record.timestamp)) return
@@ -132,8 +134,11 @@ export class Task {
         const entry = overlay.touched.get(key)
         const before = entry === undefined ? this.#load(key) : entry.after
         const step = handle(this.definition, before, incoming, place)
-        if (entry === undefined) overlay.touched.set(key, { before, after: step.instance, raw: null })
-        else entry.after = step.instance
+        if (entry === undefined) overlay.touched.set(key, { before, after: step.instance, encoded: step.encoded, raw: null })
+        else {
+          entry.after = step.instance
+          if (step.encoded !== undefined) entry.encoded = step.encoded
+        }
         this.#collect(incoming, step, overlay)
       }
       overlay.next = record.offset + 1
@@ -171,7 +176,7 @@ export class Task {
     this.stopped = { codeVersion: this.#settings.codeVersion, cause }
   }
 
-  /** What the transaction has to write. @throws RangeError or the error of Avro when a state is invalid: fold again, carefully. */
+  /** What the transaction has to write. */
   seal(): Append[] {
     const { touched, appends, inputs, next } = this.#overlay
     const changes: Append[] = []
@@ -179,7 +184,7 @@ export class Task {
     const put = (key: string, value: Buffer | null) => changes.push({ topic, partition, key, value })
     const { codec, definition } = { codec: this.#codec, definition: this.definition }
     for (const [key, entry] of touched) {
-      entry.raw = isEmpty(entry.after) ? null : encodeInstance(entry.after, definition.state)
+      entry.raw = isEmpty(entry.after) ? null : encodeInstance(entry.after, definition.state, entry.encoded)
       put(key, entry.raw === null ? null : codec.wrap(topic, 'Envelope', entry.raw))
     }
     for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
@@ -348,7 +353,7 @@ export class Task {
     }
   }
 
-  #place(careful: boolean): Place {
+  #place(): Place {
     const { codec, codeVersion, store } = this.#settings
     return {
       scope: `${this.logId}/${this.inbox.topic}/${this.inbox.partition}`,
@@ -358,7 +363,6 @@ export class Task {
       codeVersion,
       owner: store.id,
       input: (key, attempt) => this.input(key, attempt),
-      check: careful ? state => void encodeState(state, this.definition.state) : undefined,
     }
   }
 

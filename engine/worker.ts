@@ -22,7 +22,7 @@ import type { ActorDefinition, Port } from './actor.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
 import { Fatal, messageOf } from './errors.ts'
-import { restore } from './restore.ts'
+import { reserved, restore } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
 import type { StateStore } from './store.ts'
 import { type Startable, Task } from './task.ts'
@@ -148,6 +148,15 @@ export class Worker {
       stopped: task.stopped?.cause ?? null,
     }))
     return { tasks, effects: this.#effects.size, cycleAgeMs: this.#settings.clock.mono() - this.#lastCycle }
+  }
+
+  /** A person lets a task go on that too much poison has stopped; kept in its changelog. */
+  async resume(inbox: TopicPartition): Promise<void> {
+    const task = this.task(inbox)
+    if (task?.state !== 'STOPPED' || this.#assignment === null) return
+    await this.#settings.log.append([{ ...task.changelog, key: reserved.stop, value: null }])
+    task.corrupt()
+    await this.#restoreAll(this.#assignment, [task], false)
   }
 
   task(inbox: TopicPartition): Task | undefined {
@@ -305,8 +314,7 @@ export class Worker {
     const { codec, clock, onCommit } = this.#settings
     const began = clock.mono()
     await codec.prepare(records)
-    const batches = byPartition(records)
-    for (const [key, batch] of batches) {
+    for (const [key, batch] of byPartition(records)) {
       const task = this.#tasks.get(key)
       if (task?.state !== 'RUNNING') continue
       try {
@@ -327,7 +335,7 @@ export class Worker {
       for (const task of dirty) task.drop()
       return
     }
-    const ends = await this.#commit(membership, assignment, dirty, batches)
+    const ends = await this.#commit(membership, assignment, dirty)
     // The tasks were given out anew while the commit was on its way: whoever restores them finds it in the changelog.
     if (ends === null || this.#assignment !== assignment) return
     const started: [Task, Startable][] = []
@@ -340,17 +348,12 @@ export class Worker {
   }
 
   /** Commits what the tasks have sealed. Null when it failed: then nothing of it counts, and the tasks are restored. */
-  async #commit(
-    membership: Membership,
-    assignment: Assignment,
-    dirty: readonly Task[],
-    batches: ReadonlyMap<string, LogRecord[]>,
-  ): Promise<Map<string, number> | null> {
+  async #commit(membership: Membership, assignment: Assignment, dirty: readonly Task[]): Promise<Map<string, number> | null> {
     const transaction = membership.begin(assignment)
     try {
       const positions: Position[] = []
       for (const task of dirty) {
-        for (const append of sealed(task, batches)) transaction.append(append)
+        for (const append of task.seal()) transaction.append(append)
         positions.push({ ...task.inbox, offset: task.next })
       }
       transaction.offsets(positions)
@@ -427,17 +430,6 @@ export class Worker {
   #halt(task: Task): void {
     this.#membership?.stop(task.inbox)
     this.#settings.onError(`${partitionKey(task.inbox)} stands still`, new Fatal('stopped', task.stopped?.cause ?? ''))
-  }
-}
-
-/** What a task writes; where a state is invalid, the records are folded again to find the one that made it so. */
-function sealed(task: Task, batches: ReadonlyMap<string, LogRecord[]>) {
-  try {
-    return task.seal()
-  } catch {
-    task.drop()
-    task.fold(batches.get(partitionKey(task.inbox)) ?? [], true)
-    return task.seal()
   }
 }
 

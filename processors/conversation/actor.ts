@@ -7,6 +7,7 @@
 import { actor } from '../../engine/actor.ts'
 import type { ChatMessage, QueuedMessage, Understood } from '../../schemas/types.ts'
 import { alerts, conversationInbox } from '../../topics/catalog.ts'
+import { reference } from './id.ts'
 import { ask } from './ask.ts'
 import { judge } from './contact.ts'
 import { correctVenue, identify, restart, welcomeBack } from './dialogue.ts'
@@ -128,7 +129,7 @@ function received(turn: Turn, message: ChatMessage): State {
   const { context, settings, state } = turn
   const { id, sender, kind, sentAt } = message
   if (state.lastMessage === '') turn.event('OPENED')
-  turn.event('MESSAGE_IN', { message: id, detail: kind.toLowerCase() })
+  turn.event('MESSAGE_IN', { message: reference(id), detail: kind.toLowerCase() })
   const others = state.senders.filter(s => s.id !== sender.id)
   const trust = turn.sender(sender.id)?.trust ?? 'CLAIMED'
   const queued: QueuedMessage = {

@@ -1,7 +1,7 @@
 /**
  * Ids of conversations: nobody can tell from one who writes, and nobody without the tenant's key can make one.
  */
-import { createHmac } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 /** 26 characters of base32 carry 130 bits. */
@@ -45,4 +45,11 @@ function base32(bytes: Buffer): string {
     }
   }
   return out
+}
+
+/**
+ * A provider's message id as it may be kept for ever: some providers' ids hold the sender's phone, so events carry a digest.
+ */
+export function reference(providerId: string): string {
+  return hash('sha256', providerId, 'hex').slice(0, 20)
 }

@@ -12,6 +12,7 @@ import type {
   ReplyButtonInput,
 } from '../../schemas/types.ts'
 import { alerts, conversationEvents, conversationProfiles, venueInbox, whatsappInbox } from '../../topics/catalog.ts'
+import { reference } from './id.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
 import { profile } from './profile.ts'
 import type { ConversationSettings } from './settings.ts'
@@ -152,7 +153,7 @@ export class Turn {
       createdAt: now,
     })
     const said = this.#lines.map(line => line.word).join(' ')
-    this.event('MESSAGE_OUT', { message: id, detail: `${said} (answers ${about})` })
+    this.event('MESSAGE_OUT', { message: id, detail: `${said} (answers ${reference(about)})` })
     this.set({ said: state.said + 1, greet: false })
     this.#lines = []
     this.#choices = []

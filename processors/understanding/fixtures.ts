@@ -54,6 +54,15 @@ export function indexOf(...profiles: VenueProfile[]): VenueIndex {
 }
 
 export function message(text: string, more: Partial<UnderstandInput> = {}): Understand {
-  const bare = { actionId: null, phone: null, dialogue: 'IDENTIFIED', venue: null, candidates: [], zones: [], language: null, message: 'm1' }
+  const bare = {
+    actionId: null,
+    phone: null,
+    dialogue: 'IDENTIFIED',
+    venue: null,
+    candidates: [],
+    zones: [],
+    language: null,
+    message: 'm1',
+  }
   return { ...bare, ...more, text } as Understand
 }

@@ -3,7 +3,10 @@ import { ACT, intentsIn } from './intents.ts'
 import { normalise } from './normalize.ts'
 
 const read = (text: string) => intentsIn(normalise(text))
-const acted = (text: string) => read(text).filter(({ confidence }) => confidence >= ACT).map(({ kind }) => kind)
+const acted = (text: string) =>
+  read(text)
+    .filter(({ confidence }) => confidence >= ACT)
+    .map(({ kind }) => kind)
 
 describe('single wishes', () => {
   test.each([
@@ -89,7 +92,18 @@ describe('what must not act', () => {
     '?',
     '',
   ])('"%s"', text => {
-    const controls = ['volume_up', 'volume_down', 'volume_set', 'mute', 'unmute', 'play', 'pause', 'skip', 'change_playlist', 'block_song']
+    const controls = [
+      'volume_up',
+      'volume_down',
+      'volume_set',
+      'mute',
+      'unmute',
+      'play',
+      'pause',
+      'skip',
+      'change_playlist',
+      'block_song',
+    ]
     expect(acted(text).filter(kind => controls.includes(kind))).toEqual([])
   })
 
@@ -119,13 +133,17 @@ describe('several wishes', () => {
   })
 
   test('each keeps the words it stands in', () => {
-    const clauses = new Map(read('turn down the §0 and pause the §1 for 20 minutes').map(({ kind, clause }) => [kind, clause]))
+    const clauses = new Map(
+      intentsIn('turn down the §0 and pause the §1 for 20 minutes').map(({ kind, clause }) => [kind, clause]),
+    )
     expect(clauses.get('volume_down')).toBe('turn down the §0')
     expect(clauses.get('pause')).toBe('pause the §1 for 20 minutes')
   })
 
   test('words without a wish belong to the wish before them', () => {
-    expect(read('turn it down, §0 and §1 please')).toMatchObject([{ kind: 'volume_down', clause: expect.stringContaining('§1') }])
+    expect(intentsIn('turn it down, §0 and §1 please')).toMatchObject([
+      { kind: 'volume_down', clause: expect.stringContaining('§1') },
+    ])
   })
 
   test('courtesies are left out beside a wish', () => {

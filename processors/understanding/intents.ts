@@ -45,12 +45,16 @@ const resume = new Set(data.resume)
 /** A negator with at most two words after it. */
 const negated = new RegExp(`(?:${compile(data.negators).source})(?: (?!just|but|instead)\\S+){0,2} ?$`, 'u')
 const question = compile(data.questions)
+/** "no problem" reports none. */
+const absent = new RegExp(`(?:${compile(data.absent).source}) ?$`)
 /** Words parting what may be two wishes; they part only where both sides hold one. */
 const CONNECTORS = /(?<= )(?:and|then|but|also|plus)(?= )|แล้วก็|และ|แต่/u
 
 /** Intents of a normalised text, the surest first. `unknown` where there is none. */
 export function intentsIn(normalised: string): IntentRead[] {
-  const pieces = clauses(normalised).slice(0, MOST_CLAUSES).flatMap(clause => clause.split(CONNECTORS).map(piece => piece.trim()))
+  const pieces = clauses(normalised)
+    .slice(0, MOST_CLAUSES)
+    .flatMap(clause => clause.split(CONNECTORS).map(piece => piece.trim()))
   const parts = glued(pieces.map(piece => ({ text: piece, found: intentsOf(piece) })))
   const best = new Map<string, IntentRead>()
   for (const { text, found } of parts) {
@@ -76,6 +80,7 @@ function intentsOf(clause: string): Map<string, number> {
     const match = surely ?? weak.exec(clause)
     if (match === null) continue
     const confidence = surely === null ? UNSURE : SURE
+    if (group === 'trouble' && absent.test(clause.slice(0, match.index))) continue
     if (group !== 'control') found.set(kind, confidence)
     else if (!isNegated(clause, match.index)) found.set(kind, confidence * (isAsked(clause, match.index) ? ASKED : 1))
   }
@@ -88,7 +93,7 @@ function intentsOf(clause: string): Map<string, number> {
 
 /** "play" with something to play that is not simply the music. */
 function playsSomething(clause: string): boolean {
-  const match = /(?<!\p{L})play (?:(?:me|us|some|a|an|more) )*([^\s§]+)/u.exec(clause)
+  const match = /(?<!\p{L})play (?:(?:me|us|some|a|an|more|the) )*([^\s§]+)/u.exec(clause)
   return match !== null && !resume.has(match[1]!) && !isNegated(clause, match.index) && !isAsked(clause, match.index)
 }
 
@@ -132,9 +137,11 @@ function onlySocial(found: ReadonlyMap<string, number>): boolean {
 
 /** Drops what a surer reading of the same words explains, and courtesies beside anything else; the surest first. */
 function settled(found: readonly IntentRead[]): IntentRead[] {
-  const beaten = new Set(found.flatMap(({ kind, confidence }) =>
-    (beats[kind] ?? []).filter(other => found.some(intent => intent.kind === other && intent.confidence <= confidence)),
-  ))
+  const beaten = new Set(
+    found.flatMap(({ kind, confidence }) =>
+      (beats[kind] ?? []).filter(other => found.some(intent => intent.kind === other && intent.confidence <= confidence)),
+    ),
+  )
   const wishes = found.filter(({ kind }) => !beaten.has(kind))
   const serious = wishes.filter(({ kind }) => kind !== 'greeting' && kind !== 'thanks')
   const acts = serious.some(({ kind, confidence }) => confidence >= ACT && groupOf.get(kind) !== 'social')

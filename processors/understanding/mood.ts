@@ -25,7 +25,12 @@ export function sentimentOf(normalised: string): Sentiment {
 }
 
 /** The matter of an intent in a few words: "Music stopped in lobby". Null where the intent has no matter. */
-export function issueOf(kind: string, clause: string, place: { words: string | null; all: boolean }, language: Language): string | null {
+export function issueOf(
+  kind: string,
+  clause: string,
+  place: { words: string | null; all: boolean },
+  language: Language,
+): string | null {
   const labels = kind === 'no_sound' && stopped.test(clause) ? STOPPED : issues[kind]
   if (labels === undefined) return null
   const [english, thai] = labels
@@ -36,7 +41,11 @@ export function issueOf(kind: string, clause: string, place: { words: string | n
 
 /** The first sentence, cut short, for what no intent names. */
 export function condensed(text: string): string | null {
-  const sentence = text.trim().split(/[\n!?]|\.\s/)[0]!.replace(/\s+/g, ' ').trim()
+  const sentence = text
+    .trim()
+    .split(/[\n!?]|\.\s/)[0]!
+    .replace(/\s+/g, ' ')
+    .trim()
   if (!/\p{L}{2}/u.test(sentence)) return null
   if (sentence.length <= LONGEST_ISSUE) return sentence
   return `${sentence.slice(0, LONGEST_ISSUE).replace(/\s+\S*$/, '')}…`

@@ -34,7 +34,7 @@ export function normalise(text: string): string {
     .normalize('NFKC')
     .normalize('NFKD')
     .toLowerCase()
-    .replace(/[\u0300-\u036f\u200b-\u200f\u2060\ufe0f\ufeff\u20e3'’‘ʼ`´§¤]/g, '')
+    .replace(/[\u0300-\u036f]|[\u200b-\u200f\u2060\ufeff]|\ufe0f|\u20e3|['’‘ʼ`´§¤]/g, '')
     .replace(/[đøłßæœı]/g, letter => LETTERS[letter] ?? letter)
     .replace(/&/g, ' and ')
     .replace(/([\u0e48-\u0e4b])?\u0e4d([\u0e48-\u0e4b])?\u0e32/g, '$1$2\u0e33')
@@ -53,7 +53,12 @@ export function tokens(normalised: string): Token[] {
     const gap = /[.!?;:\n]\s|\n|[!?]/.test(between) ? 'stop' : /[,/|()]| - /.test(between) ? 'comma' : 'space'
     const last = found.at(-1)
     end = start + match[0].length
-    if (last !== undefined && isInitial(match[0]) && isInitials(last.text, normalised.slice(last.start, last.end)) && gap !== 'comma') {
+    if (
+      last !== undefined &&
+      isInitial(match[0]) &&
+      isInitials(last.text, normalised.slice(last.start, last.end)) &&
+      gap !== 'comma'
+    ) {
       found[found.length - 1] = { ...last, text: last.text + match[0], end }
       continue
     }

@@ -24,7 +24,18 @@ describe('names', () => {
     expect(answeredName(text)).toBe(name)
   })
 
-  test.each(['', '?', '12345', 'x', "it's me", 'no', 'help', 'general manager', 'why do you need to know my name at all', '0812345678'])('"%s" is no name', text => {
+  test.each([
+    '',
+    '?',
+    '12345',
+    'x',
+    "it's me",
+    'no',
+    'help',
+    'general manager',
+    'why do you need to know my name at all',
+    '0812345678',
+  ])('"%s" is no name', text => {
     expect(answeredName(text)).toBeNull()
   })
 

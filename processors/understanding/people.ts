@@ -12,12 +12,25 @@ const nameBefore = prefix(data.nameBefore)
 const explicit = new RegExp(`(?:^|[\\s,.!])(?:${pattern(data.explicit)})`, 'iu')
 const honorific = prefix(data.honorifics.map(word => (/[a-z]/.test(word) ? `${word}\\.?` : word)))
 const politeStart = prefix(data.polite)
-const politeEnd = new RegExp(`(?:[\\s,.!]*(?:${data.polite.map(word => (/[a-z]/.test(word) ? `\\b${word}` : word)).sort(byLength).join('|')}))+[\\s,.!]*$`, 'iu')
-const nameEnd = new RegExp(`[,.!?;\\n(/–]|(?<=\\s)(?:${data.nameEnds.filter(word => /[a-z]/.test(word)).join('|')})\\b|(?:${data.nameEnds.filter(word => !/[a-z]/.test(word)).join('|')})`, 'iu')
+const politeEnd = new RegExp(
+  `(?:[\\s,.!]*(?:${data.polite
+    .map(word => (/[a-z]/.test(word) ? `\\b${word}` : word))
+    .sort(byLength)
+    .join('|')}))+[\\s,.!]*$`,
+  'iu',
+)
+const nameEnd = new RegExp(
+  `[,.!?;\\n(/–]|(?<=\\s)(?:${data.nameEnds.filter(word => /[a-z]/.test(word)).join('|')})\\b|(?:${data.nameEnds.filter(word => !/[a-z]/.test(word)).join('|')})`,
+  'iu',
+)
 const notNames = new Set(data.notNames)
 const positionBefore = prefix(data.positionBefore)
-const positions = Object.entries(data.positions).flatMap(([title, forms]) => forms.map(form => ({ title, form: normalise(form) })))
-const positionForms = [...positions].sort((a, b) => byLength(a.form, b.form)).map(({ title, form }) => ({ title, form, match: compile([form]) }))
+const positions = Object.entries(data.positions).flatMap(([title, forms]) =>
+  forms.map(form => ({ title, form: normalise(form) })),
+)
+const positionForms = [...positions]
+  .sort((a, b) => byLength(a.form, b.form))
+  .map(({ title, form }) => ({ title, form, match: compile([form]) }))
 
 /** The name given in so many words ("My name is …"), in any state. */
 export function introducedName(text: string): string | null {
@@ -56,7 +69,13 @@ function nameOf(said: string): string | null {
 
 /** Letters only, in a few words. */
 function isName(text: string, most: number): boolean {
-  return text.length >= 2 && text.length <= LONGEST && /^[\p{L}\p{M}.'&/ -]+$/u.test(text) && /\p{L}/u.test(text) && text.split(/\s+/).length <= most
+  return (
+    text.length >= 2 &&
+    text.length <= LONGEST &&
+    /^[\p{L}\p{M}.'&/ -]+$/u.test(text) &&
+    /\p{L}/u.test(text) &&
+    text.split(/\s+/).length <= most
+  )
 }
 
 function prefix(words: readonly string[]): RegExp {
@@ -67,6 +86,13 @@ function prefix(words: readonly string[]): RegExp {
 function pattern(words: readonly string[]): string {
   return [...words]
     .sort(byLength)
-    .map(word => (/[a-z]/.test(word) ? `${word.replace(/\bim\b/, "i'?m").replace(/\bits\b/, "it'?s").replace(/names$/, "name'?s")}(?![\\p{L}])` : word))
+    .map(word =>
+      /[a-z]/.test(word)
+        ? `${word
+            .replace(/\bim\b/, "i'?m")
+            .replace(/\bits\b/, "it'?s")
+            .replace(/names$/, "name'?s")}(?![\\p{L}])`
+        : word,
+    )
     .join('|')
 }

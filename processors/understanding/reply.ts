@@ -41,13 +41,16 @@ const toThai = compile(data.toThai)
 const negation = /(?:dont|do not|ไม่ต้อง|ไม่อยาก)(?: \S+){0,3} ?$/u
 const numberWords = new Set(data.numberWords)
 const thaiNumberWords = new ThaiWords([...data.numberWords, ...thaiNumbers()].filter(word => /[\u0e01-\u0e4e]/.test(word)))
-const particles = new RegExp(`(?<=.)(?: ?(?:${people.polite.map(word => (/[a-z]/.test(word) ? ` ${word}` : word)).join('|')}))+$`, 'u')
+const particles = new RegExp(
+  `(?<=.)(?: ?(?:${people.polite.map(word => (/[a-z]/.test(word) ? ` ${word}` : word)).join('|')}))+$`,
+  'u',
+)
 
 /** The answer in a normalised text. */
 export function replyIn(normalised: string): Reply {
-  const [first = '', ...rest] = clauses(normalised).filter(clause => !greeting.test(bareAnswer(clause)))
+  const [first = ''] = clauses(normalised).filter(clause => !greeting.test(bareAnswer(clause)))
   const bare = bareAnswer(first)
-  const number = rest.length === 0 ? choiceIn(normalised) : null
+  const number = choiceIn(normalised)
   if (number === 0 || noneOfThese.test(first)) return meaning('NONE_OF_THESE')
   if (number !== null) return { reply: 'NUMBER', number }
   if (/ไหม$|มั้ย$|หรือเปล่า$/.test(bare)) return meaning('NONE')

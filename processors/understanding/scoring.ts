@@ -57,7 +57,8 @@ export function score(reading: Reading, document: Document, venue: Surroundings,
   if (texts.join('') === document.compact) {
     return { score: region.kind === 'free' && document.words.length === 1 ? PLAIN_WORD : EXACT, brand: true, conflict: false }
   }
-  if (isPhrase(reading, document)) return { score: Math.min(1, PHRASE + boost), brand: namesBrand(texts, document), conflict: false }
+  if (isPhrase(reading, document))
+    return { score: Math.min(1, PHRASE + boost), brand: namesBrand(texts, document), conflict: false }
 
   const weigh = (words: readonly string[]) => words.map(word => catalogue.idf(word))
   const nameWeights = weigh(document.words)

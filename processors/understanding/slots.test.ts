@@ -43,9 +43,12 @@ describe('volume', () => {
     expect(volumeIn(clause(text))).toEqual({ target: null, steps })
   })
 
-  test.each(['too loud', 'pause for 20 minutes', 'half the guests cannot hear', 'at 18:00', 'ลดเสียงหน่อยค่ะ'])('%s → none', text => {
-    expect(volumeIn(clause(text))).toEqual({ target: null, steps: null })
-  })
+  test.each(['too loud', 'pause for 20 minutes', 'half the guests cannot hear', 'at 18:00', 'ลดเสียงหน่อยค่ะ'])(
+    '%s → none',
+    text => {
+      expect(volumeIn(clause(text))).toEqual({ target: null, steps: null })
+    },
+  )
 })
 
 describe('duration', () => {

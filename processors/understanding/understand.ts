@@ -51,7 +51,16 @@ export function understand(input: Understand, index: VenueIndex): UnderstoodInpu
   const pressed = input.actionId === null ? null : meaningOfAction(input.actionId, index)
   if (pressed !== null) {
     const language = languageOf('', input.language)
-    return { ...known, language, sentiment: 'NEUTRAL', reply: 'NONE', override: 'NONE', match: 'NONE', action: input.actionId, ...pressed }
+    return {
+      ...known,
+      language,
+      sentiment: 'NEUTRAL',
+      reply: 'NONE',
+      override: 'NONE',
+      match: 'NONE',
+      action: input.actionId,
+      ...pressed,
+    }
   }
   return { ...known, action: input.actionId, ...meaningOfText(input, venue, onFile, index) }
 }
@@ -73,7 +82,12 @@ function meaningOfAction(action: string, index: VenueIndex): Partial<UnderstoodI
 
 type Meaning = Omit<UnderstoodInput, 'message' | 'onFile' | 'venueName' | 'venueLocation' | 'zones' | 'action'>
 
-function meaningOfText(input: Understand, venue: VenueProfile | null, onFile: readonly VenueProfile[], index: VenueIndex): Meaning {
+function meaningOfText(
+  input: Understand,
+  venue: VenueProfile | null,
+  onFile: readonly VenueProfile[],
+  index: VenueIndex,
+): Meaning {
   const { text, dialogue } = input
   const plain = normalise(text)
   const override = overrideIn(plain)
@@ -107,13 +121,23 @@ function meaningOfText(input: Understand, venue: VenueProfile | null, onFile: re
   return { ...meaning, issue: issueIn(input, meaning, read, intents, about, zones) }
 }
 
-function venuesIn(text: string, input: Understand, reply: Reply, onFile: readonly VenueProfile[], index: VenueIndex): VenueMatchResult {
+function venuesIn(
+  text: string,
+  input: Understand,
+  reply: Reply,
+  onFile: readonly VenueProfile[],
+  index: VenueIndex,
+): VenueMatchResult {
   const { dialogue, candidates } = input
   if (dialogue === 'MULTIPLE_MATCHES' && reply.number === null && reply.reply !== 'NONE_OF_THESE') {
     const chosen = index.choose(text, candidates)
     if (chosen.decision !== 'NONE') return chosen
   }
-  return index.match(text, { asking: ASKING.has(dialogue), strict: !OPEN.has(dialogue), near: onFile.map(profile => profile.venue) })
+  return index.match(text, {
+    asking: ASKING.has(dialogue),
+    strict: !OPEN.has(dialogue),
+    near: onFile.map(profile => profile.venue),
+  })
 }
 
 /** An intent with its zone, volume and duration; one for each zone where it names several. */
@@ -136,7 +160,12 @@ function withSlots(
   // The only zone of a message is meant wherever in it it stands.
   const where = mentions.length === 1 && !clause.includes('§') ? masked : clause
   const only = kind === 'unknown' ? [] : zones
-  return zonesOf(where, mentions, only, offered).map(zone => ({ ...bare, ...zone, zoneChoices: [...zone.zoneChoices], zoneText: zone.zoneText || null }))
+  return zonesOf(where, mentions, only, offered).map(zone => ({
+    ...bare,
+    ...zone,
+    zoneChoices: [...zone.zoneChoices],
+    zoneText: zone.zoneText || null,
+  }))
 }
 
 /** True for words that are part of a venue's name, not of a zone's. */
@@ -154,8 +183,10 @@ function personIn(
   const wishes = read.some(({ kind, confidence }) => confidence >= ACT && groupOfIntent(kind) !== 'social')
   const answers = (reply?.reply === 'NONE' || reply?.reply === 'YES') && !wishes
   const introduced = introducedName(text)
-  if (dialogue === 'ASKING_PERSON_NAME') return { person: answers ? answeredName(text) : introduced, position: knownPosition(plain) }
-  if (dialogue === 'ASKING_POSITION') return { person: introduced, position: answers ? answeredPosition(text) : knownPosition(plain) }
+  if (dialogue === 'ASKING_PERSON_NAME')
+    return { person: answers ? answeredName(text) : introduced, position: knownPosition(plain) }
+  if (dialogue === 'ASKING_POSITION')
+    return { person: introduced, position: answers ? answeredPosition(text) : knownPosition(plain) }
   return { person: introduced, position: null }
 }
 
@@ -176,7 +207,9 @@ function issueIn(
     if (issue !== null) return issue
   }
   const says = read.every(({ kind }) => kind === 'unknown') && reply === 'NONE' && match === 'NONE' && person === null
-  return says && !NO_MATTER.has(input.dialogue) && words(normalise(input.text)).length >= LEAST_MATTER ? condensed(input.text) : null
+  return says && !NO_MATTER.has(input.dialogue) && words(normalise(input.text)).length >= LEAST_MATTER
+    ? condensed(input.text)
+    : null
 }
 
 /** A zone as people call it: the common word they used, else its name. */

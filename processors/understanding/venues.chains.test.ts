@@ -3,10 +3,13 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { profile } from './fixtures.ts'
 import { VenueIndex } from './venues.ts'
 
-const FIRST = 'Amber Azure Coral Crimson Crystal Emerald Golden Indigo Ivory Jade Lunar Mango Misty Opal Pearl Ruby Saffron Sapphire Scarlet Silver'
-const SECOND = 'Anchor Arrow Bridge Canyon Compass Crane Cove Dragon Falcon Fern Harbor Heron Lantern Leaf Marina Meadow Oasis Orchard Peacock Reef'
+const FIRST =
+  'Amber Azure Coral Crimson Crystal Emerald Golden Indigo Ivory Jade Lunar Mango Misty Opal Pearl Ruby Saffron Sapphire Scarlet Silver'
+const SECOND =
+  'Anchor Arrow Bridge Canyon Compass Crane Cove Dragon Falcon Fern Harbor Heron Lantern Leaf Marina Meadow Oasis Orchard Peacock Reef'
 const KINDS = ['', 'Hotel', 'Resort', 'Spa', 'Restaurant', 'Beach Resort', 'Bar']
-const CITIES = 'Bangkok,Pattaya,Phuket,Krabi,Samui,Chiang Mai,Hua Hin,Rayong,Khao Lak,Ayutthaya,Singapore,Bali,Penang,Danang,Cebu'.split(',')
+const CITIES =
+  'Bangkok,Pattaya,Phuket,Krabi,Samui,Chiang Mai,Hua Hin,Rayong,Khao Lak,Ayutthaya,Singapore,Bali,Penang,Danang,Cebu'.split(',')
 const CATALOGUE = 3000
 const HELD_OUT = 2000
 
@@ -53,10 +56,11 @@ describe('invented chains', () => {
   const known = houses.slice(0, CATALOGUE)
   const unknown = houses.slice(CATALOGUE, CATALOGUE + HELD_OUT)
   const index = new VenueIndex()
-  const ask = ({ name }: { name: string }, at: number) => index.match(SENTENCES[at % SENTENCES.length]!(name), { asking: at % 2 === 0 })
+  const ask = ({ name }: { name: string }, at: number) =>
+    index.match(SENTENCES[at % SENTENCES.length]!(name), { asking: at % 2 === 0 })
 
   beforeAll(() => {
-    known.forEach(({ name, city }, at) => index.upsert(profile(`v${at}`, name, { location: city })))
+    for (const [at, { name, city }] of known.entries()) index.upsert(profile(`v${at}`, name, { location: city }))
   })
 
   test('finds the houses of the catalogue, in sentences and misspelt', () => {
@@ -71,7 +75,9 @@ describe('invented chains', () => {
 
   test('answers and updates quickly with 10,000 venues', () => {
     for (let at = 0; at < 10_000 - CATALOGUE; at++) {
-      index.upsert(profile(`more${at}`, `${String.fromCharCode(97 + (at % 26))}ora${at.toString(36)} ${pick(KINDS)} ${pick(CITIES)}`))
+      index.upsert(
+        profile(`more${at}`, `${String.fromCharCode(97 + (at % 26))}ora${at.toString(36)} ${pick(KINDS)} ${pick(CITIES)}`),
+      )
     }
     expect(index.size).toBe(10_000)
     const median = (times: number[]) => times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { indexOf, profile, zones } from './fixtures.ts'
-import { VenueIndex } from './venues.ts'
+import type { VenueIndex } from './venues.ts'
 
 const chain = () =>
   indexOf(
@@ -117,9 +117,12 @@ describe('Thai', () => {
 describe('what is no name', () => {
   const odd = () => indexOf(...['ok', 'Japan', 'Horizon', 'Music', 'Lobby', 'Hello', 'A'].map(name => profile(name, name)))
 
-  test.each(['', 'a', 'ok', 'OK!', '?', 'yes', 'hello', 'music', 'thank you', 'ครับ', 'ใช่ค่ะ', '👍'])('"%s" never matches', text => {
-    for (const hints of [{}, { asking: true }, { strict: true }]) expect(odd().match(text, hints).decision).toBe('NONE')
-  })
+  test.each(['', 'a', 'ok', 'OK!', '?', 'yes', 'hello', 'music', 'thank you', 'ครับ', 'ใช่ค่ะ', '👍'])(
+    '"%s" never matches',
+    text => {
+      for (const hints of [{}, { asking: true }, { strict: true }]) expect(odd().match(text, hints).decision).toBe('NONE')
+    },
+  )
 
   test('a venue called like a country is found when asked for', () => {
     expect(outcome(odd(), 'Japan', { asking: true })).toEqual({ decision: 'EXACT', venues: ['Japan'], score: 1 })
@@ -151,7 +154,11 @@ describe('choice among those offered', () => {
     ['patong', 'phuket'],
     ['Blue Lagoon Phuket', 'phuket'],
   ])('%s', (text, venue) => {
-    expect(chain().choose(text, ['pattaya', 'phuket']).candidates.map(candidate => candidate.venue)).toEqual([venue])
+    expect(
+      chain()
+        .choose(text, ['pattaya', 'phuket'])
+        .candidates.map(candidate => candidate.venue),
+    ).toEqual([venue])
   })
 
   test.each(['Blue Lagoon', 'yes', 'Samui', ''])('"%s" picks none', text => {
@@ -175,7 +182,10 @@ describe('the index over time', () => {
   })
 
   test('finds venues by the phone on file, in any writing', () => {
-    const index = indexOf(profile('a', 'One Leaf', { contactPhone: '66812345678' }), profile('b', 'Two Leaf', { contactPhone: '+66 81 234 5678' }))
+    const index = indexOf(
+      profile('a', 'One Leaf', { contactPhone: '66812345678' }),
+      profile('b', 'Two Leaf', { contactPhone: '+66 81 234 5678' }),
+    )
     expect(index.byPhone('66812345678').map(({ venue }) => venue)).toEqual(['a', 'b'])
     index.upsert(profile('a', 'One Leaf', { contactPhone: '66899999999' }))
     expect(index.byPhone('66812345678').map(({ venue }) => venue)).toEqual(['b'])

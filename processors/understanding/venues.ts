@@ -4,11 +4,12 @@
  * costs less than a wrong venue.
  */
 import type { MatchDecision, VenueProfile } from '../../schemas/types.ts'
-import { type Alternative, Catalogue, type Document } from './catalogue.ts'
+import { candidatesOf, readingOf } from './candidates.ts'
+import { Catalogue, type Document } from './catalogue.ts'
 import { normalise } from './normalize.ts'
 import { affirmed, around, introductionEnds, isContent, isDistinctive, type Region, read, regions, type Word } from './reading.ts'
-import { EXACT, PLAIN_WORD, placesOf, type Reading, type Score, type Surroundings, score } from './scoring.ts'
-import { skeleton, ThaiWords } from './thai.ts'
+import { EXACT, PLAIN_WORD, placesOf, type Score, type Surroundings, score } from './scoring.ts'
+import { ThaiWords } from './thai.ts'
 import { isCommon, isGeneric, isNeverVenue, isPlace } from './vocabulary.ts'
 
 /** What is known of the message's sender and of the dialogue. */
@@ -58,15 +59,9 @@ const OFFER = 0.68
 const CHOICES = 5
 /** Tie-break for venues near the sender. */
 const NEAR = 0.04
-const WRITTEN_APART = 0.95
 const LONGEST_NAME = 10
 /** A message is read for names up to here; a long paste names its venue early. */
 const MOST_WORDS = 300
-const MOST_SCORED = 40
-/** Documents that share less than this part of what the best one shares are not scored. */
-const LEAST_PROMISE = 0.5
-/** Sound alone, inside longer Thai, needs this many consonants. */
-const SHORTEST_HEARD_PART = 5
 
 export class VenueIndex {
   readonly #entries = new Map<string, Entry>()
@@ -131,8 +126,8 @@ export class VenueIndex {
     const best = new Map<string, Score>()
     for (const hit of exact) best.set(hit.document.venue, { score: hit.score, brand: true, conflict: false })
     for (const region of spans) {
-      const reading = this.#reading(region, places)
-      for (const document of this.#candidates(reading)) {
+      const reading = readingOf(region, places, this.#catalogue)
+      for (const document of candidatesOf(reading, this.#catalogue)) {
         const found = score(reading, document, this.#entries.get(document.venue)!, this.#catalogue)
         if (found !== null && found.score > (best.get(document.venue)?.score ?? 0)) best.set(document.venue, found)
       }
@@ -140,13 +135,17 @@ export class VenueIndex {
     const ranked = [...best]
       .map(([venue, found]) => ({ venue, ...found, score: Math.min(1, found.score + (hints.near?.includes(venue) ? NEAR : 0)) }))
       .sort((a, b) => b.score - a.score || (a.venue < b.venue ? -1 : 1))
-    return this.#decide(ranked, exact.filter(hit => hit.score === EXACT), words)
+    const named = exact.filter(hit => hit.score === EXACT)
+    return this.#decide(ranked, named, words)
   }
 
   /** Which of the venues offered an answer picks ("the Pattaya one"): by words that they do not all share. */
   choose(text: string, offered: readonly string[]): VenueMatchResult {
     const entries = offered.flatMap(id => this.#entries.get(id) ?? [])
-    const own = entries.map(({ documents, words }) => new Set([...documents.flatMap(document => document.words), ...words]))
+    const own = entries.map(
+      ({ documents, places, profile }) =>
+        new Set([...documents.flatMap(document => document.words), ...places, ...this.#words(profile.location)]),
+    )
     const said = new Set(read(normalise(text), this.#catalogue.thaiWords).flatMap(word => this.#meanings(word, own)))
     const telling = [...said].filter(word => !own.every(words => words.has(word)))
     const weights = own.map(words => telling.reduce((sum, word) => sum + (words.has(word) ? this.#catalogue.idf(word) : 0), 0))
@@ -194,75 +193,7 @@ export class VenueIndex {
     })
   }
 
-  #reading(region: Region, places: ReadonlySet<string>): Reading {
-    const texts = region.words.map(word => word.text)
-    const alternatives = texts.map(text => alternativesOf(this.#catalogue.alternatives(text)))
-    for (let at = 1; at < texts.length; at++) {
-      // Written apart ("la goon"), or a place of two words with a slip in it ("huae hin").
-      const joined = texts[at - 1]! + texts[at]!
-      for (const { word, likeness } of this.#catalogue.alternatives(joined)) {
-        if (word.length + 1 < joined.length || (word !== joined && !isPlace(word))) continue
-        for (const index of [at - 1, at]) alternatives[index]!.set(word, likeness * WRITTEN_APART)
-      }
-    }
-    const misspelt = alternatives.flatMap(words => [...words.keys()].filter(isPlace))
-    return { region, texts, alternatives, heard: this.#heard(region.words), places: new Set([...places, ...placesOf(misspelt)]) }
-  }
-
-  /** Documents whose own words sound like neighbouring words of the other script. */
-  #heard(words: readonly Word[]): Map<Document, number[]> {
-    const found = new Map<Document, number[]>()
-    const note = (key: string, thai: boolean, indexes: number[]) => {
-      for (const document of this.#catalogue.withSkeleton(key)) {
-        if (document.thai !== thai && !found.has(document)) found.set(document, indexes)
-      }
-    }
-    for (let from = 0; from < words.length; from++) {
-      const indexes: number[] = []
-      let key = ''
-      for (let to = from; to < Math.min(words.length, from + 4) && isDistinctive(words[to]!); to++) {
-        indexes.push(to)
-        key += skeleton(words[to]!.text)
-        note(key, words.slice(from, to + 1).some(word => word.thai), [...indexes])
-      }
-      if (!words[from]!.thai) continue
-      const whole = skeleton(words[from]!.text)
-      for (let length = whole.length - 1; length >= SHORTEST_HEARD_PART; length--) {
-        for (let at = 0; at + length <= whole.length; at++) note(whole.slice(at, at + length), true, [from])
-      }
-    }
-    return found
-  }
-
-  /** Documents that share the rarest words of the region, the most promising first. */
-  #candidates(reading: Reading): Document[] {
-    const meant = reading.alternatives
-      .flatMap(alternatives => [...alternatives].map(([word, likeness]) => ({ word, weight: likeness * this.#catalogue.idf(word) })))
-      .sort((a, b) => b.weight - a.weight)
-    const weights = new Map<Document, number>()
-    for (const document of reading.heard.keys()) weights.set(document, 0)
-    for (const { word, weight } of meant) {
-      // Words that many names share add to what is there already; they bring no names of their own beside rarer words.
-      const bringing = weights.size === 0 || isDistinctive({ text: word })
-      for (const document of this.#catalogue.withWord(word)) {
-        const before = weights.get(document)
-        if (bringing || before !== undefined) weights.set(document, (before ?? 0) + weight)
-      }
-    }
-    let most = 0
-    for (const weight of weights.values()) most = Math.max(most, weight)
-    const promising = [...weights].filter(([document, weight]) => weight > most * LEAST_PROMISE || reading.heard.has(document))
-    return promising
-      .sort(([a, one], [b, other]) => other - one || a.words.length - b.words.length)
-      .slice(0, MOST_SCORED)
-      .map(([document]) => document)
-  }
-
-  #decide(
-    ranked: readonly (Score & { venue: string })[],
-    exact: readonly Hit[],
-    words: readonly Word[],
-  ): VenueMatchResult {
+  #decide(ranked: readonly (Score & { venue: string })[], exact: readonly Hit[], words: readonly Word[]): VenueMatchResult {
     const top = ranked[0]
     if (top === undefined) return NONE
     const result = (decision: MatchDecision, among: readonly { venue: string; score: number }[]): VenueMatchResult => ({
@@ -279,7 +210,8 @@ export class VenueIndex {
       const span = { start: words[from]!.start, end: words[to - 1]!.end }
       return { ...result('EXACT', [...first, ...others]), runnerUp: others[0]?.score ?? null, span }
     }
-    if (named.size > 1) return result('AMBIGUOUS', ranked.filter(({ venue }) => named.has(venue)))
+    const several = ranked.filter(({ venue }) => named.has(venue))
+    if (several.length > 1) return result('AMBIGUOUS', several)
     const close = ranked.filter(({ score }) => score > top.score - MARGIN)
     if (top.score >= ACCEPT && !top.conflict) return close.length === 1 ? result('LIKELY', ranked) : result('AMBIGUOUS', close)
     const offered = top.score >= OFFER ? close.filter(({ brand }) => brand) : []
@@ -292,10 +224,6 @@ export class VenueIndex {
 }
 
 const noWords = new ThaiWords()
-
-function alternativesOf(found: readonly Alternative[]): Map<string, number> {
-  return new Map(found.map(({ word, likeness }) => [word, likeness]))
-}
 
 function candidate({ venue, name, location }: VenueProfile, score: number): Candidate {
   return { venue, name, location, score }

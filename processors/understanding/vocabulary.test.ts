@@ -1,6 +1,16 @@
 import { describe, expect, test } from 'vitest'
 import { normalise } from './normalize.ts'
-import { canonicalAt, expectedShare, INTRODUCTIONS, isCommon, isGeneric, isNeverVenue, isPlace, isType, placeWithin } from './vocabulary.ts'
+import {
+  canonicalAt,
+  expectedShare,
+  INTRODUCTIONS,
+  isCommon,
+  isGeneric,
+  isNeverVenue,
+  isPlace,
+  isType,
+  placeWithin,
+} from './vocabulary.ts'
 import common from './words/common.json' with { type: 'json' }
 import places from './words/places.json' with { type: 'json' }
 import venueWords from './words/venue-words.json' with { type: 'json' }

@@ -33,7 +33,9 @@ function addForm(form: string, word: string): void {
 
 /** Thai words known apart from the catalogue, for segmenting. */
 export const THAI_WORDS: ReadonlySet<string> = new Set(
-  [...commonWords, ...canonical.keys(), ...[...venueWords.introductions, ...venueWords.denials].map(normalise)].filter(word => THAI.test(word)),
+  [...commonWords, ...canonical.keys(), ...[...venueWords.introductions, ...venueWords.denials].map(normalise)].filter(word =>
+    THAI.test(word),
+  ),
 )
 
 /** Introductions ("i am from", "ติดต่อจาก") and denials ("not from"), as sequences of tokens, longest first. */

@@ -17,7 +17,9 @@ function example(phrase: string): string {
   const said = phrase.split(' ').filter(part => !['^', '$', '…'].includes(part))
   return said
     .map(part => part.replace(/\?$/, '').split('|')[0]!)
-    .map(word => (word.startsWith('@') ? lists[word.slice(1)]![0]! : word === '#' ? '8' : word === '§' ? '§0' : word.replace(/\*$/, '')))
+    .map(word =>
+      word.startsWith('@') ? lists[word.slice(1)]![0]! : word === '#' ? '8' : word === '§' ? '§0' : word.replace(/\*$/, ''),
+    )
     .map(word => (word === '§0' ? word : normalise(word)))
     .join(' ')
 }
@@ -81,7 +83,12 @@ describe('intents', () => {
 })
 
 test('words for numbers, people and languages are in one written form', () => {
-  const written = [...Object.keys(numbers.words), ...Object.keys(numbers.ordinals), ...Object.values(people.positions).flat(), ...english]
+  const written = [
+    ...Object.keys(numbers.words),
+    ...Object.keys(numbers.ordinals),
+    ...Object.values(people.positions).flat(),
+    ...english,
+  ]
   expect(written.filter(word => normalise(word) !== word)).toEqual([])
 })
 

@@ -2,7 +2,20 @@ import { describe, expect, test } from 'vitest'
 import { normalise } from './normalize.ts'
 import { withoutZones, zonesIn, zonesOf } from './zones.ts'
 
-const venue = ['Edge', 'Horizon', 'Drift Bar', 'Lobby', 'Pool', 'Pool Bar', 'Grand Ballroom', 'Spa Treatment', 'Spa Lounge', 'Zone 2', 'ครัวคุณยาย', 'Main'].map(name => ({ zone: name, name }))
+const venue = [
+  'Edge',
+  'Horizon',
+  'Drift Bar',
+  'Lobby',
+  'Pool',
+  'Pool Bar',
+  'Grand Ballroom',
+  'Spa Treatment',
+  'Spa Lounge',
+  'Zone 2',
+  'ครัวคุณยาย',
+  'Main',
+].map(name => ({ zone: name, name }))
 const read = (text: string, zones = venue, offered: string[] = []) => {
   const { masked, mentions } = zonesIn(normalise(text), zones)
   return zonesOf(masked, mentions, zones, offered)
@@ -29,6 +42,7 @@ describe('zones of a venue', () => {
     ['ที่ฮอไรซอน', 'Horizon'],
     ['zone 2', 'Zone 2'],
     ['ครัวคุณยาย', 'ครัวคุณยาย'],
+    ['the kitchen', 'ครัวคุณยาย'],
     ['spa lounge', 'Spa Lounge'],
     ['at main', 'Main'],
   ])('%s is %s', (text, zone) => {
@@ -44,7 +58,7 @@ describe('zones of a venue', () => {
     expect(read('the spa', venue, ['Spa Lounge', 'Edge'])).toEqual([{ ...one, zone: 'Spa Lounge' }])
   })
 
-  test.each(['kitchen', 'zenith', 'rooftop'])('what is no zone of it stays words: %s', words => {
+  test.each(['gym', 'zenith', 'rooftop'])('what is no zone of it stays words: %s', words => {
     expect(read(`too loud at the ${words}`)).toEqual([{ ...one, zoneText: words }])
   })
 

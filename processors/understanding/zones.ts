@@ -76,7 +76,11 @@ export function zonesIn(normalised: string, zones: readonly VenueZone[]): Mentio
   })
   return {
     masked: masked + normalised.slice(end),
-    mentions: spans.map(({ from, to, zones: ids }) => ({ zones: ids, words: normalised.slice(from, to), common: conceptOf.has(normalised.slice(from, to)) })),
+    mentions: spans.map(({ from, to, zones: ids }) => ({
+      zones: ids,
+      words: normalised.slice(from, to),
+      common: conceptOf.has(normalised.slice(from, to)),
+    })),
   }
 }
 
@@ -89,7 +93,12 @@ export function withoutZones({ masked }: Mentions): string {
  * The zones that a clause of a masked text is about, one reading for each mention. Without a mention a venue's only zone is
  * meant; otherwise all fields are empty.
  */
-export function zonesOf(clause: string, mentions: readonly Mention[], zones: readonly VenueZone[], offered: readonly string[]): ZoneReading[] {
+export function zonesOf(
+  clause: string,
+  mentions: readonly Mention[],
+  zones: readonly VenueZone[],
+  offered: readonly string[],
+): ZoneReading[] {
   const nothing: ZoneReading = { zone: null, zoneText: null, zoneChoices: [], allZones: false }
   const named = [...clause.matchAll(/§(\d+)/g)].flatMap(([, index]) => mentions[Number(index)] ?? [])
   const readings = named.map((mention): ZoneReading => {
@@ -115,7 +124,9 @@ function whole(words: readonly Word[], at: number, zones: readonly Zone[]): Span
   const fits = (zone: Zone) => zone.words.length > 0 && zone.words.every((word, offset) => words[at + offset]?.text === word)
   const fitting = zones.filter(zone => fits(zone) && (tells(zone.words) || isIntroduced(words, at)))
   const length = Math.max(0, ...fitting.map(zone => zone.words.length))
-  return length === 0 ? null : { to: at + length, zones: fitting.filter(zone => zone.words.length === length).map(({ id }) => id) }
+  return length === 0
+    ? null
+    : { to: at + length, zones: fitting.filter(zone => zone.words.length === length).map(({ id }) => id) }
 }
 
 /** Neighbouring words that are parts of names, or that zones are commonly called; the zones that share most of them. */
@@ -155,7 +166,10 @@ function introduced(words: readonly Word[], at: number, zones: readonly Zone[], 
   let to = at
   while (to < words.length && to < at + 3 && isDistinctive(words[to]!) && (to === at || words[to]!.gap === 'space')) to++
   if (to === at) return null
-  const sound = words.slice(at, to).map(word => skeleton(word.text)).join('')
+  const sound = words
+    .slice(at, to)
+    .map(word => skeleton(word.text))
+    .join('')
   const heard = zones.filter(zone => sound.length >= SHORTEST_SOUND && zone.words.map(skeleton).join('') === sound)
   return { to, zones: heard.map(({ id }) => id) }
 }
@@ -167,7 +181,11 @@ function isIntroduced(words: readonly Word[], at: number): boolean {
 /** True for a name that cannot be mistaken for other words of a sentence. */
 function tells(words: readonly string[]): boolean {
   if (words.length === 1 && words[0]!.length < 2) return false
-  return words.some(word => conceptOf.has(word) || !isCommon(word)) || words.filter(word => !fillers.has(word)).length > 1 || fillers.has(words[0]!)
+  return (
+    words.some(word => conceptOf.has(word) || !isCommon(word)) ||
+    words.filter(word => !fillers.has(word)).length > 1 ||
+    fillers.has(words[0]!)
+  )
 }
 
 function keyOf(word: string): string {

@@ -104,7 +104,8 @@ export class Commits {
     const batches: [Partition, Batch][] = []
     const offsets: number[][] = []
     try {
-      for (const { records } of units) offsets.push(place(records, additions, Math.floor(now())))
+      const time = Math.floor(now())
+      for (const { records } of units) offsets.push(place(records, additions, time))
       for (const [partition, records] of additions) {
         for (const batch of inBatches(records)) batches.push([partition, batch])
       }

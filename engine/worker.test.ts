@@ -1,0 +1,208 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { TrialInputInput, TrialState } from '../schemas/types.ts'
+import { changelog, deadLetters, defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
+import { Codec } from '../topics/codec.ts'
+import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
+import { partitionOf } from '../topics/murmur2.ts'
+import { actor } from './actor.ts'
+import { LmdbStore } from './lmdb.ts'
+import { reserved } from './restore.ts'
+import { Worker, type WorkerSettings } from './worker.ts'
+
+const inbox = defineTopic('counter.inbox', 'key', ['TrialInput', ...ENGINE_RECORDS], { partitions: 1 })
+const changes = changelog('counter', inbox)
+const topics = [inbox, changes, deadLetters]
+const AT = { topic: inbox.name, partition: 0 }
+const EMPTY = { digest: '', ticks: 0, done: 0, unknown: 0, undone: 0, late: 0, payload: Buffer.alloc(0) }
+
+/** Counts; fails at "poison"; keeps a state of `delayMs` bytes at "big". */
+const counter = actor({
+  name: 'counter',
+  inbox,
+  state: 'TrialState',
+  on: {
+    TrialInput: (state, { sequence, kind, delayMs }): TrialState => {
+      if (kind === 'poison') throw new Error('told to fail')
+      return { ...EMPTY, count: (state?.count ?? 0) + 1, last: sequence, payload: Buffer.alloc(kind === 'big' ? delayMs : 0) }
+    },
+  },
+  emits: [],
+})
+
+let folder: string
+let log: LocalLog
+let codec: Codec
+const workers: Worker[] = []
+let errors: string[] = []
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'worker-'))
+  errors = []
+  await open()
+})
+
+afterEach(async () => {
+  for (const worker of workers.splice(0)) await worker.stop()
+  await log.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function open() {
+  log = await openLocalLog({ file: join(folder, 'log.sqlite'), topics })
+  codec = await Codec.open(log, topics)
+}
+
+async function start(settings: Partial<WorkerSettings> = {}): Promise<Worker> {
+  const worker = new Worker({
+    log,
+    codec,
+    actors: [counter] as never,
+    ports: {},
+    group: 'test',
+    instance: 'test',
+    codeVersion: '1',
+    openStore: async (name, partition) => LmdbStore.open(join(folder, 'state', name, String(partition))),
+    onError: (what, error) => errors.push(`${what}: ${(error as Error).message}`),
+    ...settings,
+  })
+  workers.push(worker)
+  await worker.start()
+  return worker
+}
+
+async function stop(worker: Worker) {
+  workers.splice(workers.indexOf(worker), 1)
+  await worker.stop()
+}
+
+const input = (key: string, record: Partial<TrialInputInput> = {}) => ({
+  topic: inbox.name,
+  key,
+  value: codec.encode(inbox.name, 'TrialInput', { sequence: 0, kind: 'add', ...record }),
+})
+
+const count = (worker: Worker, key: string) => (worker.task(AT)?.peek(key) as TrialState | null)?.count ?? 0
+const state = (worker: Worker) => worker.task(AT)?.state
+const letters = async () => {
+  const read = await Promise.all(
+    Array.from({ length: deadLetters.partitions }, (_, partition) => log.read({ topic: deadLetters.name, partition }, 0)),
+  )
+  return read.flatMap(r => r.records).map(r => codec.decode(r.value as Buffer).value as { cause: string; offset: number })
+}
+const eventually = (assertion: () => unknown) => expect.poll(assertion, { timeout: 10_000, interval: 5 })
+
+describe('a worker', () => {
+  it('goes on where it stood, with a store that is there, gone, or of another log', async () => {
+    let worker = await start()
+    await log.append([input('a'), input('a'), input('b')])
+    await eventually(() => count(worker, 'a')).toBe(2)
+    await stop(worker)
+
+    worker = await start()
+    await log.append([input('a')])
+    await eventually(() => count(worker, 'a')).toBe(3)
+    await stop(worker)
+
+    rmSync(join(folder, 'state'), { recursive: true })
+    worker = await start()
+    await log.append([input('a')])
+    await eventually(() => count(worker, 'a')).toBe(4)
+    await stop(worker)
+
+    // A new log beside the old store: nothing of the store may count.
+    await log.close()
+    for (const suffix of ['', '-wal', '-shm']) rmSync(join(folder, `log.sqlite${suffix}`), { force: true })
+    await open()
+    worker = await start()
+    await log.append([input('a')])
+    await eventually(() => worker.task(AT)?.position).toBe(1)
+    expect(count(worker, 'a')).toBe(1)
+    expect(errors).toEqual([])
+  })
+
+  it('resumes from its changelog when the group has no committed offset', async () => {
+    const first = await start()
+    await log.append([input('a'), input('a')])
+    await eventually(() => count(first, 'a')).toBe(2)
+    await stop(first)
+    const second = await start({ group: 'another' })
+    await log.append([input('a')])
+    await eventually(() => count(second, 'a')).toBe(3)
+  })
+
+  it('finds the record that makes a state too large, and goes on with the others', async () => {
+    const worker = await start()
+    await log.append([input('a'), input('a', { kind: 'big', delayMs: 20_000 }), input('a'), input('b')])
+    await eventually(() => count(worker, 'b')).toBe(1)
+    expect(count(worker, 'a')).toBe(2)
+    expect((await letters()).map(l => l.offset)).toEqual([1])
+    expect((await letters())[0]?.cause).toMatch(/16384 at most/)
+  })
+
+  it('puts what cannot be read into dead letters and goes on', async () => {
+    const worker = await start()
+    await log.append([{ ...input('a'), value: Buffer.from('not avro') }, { ...input('a'), key: null, partition: 0 }, input('a')])
+    await eventually(() => count(worker, 'a')).toBe(1)
+    expect(await letters()).toHaveLength(2)
+  })
+
+  it('stops a task on a record type of newer code, and loses nothing', async () => {
+    const worker = await start()
+    const id = await log.register('counter.inbox-New', JSON.stringify({ type: 'record', name: 'Newer', fields: [] }))
+    const value = Buffer.alloc(5)
+    value.writeUInt32BE(id, 1)
+    await log.append([input('a'), { ...input('a'), value }, input('a')])
+    await eventually(() => state(worker)).toBe('STOPPED')
+    expect(worker.status().tasks[0]?.stopped).toMatch(/no record type "Newer"/)
+    expect(worker.task(AT)?.position).toBeLessThan(2)
+  })
+
+  it('stops a task when too many keys fail at once, until other code comes or a person resumes it', async () => {
+    const worker = await start()
+    const poison = Array.from({ length: 30 }, (_, n) => input(`key-${n}`, { kind: 'poison' }))
+    await log.append(poison)
+    await eventually(() => state(worker)).toBe('STOPPED')
+    expect(worker.status().tasks[0]?.stopped).toMatch(/21 keys and 21 of 2\d records failed/)
+    await stop(worker)
+
+    const same = await start()
+    await eventually(() => state(same)).toBe('STOPPED')
+    await log.append([input('good')])
+    await same.resume(AT)
+    await eventually(() => count(same, 'good')).toBe(1)
+    await stop(same)
+
+    await log.append(poison)
+    const again = await start()
+    await eventually(() => state(again)).toBe('STOPPED')
+    await stop(again)
+    await log.append([input('good')])
+    const mended = await start({ codeVersion: '2' })
+    await eventually(() => count(mended, 'good')).toBe(2)
+  })
+
+  it('names the gap when records it has yet to handle are gone', async () => {
+    const worker = await start()
+    await log.append([input('a')])
+    await eventually(() => count(worker, 'a')).toBe(1)
+    await stop(worker)
+    const ends = log.ends.bind(log)
+    log.ends = async topic => (topic === inbox.name ? [{ partition: 0, low: 5, high: 9 }] : ends(topic))
+    const gone = await start()
+    await eventually(() => state(gone)).toBe('STOPPED')
+    expect(gone.status().tasks[0]?.stopped).toMatch(/next record to handle is 1, but the log begins at 5: 4 are gone/)
+  })
+
+  it('keeps its position and identity in the changelog, each under its reserved key', async () => {
+    const worker = await start()
+    await log.append([input('a'), input('a')])
+    await eventually(() => count(worker, 'a')).toBe(2)
+    const { records } = await log.read({ topic: changes.name, partition: partitionOf(null, 1) }, 0)
+    expect(records[0]?.key).toBe(reserved.identity)
+    const position = records.filter(r => r.key === reserved.position).at(-1)
+    expect(codec.decode(position?.value as Buffer).value).toEqual({ next: 2 })
+  })
+})
