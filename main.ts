@@ -20,7 +20,7 @@ import { WHATSAPP_DEFAULTS, whatsappActor } from './connectors/whatsapp/actor.ts
 import { whatsappPorts } from './connectors/whatsapp/ports.ts'
 import type { ActorDefinition, Port } from './engine/actor.ts'
 import { RECORD_ID } from './engine/headers.ts'
-import { LmdbStore } from './engine/lmdb.ts'
+import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
 import { Worker } from './engine/worker.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
@@ -122,12 +122,14 @@ async function start(settings: Config, logger: pino.Logger, closers: (() => unkn
   closers.push(() => runs.close())
   await Promise.all([venues.caughtUp, runs.caughtUp])
 
+  const stores = LmdbStores.open(join(dataDir, 'state'))
+  closers.push(() => stores.close())
   const shared = {
     log,
     codec,
     codeVersion: codeVersion(),
     onError,
-    openStore: async (actor: string, partition: number) => LmdbStore.open(join(dataDir, 'state', actor, String(partition))),
+    openStore: async (actor: string, partition: number) => stores.store(actor, partition),
   }
   const processors = new Worker({
     ...shared,

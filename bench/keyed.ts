@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { actor } from '../engine/actor.ts'
-import { LmdbStore } from '../engine/lmdb.ts'
+import { LmdbStores } from '../engine/lmdb.ts'
 import { Worker } from '../engine/worker.ts'
 import type { TrialState } from '../schemas/types.ts'
 import { changelog, deadLetters, defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
@@ -65,6 +65,7 @@ export async function benchKeyed({ records = 500_000, keys = 10_000, bytes = 200
       })
       await log.append(some)
     }
+    const stores = LmdbStores.open(join(folder, 'state'))
     const sizes: number[] = []
     let handled = 0
     let done: () => void = () => {}
@@ -79,7 +80,7 @@ export async function benchKeyed({ records = 500_000, keys = 10_000, bytes = 200
       group: 'bench',
       instance: 'bench',
       codeVersion: 'bench',
-      openStore: async (_actor, partition) => LmdbStore.open(join(folder, 'state', String(partition))),
+      openStore: async (actor, partition) => stores.store(actor, partition),
       onCommit: count => {
         sizes.push(count)
         handled += count
@@ -96,6 +97,7 @@ export async function benchKeyed({ records = 500_000, keys = 10_000, bytes = 200
     const seconds = (performance.now() - began) / 1000
     const used = process.cpuUsage(cpu)
     await worker.stop()
+    await stores.close()
 
     // What the worker wrote, counted on the topics: nothing less than one output per record.
     const written = { records: 0, bytes: 0 }

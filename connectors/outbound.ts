@@ -64,6 +64,8 @@ export interface Outbound {
    *   not, the earlier one's error is thrown: only an error of `surelyNothing` says that nothing was done.
    */
   call<T>(run: Run, request: (signal: AbortSignal) => Promise<T>, options?: CallOptions): Promise<T>
+  /** Least time between the starts of two tries from now on, ms. */
+  pace(minTimeMs: number): void
   /** What waits is released, what runs may finish. */
   close(): Promise<void>
 }
@@ -228,6 +230,9 @@ export function outbound(options: OutboundOptions): Outbound {
       } catch (error) {
         throw uncertain !== null && surelyNothing(error) ? uncertain : error
       }
+    },
+    pace(minTimeMs) {
+      slots.updateSettings({ minTime: minTimeMs })
     },
     async close() {
       closing ??= Promise.all([slots.stop(STOPPED), budget?.stop(STOPPED)])

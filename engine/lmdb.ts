@@ -1,47 +1,78 @@
 /**
- * The state store on LMDB: one folder a task, one environment, all of a batch in one transaction. Its folder belongs to one
- * process; a second is refused.
+ * The state stores of a process on LMDB: one environment in one folder, so that what all tasks write at a time is one
+ * transaction. The folder belongs to one process.
  */
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { Fatal } from './errors.ts'
+import { Notes } from './notes.ts'
 import { type Checkpoint, type DueTimer, indexChanges, type StateStore, type StoreBatch } from './store.ts'
+
+/** Databases of one task; an environment has room for about 140 tasks. */
+const DATABASES = 6
+const MAX_DATABASES = 140 * DATABASES
+
+export class LmdbStores {
+  readonly #root: RootDatabase<Buffer, string>
+  readonly #notes: Notes
+  readonly #id: string
+
+  private constructor(folder: string) {
+    this.#root = open<Buffer, string>({ path: join(folder, 'lmdb'), maxDbs: MAX_DATABASES, encoding: 'binary', cache: false })
+    this.#notes = Notes.open(join(folder, 'left'))
+    const about = this.#root.openDB<string, string>({ name: 'about', encoding: 'string' })
+    this.#id = about.get('id') ?? randomUUID()
+    about.putSync('id', this.#id)
+  }
+
+  /** Opens the stores in this folder. @throws {Fatal} `store` when they cannot be opened, naming the folder. */
+  static open(folder: string): LmdbStores {
+    try {
+      mkdirSync(folder, { recursive: true })
+      return new LmdbStores(folder)
+    } catch (error) {
+      throw new Fatal('store', `the state stores in ${folder} cannot be opened: ${(error as Error).message}`, { cause: error })
+    }
+  }
+
+  /** The store of a task. */
+  store(actor: string, partition: number): StateStore {
+    return new LmdbStore(this.#root, `${actor}/${partition}`, this.#id, this.#notes)
+  }
+
+  /** Before the process exits: an exit with LMDB open can hang. */
+  async close(): Promise<void> {
+    this.#notes.close()
+    await this.#root.flushed
+    await this.#root.close()
+  }
+}
 
 type TimerKey = [at: number, key: string, name: string]
 
-export class LmdbStore implements StateStore {
+class LmdbStore implements StateStore {
   readonly id: string
   readonly #root: RootDatabase<Buffer, string>
+  readonly #notes: Notes
   readonly #values: Database<Buffer, string>
   readonly #inputs: Database<Buffer, string>
   readonly #timers: Database<string, TimerKey>
   readonly #open: Database<string, string>
   readonly #meta: Database<string, string>
-  readonly #notes: Database<string, string>
   readonly #schemas: Database<string, string>
 
-  private constructor(path: string) {
-    this.#root = open<Buffer, string>({ path, maxDbs: 8, encoding: 'binary', cache: false })
-    this.#values = this.#root.openDB<Buffer, string>({ name: 'values', encoding: 'binary' })
-    this.#inputs = this.#root.openDB<Buffer, string>({ name: 'inputs', encoding: 'binary' })
-    this.#timers = this.#root.openDB<string, TimerKey>({ name: 'timers', encoding: 'string' })
-    this.#open = this.#root.openDB<string, string>({ name: 'open', encoding: 'string' })
-    this.#meta = this.#root.openDB<string, string>({ name: 'meta', encoding: 'string' })
-    this.#notes = this.#root.openDB<string, string>({ name: 'notes', encoding: 'string' })
-    this.#schemas = this.#root.openDB<string, string>({ name: 'schemas', encoding: 'string' })
-    this.id = this.#meta.get('id') ?? randomUUID()
-    this.#meta.putSync('id', this.id)
-  }
-
-  /** Opens the store of a task in this folder. @throws {Fatal} `store` when it cannot be opened, naming the folder. */
-  static open(folder: string): LmdbStore {
-    try {
-      mkdirSync(folder, { recursive: true })
-      return new LmdbStore(folder)
-    } catch (error) {
-      throw new Fatal('store', `the state store in ${folder} cannot be opened: ${(error as Error).message}`, { cause: error })
-    }
+  constructor(root: RootDatabase<Buffer, string>, name: string, id: string, notes: Notes) {
+    this.id = id
+    this.#root = root
+    this.#notes = notes
+    this.#values = root.openDB<Buffer, string>({ name: `${name}/values`, encoding: 'binary' })
+    this.#inputs = root.openDB<Buffer, string>({ name: `${name}/inputs`, encoding: 'binary' })
+    this.#timers = root.openDB<string, TimerKey>({ name: `${name}/timers`, encoding: 'string' })
+    this.#open = root.openDB<string, string>({ name: `${name}/open`, encoding: 'string' })
+    this.#meta = root.openDB<string, string>({ name: `${name}/meta`, encoding: 'string' })
+    this.#schemas = root.openDB<string, string>({ name: `${name}/schemas`, encoding: 'string' })
   }
 
   get(key: string): Buffer | null {
@@ -100,24 +131,19 @@ export class LmdbStore implements StateStore {
   }
 
   note(attempt: string): void {
-    this.#notes.putSync(attempt, '')
+    this.#notes.add(attempt)
   }
 
   noted(attempt: string): boolean {
-    return this.#notes.doesExist(attempt)
+    return this.#notes.has(attempt)
   }
 
   forget(attempts: readonly string[]): void {
-    for (const attempt of attempts) void this.#notes.remove(attempt)
+    for (const attempt of attempts) this.#notes.delete(attempt)
   }
 
   async wipe(): Promise<void> {
     for (const database of [this.#values, this.#inputs, this.#timers, this.#open, this.#schemas]) await database.clearAsync()
     await this.#meta.remove('checkpoint')
-  }
-
-  async close(): Promise<void> {
-    await this.#root.flushed
-    await this.#root.close()
   }
 }

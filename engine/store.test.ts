@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
-import { LmdbStore } from './lmdb.ts'
+import { LmdbStores } from './lmdb.ts'
 import { type Change, MemoryStore, type StateStore } from './store.ts'
 
 const checkpoint = { changelog: 7, position: 5, logId: 'log', at: 1, stop: null }
 const timer = (name: string, at: number, version: string) => ({ name, at, version })
 const withTimers = (...timers: Instance['timers']): Instance => ({ ...NEW_INSTANCE, timers })
-const opened = (): Instance => ({
+const withOpenAttempt = (): Instance => ({
   ...NEW_INSTANCE,
   ledger: [
     { attempt: 'a1', effect: 'send', status: 'STARTED', notAfter: null, start: 0, uncertain: false, parts: 0, owner: 'me' },
@@ -29,7 +29,9 @@ const batch = (changes: Change[], inputs: [string, Buffer | null][] = []) => ({
 })
 
 const folders: string[] = []
-afterEach(() => {
+const opened: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of opened.splice(0)) await close()
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
@@ -46,12 +48,14 @@ const stores: [string, () => { store: StateStore; reopen: () => Promise<StateSto
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'store-'))
       folders.push(folder)
-      const store = LmdbStore.open(folder)
+      let stores = LmdbStores.open(folder)
+      opened.push(() => stores.close())
       return {
-        store,
+        store: stores.store('actor', 3),
         reopen: async () => {
-          await store.close()
-          return LmdbStore.open(folder)
+          await stores.close()
+          stores = LmdbStores.open(folder)
+          return stores.store('actor', 3)
         },
       }
     },
@@ -73,7 +77,6 @@ describe.each(stores)('the state store %s', (_name, make) => {
     await again.write(batch([change('k', NEW_INSTANCE, null, null)], [['k\0a', null]]))
     expect(again.get('k')).toBeNull()
     expect(again.input('k\0a')).toBeNull()
-    await again.close()
   })
 
   it('finds timers in the order of their time, and forgets those moved or cleared', async () => {
@@ -85,21 +88,19 @@ describe.each(stores)('the state store %s', (_name, make) => {
     expect(store.due(9, 10)).toEqual([])
     await store.write(batch([change('k', first, withTimers(timer('a', 5, '3.0')), 'v')]))
     expect(store.due(100, 10).map(t => `${t.key} ${t.name} ${t.at} ${t.version}`)).toEqual(['k a 5 3.0', 'l a 20 2.0'])
-    await store.close()
   })
 
   it('lists keys with open attempts, and remembers which attempts have left', async () => {
     const { store, reopen } = make()
-    await store.write(batch([change('k', null, opened(), 'v'), change('l', null, NEW_INSTANCE, 'v')]))
+    await store.write(batch([change('k', null, withOpenAttempt(), 'v'), change('l', null, NEW_INSTANCE, 'v')]))
     store.note('a1')
     const again = await reopen()
     expect(again.open()).toEqual(['k'])
     expect(again.noted('a1')).toBe(true)
     expect(again.noted('a2')).toBe(false)
-    await again.write(batch([change('k', opened(), NEW_INSTANCE, 'v')]))
+    await again.write(batch([change('k', withOpenAttempt(), NEW_INSTANCE, 'v')]))
     again.forget(['a1'])
     expect(again.open()).toEqual([])
-    await again.close()
   })
 
   it('wipes everything but its identity', async () => {
@@ -109,6 +110,5 @@ describe.each(stores)('the state store %s', (_name, make) => {
     expect(store.get('k')).toBeNull()
     expect(store.nextDue()).toBeNull()
     expect(store.checkpoint()).toBeNull()
-    await store.close()
   })
 })

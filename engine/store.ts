@@ -2,10 +2,9 @@
  * The state of one task's actors on this machine, written only after the commit that made it. It is a cache of the
  * changelog: wiped where it cannot be trusted, and then restored from it.
  *
- *   <key>              envelope of the actor        \0t<at><key>\0<name>   timers, in the order of their time
- *   <key>\0<attempt>   input of an open attempt     \0e<key>               actors with open attempts
- *   \0checkpoint       how far the changelog is in  \0n<attempt>           attempts that have left
- *   \0s<fingerprint>   schemas that wrote the above
+ *   key            → envelope of the actor         at, key, name → version of a timer, in the order of their time
+ *   key\0attempt   → input of an open attempt      key           → actors with open attempts
+ *   fingerprint    → schema that wrote the above   checkpoint: how far the changelog is in
  */
 import type { Instance } from './instance.ts'
 
@@ -65,7 +64,6 @@ export interface StateStore {
   noted(attempt: string): boolean
   forget(attempts: readonly string[]): void
   wipe(): Promise<void>
-  close(): Promise<void>
 }
 
 /** Key of an attempt's input, in the changelog and in the store. */
@@ -171,5 +169,4 @@ export class MemoryStore implements StateStore {
     this.#schemas.clear()
     this.#checkpoint = null
   }
-  async close(): Promise<void> {}
 }

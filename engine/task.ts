@@ -80,9 +80,8 @@ export class Task {
   #newSchemas = new Map<string, string>()
   #identityWritten = true
   #overlay: Overlay
-  /** Overlay whose write to the store is under way: newer than what the store shows. */
-  #writing: ReadonlyMap<string, Touched> = new Map()
-  #writingInputs: ReadonlyMap<string, Buffer | null> = new Map()
+  /** Overlays whose writes to the store are under way, the newest first: newer than what the store shows. */
+  #writing: readonly Pick<Overlay, 'touched' | 'inputs'>[] = []
   #written: Promise<void> = Promise.resolve()
   #young = new Map<string, Instance | null>()
   #old = new Map<string, Instance | null>()
@@ -228,7 +227,7 @@ export class Task {
   applied(end: number | undefined, wallClock: number): Startable[] {
     const { touched, inputs, started, closed, putBack, next } = this.#overlay
     this.position = next
-    this.#identityWritten = true
+    if (end !== undefined) this.#identityWritten = true
     const newSchemas = this.#newSchemas
     for (const [fingerprint, text] of newSchemas) this.#knownSchemas.set(fingerprint, text)
     this.#newSchemas = new Map()
@@ -242,12 +241,13 @@ export class Task {
     if (end !== undefined) {
       const checkpoint = { changelog: end + 1, position: next, logId: this.logId, at: wallClock, stop: this.stopped }
       const before = this.#written
-      this.#writing = touched
-      this.#writingInputs = inputs
+      const writing = { touched, inputs }
+      this.#writing = [writing, ...this.#writing]
       const changes = [...touched].map(([key, entry]) => change(key, entry))
       this.#written = before.then(async () => {
         await this.store.write({ changes, inputs, schemas: newSchemas, checkpoint })
         if (closed.length > 0) this.store.forget(closed)
+        this.#writing = this.#writing.filter(w => w !== writing)
       })
       this.#written.catch(() => {}) // whoever awaits `written` gets the error
     }
@@ -263,11 +263,14 @@ export class Task {
     return startable
   }
 
-  /** Resolved once the store shows everything applied. The next overlay may be folded meanwhile. */
-  async written(): Promise<void> {
-    await this.#written
-    this.#writing = new Map()
-    this.#writingInputs = new Map()
+  /** Writes to the store that are under way. */
+  get writing(): number {
+    return this.#writing.length
+  }
+
+  /** Resolved once the store shows everything applied so far. @throws when it could not be written. */
+  written(): Promise<void> {
+    return this.#written
   }
 
   /** Attempts that were under way when this task was restored. */
@@ -285,7 +288,7 @@ export class Task {
   /** Input of an open attempt. @throws {Corrupted} when the ledger has lost it. */
   input(key: string, attempt: string): unknown {
     const at = inputKey(key, attempt)
-    const bytes = this.#overlay.inputs.get(at) ?? this.#writingInputs.get(at) ?? this.store.input(at)
+    const bytes = [this.#overlay, ...this.#writing].find(o => o.inputs.has(at))?.inputs.get(at) ?? this.store.input(at)
     if (bytes === null) throw new Corrupted('no_input', `the input of attempt ${attempt} is not in the ledger`)
     const { fingerprint, raw } = unstored(bytes)
     const kept = this.book.decode('LedgerInput', fingerprint, raw)
@@ -311,12 +314,14 @@ export class Task {
   #load(key: string): Instance | null {
     const young = this.#young.get(key)
     if (young !== undefined) return young
-    const old = this.#old.get(key) ?? this.#writing.get(key)?.after ?? this.#fromStore(key)
+    const old = this.#old.get(key) ?? this.#fromStore(key)
     this.#remember(key, old)
     return old
   }
 
   #fromStore(key: string): Instance | null {
+    const writing = this.#writing.find(w => w.touched.has(key))?.touched.get(key)
+    if (writing !== undefined) return writing.raw === null ? null : writing.after
     const bytes = this.store.get(key)
     if (bytes === null) return null
     const { fingerprint, raw } = unstored(bytes)

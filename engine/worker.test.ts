@@ -8,7 +8,7 @@ import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
 import { partitionOf } from '../topics/murmur2.ts'
 import { actor } from './actor.ts'
-import { LmdbStore } from './lmdb.ts'
+import { LmdbStores } from './lmdb.ts'
 import { reserved } from './restore.ts'
 import { Worker, type WorkerSettings } from './worker.ts'
 
@@ -34,6 +34,7 @@ const counter = actor({
 
 let folder: string
 let log: LocalLog
+let stores: LmdbStores
 let codec: Codec
 const workers: Worker[] = []
 let errors: string[] = []
@@ -41,12 +42,13 @@ let errors: string[] = []
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'worker-'))
   errors = []
+  stores = LmdbStores.open(join(folder, 'state'))
   await open()
 })
 
 afterEach(async () => {
   for (const worker of workers.splice(0)) await worker.stop()
-  await log.close()
+  await Promise.all([log.close(), stores.close()])
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -64,7 +66,7 @@ async function start(settings: Partial<WorkerSettings> = {}): Promise<Worker> {
     group: 'test',
     instance: 'test',
     codeVersion: '1',
-    openStore: async (name, partition) => LmdbStore.open(join(folder, 'state', name, String(partition))),
+    openStore: async (name, partition) => stores.store(name, partition),
     onError: (what, error) => errors.push(`${what}: ${(error as Error).message}`),
     ...settings,
   })
@@ -106,7 +108,9 @@ describe('a worker', () => {
     await eventually(() => count(worker, 'a')).toBe(3)
     await stop(worker)
 
+    await stores.close()
     rmSync(join(folder, 'state'), { recursive: true })
+    stores = LmdbStores.open(join(folder, 'state'))
     worker = await start()
     await log.append([input('a')])
     await eventually(() => count(worker, 'a')).toBe(4)

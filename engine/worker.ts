@@ -69,6 +69,8 @@ export interface TaskStatus extends TopicPartition {
 const IDLE_WAIT = 200
 const RETRY_WAIT = 1_000
 const TIMERS_A_CYCLE = 500
+/** A state store may be this many transactions behind. */
+const WRITES_AHEAD = 8
 const HALF_A_DAY = 12 * 60 * 60 * 1000
 
 export class Worker {
@@ -136,7 +138,6 @@ export class Worker {
     await Promise.all(this.#restoring)
     for (const task of this.#tasks.values()) await task.close()
     await this.#membership?.leave()
-    for (const store of this.#stores.values()) await store.close()
   }
 
   status(): { tasks: TaskStatus[]; effects: number; cycleAgeMs: number } {
@@ -325,7 +326,7 @@ export class Worker {
     }
     const running = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
     for (const task of running) {
-      await task.written()
+      if (task.writing > WRITES_AHEAD) await task.written()
       task.fireTimers(clock.now(), TIMERS_A_CYCLE)
       this.#judge(task)
     }

@@ -11,7 +11,7 @@ import { PAIR_RATE, PASSING } from './errors.ts'
 import { opaque } from './webhook.ts'
 
 export interface WhatsappPortSettings extends WhatsappAccount {
-  /** Messages a second from this number. */
+  /** Messages a second from this number, until the provider says that they are too many. */
   readonly messagesPerSecond?: number
   readonly timeoutMs?: number
   readonly breaker?: { readonly failures?: number; readonly recoverMs?: number }
@@ -30,6 +30,12 @@ export interface WhatsappPorts {
   close(): Promise<void>
 }
 
+/** A number may send 80 messages a second; one that sends much is raised to 1,000 by the provider, without a word. */
+const UPGRADED = 1_000
+const ORDINARY = 80
+const THROUGHPUT = 130429
+const SLOW_FOR_MS = 60_000
+
 const MAX_TRIES = 3
 const MAX_WAIT_MS = 30_000
 /** The pair's quota refills at one message in 6 s, so a long wait is worth more than many tries. */
@@ -37,7 +43,7 @@ const MAX_PAIR_WAIT_MS = 60_000
 const MAX_COUNTED = 10_000
 
 export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
-  const { messagesPerSecond = 80, timeoutMs = 10_000, breaker = {}, timeScale = 1, clock = Date.now } = settings
+  const { messagesPerSecond = UPGRADED, timeoutMs = 10_000, breaker = {}, timeScale = 1, clock = Date.now } = settings
   const { firstWaitMs = 1000, pairWaitMs = 6000 } = settings
   const calls = outbound({
     name: 'whatsapp',
@@ -50,6 +56,14 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
     timeScale,
   })
   const tries = counter(MAX_COUNTED)
+  let faster: NodeJS.Timeout | undefined
+
+  /** Too many from this number: the ordinary pace, for a while. */
+  function slowDown(): void {
+    clearTimeout(faster)
+    calls.pace(1000 / Math.min(ORDINARY, messagesPerSecond))
+    faster = setTimeout(() => calls.pace(1000 / messagesPerSecond), SLOW_FOR_MS).unref()
+  }
 
   async function send(message: SendMessage, run: Run): Promise<SendResultInput> {
     const refused = (errorCode: number | null, reason: string) => {
@@ -71,6 +85,7 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
       const { code, words } = errorOf(error.body)
       const reason = words ?? `HTTP ${error.status}`
       if (code === PAIR_RATE) throw notYet(reason, error, pairWaitMs, MAX_PAIR_WAIT_MS, tries(`pair ${run.attempt}`))
+      if (code === THROUGHPUT) slowDown()
       if (!passing(error.status, code)) return refused(code, reason)
       const tried = tries(run.attempt)
       if (tried >= MAX_TRIES) return refused(code, `${reason} (tried ${tried} times)`)
@@ -78,7 +93,11 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
     }
   }
 
-  return { ports: { send }, outbound: calls, close: () => calls.close() }
+  const close = () => {
+    clearTimeout(faster)
+    return calls.close()
+  }
+  return { ports: { send }, outbound: calls, close }
 }
 
 /** To be tried again: after the first wait, doubled with each try, at most `mostMs`. */

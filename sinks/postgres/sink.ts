@@ -6,6 +6,7 @@
  *                  └ none updated: another process has it. Roll back, look again later.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import Bottleneck from 'bottleneck'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
@@ -83,6 +84,8 @@ export async function startPostgresSink(options: PostgresSinkOptions): Promise<P
 }
 
 class Sink {
+  /** Transactions at a time. */
+  readonly #turns = new Bottleneck({ maxConcurrent: 2 })
   readonly #options: PostgresSinkOptions
   readonly #name: string
   readonly #closing = new AbortController()
@@ -147,7 +150,7 @@ class Sink {
 
   /** Claims the partition's position and goes on from there. Returns when the sink is closed. */
   async #follow(partition: TopicPartition, goesOn: () => void): Promise<void> {
-    const { log, codec } = this.#options
+    const { log } = this.#options
     let { position, behind } = await this.#claim(partition)
     if (!behind) goesOn()
     for (;;) {
@@ -159,11 +162,18 @@ class Sink {
         return
       }
       if (read.next === position) continue
-      await prepare(codec, read.records)
-      await this.#writeAll(partition, position, read.next, this.#decode(read.records))
-      position = read.next
+      position = await this.#turns.schedule(() => this.#advance(partition, position))
       goesOn()
     }
+  }
+
+  /** Takes what has come by the time it is this partition's turn: waiting for it makes the batches of a busy log. */
+  async #advance(partition: TopicPartition, position: number): Promise<number> {
+    const { log, codec } = this.#options
+    const read = await log.read(partition, position, { maxBytes: BATCH_BYTES })
+    await prepare(codec, read.records)
+    await this.#writeAll(partition, position, read.next, this.#decode(read.records))
+    return read.next
   }
 
   /** Where to read on, and whether there is anything to read. @throws when the log is not the one that Postgres was filled from. */

@@ -87,6 +87,19 @@ export function polling(kit: Kit): void {
       await membership.leave()
     })
 
+    it('lets no partition starve where polls bring fewer records than there are partitions', async () => {
+      const topic = newTopic({ partitions: 4 })
+      const { log } = await kit.open(topic)
+      for (const partition of [0, 1, 2, 3]) {
+        await log.append(Array.from({ length: 200 }, (_, i) => append(topic, 'busy', `${i}`, { partition })))
+      }
+      const { membership, start, take } = await join(log, newGroup(), topic)
+      start()
+      const early = await take(300, 2)
+      expect(new Set(early.map(({ partition }) => partition))).toEqual(new Set([0, 1, 2, 3]))
+      await membership.leave()
+    })
+
     it('waits for records, gets them when they come, and comes back empty-handed in time', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)

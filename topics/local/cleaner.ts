@@ -2,6 +2,7 @@
  * Retention and compaction, when asked and in the background, in small steps with room for other work between them.
  */
 import { LogError } from '../log.ts'
+import { BATCH_BYTES } from './commits.ts'
 import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
 import { type LocalTopic, type Partition, turn } from './partition.ts'
 import type { Storage } from './storage.ts'
@@ -28,6 +29,9 @@ export const CLEANING: Cleaning = {
   maxLagMs: DAY - 5 * MINUTE,
 }
 
+/** What a step of retention removes, about: every page of it is overwritten, and written to the WAL. */
+const STEP_BYTES = 2 * BATCH_BYTES
+
 export interface CleanerOptions {
   readonly storage: Storage
   readonly tail: Tail
@@ -46,6 +50,7 @@ export class Cleaner {
   readonly #timer: NodeJS.Timeout
   /** One thing at a time. */
   #last: Promise<void> = Promise.resolve()
+  #inBackground = false
   #stopped = false
 
   constructor(options: CleanerOptions) {
@@ -72,6 +77,8 @@ export class Cleaner {
   }
 
   #background(): void {
+    if (this.#inBackground) return
+    this.#inBackground = true
     const pause = this.#pause(() => new Promise(resolve => setTimeout(resolve, STEP_MS).unref()))
     const work = async () => {
       await this.#retain(pause)
@@ -82,9 +89,13 @@ export class Cleaner {
         }
       }
     }
-    this.#alone(work).catch(error => {
-      if (!this.#stopped) this.#options.failed(error)
-    })
+    this.#alone(work)
+      .catch(error => {
+        if (!this.#stopped) this.#options.failed(error)
+      })
+      .finally(() => {
+        this.#inBackground = false
+      })
   }
 
   #alone(work: () => Promise<void>): Promise<void> {
@@ -114,11 +125,12 @@ export class Cleaner {
   #expire(partition: Partition, before: number): boolean {
     const { storage, tail } = this.#options
     const until = performance.now() + STEP_MS
+    const enough = partition.bytes - STEP_BYTES
     let { low, bytes } = partition
     let oldest = storage.batchInfo(partition, low)
     if (oldest === null || oldest.maxTimestamp >= before) return false
     storage.database.transaction(() => {
-      while (oldest !== null && oldest.maxTimestamp < before && performance.now() < until) {
+      while (oldest !== null && oldest.maxTimestamp < before && bytes > enough && performance.now() < until) {
         storage.removeBatch(oldest.id)
         low = oldest.lastOffset + 1
         bytes -= oldest.bytes

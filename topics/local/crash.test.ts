@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { LogError, type LogRecord } from '../log.ts'
 import { changelog, GROUP, idOf, inbox, type Kept, open, outputs, restore } from './crash-child.ts'
@@ -95,12 +96,13 @@ it('keeps what it acknowledged, and transactions whole, however often it is kill
   const file = join(folder, 'log.db')
   const acknowledged = new Acknowledged()
   for (let run = 0; run < 20; run++) {
-    // Mostly in full work, sometimes while it opens the file.
+    // Mostly in full work, sometimes while it opens the file; and not always right after an acknowledgement.
     const enough = run % 5 === 0 ? 1 : acknowledged.lines + 100 + ((run * 379) % 900)
     const running = await start(file, run, line => {
       acknowledged.take(line)
       return acknowledged.lines >= enough
     })
+    await setTimeout((run * 7) % 10)
     await kill(running)
     const log = await open(file)
     await acknowledged.check(log)

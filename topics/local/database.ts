@@ -78,14 +78,10 @@ export class Database {
     this.file = file
     let db: DatabaseSync | undefined
     try {
-      mkdirSync(dirname(file), { recursive: true })
-      // It holds personal data: for its owner only. SQLite gives the WAL the same rights.
-      closeSync(openSync(file, 'a', 0o600))
+      makeFile(file)
       db = new DatabaseSync(file, { timeout: 0 })
       // The exclusive lock comes first: in WAL mode it then needs no shared memory, and a second process is refused here.
-      db.exec(
-        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF',
-      )
+      db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       // What retention and compaction remove is overwritten, as erasing a person asks for.
       db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${64 * 1024 * 1024}`)
       db.exec('BEGIN IMMEDIATE')
@@ -161,6 +157,19 @@ export class Database {
     const made = this.#db.prepare(sql)
     this.#statements.set(sql, made)
     return made
+  }
+}
+
+/**
+ * It holds personal data: for its owner only; SQLite gives the WAL the same rights. A file that is there is not touched: to
+ * open and close it would drop the lock of a log of this very process (POSIX locks belong to process and file).
+ */
+function makeFile(file: string): void {
+  mkdirSync(dirname(file), { recursive: true })
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }
 

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -95,6 +95,10 @@ describe('opening', () => {
     expect(code).toBe('locked')
     expect(message).toContain(file)
     expect(message).toContain('stop the other one')
+    // Nor has the attempt cost the first its lock.
+    const script = 'new (require("node:sqlite").DatabaseSync)(process.argv[1]).exec("BEGIN IMMEDIATE")'
+    const other = promisify(execFile)(process.execPath, ['-e', script, file])
+    await expect(other).rejects.toThrow('database is locked')
   })
 
   it('refuses a file that is none of ours, and leaves it as it is', async () => {
@@ -190,6 +194,23 @@ describe('damage', () => {
       expect([code, message]).toEqual(['corrupt', expect.stringContaining(file)])
     }
   })
+})
+
+it('closes itself when the file is damaged under it, and says so', async () => {
+  const errors: Error[] = []
+  const short = defineTopic('short', 'key', [], { partitions: 1, keepDays: 1 })
+  const log = await open({ topics: [short], onError: error => errors.push(error) })
+  for (let i = 0; i < 60; i++) await append(log, short, 'k', randomBytes(200_000))
+  const waiting = refusal(log.read({ topic: short.name, partition: 0 }, 60, { wait: 25_000 }))
+  const descriptor = openSync(file, 'r+')
+  writeSync(descriptor, Buffer.alloc(4_000_000, 0xff), 0, 4_000_000, 500_000)
+  closeSync(descriptor)
+  now += 2 * 24 * 60 * 60 * 1000
+  expect((await refusal(log.retain())).code).toBe('corrupt')
+  expect((await waiting).code).toBe('closed')
+  const { code, message } = await refusal(append(log, short, 'k', 'v'))
+  expect([code, message]).toEqual(['closed', expect.stringContaining('is damaged')])
+  expect(errors).toMatchObject([{ code: 'corrupt' }])
 })
 
 it('refuses with `unavailable` when the disk is full, takes nothing by half, and keeps what it had', async () => {

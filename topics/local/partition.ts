@@ -27,11 +27,10 @@ export class Reader {
 
   /**
    * Adds what lies in the window to `into`, batch by batch until `until` (monotonic ms), and narrows the window to what is
-   * left of it. Returns whether more can be taken at once. @throws {LogError} `corrupt`
+   * left of it; what is no longer there is passed over. Returns whether more can be taken at once. @throws {LogError} `corrupt`
    */
   take(partition: Partition, window: Window, into: LogRecord[], until: number): boolean {
     const more = () => window.from < partition.high && window.records > 0 && window.bytes > 0
-    window.from = Math.max(window.from, partition.low)
     while (more()) {
       const batch = this.#tail.find(partition, window.from) ?? this.#storage.batch(partition, window.from)
       if (batch === null) window.from = partition.high
