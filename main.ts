@@ -25,7 +25,7 @@ import { startProjection } from './engine/projection.ts'
 import { Worker } from './engine/worker.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
-import { understandPort } from './processors/understanding/understand.ts'
+import { understandPort } from './processors/understanding/port.ts'
 import { VenueIndex } from './processors/understanding/venues.ts'
 import { venueActor } from './processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from './processors/venue/settings.ts'
@@ -136,7 +136,7 @@ async function start(settings: Config, logger: pino.Logger, closers: (() => unkn
     group: 'bma.processors',
     instance: 'processors',
     actors: [conversation, venue] as unknown as Actor[],
-    ports: { conversation: { understand: understandPort(() => index) } as unknown as ActorPorts },
+    ports: { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts },
   })
   const connected: { actor: Actor; ports: ActorPorts }[] = []
   const connect = (actor: unknown, ports: unknown) => connected.push({ actor: actor as Actor, ports: ports as ActorPorts })

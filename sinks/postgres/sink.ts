@@ -50,9 +50,12 @@ export interface PostgresSinkOptions {
 /** Largest batch, in bytes of the log. What has come is written at once, so batches grow with the load alone. */
 const BATCH_BYTES = 1024 * 1024
 const READ_WAIT_MS = 1_000
-/** Below the session time-out of 30 s, so that nobody is waited for who has lost the partition. */
+/**
+ * Time-outs below the session time-out of 30 s, so that nobody is waited for who has lost the partition. A commit need not reach
+ * the disk before it counts: a machine that crashes loses rows and position together, and the log has them still.
+ */
 const LIMITS =
-  "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+  "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
 const BACK_OFF_MS = { first: 100, most: 5_000 }
 /** How long the one that lost a partition waits before it looks whether the other goes on. */
 const STAND_BY_MS = 1_000

@@ -4,7 +4,8 @@
 import { LogError } from '../log.ts'
 import { BATCH_BYTES } from './commits.ts'
 import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
-import { type LocalTopic, type Partition, turn } from './partition.ts'
+import type { LocalTopic, Partition } from './partition.ts'
+import { turn } from './reader.ts'
 import type { Storage } from './storage.ts'
 import type { Tail } from './tail.ts'
 

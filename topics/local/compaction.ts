@@ -56,7 +56,7 @@ export async function compact(
       at = rewriteStep(storage, partition, at, survey, settings)
     }
     if (survey.end > partition.clean) {
-      storage.savePartition({ ...partition, clean: survey.end })
+      storage.database.transaction(() => storage.savePartition({ ...partition, clean: survey.end }))
       partition.clean = survey.end
       partition.dirtyBytes -= survey.bytes
     }

@@ -26,7 +26,8 @@ import { CLEANING, Cleaner, type Cleaning } from './cleaner.ts'
 import { Commits, type Placed } from './commits.ts'
 import { Database } from './database.ts'
 import { LocalMembership, type Owner } from './membership.ts'
-import { arrival, type LocalTopic, type Partition, Reader, turn } from './partition.ts'
+import type { LocalTopic, Partition } from './partition.ts'
+import { arrival, Reader, turn } from './reader.ts'
 import { LocalRegistry } from './registry.ts'
 import { Storage, type TopicRow } from './storage.ts'
 import { Tail } from './tail.ts'
@@ -84,10 +85,6 @@ export class LocalLog implements Log, SchemaRegistry {
     this.identity = database.identity
     this.#storage = new Storage(database)
     this.#registry = new LocalRegistry(database)
-    database.broken = error => {
-      this.#end(new LogError('closed', `the log closed itself: ${error.message}`, { cause: error }))
-      onError(error)
-    }
     for (const topic of this.#storage.topics()) this.#load(topic)
     for (const topic of topics) this.#ensure(topic)
     const tail = new Tail()
@@ -121,6 +118,10 @@ export class LocalLog implements Log, SchemaRegistry {
       settings: { ...CLEANING, ...cleaning },
       failed: onError,
     })
+    database.broken = error => {
+      this.#end(new LogError('closed', `the log closed itself: ${error.message}`, { cause: error }))
+      onError(error)
+    }
   }
 
   async append(records: readonly Append[]): Promise<Position[]> {

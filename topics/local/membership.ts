@@ -15,7 +15,8 @@ import {
   type Transaction,
 } from '../log.ts'
 import type { Placed, Unit } from './commits.ts'
-import { MAX_TIMER_MS, type Partition, type Reader, turn } from './partition.ts'
+import type { Partition } from './partition.ts'
+import { MAX_TIMER_MS, type Reader, turn } from './reader.ts'
 
 /** What a membership needs of its log. */
 export interface Owner {

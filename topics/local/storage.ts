@@ -164,12 +164,14 @@ export class Storage {
 
   /** A new generation of a group, durable at once. */
   newGeneration(group: string, member: string): number {
-    this.database.run(
-      `INSERT INTO groups VALUES (?, 1, ?)
-       ON CONFLICT DO UPDATE SET generation = generation + 1, member = excluded.member`,
-      group,
-      member,
-    )
+    this.database.transaction(() => {
+      this.database.run(
+        `INSERT INTO groups VALUES (?, 1, ?)
+         ON CONFLICT DO UPDATE SET generation = generation + 1, member = excluded.member`,
+        group,
+        member,
+      )
+    })
     return this.database.get<{ generation: number }>('SELECT generation FROM groups WHERE name = ?', group)?.generation as number
   }
 

@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { TOGETHER, type Told, topic as fullTopic } from './disk-full-child.ts'
+import { append, at, DAY, events, Fixture, readAll, refusal, short } from './fixture.ts'
+
+const fixture = new Fixture()
+
+describe('damage', () => {
+  /** Changes a byte of a value, somewhere in the file. */
+  function damage(value: string): void {
+    const bytes = readFileSync(fixture.file)
+    const found = bytes.indexOf(value)
+    expect(found).toBeGreaterThan(0)
+    bytes[found + 3]! ^= 1
+    writeFileSync(fixture.file, bytes)
+  }
+
+  it('in a record is found when it is read, with the file, partition and offsets', async () => {
+    const log = await fixture.open()
+    await append(log, events, 'k', 'a good record')
+    await append(log, events, 'k', 'a marked record')
+    await append(log, events, 'k', 'another good record')
+    await log.close()
+    damage('a marked record')
+    const again = await fixture.open()
+    expect((await again.read(at(events), 0, { maxBytes: 1 })).records).toHaveLength(1)
+    const { code, message } = await refusal(again.read(at(events), 1))
+    expect(code).toBe('corrupt')
+    expect(message).toContain(fixture.file)
+    expect(message).toContain('events/0, offsets 1 to 1')
+    expect((await again.read(at(events), 2)).records).toHaveLength(1)
+  })
+
+  it('of the file is found, and named, wherever it was cut', async () => {
+    const log = await fixture.open()
+    for (let i = 0; i < 50; i++) await append(log, events, 'k', randomBytes(20_000))
+    await log.close()
+    const whole = statSync(fixture.file).size
+    for (const left of [whole - 5000, whole >> 1, 5000, 50]) {
+      truncateSync(fixture.file, left)
+      const attempt = async () => {
+        const damaged = await fixture.open()
+        try {
+          await readAll(damaged, events)
+          await append(damaged, events, 'k', 'v')
+        } finally {
+          await damaged.close()
+        }
+      }
+      const { code, message } = await refusal(attempt())
+      expect([code, message]).toEqual(['corrupt', expect.stringContaining(fixture.file)])
+    }
+  })
+})
+
+it('closes itself when the file is damaged under it, and says so', async () => {
+  const errors: Error[] = []
+  const log = await fixture.open({ topics: [short], onError: error => errors.push(error) })
+  for (let i = 0; i < 60; i++) await append(log, short, 'k', randomBytes(200_000))
+  const waiting = refusal(log.read({ topic: short.name, partition: 0 }, 60, { wait: 25_000 }))
+  const descriptor = openSync(fixture.file, 'r+')
+  writeSync(descriptor, Buffer.alloc(4_000_000, 0xff), 0, 4_000_000, 500_000)
+  closeSync(descriptor)
+  fixture.now += 2 * DAY
+  expect((await refusal(log.retain())).code).toBe('corrupt')
+  expect((await waiting).code).toBe('closed')
+  const { code, message } = await refusal(append(log, short, 'k', 'v'))
+  expect([code, message]).toEqual(['closed', expect.stringContaining('is damaged')])
+  expect(errors).toMatchObject([{ code: 'corrupt' }])
+})
+
+it('refuses with `unavailable` when the disk is full, takes nothing by half, and keeps what it had', async () => {
+  const child = [process.execPath, join(import.meta.dirname, 'disk-full-child.ts'), join(fixture.folder, 'full.db')]
+  // A limit on the size of files, 1.5 MB: writing fails as on a full disk, once the signal that comes with it is ignored.
+  const { stdout } = await promisify(execFile)('bash', ['-c', 'trap "" XFSZ; ulimit -f 1500; exec "$@"', 'bash', ...child])
+  const { taken, refused }: Told = JSON.parse(stdout)
+  expect(refused).toEqual(Array(5).fill('unavailable'))
+  expect(taken).toBeGreaterThan(0)
+  const log = await fixture.open({ file: join(fixture.folder, 'full.db'), topics: [fullTopic] })
+  const highs = (await log.ends(fullTopic.name)).map(({ high }) => high)
+  expect(highs).toEqual([(taken * TOGETHER) / 2, (taken * TOGETHER) / 2])
+  await log.append([{ topic: fullTopic.name, key: 'k', value: Buffer.from('room again') }])
+})

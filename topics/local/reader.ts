@@ -1,0 +1,57 @@
+/**
+ * Reading partitions, and waiting for what comes.
+ */
+import type { LogRecord } from '../log.ts'
+import type { Window } from '../records.ts'
+import type { Partition } from './partition.ts'
+import type { Storage } from './storage.ts'
+import type { Tail } from './tail.ts'
+
+/** Reads committed records, from the tail where it reaches back far enough, else from the file. */
+export class Reader {
+  readonly #storage: Storage
+  readonly #tail: Tail
+
+  constructor(storage: Storage, tail: Tail) {
+    this.#storage = storage
+    this.#tail = tail
+  }
+
+  /**
+   * Adds what lies in the window to `into`, batch by batch until `until` (monotonic ms), and narrows the window to what is
+   * left of it; what is no longer there is passed over. Returns whether more can be taken at once. @throws {LogError} `corrupt`
+   */
+  take(partition: Partition, window: Window, into: LogRecord[], until: number): boolean {
+    const more = () => window.from < partition.high && window.records > 0 && window.bytes > 0
+    while (more()) {
+      const batch = this.#tail.find(partition, window.from) ?? this.#storage.batch(partition, window.from)
+      if (batch === null) window.from = partition.high
+      else this.#storage.decode(partition, batch, window, into)
+      if (performance.now() >= until) break
+    }
+    return more()
+  }
+}
+
+/** Resolves when something is committed to the partition, when the log closes, or after so many ms. */
+export function arrival({ listeners }: Partition, ms: number): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      clearTimeout(timer)
+      listeners.delete(done)
+      resolve()
+    }
+    const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS))
+    listeners.add(done)
+  })
+}
+
+/** Longer timers would fire at once. */
+export const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** Lets other work of the event loop come first. */
+export function turn(): Promise<void> {
+  return new Promise(resolve => {
+    setImmediate(resolve)
+  })
+}
