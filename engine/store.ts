@@ -86,8 +86,19 @@ function isOpen(instance: Instance | null): boolean {
 
 /** Bytes of a stored envelope: the fingerprint of its schema (8 bytes), raw Avro. */
 export function stored(fingerprint: string, raw: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(fingerprint, 'hex'), raw])
+  let mark = marks.get(fingerprint)
+  if (mark === undefined) {
+    mark = Buffer.from(fingerprint, 'hex')
+    marks.set(fingerprint, mark)
+  }
+  const bytes = Buffer.allocUnsafe(mark.length + raw.length)
+  mark.copy(bytes)
+  raw.copy(bytes, mark.length)
+  return bytes
 }
+
+/** Fingerprints as bytes. */
+const marks = new Map<string, Buffer>()
 
 export function unstored(bytes: Buffer): { fingerprint: string; raw: Buffer } {
   return { fingerprint: bytes.toString('hex', 0, 8), raw: bytes.subarray(8) }

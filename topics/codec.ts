@@ -79,7 +79,9 @@ export class Codec {
     }
     this.#scratch[0] = 0
     this.#scratch.writeUInt32BE(id, 1)
-    return Buffer.from(this.#scratch.subarray(0, end))
+    const wire = Buffer.allocUnsafe(end)
+    this.#scratch.copy(wire, 0, 0, end)
+    return wire
   }
 
   /** Raw Avro of a record, written with its present schema, in wire format. */

@@ -4,8 +4,11 @@
  */
 export function partitionOf(key: string | null, partitions: number): number {
   if (key === null) return 0
-  return (murmur2(Buffer.from(key)) & 0x7fffffff) % partitions
+  const bytes = key.length * 3 <= scratch.length ? scratch.subarray(0, scratch.write(key)) : Buffer.from(key)
+  return (murmur2(bytes) & 0x7fffffff) % partitions
 }
+
+const scratch = Buffer.allocUnsafe(1024)
 
 export function murmur2(data: Buffer): number {
   const m = 0x5bd1e995

@@ -59,8 +59,10 @@ describe('damage', () => {
 
 it('closes itself when the file is damaged under it, and says so', async () => {
   const errors: Error[] = []
+  const before = await fixture.open({ topics: [short] })
+  for (let i = 0; i < 60; i++) await append(before, short, 'k', randomBytes(200_000))
+  await before.close()
   const log = await fixture.open({ topics: [short], onError: error => errors.push(error) })
-  for (let i = 0; i < 60; i++) await append(log, short, 'k', randomBytes(200_000))
   const waiting = refusal(log.read({ topic: short.name, partition: 0 }, 60, { wait: 25_000 }))
   const descriptor = openSync(fixture.file, 'r+')
   writeSync(descriptor, Buffer.alloc(4_000_000, 0xff), 0, 4_000_000, 500_000)

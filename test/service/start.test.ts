@@ -1,0 +1,65 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from './harness.ts'
+
+/** What somebody sees who has just cloned it: `npm start`, nothing configured. */
+describe('npm start with nothing configured', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'start-'))
+  let child: ChildProcess
+  let output = ''
+  let url = ''
+  const token = () => readFileSync(join(folder, 'data', 'admin.token'), 'utf8').trim()
+  const items = async (path: string) => {
+    const response = await fetch(url + path, { headers: { authorization: `Bearer ${token()}` } })
+    return ((await response.json()) as { items: Record<string, unknown>[] }).items
+  }
+
+  beforeAll(async () => {
+    const configured = /^(VENUES_CSV|SOUNDTRACK_|WHATSAPP_|DATABASE_URL|ADMIN_TOKEN|DEMO|ROLES)/
+    const kept = Object.entries(process.env).filter(([name]) => !configured.test(name))
+    const env = { ...Object.fromEntries(kept), DATA_DIR: join(folder, 'data'), PORT: '0' }
+    child = spawn('npm', ['start'], {
+      cwd: join(import.meta.dirname, '../..'),
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', chunk => (output += chunk))
+    url = await until(
+      () => /BMA Social is at (http:\S+)/.exec(output)?.[1],
+      60_000,
+      () => `the address is printed:\n${output}`,
+    )
+  })
+
+  afterAll(async () => {
+    if (child.exitCode === null) {
+      process.kill(-(child.pid as number), 'SIGTERM')
+      await until(
+        () => child.exitCode !== null || child.signalCode !== null,
+        20_000,
+        () => 'it ends',
+      )
+    }
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  it('is ready with the invented world, and shows a page', { timeout: 60_000 }, async () => {
+    await until(
+      async () => (await fetch(`${url}/readyz`)).status === 200,
+      60_000,
+      () => `it is ready:\n${output}`,
+    )
+    const page = await fetch(url)
+    expect(page.headers.get('content-type')).toMatch('text/html')
+    expect(await page.text()).toMatch('<html')
+    const venues = await until(async () => {
+      const found = await items('/api/v1/venues?limit=200')
+      return found.length === 200 && found
+    })
+    expect(new Set(venues.map(v => v.id)).size).toBe(200)
+  })
+})
