@@ -249,6 +249,9 @@ type Outcome =
   | { readonly type: 'ended'; readonly outcome: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN'; readonly reason: string }
   | { readonly type: 'again'; readonly reason: string; readonly retryAfterMs: number | undefined }
 
+/** Why a limit is lifted: a reason of our own spares making an exception with its stack. */
+const OVER = 'over'
+
 /** Before leaving, a port may queue this many time-outs long. */
 const QUEUE_TIMEOUTS = 5
 
@@ -270,7 +273,7 @@ class Limit {
   }
 
   restart(): void {
-    this.#stop.abort()
+    this.#stop.abort(OVER)
     this.#stop = new AbortController()
     this.#arm(this.#ms)
   }
@@ -283,7 +286,7 @@ class Limit {
   }
 
   end(): void {
-    this.#stop.abort()
+    this.#stop.abort(OVER)
   }
 
   #arm(ms: number): void {

@@ -58,7 +58,7 @@ describe('npm start with nothing configured', () => {
     expect(await page.text()).toMatch('<html')
     const venues = await until(async () => {
       const found = await items('/api/v1/venues?limit=200')
-      return found.length === 200 && found
+      return found.length === 200 ? found : null
     })
     expect(new Set(venues.map(v => v.id)).size).toBe(200)
   })
