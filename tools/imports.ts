@@ -1,0 +1,63 @@
+/**
+ * Checks that imports point one way: api, sinks, connectors, processors → engine → topics → schemas. What crosses that on purpose
+ * is listed here, with its reason.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, normalize, relative } from 'node:path'
+
+/** What a folder may import of the others, besides itself. Folders that are not here may import anything. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  schemas: [],
+  topics: ['schemas'],
+  engine: ['topics', 'schemas'],
+  processors: ['engine', 'topics', 'schemas'],
+  connectors: ['engine', 'topics', 'schemas'],
+  sinks: ['engine', 'topics', 'schemas'],
+  api: ['engine', 'topics', 'schemas'],
+}
+
+/** Pure modules that a webhook needs: what a provider sends, and which conversation it belongs to. */
+const EXCEPTIONS: readonly (readonly [from: string, to: RegExp])[] = [
+  ['api', /^connectors\/[\w-]+\/webhook\.ts$/],
+  ['api', /^processors\/conversation\/id\.ts$/],
+]
+
+/** Every import that points the wrong way, as `file:line imports …`. */
+export function wrongImports(root: string): string[] {
+  return Object.keys(ALLOWED).flatMap(folder => sources(join(root, folder)).flatMap(file => wrongIn(root, folder, file)))
+}
+
+function wrongIn(root: string, folder: string, file: string): string[] {
+  const wrong: string[] = []
+  for (const [at, line] of readFileSync(file, 'utf8').split('\n').entries()) {
+    const target = /(?:from|import\()\s*'(\.[^']+)'/.exec(line)?.[1]
+    if (target === undefined) continue
+    const to = normalize(relative(root, join(dirname(file), target)))
+    const into = to.split('/')[0] as string
+    if (into === folder || ALLOWED[folder]?.includes(into)) continue
+    if (EXCEPTIONS.some(([from, pattern]) => from === folder && pattern.test(to))) continue
+    wrong.push(
+      `${relative(root, file)}:${at + 1} imports ${to}; ${folder} may import ${ALLOWED[folder]?.join(', ') || 'nothing'}`,
+    )
+  }
+  return wrong
+}
+
+/** Tests and what only they use may cross. */
+const TESTS = /\.test\.ts$|(^|\/)(fixture|test-[\w-]+)\.ts$/
+
+function sources(folder: string): string[] {
+  let entries: string[]
+  try {
+    entries = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  } catch {
+    return []
+  }
+  return entries.filter(name => name.endsWith('.ts') && !TESTS.test(name)).map(name => join(folder, name))
+}
+
+if (import.meta.main) {
+  const wrong = wrongImports(join(import.meta.dirname, '..'))
+  for (const line of wrong) console.error(line)
+  if (wrong.length > 0) process.exit(1)
+}
