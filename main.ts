@@ -194,8 +194,7 @@ async function start(settings: Config, logger: pino.Logger, closers: (() => unkn
     return { status, detail } as const
   }
   const adminToken = settings.adminToken ?? kept(join(dataDir, 'admin.token'))
-  let address = ''
-  const page = demo?.page({ log, codec, baseUrl: () => address })
+  const page = demo?.page({ log, codec })
   const api = await startApi({
     host: settings.host,
     port: settings.port,
@@ -221,7 +220,6 @@ async function start(settings: Config, logger: pino.Logger, closers: (() => unkn
     },
     ...(page === undefined ? {} : { extend: page }),
   })
-  address = api.url
   closers.push(() => api.close())
   demo?.connect(api.url)
   return api.url

@@ -19,13 +19,11 @@ describe('the check of import directions', () => {
     file('processors/b.test.ts', "import x from '../connectors/c.ts'\n")
     file('api/d.ts', "import x from '../connectors/whatsapp/webhook.ts'\nimport y from '../connectors/whatsapp/actor.ts'\n")
     file('main.ts', "import x from './api/d.ts'\n")
-    expect(wrongImports(root).sort()).toEqual(
-      [
-        expect.stringMatching(/^api\/d\.ts:2 imports connectors\/whatsapp\/actor\.ts/),
-        expect.stringMatching(/^processors\/b\.ts:2 imports connectors\/c\.ts/),
-        expect.stringMatching(/^engine\/a\.ts:2 imports processors\/venue\/actor\.ts; engine may import topics, schemas/),
-      ].sort(),
-    )
+    expect(wrongImports(root).sort()).toEqual([
+      expect.stringMatching(/^api\/d\.ts:2 imports connectors\/whatsapp\/actor\.ts/),
+      expect.stringMatching(/^engine\/a\.ts:2 imports processors\/venue\/actor\.ts; engine may import topics, schemas/),
+      expect.stringMatching(/^processors\/b\.ts:2 imports connectors\/c\.ts/),
+    ])
   })
 })
 

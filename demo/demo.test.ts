@@ -1,0 +1,138 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fastify from 'fastify'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseSheet } from '../connectors/sheets/csv.ts'
+import { verifySignature } from '../connectors/whatsapp/webhook.ts'
+import { allTopics, venueEvents } from '../topics/catalog.ts'
+import { Codec } from '../topics/codec.ts'
+import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
+import { type Demo, startDemo } from './demo.ts'
+import { demoWorld, personas, venuesCsv } from './world.ts'
+
+describe('the invented world', () => {
+  const world = demoWorld()
+
+  it('has 200 venues and 500 zones, in every state a zone can be in', () => {
+    const zones = world.venues.flatMap(v => v.zones)
+    expect(world.venues).toHaveLength(200)
+    expect(new Set(zones.map(z => z.id)).size).toBe(500)
+    expect(new Set(zones.map(z => z.kind))).toEqual(
+      new Set(['normal', 'offline', 'trial', 'unpaired', 'expired', 'muted', 'no_device']),
+    )
+    expect(personas(world)[0].venue.zones.every(z => z.kind === 'normal')).toBe(true)
+  })
+
+  it('writes a sheet that is taken whole, with accounts and locations that exist', () => {
+    const { rows, refusals } = parseSheet(venuesCsv(world))
+    expect(refusals).toEqual([])
+    expect(rows).toHaveLength(200)
+    const accounts = new Map(world.soundtrack.accounts.map(a => [a.id, a.locations.map(l => l.id)]))
+    for (const { soundtrackAccount, soundtrackLocation } of rows) {
+      expect(accounts.has(soundtrackAccount as string)).toBe(true)
+      if (soundtrackLocation) expect(accounts.get(soundtrackAccount as string)).toContain(soundtrackLocation)
+    }
+    expect(rows.filter(r => r.soundtrackLocation).length).toBe(70)
+  })
+})
+
+describe('the page', () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'demo-'))
+  const app = fastify()
+  const webhooks: { body: Buffer; signature: string }[] = []
+  const receiver = createServer(async (request, response) => {
+    const body = Buffer.concat(await Array.fromAsync(request as AsyncIterable<Buffer>))
+    webhooks.push({ body, signature: String(request.headers['x-hub-signature-256']) })
+    response.end()
+  })
+  let demo: Demo
+  let log: LocalLog
+  let codec: Codec
+  let url = ''
+
+  beforeAll(async () => {
+    log = await openLocalLog({ file: join(dataDir, 'log.sqlite'), topics: allTopics() })
+    codec = await Codec.open(log, allTopics())
+    demo = await startDemo({ dataDir })
+    await demo.page({ log, codec })(app)
+    url = await app.listen({ port: 0, host: '127.0.0.1' })
+    await new Promise<void>(resolve => receiver.listen(0, '127.0.0.1', resolve))
+    demo.connect(`http://127.0.0.1:${(receiver.address() as { port: number }).port}`)
+  })
+
+  afterAll(async () => {
+    await Promise.all([app.close(), demo.close(), log.close()])
+    receiver.closeAllConnections()
+    receiver.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+
+  const post = (path: string, body: object) =>
+    fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+
+  it('is served with its files, under a strict policy', async () => {
+    for (const path of ['/', '/app.js', '/style.css']) {
+      const response = await fetch(url + path)
+      expect(response.status, path).toBe(200)
+      expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'self'/)
+    }
+    expect(readFileSync(demo.venuesCsv, 'utf8').split('\n')).toHaveLength(202)
+  })
+
+  it('sends what a persona writes as a signed webhook', async () => {
+    expect(await (await post('/demo/messages', { persona: 'contact', text: 'too loud' })).json()).toEqual({ webhook: 200 })
+    const { body, signature } = webhooks.at(-1) as { body: Buffer; signature: string }
+    expect(verifySignature(demo.whatsapp.appSecret, body, signature)).toBe(true)
+    expect(JSON.parse(body.toString()).entry[0].changes[0].value.messages[0]).toMatchObject({
+      from: '66800000001',
+      text: { body: 'too loud' },
+    })
+  })
+
+  it('refuses what it does not know', async () => {
+    expect((await post('/demo/messages', { persona: 'nobody', text: 'x' })).status).toBe(404)
+    expect((await post('/demo/messages', { persona: 'contact' })).status).toBe(400)
+    expect((await post('/demo/faults', { fault: 'meteor' })).status).toBe(400)
+    expect((await post('/demo/faults', { fault: 'down' })).status).toBe(200)
+    const down = await fetch(demo.soundtrack.url, {
+      method: 'POST',
+      headers: { authorization: `Basic ${demo.soundtrack.token}` },
+      body: '{"query":"{me{__typename}}"}',
+    })
+    expect(down.status).toBe(503)
+    expect((await post('/demo/faults', { fault: 'normal' })).status).toBe(200)
+  })
+
+  it('streams the zones and the records as they come, without personal data', async () => {
+    const ending = new AbortController()
+    const response = await fetch(`${url}/demo/stream?persona=contact`, { signal: ending.signal })
+    const reader = (response.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    const until = async (what: string) => {
+      while (!text.includes(what)) text += (await reader.read()).value ?? ''
+    }
+    await until('"name":"Lobby"')
+    const value = codec.encode(venueEvents.name, 'VenueEvent', { id: 'e1', venue: 'main:1', kind: 'CHANGED', at: 1 })
+    const personal = codec.encode('conversation.inbox', 'ChatMessage', {
+      id: 'wamid.1',
+      channel: 'whatsapp',
+      account: 'a',
+      chat: '66811111111',
+      sender: { id: '66811111111' },
+      kind: 'TEXT',
+      text: 'secret words',
+      sentAt: 1,
+      receivedAt: 1,
+    })
+    await log.append([
+      { topic: 'conversation.inbox', key: 'main:c', value: personal },
+      { topic: venueEvents.name, key: 'main:1', value },
+    ])
+    await until('ChatMessage')
+    await until('VenueEvent')
+    expect(text).not.toMatch(/secret words|66811111111/)
+    ending.abort()
+  })
+})
