@@ -45,7 +45,8 @@ const Message = Type.Object({
 const FaultChoice = Type.Object({ fault: Type.Enum(Object.keys(FAULTS)) })
 
 const HEADERS = {
-  'content-security-policy': "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
+  'content-security-policy':
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
 }

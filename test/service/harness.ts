@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type FakeSoundtrack, startFakeSoundtrack } from '../../connectors/soundtrack/fake.ts'
 import { type World, world } from '../../connectors/soundtrack/fake-world.ts'
 import { type FakeWhatsApp, startFakeWhatsApp } from '../../connectors/whatsapp/fake.ts'
+import type { FakeSent } from '../../connectors/whatsapp/fake-messages.ts'
 
 const root = join(import.meta.dirname, '../..')
 const ADMIN_TOKEN = 'an-invented-admin-token'
@@ -31,6 +32,11 @@ export interface Service {
   readonly output: string
   // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
   get(path: string, token?: string | null): Promise<{ status: number; body: any }>
+  /** Sends what a person writes, and resolves with the replies that come within `wait` ms of the first. */
+  say(person: { from: string; name: string }, text: string, options?: SayOptions): Promise<FakeSent[]>
+  /** The conversation of a person, as the API shows it. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
+  conversation(person: { from: string }): Promise<any>
   /** Ends the process at once, as a power cut would. */
   kill(): Promise<void>
   /** Ends it by SIGTERM; resolves with its exit code. */
@@ -38,6 +44,14 @@ export interface Service {
   /** Starts it (again) on the same folder, and waits until it is ready. */
   start(options?: { ready?: boolean }): Promise<void>
   close(): Promise<void>
+}
+
+export interface SayOptions {
+  /** Replies to wait for. */
+  readonly replies?: number
+  readonly ms?: number
+  /** Id of the button or row pressed. */
+  readonly action?: string
 }
 
 const plan = world([
@@ -106,6 +120,25 @@ export async function startService(
       const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }
       const response = await fetch(url + path, { headers })
       return { status: response.status, body: await response.json() }
+    },
+    async say({ from, name }, text, { replies = 1, ms = 15_000, action } = {}) {
+      const before = whatsapp.sent.length
+      const content = action === undefined ? { text } : { button: { id: action, title: text } }
+      await whatsapp.deliver({ from, name, ...content })
+      const mine = () => whatsapp.sent.slice(before).filter(m => m.to === from)
+      await until(
+        () => mine().length >= replies,
+        ms,
+        () => `${replies} replies to "${text}"; there are ${JSON.stringify(mine().map(m => m.text))}\n${output}`,
+      )
+      return mine()
+    },
+    async conversation({ from }) {
+      const found = await until(async () => {
+        const { body } = await service.get(`/api/v1/conversations?channel=whatsapp&user=${from}`)
+        return body.items[0]
+      })
+      return (await service.get(`/api/v1/conversations/${encodeURIComponent(found.id)}`)).body
     },
     async kill() {
       const gone = ended()
