@@ -54,6 +54,17 @@ export function failureOf(error: unknown): Failure {
   throw error
 }
 
+/** Why an attempt was given up, as its end tells the actor: the reason, then the provider's words. */
+export function endsFor(error: unknown): string {
+  const { reason, detail } = failureOf(error)
+  return `${reason}: ${detail}`
+}
+
+/** The reason that `endsFor` put first; null where the attempt ended for one of its own. */
+export function reasonOfEnd(words: string): Reason | null {
+  return (/^(provider_down|provider_slow|rate_limited): /.exec(words)?.[1] as Reason | undefined) ?? null
+}
+
 const STATUS: Readonly<Record<number, Reason>> = { 401: 'unauthenticated', 403: 'forbidden' }
 
 function graphqlReason(errors: readonly GraphqlError[]): Reason {

@@ -133,7 +133,8 @@ describe('ports', () => {
     await start({ failures: 10 })
     fake.fault({ kind: 'status' })
     const error = await Promise.resolve(ports.control(order('PAUSE'), run)).catch(e => e)
-    expect(error).toMatchObject({ status: 503 })
+    expect(error).not.toBeInstanceOf(NotDone)
+    expect(error).toMatchObject({ message: expect.stringMatching(/^provider_down: /), cause: { status: 503 } })
     expect(error).not.toBeInstanceOf(NotDone)
     await expect(ports.skip(order('SKIP'), run)).resolves.toMatchObject({
       accepted: false,

@@ -4,7 +4,7 @@ import type { ReadZones, ZoneReadingInput, ZonesReadInput } from '../../schemas/
 import { surelyNothing } from '../outbound.ts'
 import type { soundtrackActor } from './actor.ts'
 import type { SoundtrackClient } from './client.ts'
-import { failureOf } from './failures.ts'
+import { endsFor, failureOf } from './failures.ts'
 
 /** Zones in one part of a result: at some 500 bytes each, half of what a record may hold. */
 const ZONES_IN_PART = 500
@@ -29,11 +29,11 @@ export function soundtrackPorts(
       await client.command(command, run)
       return { command: command.id, accepted: true, at: now() }
     } catch (error) {
-      if (error instanceof NotDone || error instanceof NotLeaving) throw error
-      if (surelyNothing(error)) throw new NotDone(`not sent: ${failureOf(error).detail}`, { cause: error })
+      if (error instanceof NotLeaving) throw error
+      if (surelyNothing(error) || error instanceof NotDone) throw notDone(error)
       const { reason, uncertain, detail } = failureOf(error)
       // The provider itself says that it failed: what may be done twice is tried again, as long as it is wanted.
-      if (reason === 'provider_down' && command.kind !== 'SKIP') throw error
+      if (reason === 'provider_down' && command.kind !== 'SKIP') throw new Error(endsFor(error), { cause: error })
       return { command: command.id, accepted: false, uncertain, reason, detail: detail.slice(0, 500), at: now() }
     }
   }
@@ -63,4 +63,10 @@ function parts(zones: readonly ZoneReadingInput[]): ZoneReadingInput[][] {
     }
   }
   return made
+}
+
+/** Surely not done, and why: that is told if nothing comes of it in time. */
+function notDone(error: unknown): NotDone {
+  const retryAfterMs = error instanceof NotDone ? error.retryAfterMs : undefined
+  return new NotDone(endsFor(error), { cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 }

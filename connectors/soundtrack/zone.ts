@@ -5,6 +5,7 @@
 import type { Context, Ended } from '../../engine/actor.ts'
 import type { CommandDone, PollSooner, SoundtrackState, ZoneCommand, ZoneResultInput, ZonesRead } from '../../schemas/types.ts'
 import { venueInbox } from '../../topics/catalog.ts'
+import { reasonOfEnd } from './failures.ts'
 import { emptyState } from './account.ts'
 import type { Effects, Emits } from './actor.ts'
 
@@ -46,12 +47,13 @@ export function commandEnded(state: SoundtrackState, { attempt, outcome, reason:
   const open = state.commands.find(c => c.attempt === attempt)
   if (open === undefined) return state
   const { command, venue, zone } = open
-  tell(venue, { command, zone, ...ENDS[outcome], detail }, ctx)
+  const end = ENDS[outcome]
+  tell(venue, { command, zone, outcome: end.outcome, reason: reasonOfEnd(detail) ?? end.reason, detail }, ctx)
   const next = { ...state, commands: state.commands.filter(c => c !== open) }
   return outcome === 'UNKNOWN' ? readZone(next, zone, venue, ctx) : next
 }
 
-/** NOT_DONE: surely not, so it is refused rather than unknown. Why it expired is only in the detail. */
+/** NOT_DONE: surely not, so it is refused rather than unknown. The reason counts where the end does not say it. */
 const ENDS = {
   UNKNOWN: { outcome: 'UNKNOWN', reason: 'provider_slow' },
   EXPIRED: { outcome: 'EXPIRED', reason: '' },

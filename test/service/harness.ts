@@ -71,7 +71,7 @@ Siam Terrace,3,Silom Road,Nok Chaiyo,Owner,0822223333,${terrace},1,สยาม�
 }
 
 export async function startService(
-  options: { env?: Record<string, string>; sheet?: string; statuses?: FakeWhatsApp['statuses'] } = {},
+  options: { env?: Record<string, string>; sheet?: string; statuses?: FakeWhatsApp['statuses']; ready?: boolean } = {},
 ): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), 'service-'))
   const sheet = join(folder, 'venues.csv')
@@ -171,7 +171,7 @@ export async function startService(
     },
   }
   try {
-    await service.start()
+    await service.start({ ready: options.ready ?? true })
   } catch (error) {
     await service.close()
     throw error
