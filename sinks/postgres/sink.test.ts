@@ -340,7 +340,7 @@ test('what cannot be read or does not fit is counted and left out, and what foll
   ])
   await caughtUp()
   expect(await rows('SELECT id FROM messages')).toEqual([{ id: 'wamid.1' }])
-  expect(sink.status()).toMatchObject({ status: 'up', skipped: 3 })
+  await expect.poll(() => sink.status()).toMatchObject({ status: 'up', skipped: 3 })
   expect(errors).toHaveLength(3)
 })
 
