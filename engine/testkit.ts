@@ -4,7 +4,7 @@
  */
 import { recordSchema } from '../schemas/index.ts'
 import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
-import { allTopics, deadLetters, type Topic } from '../topics/catalog.ts'
+import { allTopics, type Topic } from '../topics/catalog.ts'
 import { Codec, MemoryRegistry } from '../topics/codec.ts'
 import type { ActorDefinition } from './actor.ts'
 import { handle, type Place, type Step } from './handle.ts'
@@ -56,7 +56,12 @@ export interface Kit<S extends RecordName> {
   advance(ms: number): void
 }
 
-const codec = await Codec.open(new MemoryRegistry(), [...allTopics(), deadLetters])
+const codec = await Codec.open(new MemoryRegistry(), allTopics())
+
+/** Lets the kit carry topics that are not in the catalog. */
+export async function carry(topics: readonly Topic[]): Promise<void> {
+  for (const topic of topics) await codec.add(topic)
+}
 
 export function testkit<I extends Topic, S extends RecordName>(
   // biome-ignore lint/suspicious/noExplicitAny: any effects, any emits

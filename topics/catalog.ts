@@ -80,6 +80,11 @@ export const soundtrackInbox = inbox(
   3,
   ONE_CREDENTIAL,
 )
+/** Key of a zone on soundtrack.inbox, for its commands and its readings. Ids hold no colon, and one typed by hand cannot clash. */
+export function zoneKey(account: string, zone: string): string {
+  return `${encodeURIComponent(account)}:${encodeURIComponent(zone)}`
+}
+
 export const sheetsInbox = inbox(
   'sheets.inbox',
   'sheet, or sheet:bucket',

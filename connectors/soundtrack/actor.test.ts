@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type Kit, type KitStep, testkit } from '../../engine/testkit.ts'
 import type { WatchVenueInput, ZoneCommandInput, ZoneReadingInput } from '../../schemas/types.ts'
-import { soundtrackActor, zoneKey } from './actor.ts'
+import { zoneKey } from '../../topics/catalog.ts'
+import { soundtrackActor } from './actor.ts'
 import { SOUNDTRACK_SETTINGS } from './settings.ts'
 
 const NOW = 1_750_000_000_000

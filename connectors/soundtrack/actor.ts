@@ -4,7 +4,7 @@
  */
 import { actor } from '../../engine/actor.ts'
 import type { SoundtrackState } from '../../schemas/types.ts'
-import { alerts, soundtrackInbox, syncLog, venueInbox } from '../../topics/catalog.ts'
+import { alerts, soundtrackInbox, syncLog, venueInbox, zoneKey } from '../../topics/catalog.ts'
 import { accountRead, attend, pollSooner, read, readEnded, watch } from './account.ts'
 import type { SoundtrackSettings } from './settings.ts'
 import { commandDone, commandEnded, zoneCommand, zoneRead, zoneReadEnded, zoneSooner } from './zone.ts'
@@ -20,11 +20,6 @@ const emits = [venueInbox, soundtrackInbox, alerts, syncLog]
 
 export type Effects = typeof effects
 export type Emits = (typeof emits)[number]
-
-/** Key of a zone in the inbox. Ids are base64url and dots: a colon cannot clash. */
-export function zoneKey(account: string, zone: string): string {
-  return `${account}:${zone}`
-}
 
 export const soundtrackActor = (settings: SoundtrackSettings) =>
   actor({

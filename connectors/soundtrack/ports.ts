@@ -8,6 +8,8 @@ import { endsFor, failureOf } from './failures.ts'
 
 /** Zones in one part of a result: at some 500 bytes each, half of what a record may hold. */
 const ZONES_IN_PART = 500
+/** Of 3,600. */
+const LOW_TOKENS = 60
 
 export function soundtrackPorts(
   client: SoundtrackClient,
@@ -29,7 +31,7 @@ export function soundtrackPorts(
       await client.command(command, run)
       return { command: command.id, accepted: true, at: now() }
     } catch (error) {
-      if (error instanceof NotLeaving) throw error
+      if (error instanceof NotLeaving) throw outOfTokens(error, client.tokens)
       if (surelyNothing(error) || error instanceof NotDone) throw notDone(error)
       const { reason, uncertain, detail } = failureOf(error)
       // The provider itself says that it failed: what may be done twice is tried again, as long as it is wanted.
@@ -63,6 +65,12 @@ function parts(zones: readonly ZoneReadingInput[]): ZoneReadingInput[][] {
     }
   }
   return made
+}
+
+/** What expired while it waited for tokens says so: a bucket this low is one that was waited for. */
+function outOfTokens(error: NotLeaving, tokens: number): NotLeaving {
+  if (error.outcome !== 'EXPIRED' || tokens >= LOW_TOKENS) return error
+  return new NotLeaving('EXPIRED', `rate_limited: ${error.message}`)
 }
 
 /** Surely not done, and why: that is told if nothing comes of it in time. */

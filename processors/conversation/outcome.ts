@@ -5,7 +5,7 @@ import type { ConversationRequest, Department, Priority, VenueAnswer } from '../
 import { yesNo } from './ask.ts'
 import { isControlKind } from './intents.ts'
 import { ageWords, answerWords, firstWord, isPaused } from './render.ts'
-import { wishWords } from './requests.ts'
+import { note, wishWords } from './requests.ts'
 import type { Turn } from './turn.ts'
 
 /** Who looks into it, by the reason of a refusal. */
@@ -24,10 +24,24 @@ const REPEATABLE = new Set(['no_zone', 'busy', 'rate_limited'])
 
 /** The venue has answered a request: for the time being, or finally. */
 export function venueAnswered(turn: Turn, answer: VenueAnswer): void {
-  const request = turn.state.requests.find(r => r.id === answer.request)
-  if (request === undefined) return
+  const request = turn.state.requests.find(r => r.id === answer.request) ?? ofTheVenue(turn, answer)
+  if (request === null) return
   if (answer.final) finished(turn, answer, request)
   else if (request.endedAt === null) underWay(turn, answer, request)
+}
+
+/** What the venue does by itself, as a timed pause's end, becomes a request of the conversation once it is told. */
+function ofTheVenue(turn: Turn, { request, venue, kind, zones }: VenueAnswer): ConversationRequest | null {
+  const { state } = turn
+  if (kind !== 'PLAY' || venue !== state.venue) return null
+  const zoneName = zones.length === 1 ? (zones[0]?.name ?? null) : null
+  const sender = state.senders.at(-1)?.id ?? ''
+  return note(
+    turn,
+    request,
+    { kind, zones: zones.map(z => z.zone), zoneName, value: null, sender, message: state.lastMessage },
+    null,
+  )
 }
 
 /** The venue has not answered in time. */

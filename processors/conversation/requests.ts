@@ -1,7 +1,7 @@
 /**
  * Requests to a venue's zones: what is wanted, sent and noted.
  */
-import type { Intent, QueuedMessage, Understood, Wish, ZoneRequestKind } from '../../schemas/types.ts'
+import type { ConversationRequest, Intent, QueuedMessage, Understood, Wish, ZoneRequestKind } from '../../schemas/types.ts'
 import { venueInbox } from '../../topics/catalog.ts'
 import type { Turn } from './turn.ts'
 import type { Word } from './words.ts'
@@ -65,11 +65,18 @@ export function refuse(turn: Turn, wish: Wish): void {
   turn.event('REQUEST_ENDED', { request: id, to: 'refused', detail: 'trust' })
 }
 
-function note(turn: Turn, id: string, { kind, zones, zoneName, value, sender, message }: Wish, trouble: string | null): void {
-  const made = { id, kind, zones, zoneName, value, sender, message, trouble, at: turn.now }
-  const requests = [...turn.state.requests, { ...made, outcome: 'pending', reason: '', command: null, endedAt: null }]
-  turn.set({ requests: requests.slice(-REQUESTS) })
+/** Keeps a request, with its fate still open. */
+export function note(
+  turn: Turn,
+  id: string,
+  { kind, zones, zoneName, value, sender, message }: Pick<Wish, 'kind' | 'zones' | 'zoneName' | 'value' | 'sender' | 'message'>,
+  trouble: string | null,
+): ConversationRequest {
+  const asked = { id, kind, zones: [...zones], zoneName, value, sender, message, trouble, at: turn.now }
+  const made = { ...asked, outcome: 'pending', reason: '', command: null, endedAt: null }
+  turn.set({ requests: [...turn.state.requests, made].slice(-REQUESTS) })
   turn.event('REQUEST', { request: id, detail: kind.toLowerCase() })
+  return made
 }
 
 /** What is wanted, in words. */

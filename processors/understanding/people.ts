@@ -25,12 +25,11 @@ const nameEnd = new RegExp(
 )
 const notNames = new Set(data.notNames)
 const positionBefore = prefix(data.positionBefore)
-const positions = Object.entries(data.positions).flatMap(([title, forms]) =>
-  forms.map(form => ({ title, form: normalise(form) })),
-)
-const positionForms = [...positions]
+/** Longer titles first: a bar manager is no mere manager. */
+const positions = Object.entries(data.positions)
+  .flatMap(([title, forms]) => forms.map(form => ({ title, form })))
   .sort((a, b) => byLength(a.form, b.form))
-  .map(({ title, form }) => ({ title, form, match: compile([form]) }))
+  .map(({ title, form }) => ({ title, match: compile([form]) }))
 
 /** The name given in so many words ("My name is …"), in any state. */
 export function introducedName(text: string): string | null {
@@ -47,7 +46,7 @@ export function answeredName(text: string): string | null {
 
 /** The known position named in a normalised text, by its usual title. */
 export function knownPosition(normalised: string): string | null {
-  return positionForms.find(({ match }) => match.test(normalised))?.title ?? null
+  return positions.find(({ match }) => match.test(normalised))?.title ?? null
 }
 
 /** The position in an answer to "your position, please?": by its usual title, else as written. */

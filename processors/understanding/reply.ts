@@ -5,6 +5,7 @@ import { clauses, words } from './normalize.ts'
 import { compile } from './phrases.ts'
 import { numberOf, ordinalOf } from './slots.ts'
 import { segment, ThaiWords } from './thai.ts'
+import numbers from './words/numbers.json' with { type: 'json' }
 import data from './words/replies.json' with { type: 'json' }
 import people from './words/people.json' with { type: 'json' }
 
@@ -40,7 +41,11 @@ const toEnglish = compile(data.toEnglish)
 const toThai = compile(data.toThai)
 const negation = /(?:dont|do not|ไม่ต้อง|ไม่อยาก)(?: \S+){0,3} ?$/u
 const numberWords = new Set(data.numberWords)
-const thaiNumberWords = new ThaiWords([...data.numberWords, ...thaiNumbers()].filter(word => /[\u0e01-\u0e4e]/.test(word)))
+const thaiNumberWords = new ThaiWords(
+  [...data.numberWords, ...Object.keys(numbers.words), ...Object.keys(numbers.ordinals)].filter(word =>
+    /[\u0e01-\u0e4e]/.test(word),
+  ),
+)
 const particles = new RegExp(
   `(?<=.)(?: ?(?:${people.polite.map(word => (/[a-z]/.test(word) ? ` ${word}` : word)).join('|')}))+$`,
   'u',
@@ -79,7 +84,7 @@ export function overrideIn(normalised: string): OverrideRead {
 }
 
 /** A clause without the particles at its end. */
-export function bareAnswer(clause: string): string {
+function bareAnswer(clause: string): string {
   return clause.replace(particles, '').trim()
 }
 
@@ -94,15 +99,11 @@ function choiceIn(normalised: string): number | null {
   const said = words(normalised).flatMap(word => (/[\u0e01-\u0e4e]/.test(word) ? segment(word, [thaiNumberWords]) : [word]))
   if (said.length === 0 || said.length > MOST_WORDS) return null
   const values = said.map(word => numberOf(word) ?? ordinalOf(word))
-  const numbers = values.filter((value, at) => value !== null && !(numberWords.has(said[at]!) && said.length > 1))
+  const chosen = values.filter((value, at) => value !== null && !(numberWords.has(said[at]!) && said.length > 1))
   const others = said.filter((word, at) => values[at] === null && !numberWords.has(word))
-  const [number] = numbers
-  if (numbers.length !== 1 || others.length > 0 || number == null || !Number.isInteger(number) || number > LARGEST) return null
+  const [number] = chosen
+  if (chosen.length !== 1 || others.length > 0 || number == null || !Number.isInteger(number) || number > LARGEST) return null
   return number
-}
-
-function thaiNumbers(): string[] {
-  return ['หนึ่ง', 'สอง', 'สาม', 'สี่', 'ห้า', 'หก', 'เจ็ด', 'แปด', 'เก้า', 'สิบ', 'ศูนย์', 'แรก']
 }
 
 function meaning(reply: ReplyMeaning): Reply {

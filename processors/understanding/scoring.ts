@@ -8,7 +8,7 @@ import { isDistinctive, type Region } from './reading.ts'
 import { isCommon, isGeneric, isNeverVenue, isPlace, isType, placeWithin } from './vocabulary.ts'
 
 export const EXACT = 1
-export const PHRASE = 0.9
+const PHRASE = 0.9
 /** A name of one plain word inside a sentence may be a zone, or just a word. */
 export const PLAIN_WORD = 0.8
 const LIKE_FLOOR = 0.5

@@ -4,7 +4,7 @@ import { compile } from './phrases.ts'
 import numbers from './words/numbers.json' with { type: 'json' }
 
 /** Volumes are 0..16, as Soundtrack has them. */
-export const LOUDEST = 16
+const LOUDEST = 16
 const A_BIT = 1
 const A_LOT = 4
 const MINUTE = 60_000

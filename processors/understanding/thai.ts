@@ -1,6 +1,6 @@
 /**
  * Thai without word spaces: parting a run into known words and the unknown rest between them (where loan names are), and the
- * consonant skeleton that Thai and Latin spellings of a name share (ฮิลตัน → HLTN ← hilton).
+ * consonant skeleton that Thai and Latin spellings of a name share (บลูลากูน → BLLKN ← blue lagoon).
  */
 
 /** Length of the longest words tried. */

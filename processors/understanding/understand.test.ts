@@ -1,10 +1,9 @@
 /** The twenty utterances, the one-liners and the pains of the dialogue, in both languages, with invented venues. */
 import { describe, expect, test } from 'vitest'
-import { NotLeaving, type Run } from '../../engine/actor.ts'
 import { recordSchema } from '../../schemas/index.ts'
 import type { UnderstandInput } from '../../schemas/types.ts'
 import { indexOf, message, profile, zones } from './fixtures.ts'
-import { understand, understandPort } from './understand.ts'
+import { understand } from './understand.ts'
 
 const BLUE = zones('blue', 'Edge', 'Horizon', 'Drift Bar', 'Lobby', 'Pool', 'Grand Ballroom')
 const index = indexOf(
@@ -399,17 +398,4 @@ test('gives the venue settled with its zones', () => {
     zones: BLUE.map(({ zone, name }) => ({ zone, name })),
   })
   expect(meaning('hello', { venue: 'gone' })).toMatchObject({ venueName: null, venueLocation: null, zones: [] })
-})
-
-test('the port reads the index of the moment', async () => {
-  let current = indexOf()
-  const port = understandPort(() => current)
-  const leave = () => {
-    throw new NotLeaving('EXPIRED', 'nothing leaves')
-  }
-  const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, leave }
-  const ask = message('Lotus Bay Pattaya', { dialogue: 'ASKING_VENUE_NAME' })
-  expect(await port(ask, run)).toMatchObject({ match: 'NONE' })
-  current = index
-  expect(await port(ask, run)).toMatchObject({ match: 'EXACT', message: 'm1' })
 })

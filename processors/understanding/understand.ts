@@ -3,7 +3,6 @@
  * the same meaning.
  */
 import type { IntentInput, Understand, UnderstoodInput, VenueMatchInput, VenueProfile, VenueZone } from '../../schemas/types.ts'
-import type { Port } from '../../engine/actor.ts'
 import { ACT, groupOfIntent, type IntentRead, intentsIn } from './intents.ts'
 import { type Language, languageOf } from './language.ts'
 import { condensed, issueOf, sentimentOf } from './mood.ts'
@@ -26,11 +25,6 @@ const VOLUME = new Set(['volume_up', 'volume_down', 'volume_set'])
 const NO_MATTER = new Set([...ASKING, 'INITIAL', 'ASKING_PERSON_NAME', 'ASKING_POSITION'])
 /** Fewer words say no matter by themselves. */
 const LEAST_MATTER = 3
-
-/** The port of the effect `understand`. */
-export function understandPort(index: () => VenueIndex): Port<'Understand', 'Understood'> {
-  return async input => understand(input, index())
-}
 
 export function understand(input: Understand, index: VenueIndex): UnderstoodInput {
   const venue = input.venue === null ? null : index.venue(input.venue)

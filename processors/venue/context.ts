@@ -3,8 +3,7 @@
  */
 import type { Context } from '../../engine/actor.ts'
 import type { AlertInput, VenueEventInput, VenueState } from '../../schemas/types.ts'
-import { alerts, conversationInbox, soundtrackInbox, venueEvents, venueProfiles } from '../../topics/catalog.ts'
-import { zoneKey } from './keys.ts'
+import { alerts, conversationInbox, soundtrackInbox, venueEvents, venueProfiles, zoneKey } from '../../topics/catalog.ts'
 import type { VenueSettings } from './settings.ts'
 
 export const VENUE_EMITS = [conversationInbox, soundtrackInbox, venueProfiles, venueEvents, alerts]

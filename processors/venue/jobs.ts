@@ -6,10 +6,10 @@
  *     ▼         ▼                    ▼                                ▼
  *   (decided)  EXPIRED             REFUSED, EXPIRED                 UNVERIFIED, or UNKNOWN where it may not have been taken
  */
-import { soundtrackInbox } from '../../topics/catalog.ts'
+import { soundtrackInbox, zoneKey } from '../../topics/catalog.ts'
 import type { OpenRequest, VenueState, ZoneCommandKind, ZoneJob, ZoneResult, ZoneSlot } from '../../schemas/types.ts'
 import { note, pollSooner, type Turn } from './context.ts'
-import { commandId, timerOf, zoneKey } from './keys.ts'
+import { commandId, timerOf } from './keys.ts'
 import { settle } from './outcomes.ts'
 import { needsTrack, plan, shows, trackMark, type Verdict } from './rules.ts'
 import type { VenueSettings } from './settings.ts'

@@ -2,11 +2,6 @@
  * Keys and ids that the venue makes.
  */
 
-/** Key of a zone on soundtrack.inbox, for its commands and its readings. Ids hold no colon, and one typed by hand cannot clash. */
-export function zoneKey(account: string, zone: string): string {
-  return `${encodeURIComponent(account)}:${encodeURIComponent(zone)}`
-}
-
 /** Id of the one command that a request causes at a zone. */
 export function commandId(request: string, slot: number): string {
   return `${request}.${slot}`

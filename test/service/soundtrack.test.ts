@@ -91,3 +91,24 @@ describe('a volume asked for while Soundtrack', () => {
     }, 60_000)
   })
 })
+
+describe('a pause for some time', () => {
+  it('ends by itself, and the person is told', { timeout: 60_000 }, async () => {
+    const pool = () => [...service.soundtrack.zones.values()].find(z => z.name === 'Pool')
+    await service.say(CONTACT, 'Please pause the music at the pool for 20 minutes, we have a speech')
+    expect(pool()?.playing).toBe(false)
+    const said = service.whatsapp.sent.length
+    // 20 minutes are 12 seconds here.
+    await until(
+      () => pool()?.playing === true,
+      30_000,
+      () => 'the music is back',
+    )
+    await until(
+      () => service.whatsapp.sent.length > said,
+      20_000,
+      () => 'the person is told',
+    )
+    expect(service.whatsapp.sent.at(-1)?.text).toMatch(/Pool/)
+  })
+})
