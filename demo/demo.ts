@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import type { Config } from '../config.ts'
 import { startFakeSoundtrack } from '../connectors/soundtrack/fake.ts'
 import { startFakeWhatsApp } from '../connectors/whatsapp/fake.ts'
 import type { Codec } from '../topics/codec.ts'
@@ -16,14 +17,8 @@ import { demoWorld, venuesCsv } from './world.ts'
 export interface Demo {
   /** Settings, as the environment would give them. */
   readonly venuesCsv: string
-  readonly soundtrack: { readonly url: string; readonly token: string; readonly tokensPerSecond: number }
-  readonly whatsapp: {
-    readonly apiUrl: string
-    readonly phoneNumberId: string
-    readonly accessToken: string
-    readonly appSecret: string
-    readonly verifyToken: string
-  }
+  readonly soundtrack: NonNullable<Config['soundtrack']>
+  readonly whatsapp: NonNullable<Config['whatsapp']>
   /** The page and what it asks for, as routes. */
   page(context: { log: Log; codec: Codec }): (app: FastifyInstance) => Promise<void>
   /** Tells the fake where webhooks go. */

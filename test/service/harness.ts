@@ -2,11 +2,12 @@
  * The whole service as a process of its own, with the providers' fakes and a small world around it: what a story needs.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import { type FakeSoundtrack, startFakeSoundtrack } from '../../connectors/soundtrack/fake.ts'
 import { type World, world } from '../../connectors/soundtrack/fake-world.ts'
 import { type FakeWhatsApp, startFakeWhatsApp } from '../../connectors/whatsapp/fake.ts'
@@ -37,6 +38,11 @@ export interface Service {
   /** The conversation of a person, as the API shows it. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
   conversation(person: { from: string }): Promise<any>
+  /** The end offset of every partition, `topic/partition`, as the metrics show it. */
+  offsets(): Promise<Record<string, number>>
+  /** Asks the serving store itself: the API shows only the newest of a long conversation. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into any row
+  query(sql: string): Promise<any[]>
   /** Ends the process at once, as a power cut would. */
   kill(): Promise<void>
   /** Ends it by SIGTERM; resolves with its exit code. */
@@ -54,7 +60,7 @@ export interface SayOptions {
   readonly action?: string
 }
 
-const plan = world([
+const smallWorld = world([
   { name: 'Blue Lagoon', locations: [{ name: 'Pattaya', zones: ['Lobby', 'Pool', 'Edge'] }] },
   { name: 'Lotus Bay', locations: [{ name: 'Phuket', zones: ['Bar', { name: 'Spa', kind: 'offline' as const }] }] },
   { name: 'Siam Terrace', locations: [{ name: 'Silom', zones: [{ name: 'Rooftop', kind: 'trial' as const }] }] },
@@ -70,12 +76,33 @@ Siam Terrace,3,Silom Road,Nok Chaiyo,Owner,0822223333,${terrace},1,สยาม�
 `
 }
 
-export async function startService(
-  options: { env?: Record<string, string>; sheet?: string; statuses?: FakeWhatsApp['statuses']; ready?: boolean } = {},
-): Promise<Service> {
+/** A world of its own with its sheet: one venue with these zones for each person, who is on file there. */
+export function houses(people: readonly { from: string }[], zones: readonly string[]): { world: World; sheet: string } {
+  const names = people.map((_, n) => `${COLOURS[n % COLOURS.length]} ${KINDS[Math.floor(n / COLOURS.length)]}`)
+  const made = world(names.map(name => ({ name, locations: [{ name: 'House', zones: [...zones] }] })))
+  const header = 'venue_id,venue_name,location,contact_name,contact_position,contact_phone,soundtrack_account_id,volume_cap'
+  const rows = people.map(
+    ({ from }, n) => `${n + 1},${names[n]},Harbour Road ${n + 1},Nok Chaiyo,Owner,+${from},${made.accounts[n]?.id},`,
+  )
+  return { world: made, sheet: `${[header, ...rows].join('\n')}\n` }
+}
+const COLOURS = ['Amber', 'Cobalt', 'Crimson', 'Indigo', 'Ivory', 'Jade', 'Magenta', 'Ochre', 'Scarlet', 'Teal']
+const KINDS = ['Lantern', 'Orchard', 'Pavilion', 'Veranda']
+
+export interface ServiceOptions {
+  readonly env?: Record<string, string>
+  readonly world?: World
+  readonly sheet?: string
+  /** False: there is no sheet yet. */
+  readonly ready?: boolean
+  readonly statuses?: FakeWhatsApp['statuses']
+}
+
+export async function startService(options: ServiceOptions = {}): Promise<Service> {
+  const { world: plan = smallWorld } = options
   const folder = mkdtempSync(join(tmpdir(), 'service-'))
   const sheet = join(folder, 'venues.csv')
-  writeFileSync(sheet, options.sheet ?? sheetOf(plan))
+  if (options.ready ?? true) writeFileSync(sheet, options.sheet ?? sheetOf(plan))
   const soundtrack = await startFakeSoundtrack({ world: plan, token: 'soundtrack-token' })
   const whatsapp = await startFakeWhatsApp({
     ...SECRETS,
@@ -139,6 +166,22 @@ export async function startService(
         return body.items[0]
       })
       return (await service.get(`/api/v1/conversations/${encodeURIComponent(found.id)}`)).body
+    },
+    async offsets() {
+      const text = await (await fetch(`${url}/metrics`)).text()
+      const found = text.matchAll(/^kafka_topic_partition_current_offset\{topic="([^"]+)",partition="(\d+)"\} (\d+)/gm)
+      return Object.fromEntries([...found].map(([, topic, partition, offset]) => [`${topic}/${partition}`, Number(offset)]))
+    },
+    async query(sql) {
+      const [, , , port] = readFileSync(join(env.DATA_DIR, 'postgres', 'postmaster.pid'), 'utf8').split('\n')
+      const password = readFileSync(join(env.DATA_DIR, 'postgres.password'), 'utf8').trim()
+      const client = new pg.Client({ host: '127.0.0.1', port: Number(port), user: 'postgres', password })
+      await client.connect()
+      try {
+        return (await client.query(sql)).rows
+      } finally {
+        await client.end()
+      }
     },
     async kill() {
       const gone = ended()
