@@ -87,8 +87,8 @@ export async function startPostgresSink(options: PostgresSinkOptions): Promise<P
 }
 
 class Sink {
-  /** Transactions at a time. */
-  readonly #turns = new Bottleneck({ maxConcurrent: 2 })
+  /** One transaction at a time, with a pause between two: what comes meanwhile makes the next one larger. */
+  readonly #turns = new Bottleneck({ maxConcurrent: 1, minTime: 5 })
   readonly #options: PostgresSinkOptions
   readonly #name: string
   readonly #closing = new AbortController()
