@@ -9,6 +9,25 @@ import { parseEnv } from 'node:util'
 export const ROLES = ['api', 'processors', 'connectors', 'sinks'] as const
 export type Role = (typeof ROLES)[number]
 
+/** The cluster that holds the log. */
+export interface KafkaConfig {
+  readonly brokers: readonly string[]
+  readonly registryUrl: string
+  /** Before the names of topics, groups and transactional ids. */
+  readonly prefix: string
+  readonly replicationFactor: number
+  /** Of topics that have several, when they are made. */
+  readonly partitions: number
+  readonly compression: 'none' | 'gzip' | 'zstd'
+  readonly sessionTimeoutMs: number
+  readonly tls: boolean | { readonly ca: string }
+  readonly sasl: {
+    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+    readonly username: string
+    readonly password: string
+  } | null
+}
+
 export interface Config {
   readonly port: number
   readonly host: string
@@ -21,6 +40,8 @@ export interface Config {
   readonly controlTrust: 'claimed' | 'hinted' | 'bound'
   /** Divides durable timers, deadlines and breaker times. */
   readonly timeScale: number
+  /** Null: the log is one file in the data folder. */
+  readonly kafka: KafkaConfig | null
   readonly databaseUrl: string | null
   readonly adminToken: string | null
   /** Key of the conversations' ids; made and kept in the data folder where it is not given. Never changed. */
@@ -91,17 +112,36 @@ export function configFrom(env: Environment): Config {
     return Object.fromEntries(values.map(([name, value]) => [name, value ?? ''])) as Record<T, string>
   }
 
+  const yes = (name: string): boolean => !['', '0', 'false', 'off', 'no'].includes(text(name)?.toLowerCase() ?? '')
+
   const roles = (text('ROLES') ?? ROLES.join(',')).split(',').map(role => role.trim())
   for (const role of roles) {
     if (!(ROLES as readonly string[]).includes(role)) problems.push(`ROLES names "${role}"; roles are ${ROLES.join(', ')}`)
   }
-  if (text('KAFKA_BROKERS') !== null) {
-    problems.push('KAFKA_BROKERS is set, but this version keeps its log in one local file; leave it out')
-  } else if (ROLES.some(role => !roles.includes(role))) {
+  const split = ROLES.some(role => !roles.includes(role))
+  const cluster = together(['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL'], 'Kafka')
+  if (cluster === null && split) {
     problems.push(
       `ROLES is "${roles.join(',')}", but the local log belongs to one process, which needs all of ${ROLES.join(', ')}`,
     )
   }
+  const serves = roles.includes('api') || roles.includes('sinks')
+  if (cluster !== null && split && serves && text('DATABASE_URL') === null) {
+    problems.push(`ROLES is "${roles.join(',')}": DATABASE_URL is missing, which api and sinks share`)
+  }
+  if (cluster !== null && split && roles.includes('api') && text('TENANT_KEY') === null) {
+    problems.push(`ROLES is "${roles.join(',')}": TENANT_KEY is missing, which every api shares`)
+  }
+  const sasl = together(['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'], 'SASL of Kafka')
+  const brokers = (cluster?.KAFKA_BROKERS ?? '').split(',').map(broker => broker.trim())
+  for (const broker of cluster === null ? [] : brokers) {
+    if (!/^[^\s:]+:\d{1,5}$/.test(broker)) problems.push(`KAFKA_BROKERS names "${broker}"; it has to be host:port,host:port`)
+  }
+  if (cluster !== null && !URL.canParse(cluster.SCHEMA_REGISTRY_URL)) {
+    problems.push(`SCHEMA_REGISTRY_URL is "${cluster.SCHEMA_REGISTRY_URL}"; it has to be an address`)
+  }
+  const ca = text('KAFKA_TLS_CA')
+  const tls = yes('KAFKA_TLS') ? (ca === null ? true : { ca }) : false
   const timeScale = number('TIME_SCALE', 1, 1, 100_000)
   if (timeScale !== 1 && env.NODE_ENV === 'production')
     problems.push('TIME_SCALE is for demos and tests; leave it out in production')
@@ -111,16 +151,36 @@ export function configFrom(env: Environment): Config {
     ['WHATSAPP_PHONE_NUMBER_ID', 'WHATSAPP_ACCESS_TOKEN', 'WHATSAPP_APP_SECRET', 'WHATSAPP_VERIFY_TOKEN'],
     'WhatsApp',
   )
-  const demo = text('DEMO')
   const config: Config = {
     port: number('PORT', 3000, 0, 65_535),
     host: text('HOST') ?? '127.0.0.1',
     dataDir: resolve(text('DATA_DIR') ?? './data'),
     roles: roles as Role[],
     logLevel: oneOf('LOG_LEVEL', 'info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
-    demo: demo === null ? null : !['0', 'false', 'off', 'no'].includes(demo.toLowerCase()),
+    demo: text('DEMO') === null ? (split ? false : null) : yes('DEMO'),
     controlTrust: oneOf('CONTROL_TRUST', 'hinted', ['claimed', 'hinted', 'bound']),
     timeScale,
+    kafka:
+      cluster === null
+        ? null
+        : {
+            brokers,
+            registryUrl: cluster.SCHEMA_REGISTRY_URL,
+            prefix: text('KAFKA_PREFIX') ?? '',
+            replicationFactor: number('KAFKA_REPLICATION_FACTOR', brokers.length >= 3 ? 3 : 1, 1, 9),
+            partitions: number('KAFKA_PARTITIONS', 24, 1, 1_000),
+            compression: oneOf('KAFKA_COMPRESSION', 'zstd', ['none', 'gzip', 'zstd']),
+            sessionTimeoutMs: number('KAFKA_SESSION_TIMEOUT_MS', 10_000, 1_000, 300_000),
+            tls,
+            sasl:
+              sasl === null
+                ? null
+                : {
+                    mechanism: oneOf('KAFKA_SASL_MECHANISM', 'scram-sha-512', ['plain', 'scram-sha-256', 'scram-sha-512']),
+                    username: sasl.KAFKA_SASL_USERNAME,
+                    password: sasl.KAFKA_SASL_PASSWORD,
+                  },
+          },
     databaseUrl: text('DATABASE_URL'),
     adminToken: text('ADMIN_TOKEN'),
     tenantKey: text('TENANT_KEY'),
@@ -144,6 +204,7 @@ export function configFrom(env: Environment): Config {
             verifyToken: whatsapp.WHATSAPP_VERIFY_TOKEN,
           },
   }
+  if (config.demo === true && split) problems.push('DEMO is on, but the demo world belongs to a process with every role')
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }

@@ -1,13 +1,14 @@
 /**
  * Starts the service: `npm start`. With nothing configured, everything runs in this process on one folder, with the demo world.
  *
- *   log ─▶ stores ─▶ processors, connectors ─▶ sink ─▶ api        (stopped in the opposite order)
+ *   log ─▶ stores ─▶ processors, connectors ─▶ sinks ─▶ api        (by ROLES; stopped in the opposite order)
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import { startApi } from './api/server.ts'
+import type { Dependencies, DependencyStatus } from './api/health.ts'
+import { startApi, startHealth } from './api/server.ts'
 import { type Config, ConfigError, configFrom, environment } from './config.ts'
 import { SHEETS_DEFAULTS, sheetsActor } from './connectors/sheets/actor.ts'
 import { sheetFilePort } from './connectors/sheets/file.ts'
@@ -22,7 +23,7 @@ import type { ActorDefinition, Port } from './engine/actor.ts'
 import { RECORD_ID } from './engine/headers.ts'
 import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
-import { Worker } from './engine/worker.ts'
+import { type TaskStatus, Worker, type WorkerSettings } from './engine/worker.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
 import { understandPort } from './processors/understanding/port.ts'
@@ -34,17 +35,34 @@ import { startEmbeddedPostgres } from './sinks/postgres/embedded.ts'
 import { migrate } from './sinks/postgres/migrate.ts'
 import { openPool } from './sinks/postgres/pool.ts'
 import { startPostgresSink } from './sinks/postgres/sink.ts'
-import { allTopics, changelog, sheetsInbox, syncLog, venueProfiles } from './topics/catalog.ts'
-import { Codec } from './topics/codec.ts'
+import { allTopics, changelog, partitionsOnCluster, sheetsInbox, syncLog, type Topic, venueProfiles } from './topics/catalog.ts'
+import { Codec, type SchemaRegistry } from './topics/codec.ts'
+import { openKafkaLog } from './topics/kafka/log.ts'
+import { ConfluentRegistry } from './topics/kafka/registry.ts'
 import { openLocalLog } from './topics/local/log.ts'
+import type { Log, Position } from './topics/log.ts'
 
 type Actor = ActorDefinition
 type ActorPorts = Readonly<Record<string, Port>>
 
+/** What the parts of the service share while it starts and runs. */
+interface Parts {
+  readonly settings: Config
+  readonly logger: pino.Logger
+  readonly onError: (what: string, error: unknown) => void
+  readonly log: Log
+  readonly codec: Codec
+  /** Called in the opposite order. */
+  readonly closers: (() => Promise<unknown> | unknown)[]
+  readonly dependencies: Record<string, Dependencies[string]>
+  readonly readers: Record<string, () => readonly Position[]>
+  readonly workers: Record<string, () => readonly TaskStatus[]>
+}
+
 /** Runs the service until `stop` is called. @throws what kept it from starting; what had started by then is stopped. */
 export async function startService(settings: Config): Promise<{ url: string; stop(): Promise<void> }> {
   const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
-  const closers: (() => Promise<unknown> | unknown)[] = []
+  const closers: Parts['closers'] = []
   const stop = async () => {
     for (const close of closers.splice(0).reverse()) {
       try {
@@ -62,39 +80,150 @@ export async function startService(settings: Config): Promise<{ url: string; sto
   }
 }
 
-async function start(settings: Config, logger: pino.Logger, closers: (() => unknown)[]): Promise<string> {
-  const { dataDir, timeScale, controlTrust } = settings
+async function start(settings: Config, logger: pino.Logger, closers: Parts['closers']): Promise<string> {
+  const { dataDir, roles } = settings
   mkdirSync(dataDir, { recursive: true })
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
-
-  // The log comes first: it belongs to one process, and whoever has it has the folder.
-  const demoWanted = settings.demo ?? settings.whatsapp === null
-  const conversation = conversationActor({
-    ...defaultConversationSettings,
-    controlTrust: controlTrust.toUpperCase() as 'CLAIMED' | 'HINTED' | 'BOUND',
-    timeScale,
-  })
-  const venue = venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale })
-  const whatsapp = whatsappActor({ ...WHATSAPP_DEFAULTS, timeScale })
-  const soundtrack = soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale })
-  const sheets = sheetsActor({ ...SHEETS_DEFAULTS, timeScale })
-  const topics = [...allTopics(), ...[conversation, venue, whatsapp, soundtrack, sheets].map(a => changelog(a.name, a.inbox))]
-  const log = await openLocalLog({ file: join(dataDir, 'log.sqlite'), topics, onError: error => onError('log', error) })
+  const actors = actorsOf(settings)
+  const topics = [...allTopics(), ...Object.values(actors).map(a => changelog(a.name, a.inbox))]
+  // The log comes first: a local one belongs to one process, and whoever has it has the folder.
+  const { log, registry } = await openLog(settings, topics, logger, onError)
   closers.push(() => log.close())
-  const codec = await Codec.open(log, topics)
+  const codec = await Codec.open(registry, topics)
+  const parts: Parts = { settings, logger, onError, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
 
+  const demoWanted = settings.demo ?? settings.whatsapp === null
   const demo = demoWanted ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
   if (demo !== null) closers.push(() => demo.close())
   const outside = { ...settings, ...demo }
 
-  const postgres = settings.databaseUrl === null ? await startEmbeddedPostgres({ dataDir, log: logger }) : null
-  if (postgres !== null) closers.push(() => postgres.stop())
-  const url = settings.databaseUrl ?? (postgres?.url as string)
-  const sinkPool = openPool({ url, log: logger, name: 'sink' })
-  const apiPool = openPool({ url, log: logger, name: 'api', statementTimeoutMs: 5_000 })
-  closers.push(() => Promise.all([sinkPool.end(), apiPool.end()]))
-  await migrate(sinkPool)
+  const url = roles.includes('api') || roles.includes('sinks') ? await startPostgres(parts) : null
+  if (roles.includes('processors') || roles.includes('connectors')) {
+    const stores = LmdbStores.open(join(dataDir, 'state'))
+    closers.push(() => stores.close())
+    if (roles.includes('processors')) await startProcessors(parts, actors, stores, outside)
+    if (roles.includes('connectors')) await startConnectors(parts, actors, stores, outside)
+  }
+  if (url !== null && roles.includes('sinks')) await startSinks(parts, url)
 
+  const { dependencies, readers, workers } = parts
+  const server = { host: settings.host, port: settings.port, log, logger, dependencies, readers, workers }
+  if (url === null || !roles.includes('api')) {
+    const health = await startHealth(server)
+    closers.push(() => health.close())
+    return health.url
+  }
+  const pool = openPool({ url, log: logger, name: 'api', statementTimeoutMs: 5_000 })
+  closers.push(() => pool.end())
+  const page = demo?.page({ log, codec })
+  const api = await startApi({
+    ...server,
+    adminToken: settings.adminToken ?? kept(join(dataDir, 'admin.token'), 24),
+    whatsapp: outside.whatsapp,
+    tenantKey: settings.tenantKey ?? kept(join(dataDir, 'tenant.key'), 24),
+    codec,
+    pool,
+    ...(page === undefined ? {} : { extend: page }),
+  })
+  closers.push(() => api.close())
+  demo?.connect(api.url)
+  return api.url
+}
+
+function actorsOf({ controlTrust, timeScale }: Config) {
+  return {
+    conversation: conversationActor({
+      ...defaultConversationSettings,
+      controlTrust: controlTrust.toUpperCase() as 'CLAIMED' | 'HINTED' | 'BOUND',
+      timeScale,
+    }),
+    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale }),
+    whatsapp: whatsappActor({ ...WHATSAPP_DEFAULTS, timeScale }),
+    soundtrack: soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale }),
+    sheets: sheetsActor({ ...SHEETS_DEFAULTS, timeScale }),
+  }
+}
+type Actors = ReturnType<typeof actorsOf>
+
+async function openLog(
+  { kafka, dataDir }: Config,
+  topics: readonly Topic[],
+  logger: pino.Logger,
+  onError: Parts['onError'],
+): Promise<{ log: Log; registry: SchemaRegistry }> {
+  if (kafka === null) {
+    const file = join(dataDir, 'log.sqlite')
+    const log = await openLocalLog({ file, topics, onError: error => onError('log', error) })
+    return { log, registry: log }
+  }
+  const { brokers, prefix, tls, sasl, registryUrl, replicationFactor, partitions, compression, sessionTimeoutMs } = kafka
+  const log = await openKafkaLog({
+    kafka: {
+      brokers,
+      prefix,
+      ssl: typeof tls === 'boolean' ? tls : { ca: [tls.ca] },
+      ...(sasl === null ? {} : { sasl }),
+    },
+    topics,
+    partitions: topic => partitionsOnCluster(topic, partitions),
+    replicationFactor,
+    compression,
+    sessionTimeout: sessionTimeoutMs,
+    folder: join(dataDir, 'members'),
+    onError,
+  })
+  for (const difference of log.differences) logger.warn(difference, 'a topic of the cluster differs from the catalog')
+  return { log, registry: new ConfluentRegistry(registryUrl) }
+}
+
+/** The serving store, migrated. */
+async function startPostgres({ settings, logger, closers }: Parts): Promise<string> {
+  const embedded = settings.databaseUrl === null ? await startEmbeddedPostgres({ dataDir: settings.dataDir, log: logger }) : null
+  if (embedded !== null) closers.push(() => embedded.stop())
+  const url = settings.databaseUrl ?? (embedded?.url as string)
+  const pool = openPool({ url, log: logger, name: 'migrate' })
+  try {
+    await migrate(pool)
+  } finally {
+    await pool.end()
+  }
+  return url
+}
+
+function workerOf(
+  parts: Parts,
+  stores: LmdbStores,
+  name: 'processors' | 'connectors',
+  actors: readonly Actor[],
+  ports: WorkerSettings['ports'],
+) {
+  const { settings, log, codec, onError } = parts
+  const instance = settings.kafka === null ? name : `${name}.${kept(join(settings.dataDir, 'instance.id'), 9)}`
+  const worker = new Worker({
+    log,
+    codec,
+    actors,
+    ports,
+    group: `bma.${name}`,
+    instance,
+    codeVersion: codeVersion(),
+    openStore: async (actor, partition) => stores.store(actor, partition),
+    onError,
+  })
+  parts.workers[name] = () => worker.status().tasks
+  parts.dependencies[name] = () => working(worker)
+  return worker
+}
+
+type Outside = Pick<Config, 'whatsapp' | 'soundtrack' | 'venuesCsv' | 'timeScale'>
+
+async function startProcessors(
+  parts: Parts,
+  { conversation, venue }: Actors,
+  stores: LmdbStores,
+  outside: Outside,
+): Promise<void> {
+  const { log, codec, closers, onError, dependencies } = parts
   const index = new VenueIndex()
   const venues = startProjection({
     log,
@@ -115,122 +244,106 @@ async function start(settings: Config, logger: pino.Logger, closers: (() => unkn
     onError: error => onError('synchronisations', error),
     apply: (_key, decoded) => {
       if (decoded?.type !== 'SyncRun' || !decoded.value.source.startsWith('sheets:')) return
-      const { outcome } = decoded.value
-      if (outcome === 'OK' || sheetRun === null) sheetRun = decoded.value
+      if (decoded.value.outcome === 'OK' || sheetRun === null) sheetRun = decoded.value
     },
   })
   closers.push(() => runs.close())
   await Promise.all([venues.caughtUp, runs.caughtUp])
-
-  const stores = LmdbStores.open(join(dataDir, 'state'))
-  closers.push(() => stores.close())
-  const shared = {
-    log,
-    codec,
-    codeVersion: codeVersion(),
-    onError,
-    openStore: async (actor: string, partition: number) => stores.store(actor, partition),
+  dependencies.venues = () => {
+    if (sheetRun === null && outside.venuesCsv === null) {
+      return { status: 'degraded', detail: 'no venue sheet is configured here, and none has been read elsewhere: set VENUES_CSV' }
+    }
+    if (sheetRun === null) return { status: 'down', detail: 'the venue sheet has not been read yet' }
+    if (sheetRun.outcome !== 'OK') return { status: 'down', detail: `the venue sheet was not taken: ${sheetRun.reason}` }
+    const status = index.size >= sheetRun.venues ? 'up' : 'down'
+    return { status, detail: `${index.size} of ${sheetRun.venues} venues are in the index` }
   }
-  const processors = new Worker({
-    ...shared,
-    group: 'bma.processors',
-    instance: 'processors',
-    actors: [conversation, venue] as unknown as Actor[],
-    ports: { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts },
-  })
+
+  const ports = { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts }
+  const worker = workerOf(parts, stores, 'processors', [conversation, venue] as unknown as Actor[], ports)
+  await worker.start()
+  closers.push(() => worker.stop())
+}
+
+async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores, outside: Outside): Promise<void> {
+  const { log, codec, closers } = parts
+  const { timeScale, venuesCsv } = outside
   const connected: { actor: Actor; ports: ActorPorts }[] = []
   const connect = (actor: unknown, ports: unknown) => connected.push({ actor: actor as Actor, ports: ports as ActorPorts })
   if (outside.whatsapp !== null) {
     const { ports, close } = whatsappPorts({ ...outside.whatsapp, timeScale })
-    connect(whatsapp, ports)
+    connect(actors.whatsapp, ports)
     closers.push(close)
   }
   if (outside.soundtrack !== null) {
     const client = soundtrackClient({ ...outside.soundtrack, timeScale })
-    connect(soundtrack, soundtrackPorts(client))
+    connect(actors.soundtrack, soundtrackPorts(client))
     closers.push(() => client.close())
   }
-  if (outside.venuesCsv !== null) connect(sheets, { read: sheetFilePort({ file: outside.venuesCsv }) })
-  const connectors = new Worker({
-    ...shared,
-    group: 'bma.connectors',
-    instance: 'connectors',
-    actors: connected.map(c => c.actor),
-    ports: Object.fromEntries(connected.map(({ actor, ports }) => [actor.name, ports])),
-  })
-  await processors.start()
-  closers.push(() => processors.stop())
-  if (connected.length > 0) {
-    await connectors.start()
-    closers.push(() => connectors.stop())
+  if (venuesCsv !== null) connect(actors.sheets, { read: sheetFilePort({ file: venuesCsv }) })
+  if (connected.length === 0) return
+  const ports = Object.fromEntries(connected.map(({ actor, ports }) => [actor.name, ports]))
+  const worker = workerOf(
+    parts,
+    stores,
+    'connectors',
+    connected.map(c => c.actor),
+    ports,
+  )
+  await worker.start()
+  closers.push(() => worker.stop())
+  if (venuesCsv === null) return
+  const readNow = async (reason: string) => {
+    const value = codec.encode(sheetsInbox.name, 'SyncNow', { reason })
+    await log.append([{ topic: sheetsInbox.name, key: SHEET, value, headers: { [RECORD_ID]: randomBytes(12).toString('hex') } }])
   }
+  const watch = watchSheet({ file: venuesCsv, changed: () => readNow('changed') })
+  closers.push(() => watch.close())
+  await readNow('start')
+}
 
-  if (outside.venuesCsv !== null) {
-    const readNow = async (reason: string) => {
-      const value = codec.encode(sheetsInbox.name, 'SyncNow', { reason })
-      await log.append([
-        { topic: sheetsInbox.name, key: SHEET, value, headers: { [RECORD_ID]: randomBytes(12).toString('hex') } },
-      ])
-    }
-    const watch = watchSheet({ file: outside.venuesCsv, changed: () => readNow('changed') })
-    closers.push(() => watch.close())
-    await readNow('start')
-  }
-
-  const sink = await startPostgresSink({ log, codec, pool: sinkPool, logger })
+async function startSinks(parts: Parts, url: string): Promise<void> {
+  const { log, codec, logger, closers, dependencies, readers } = parts
+  const pool = openPool({ url, log: logger, name: 'sink' })
+  closers.push(() => pool.end())
+  const sink = await startPostgresSink({ log, codec, pool, logger })
   closers.push(() => sink.close())
+  dependencies.postgres = () => sink.status()
+  readers['bma.sinks.postgres'] = () => sink.positions()
+}
 
-  const working = (worker: Worker) => {
-    const { tasks, cycleAgeMs } = worker.status()
-    const stopped = tasks.filter(t => t.state === 'STOPPED')
-    const running = tasks.filter(t => t.state === 'RUNNING').length
-    const detail = `${running} of ${tasks.length} tasks run${stopped.map(t => `; ${t.topic}/${t.partition}: ${t.stopped}`).join('')}`
-    const status =
-      tasks.length === 0 || running < tasks.length - stopped.length || cycleAgeMs > 30_000
-        ? 'down'
-        : stopped.length > 0
-          ? 'degraded'
-          : 'up'
-    return { status, detail } as const
-  }
-  const adminToken = settings.adminToken ?? kept(join(dataDir, 'admin.token'))
-  const page = demo?.page({ log, codec })
-  const api = await startApi({
-    host: settings.host,
-    port: settings.port,
-    adminToken,
-    whatsapp: outside.whatsapp,
-    tenantKey: settings.tenantKey ?? kept(join(dataDir, 'tenant.key')),
-    log,
-    codec,
-    pool: apiPool,
-    logger,
-    readers: { 'bma.sinks.postgres': () => sink.positions() },
-    dependencies: {
-      processors: () => working(processors),
-      ...(connected.length > 0 ? { connectors: () => working(connectors) } : {}),
-      postgres: () => sink.status(),
-      venues: () => {
-        if (outside.venuesCsv === null) return { status: 'degraded', detail: 'no venue sheet is configured: set VENUES_CSV' }
-        if (sheetRun === null) return { status: 'down', detail: 'the venue sheet has not been read yet' }
-        if (sheetRun.outcome !== 'OK') return { status: 'down', detail: `the venue sheet was not taken: ${sheetRun.reason}` }
-        const status = index.size >= sheetRun.venues ? 'up' : 'down'
-        return { status, detail: `${index.size} of ${sheetRun.venues} venues are in the index` }
-      },
-    },
-    ...(page === undefined ? {} : { extend: page }),
-  })
-  closers.push(() => api.close())
-  demo?.connect(api.url)
-  return api.url
+/** A member that was given nothing stands by: it is up. */
+function working(worker: Worker): DependencyStatus {
+  const { assigned, tasks, cycleAgeMs } = worker.status()
+  const stopped = tasks.filter(t => t.state === 'STOPPED')
+  const running = tasks.filter(t => t.state === 'RUNNING').length
+  const detail = `${running} of ${tasks.length} tasks run (${placesOf(tasks)})${stopped.map(t => `; ${t.topic}/${t.partition}: ${t.stopped}`).join('')}`
+  const down = !assigned || running < tasks.length - stopped.length || cycleAgeMs > 30_000
+  return { status: down ? 'down' : stopped.length > 0 ? 'degraded' : 'up', detail }
+}
+
+/** The partitions that a worker has: "venue.inbox 0,1,5". */
+function placesOf(tasks: readonly TaskStatus[]): string {
+  const byTopic = Map.groupBy(tasks, t => t.topic)
+  return (
+    [...byTopic]
+      .map(
+        ([topic, of]) =>
+          `${topic} ${of
+            .map(t => t.partition)
+            .sort((a, b) => a - b)
+            .join(',')}`,
+      )
+      .join('; ') || 'none given'
+  )
 }
 
 /** Key of the one sheet there is. */
 const SHEET = 'main'
 
 /** A secret of this installation, made once and kept in a file that only its owner reads. */
-function kept(file: string): string {
-  if (!existsSync(file)) writeFileSync(file, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 })
+function kept(file: string, bytes: number): string {
+  if (!existsSync(file)) writeFileSync(file, `${randomBytes(bytes).toString('base64url')}\n`, { mode: 0o600 })
   return readFileSync(file, 'utf8').trim()
 }
 

@@ -1,6 +1,7 @@
 /** Metrics of one server, in a registry of its own. */
 import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { TaskStatus } from '../engine/worker.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { type Ends, type Log, type Position, partitionKey } from '../topics/log.ts'
 
@@ -14,10 +15,19 @@ export interface Metrics {
 /**
  * Counts the requests of this server and serves `/metrics`.
  * @param readers positions of those that read without a group, such as sinks, shown as groups of these names
+ * @param workers tasks of this process, by the name of the worker
  */
 export function serveMetrics(
   app: FastifyInstance,
-  { log, readers }: { log: Log; readers: Readonly<Record<string, () => readonly Position[]>> },
+  {
+    log,
+    readers,
+    workers,
+  }: {
+    log: Log
+    readers: Readonly<Record<string, () => readonly Position[]>>
+    workers: Readonly<Record<string, () => readonly TaskStatus[]>>
+  },
 ): Metrics {
   const registry = new Registry()
   const registers = [registry]
@@ -38,6 +48,7 @@ export function serveMetrics(
   })
 
   const refresh = logGauges(registry, log, readers)
+  taskGauges(registry, workers)
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus' } }, async (request, reply) => {
     await refresh().catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
     return reply.type(registry.contentType).send(await registry.metrics())
@@ -57,6 +68,23 @@ export function serveMetrics(
       registers,
     }),
   }
+}
+
+/** Which tasks this process has, and where they stand. */
+function taskGauges(registry: Registry, workers: Readonly<Record<string, () => readonly TaskStatus[]>>): void {
+  const labelNames = ['worker', 'topic', 'partition', 'state'] as const
+  new Gauge({
+    name: 'app_task_position',
+    help: 'Next offset to be handled by a task of this process, by the state of the task',
+    labelNames,
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [worker, tasks] of Object.entries(workers)) {
+        for (const { topic, partition, state, position } of tasks()) this.set({ worker, topic, partition, state }, position)
+      }
+    },
+  })
 }
 
 /** Offsets and lag, under the names of kafka_exporter, which existing dashboards know. Returns what reads them anew. */

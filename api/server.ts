@@ -13,11 +13,12 @@ import fastify, {
   LogController,
 } from 'fastify'
 import type pg from 'pg'
+import type { TaskStatus } from '../engine/worker.ts'
 import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { bearer } from './auth.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
-import { serveMetrics } from './metrics.ts'
+import { type Metrics, serveMetrics } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
 import { handleError, sendProblem } from './problem.ts'
 import { logRequests } from './request-log.ts'
@@ -27,24 +28,29 @@ import { venueRoutes } from './routes/venues.ts'
 import type { Api } from './types.ts'
 import { whatsappWebhook } from './webhooks/whatsapp.ts'
 
-export interface ApiOptions {
+export interface ServerOptions {
   readonly host: string
   /** 0 for any that is free. */
   readonly port: number
-  /** Bearer token of `/api`; null lets nobody in. */
-  readonly adminToken: string | null
-  /** Null where WhatsApp is not configured: then there is no such webhook. */
-  readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string } | null
-  readonly tenantKey: Buffer | string
   readonly log: Log
-  readonly codec: Codec
-  /** A pool of its own, with a statement time-out: reads never wait behind the sink's writes. */
-  readonly pool: pg.Pool
   readonly logger: FastifyBaseLogger
   /** What `/readyz` asks. */
   readonly dependencies: Dependencies
   /** Positions of those that read the log without a group, for the lag metrics, by the name of the reader. */
   readonly readers?: Readonly<Record<string, () => readonly Position[]>>
+  /** Workers of this process, for the metrics. */
+  readonly workers?: Readonly<Record<string, () => readonly TaskStatus[]>>
+}
+
+export interface ApiOptions extends ServerOptions {
+  /** Bearer token of `/api`; null lets nobody in. */
+  readonly adminToken: string | null
+  /** Null where WhatsApp is not configured: then there is no such webhook. */
+  readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string } | null
+  readonly tenantKey: Buffer | string
+  readonly codec: Codec
+  /** A pool of its own, with a statement time-out: reads never wait behind the sink's writes. */
+  readonly pool: pg.Pool
   /** Adds routes, such as a page at `/`. */
   readonly extend?: (app: FastifyInstance) => void | Promise<void>
 }
@@ -57,12 +63,29 @@ export interface ApiServer {
 
 /** Starts the server. @throws when the port is taken. */
 export async function startApi(options: ApiOptions): Promise<ApiServer> {
-  const app = await buildApi(options)
-  const url = await app.listen({ host: options.host, port: options.port })
+  const authorized = bearer(options.adminToken)
+  const { app, metrics } = buildServer(options, authorized)
+  await addApi(app, metrics, authorized, options)
+  return listen(app, options)
+}
+
+/** Starts a server of health and metrics, for a process without the API. @throws when the port is taken. */
+export function startHealth(options: ServerOptions): Promise<ApiServer> {
+  return listen(buildServer(options, bearer(null)).app, options)
+}
+
+async function listen(app: FastifyInstance, { host, port }: ServerOptions): Promise<ApiServer> {
+  const url = await app.listen({ host, port })
   return { url, close: () => app.close() }
 }
 
-async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
+type Authorized = ReturnType<typeof bearer>
+
+function buildServer(options: ServerOptions, authorized: Authorized): { app: FastifyInstance; metrics: Metrics } {
+  const handleBadUrl = async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+    if (request.url.startsWith('/api') && (await authorized(request, reply)) !== undefined) return
+    handleError(error, request, reply)
+  }
   const app = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }), // request-log.ts does it, without the query
@@ -82,14 +105,13 @@ async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
   })
   logRequests(app)
   serveOpenApi(app)
-  const metrics = serveMetrics(app, { log: options.log, readers: options.readers ?? {} })
+  const { log, readers = {}, workers = {} } = options
+  const metrics = serveMetrics(app, { log, readers, workers })
   healthRoutes(app as Api, options)
+  return { app, metrics }
+}
 
-  const authorized = bearer(options.adminToken)
-  const handleBadUrl = async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
-    if (request.url.startsWith('/api') && (await authorized(request, reply)) !== undefined) return
-    handleError(error, request, reply)
-  }
+async function addApi(app: FastifyInstance, metrics: Metrics, authorized: Authorized, options: ApiOptions): Promise<void> {
   app.register(
     async scope => {
       scope.addHook('onRequest', authorized)
@@ -106,8 +128,6 @@ async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
     app.register(async scope => whatsappWebhook(scope as Api, { ...options, ...whatsapp, metrics }))
   }
   if (options.extend !== undefined) await options.extend(app)
-  await app.ready()
-  return app
 }
 
 function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -113,24 +113,18 @@ export async function demoPage(app: FastifyInstance, options: DemoPageOptions): 
       clearInterval(heartbeat)
       ending.abort()
     })
-    await Promise.all(allTopics().map(topic => follow(options, topic.name, topic.partitions, stream, ending.signal)))
+    await Promise.all(allTopics().map(topic => follow(options, topic.name, stream, ending.signal)))
     return reply
   })
 }
 
 /** Sends the records of a topic as they come, from now on. */
-async function follow(
-  { log, codec }: DemoPageOptions,
-  topic: string,
-  partitions: number,
-  stream: Stream,
-  signal: AbortSignal,
-): Promise<void> {
+async function follow({ log, codec }: DemoPageOptions, topic: string, stream: Stream, signal: AbortSignal): Promise<void> {
   const ends = await log.ends(topic)
-  for (let partition = 0; partition < partitions; partition++) {
+  for (const { partition, high } of ends) {
     const at = { topic, partition }
     const run = async () => {
-      for (let next = ends.find(e => e.partition === partition)?.high ?? 0; !signal.aborted; ) {
+      for (let next = high; !signal.aborted; ) {
         const read = await log.read(at, next, { wait: 5_000 })
         next = read.next
         await codec.prepare(read.records)

@@ -1,89 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import type { TrialState } from '../schemas/types.ts'
-import { defineTopic, deadLetters, ENGINE_RECORDS } from '../topics/catalog.ts'
 import { actor } from './actor.ts'
 import { Fatal } from './errors.ts'
-import { ATTEMPT, COMMAND, LAST, PART } from './headers.ts'
-import { carry, testkit } from './testkit.ts'
-
-const inbox = defineTopic('kit.inbox', 'key', ['TrialInput', 'TrialDone', ...ENGINE_RECORDS])
-const outputs = defineTopic('kit.outputs', 'key', ['TrialOutput'])
-const other = defineTopic('kit.other', 'key', ['TrialOutput'])
-await carry([inbox, outputs])
-const EMPTY: TrialState = {
-  count: 0,
-  last: -1,
-  digest: '',
-  ticks: 0,
-  done: 0,
-  unknown: 0,
-  undone: 0,
-  late: 0,
-  payload: Buffer.alloc(0),
-}
-
-/** Its digest is what it has handled, in order. */
-const make = (onPoison: { default: 'skip' | 'park'; broken?: boolean } = { default: 'skip' }) =>
-  actor({
-    name: 'kit',
-    inbox,
-    state: 'TrialState',
-    on: {
-      TrialInput: (before, { sequence, kind, delayMs }, context) => {
-        const state = before ?? EMPTY
-        const next = {
-          ...state,
-          count: state.count + 1,
-          last: context.now,
-          digest: `${state.digest}${context.maybeSeen ? '?' : ''}${sequence},`,
-        }
-        if (kind === 'id') return { ...next, digest: `${context.id()} ${context.id()}` }
-        if (kind === 'forget') return null
-        if (kind === 'once') context.perform('once', { sequence }, { notAfter: delayMs || undefined })
-        if (kind === 'again') context.perform('again', { sequence })
-        if (kind === 'timer') context.setTimer('tick:x', context.now + delayMs)
-        if (kind === 'clear') context.clearTimer('tick:x')
-        if (kind === 'refuse') context.refuse('not today')
-        if (kind === 'big') return { ...next, payload: Buffer.alloc(20_000) }
-        if (kind === 'astray') context.emit(other as never, 'k', 'TrialOutput' as never, {} as never)
-        if (kind === 'poison') throw new Error('told to fail')
-        return next
-      },
-      TrialDone: (before, { sequence }, { late }) => {
-        const state = before ?? EMPTY
-        return { ...state, digest: `${state.digest}${late ? 'late' : 'done'}${sequence},`, done: state.done + 1 }
-      },
-    },
-    timers: { tick: (state, { argument }) => ({ ...state, ticks: state.ticks + 1, digest: `${state.digest}tick ${argument},` }) },
-    effects: {
-      once: { input: 'TrialEffect', result: 'TrialDone', retry: 'never', timeoutMs: 1 },
-      again: { input: 'TrialEffect', result: 'TrialDone', retry: 'idempotent', timeoutMs: 1 },
-    },
-    ended: (state, { outcome, input }) => ({
-      ...state,
-      digest: `${state.digest}${outcome} ${(input as unknown as { sequence: number }).sequence},`,
-    }),
-    emits: [outputs],
-    onPoison: {
-      default: onPoison.default,
-      failed: (state, { cause }) => {
-        if (onPoison.broken) throw new Error('failed fails too')
-        return { ...(state ?? EMPTY), digest: `${state?.digest ?? ''}failed: ${cause},` }
-      },
-    },
-  })
-
-const start = (onPoison?: Parameters<typeof make>[0]) => {
-  const kit = testkit(make(onPoison))
-  return {
-    kit,
-    send: (sequence: number, kind = 'add', options: Parameters<typeof kit.handle>[2] & { delayMs?: number } = {}) =>
-      kit.handle('TrialInput', { sequence, kind, delayMs: options.delayMs ?? 0 }, options),
-    get digest() {
-      return kit.state?.digest
-    },
-  }
-}
+import { ATTEMPT, LAST, PART } from './headers.ts'
+import { make, start } from './test-actor.ts'
+import { testkit } from './testkit.ts'
 
 describe('time and ids', () => {
   it('never runs backwards for a key', () => {
@@ -145,6 +65,18 @@ describe('timers', () => {
     expect(story.kit.state?.ticks).toBe(0)
   })
 
+  it('are removed before their handler: one that fails has fired, one that sets itself again stays', () => {
+    const story = start({ default: 'skip', broken: true })
+    story.send(0, 'timer poison', { delayMs: 500 })
+    expect(story.kit.fire().result).toBe('poisoned')
+    expect(story.kit.timers).toEqual([])
+    story.send(1, 'timer again', { delayMs: 500 })
+    expect(story.kit.fire().result).toBe('handled')
+    expect(story.kit.timers).toEqual([{ name: 'tick:again', at: story.kit.now + 100 }])
+    story.kit.fire()
+    expect([story.digest, story.kit.timers]).toEqual(['0,1,tick again,tick again,', []])
+  })
+
   it('go with the state', () => {
     const story = start()
     story.send(0, 'timer', { delayMs: 500 })
@@ -181,6 +113,19 @@ describe('effects', () => {
       story.kit.end(story.kit.started[0]?.attempt as string, outcome)
     }
     expect(story.digest).toBe('0,UNKNOWN 0,late0,1,EXPIRED 1,2,NOT_DONE 2,')
+  })
+
+  it('wait for a late result only of the 16 newest that ended as UNKNOWN', () => {
+    const story = start()
+    const attempts = Array.from({ length: 17 }, (_, n) => {
+      story.send(n, 'once')
+      const attempt = story.kit.started[0]?.attempt as string
+      story.kit.end(attempt, 'UNKNOWN')
+      return attempt
+    })
+    expect(story.kit.complete(attempts[0] as string, { sequence: 0 }).result).toBe('duplicate')
+    expect(story.kit.complete(attempts[1] as string, { sequence: 1 }).result).toBe('handled')
+    expect(story.digest?.endsWith('16,UNKNOWN 16,late1,')).toBe(true)
   })
 
   it('take results in parts, from the start again where a run starts again', () => {
@@ -220,82 +165,18 @@ describe('effects', () => {
   })
 })
 
-describe('quarantine', () => {
-  const letters = (step: { emits: readonly { topic: string; record: { decision: string; cause: string } }[] }) =>
-    step.emits.filter(e => e.topic === deadLetters.name).map(e => [e.record.decision, e.record.cause])
-
-  it('skips a record that fails, with all that it did, and tells the actor', () => {
-    const story = start()
-    story.send(0)
-    const step = story.send(1, 'poison')
-    expect([step.result, letters(step)]).toEqual(['poisoned', [['SKIP', 'told to fail']]])
-    expect(story.digest).toBe('0,failed: told to fail,')
-  })
-
-  it.each([
-    ['a state that is too large', 'big', /16384 at most/],
-    ['an emit that is not declared', 'astray', /kit\.other/],
-  ])('takes %s for a failure', (_name, kind, cause) => {
-    const story = start({ default: 'skip', broken: true })
-    story.send(0)
-    expect(letters(story.send(1, kind))[0]?.[1]).toMatch(cause)
-    expect(story.digest).toBe('0,')
-  })
-
-  it('parks a key: what comes later waits in order, engine records too, until a redrive', () => {
-    const story = start({ default: 'park', broken: true })
-    story.send(0, 'once')
-    const attempt = story.kit.started[0]?.attempt as string
-    const parked = story.send(1, 'poison')
-    expect(letters(parked)[0]?.[0]).toBe('PARK')
-    expect(story.send(2).result).toBe('waiting')
-    expect(story.kit.complete(attempt, { sequence: 0 }).result).toBe('waiting')
-    expect(story.digest).toBe('0,')
-    const redrive = (id: string, offset: number, drop: boolean) => story.kit.handle('Redrive', { id, offset, drop }).result
-    expect(redrive('wrong', 0, false)).toBe('stale')
-    expect(redrive('as it was', 1, false)).toBe('poisoned')
-    expect(redrive('drop', 1, true)).toBe('handled')
-    expect(redrive('drop', 1, true)).toBe('duplicate')
-    expect(story.digest).toBe('0,2,done0,')
-    expect(story.send(3).result).toBe('handled')
-  })
-
-  it('keeps the outcome of a command under its id', () => {
-    const outcomes: unknown[] = []
-    const base = make()
-    const kit = testkit({
-      ...base,
-      on: {
-        ...base.on,
-        TrialDone: (state, _record, context) => {
-          outcomes.push(...context.commands)
-          return state
-        },
-      },
-    })
-    for (const [id, kind] of [
-      ['c1', 'add'],
-      ['c2', 'refuse'],
-      ['c3', 'poison'],
-    ] as const) {
-      kit.handle('TrialInput', { sequence: 0, kind }, { id, headers: { [COMMAND]: id } })
-    }
-    kit.handle('TrialDone', { sequence: 0 })
-    expect(outcomes).toEqual([
-      { id: 'c1', outcome: 'handled', reason: '' },
-      { id: 'c2', outcome: 'refused', reason: 'not today' },
-      { id: 'c3', outcome: 'skipped', reason: 'told to fail' },
-    ])
-  })
-
-  it('never skips a record type without a handler', () => {
+describe('the definition of an actor', () => {
+  it('that lacks a handler for a record or a timer stops the task, and skips nothing', () => {
     const base = make()
     const kit = testkit({ ...base, on: { TrialInput: base.on.TrialInput } as never })
     expect(() => kit.handle('TrialDone', { sequence: 0 })).toThrow(Fatal)
+    const timers = { ...base.timers }
+    const forgetful = testkit({ ...base, timers })
+    forgetful.handle('TrialInput', { sequence: 0, kind: 'timer', delayMs: 1 })
+    delete timers.tick
+    expect(() => forgetful.fire()).toThrow(Fatal)
   })
-})
 
-describe('the definition of an actor', () => {
   it('is checked when it is made', () => {
     const base = make()
     expect(() => actor({ ...base, on: { TrialInput: base.on.TrialInput } as never })).toThrow(/no handler for TrialDone/)

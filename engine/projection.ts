@@ -57,11 +57,14 @@ export function startProjection(options: {
   }
 
   const running: Promise<void>[] = []
-  const reached = Array.from({ length: topic.partitions }, (_, partition) => {
-    return new Promise<void>(resolve => running.push(keepFollowing(partition, resolve)))
-  })
+  const reached = (async () => {
+    const partitions = await log.ends(topic.name)
+    await Promise.all(
+      partitions.map(({ partition }) => new Promise<void>(resolve => running.push(keepFollowing(partition, resolve)))),
+    )
+  })()
   return {
-    caughtUp: Promise.all(reached).then(() => {}),
+    caughtUp: reached,
     close: async () => {
       closed = true
       await Promise.all(running)

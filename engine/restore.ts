@@ -53,9 +53,9 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
   let logId = identity
   let records = 0
   while (at < ends.high) {
-    const read = await log.read(changelog, at, { maxBytes: 8 * 1024 * 1024 })
+    // The end may belong to a transaction whose marker is on its way: it is waited for.
+    const read = await log.read(changelog, at, { maxBytes: 8 * 1024 * 1024, wait: 1_000 })
     still()
-    if (read.records.length === 0 && read.next <= at) break
     const tail = read.records.filter(r => r.offset < ends.high)
     await codec.prepare(tail)
     const fresh = new Map<string, string>()

@@ -140,7 +140,8 @@ export class Worker {
     await this.#membership?.leave()
   }
 
-  status(): { tasks: TaskStatus[]; effects: number; cycleAgeMs: number } {
+  /** `assigned` is false until the group has given it its tasks, which may be none. */
+  status(): { assigned: boolean; tasks: TaskStatus[]; effects: number; cycleAgeMs: number } {
     const tasks = [...this.#tasks.values()].map(task => ({
       ...task.inbox,
       actor: task.definition.name,
@@ -148,7 +149,8 @@ export class Worker {
       position: task.position,
       stopped: task.stopped?.cause ?? null,
     }))
-    return { tasks, effects: this.#effects.size, cycleAgeMs: this.#settings.clock.mono() - this.#lastCycle }
+    const cycleAgeMs = this.#settings.clock.mono() - this.#lastCycle
+    return { assigned: this.#assignment !== null && !this.#revoked, tasks, effects: this.#effects.size, cycleAgeMs }
   }
 
   /** A person lets a task go on that too much poison has stopped; kept in its changelog. */

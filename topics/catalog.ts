@@ -102,6 +102,11 @@ export function changelog(actor: string, inbox: Topic): Topic {
   return defineTopic(`${actor}.changelog`, inbox.key, CHANGELOG_RECORDS, { partitions: inbox.partitions, cleanup: 'compact' })
 }
 
+/** Partitions of a topic on a cluster: so many where it has several on one machine. */
+export function partitionsOnCluster({ partitions }: Topic, several: number): number {
+  return partitions === ONE_CREDENTIAL ? ONE_CREDENTIAL : several
+}
+
 /** A topic by its name. @throws when the catalog has none of that name. */
 export function topicNamed(name: string): Topic {
   const found = topics.get(name)

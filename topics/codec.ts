@@ -50,16 +50,17 @@ export class Codec {
   /** Registers the schemas of these topics. */
   static async open(registry: SchemaRegistry, topics: readonly Topic[]): Promise<Codec> {
     const codec = new Codec(registry)
-    for (const topic of topics) await codec.add(topic)
+    await Promise.all(topics.map(topic => codec.add(topic)))
     return codec
   }
 
   async add(topic: Topic): Promise<void> {
-    for (const name of topic.records) {
+    const add = async (name: RecordName) => {
       const id = await this.#registry.register(`${topic.name}-${name}`, recordSchema(name).text)
       this.#ids.set(`${topic.name}-${name}`, id)
       if (!this.#readers.has(id)) this.#readers.set(id, reader(recordSchema(name).text))
     }
+    await Promise.all(topic.records.map(add))
   }
 
   /** @throws {CodecError} when the topic does not carry the type, or the value does not fit its schema (which field, which value). */

@@ -77,7 +77,7 @@ export interface Membership {
   poll(options: { max: number; wait: number }): Promise<LogRecord[]>
   /** Ends a waiting `poll`. */
   wake(): void
-  /** A transaction fenced by this assignment. One at a time. */
+  /** A transaction fenced by this assignment. One at a time; after one that failed, `fence` comes first. */
   begin(assignment: Assignment): Transaction
   /**
    * Until when (monotonic ms, `performance.now()`) this member surely is one: when the last good heartbeat was sent, plus the

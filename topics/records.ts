@@ -18,6 +18,8 @@ export interface Batch {
   readonly count: number
   readonly firstTimestamp: number
   readonly maxTimestamp: number
+  /** The time of all of them, where it was the log that gave it; otherwise each has its own. */
+  readonly appendTime?: number | undefined
   /** The records. */
   readonly blob: Buffer
 }
@@ -80,7 +82,7 @@ export interface Window {
  */
 export function decodeRecords(where: TopicPartition, batch: Batch, window: Window, into: LogRecord[]): void {
   const { topic, partition } = where
-  const { blob, baseOffset, firstTimestamp, count } = batch
+  const { blob, baseOffset, firstTimestamp, count, appendTime } = batch
   cursor = 0
   for (let i = 0; i < count; i++) {
     const start = cursor
@@ -88,7 +90,8 @@ export function decodeRecords(where: TopicPartition, batch: Batch, window: Windo
     const end = cursor + length
     if (length < 0 || end > blob.length) throw damaged(`record ${i} reaches beyond the ${blob.length} bytes`)
     cursor++ // attributes
-    const timestamp = firstTimestamp + readVarint(blob)
+    const ownTimestamp = firstTimestamp + readVarint(blob)
+    const timestamp = appendTime ?? ownTimestamp
     const offset = baseOffset + readVarint(blob)
     if (offset < window.from) {
       cursor = end

@@ -73,9 +73,10 @@ interface Readable {
 
 export async function startPostgresSink(options: PostgresSinkOptions): Promise<PostgresSink> {
   const sink = new Sink(options)
-  const running = (options.topics ?? postgresTopics).flatMap(({ name, partitions }) =>
-    Array.from({ length: partitions }, (_, partition) => sink.run({ topic: name, partition })),
+  const ends = await Promise.all(
+    (options.topics ?? postgresTopics).map(async t => ({ topic: t.name, of: await options.log.ends(t.name) })),
   )
+  const running = ends.flatMap(({ topic, of }) => of.map(({ partition }) => sink.run({ topic, partition })))
   return {
     status: () => sink.status(),
     positions: () => sink.positions(),

@@ -126,6 +126,7 @@ export function transactions(kit: Kit): void {
       stale.append(append(outputs, 'k', 'under the old generation'))
       stale.offsets([{ ...at, offset: 9 }])
       expect(await codeOf(stale.commit())).toBe('fenced')
+      await successor.membership.fence()
       expect(await everything()).toEqual({ outputs: [], changelog: [], offset: undefined })
       const own = successor.membership.begin(successor.assignment)
       own.append(append(outputs, 'k', 'of the present'))

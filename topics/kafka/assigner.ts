@@ -1,0 +1,78 @@
+/**
+ * Who gets which tasks: whole partitions, spread evenly over the members topic by topic, and left where they are as far as
+ * that goes. Made by the group's leader; every member says what it owns, and in which generation that was so.
+ */
+import type { TopicPartition } from '../log.ts'
+import { partitionKey } from '../log.ts'
+
+export interface Claim {
+  readonly generation: number
+  readonly partitions: readonly TopicPartition[]
+}
+
+export interface GroupMember {
+  readonly id: string
+  readonly claim: Claim | null
+}
+
+const NOTHING: Claim = { generation: -1, partitions: [] }
+
+/** @param topics how many partitions each has */
+export function assign(members: readonly GroupMember[], topics: ReadonlyMap<string, number>): Map<string, TopicPartition[]> {
+  const assigned = new Map<string, TopicPartition[]>(members.map(({ id }) => [id, []]))
+  const owners = ownersOf(members)
+  const load = (id: string) => assigned.get(id)?.length ?? 0
+  for (const [topic, count] of [...topics].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }))
+    const owned = (id: string) => partitions.filter(p => owners.get(partitionKey(p)) === id)
+    // Who has the fewest so far gets one more where it does not come out even; where that is equal, who has more of it already.
+    const order = members
+      .map(({ id }) => id)
+      .sort((a, b) => load(a) - load(b) || owned(b).length - owned(a).length || (a < b ? -1 : 1))
+    const quota = new Map(order.map((id, i) => [id, Math.floor(count / order.length) + (i < count % order.length ? 1 : 0)]))
+    const free: TopicPartition[] = []
+    for (const partition of partitions) {
+      const owner = owners.get(partitionKey(partition))
+      const left = owner === undefined ? 0 : (quota.get(owner) ?? 0)
+      if (owner === undefined || left === 0) free.push(partition)
+      else {
+        assigned.get(owner)?.push(partition)
+        quota.set(owner, left - 1)
+      }
+    }
+    for (const id of order) {
+      const taken = free.splice(0, quota.get(id) ?? 0)
+      assigned.get(id)?.push(...taken)
+    }
+  }
+  return assigned
+}
+
+/** By partition; of two that claim one, the newer claim holds. */
+function ownersOf(members: readonly GroupMember[]): Map<string, string> {
+  const owners = new Map<string, { id: string; generation: number }>()
+  for (const { id, claim } of members) {
+    const { generation, partitions } = claim ?? NOTHING
+    for (const partition of partitions) {
+      const key = partitionKey(partition)
+      const other = owners.get(key)
+      if (other === undefined || other.generation < generation) owners.set(key, { id, generation })
+    }
+  }
+  return new Map([...owners].map(([key, { id }]) => [key, id]))
+}
+
+export function encodeClaim(claim: Claim | null): Buffer {
+  return claim === null ? Buffer.alloc(0) : Buffer.from(JSON.stringify(claim))
+}
+
+/** Null where there is none, or none that can be read. */
+export function decodeClaim(bytes: Buffer | null): Claim | null {
+  if (bytes === null || bytes.length === 0) return null
+  try {
+    const { generation, partitions } = JSON.parse(bytes.toString()) as Claim
+    return Number.isInteger(generation) && Array.isArray(partitions) ? { generation, partitions } : null
+  } catch {
+    return null
+  }
+}

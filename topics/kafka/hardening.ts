@@ -1,0 +1,138 @@
+/**
+ * The one place that reaches into kafkajs 2.2.4, pinned exactly: what is used of it beyond its public interface, and what had
+ * to be put right in it. What is taken are connections (TLS, SASL, throttling), metadata, coordinators and the plain requests.
+ * Its consumer and producer are not used: they know neither KIP-447 (a zombie's offsets would be taken) nor an awaited
+ * revocation, leak aborted records, reuse sequence numbers after a failed send, and cost three times the CPU.
+ *
+ * `checksums.test.ts` holds a checksum of every file named here, so that an upgrade cannot slip past.
+ */
+import { createRequire } from 'node:module'
+import type { Kafka as PublicKafka, KafkaConfig, logLevel as LogLevels } from 'kafkajs'
+
+const require = createRequire(import.meta.url)
+
+/** A request and how to read its response: kafkajs sends any such pair. */
+export interface Call<T> {
+  readonly request: {
+    readonly apiKey: number
+    readonly apiVersion: number
+    readonly apiName: string
+    expectResponse?(): boolean
+    encode(): Promise<Encoded>
+  }
+  readonly response: { decode(raw: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<T> }
+  /** ms; longer than the connection's own. */
+  readonly requestTimeout?: number
+  readonly logResponseError: false
+}
+
+/** What kafkajs's connection takes for an encoder. */
+export interface Encoded {
+  readonly buf: Buffer
+  readonly buffer: Buffer
+}
+
+interface TopicPartitions<P> {
+  topic: string
+  partitions: P[]
+}
+
+/** A connected broker: two connections, one of them for fetches. A broker serves one request of a connection at a time. */
+export interface Broker {
+  readonly nodeId: string
+  readonly versions: Readonly<Record<number, { minVersion: number; maxVersion: number }>>
+  isConnected(): boolean
+  disconnect(): Promise<void>
+  initProducerId(o: { transactionalId: string | null; transactionTimeout: number }): Promise<{
+    producerId: bigint
+    producerEpoch: number
+  }>
+  addPartitionsToTxn(o: Transactional & { topics: TopicPartitions<number>[] }): Promise<unknown>
+  addOffsetsToTxn(o: Transactional & { groupId: string }): Promise<unknown>
+  endTxn(o: Transactional & { transactionResult: boolean }): Promise<unknown>
+  joinGroup(o: {
+    groupId: string
+    sessionTimeout: number
+    rebalanceTimeout: number
+    memberId: string
+    groupProtocols: { name: string; metadata: Buffer }[]
+  }): Promise<{
+    generationId: number
+    leaderId: string
+    memberId: string
+    groupProtocol: string
+    members: { memberId: string; memberMetadata: Buffer }[]
+  }>
+  syncGroup(o: {
+    groupId: string
+    generationId: number
+    memberId: string
+    groupAssignment: { memberId: string; memberAssignment: Buffer }[]
+  }): Promise<{ memberAssignment: Buffer }>
+  heartbeat(o: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
+  leaveGroup(o: { groupId: string; memberId: string }): Promise<unknown>
+  listOffsets(o: {
+    replicaId: number
+    isolationLevel: number
+    topics: TopicPartitions<{ partition: number; timestamp: number }>[]
+  }): Promise<{ responses: TopicPartitions<{ partition: number; offset: string }>[] }>
+}
+
+export interface Transactional {
+  readonly transactionalId: string
+  readonly producerId: bigint
+  readonly producerEpoch: number
+}
+
+export interface Cluster {
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+  isConnected(): boolean
+  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
+  refreshMetadata(): Promise<void>
+  refreshMetadataIfNecessary(): Promise<void>
+  findBroker(o: { nodeId: string | number }): Promise<Broker>
+  readonly brokerPool: { findConnectedBroker(): Promise<Broker> }
+  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
+  findGroupCoordinatorMetadata(o: { groupId: string; coordinatorType: number }): Promise<{ coordinator: { nodeId: number } }>
+}
+
+export const { Kafka, logLevel, AssignerProtocol } = require('kafkajs') as typeof import('kafkajs')
+export type KafkaOptions = KafkaConfig
+export type LogLevel = LogLevels
+
+/** An error of the protocol, by its code (https://kafka.apache.org/protocol#protocol_error_codes). */
+export const protocolError = (
+  require('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error & { type: string } }
+).createErrorFromCode
+
+const BrokerClass = require('kafkajs/src/broker') as { prototype: object }
+const RequestQueue = require('kafkajs/src/network/requestQueue') as {
+  prototype: { pending: unknown[]; scheduleCheckPendingRequests(): void }
+}
+
+/** kafkajs sets a timer of a negative time after every response, of which Node 24 warns (its issue 1751): none is needed then. */
+const schedule = RequestQueue.prototype.scheduleCheckPendingRequests
+RequestQueue.prototype.scheduleCheckPendingRequests = function () {
+  if (this.pending.length > 0) schedule.call(this)
+}
+
+const sendRequest = symbolOf(BrokerClass.prototype, 'private:Broker:sendRequest')
+
+/** Sends a request that kafkajs does not have, or has in an older version only. */
+export function send<T>(broker: Broker, call: Call<T>): Promise<T> {
+  return (broker as unknown as Record<symbol, (call: Call<T>) => Promise<T>>)[sendRequest]?.(call) as Promise<T>
+}
+
+/** A cluster: metadata, and connections of its own to every broker. */
+export function clusterOf(kafka: PublicKafka): Cluster {
+  const create = symbolOf(kafka, 'private:Kafka:createCluster')
+  const options = { metadataMaxAge: 300_000, allowAutoTopicCreation: false, isolationLevel: 1 }
+  return (kafka as unknown as Record<symbol, (o: object) => Cluster>)[create]?.(options) as Cluster
+}
+
+function symbolOf(object: object, description: string): symbol {
+  const found = Object.getOwnPropertySymbols(object).find(s => s.description === description)
+  if (found === undefined) throw new Error(`kafkajs has no ${description}: is it still 2.2.4?`)
+  return found
+}

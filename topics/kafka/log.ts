@@ -1,0 +1,259 @@
+/**
+ * The Kafka driver of the log.
+ *
+ *   append ▶ Producer (idempotent; what comes while one is under way goes together)
+ *   read   ▶ Reader ▶ lanes of fetchers, without a group
+ *   join   ▶ KafkaMembership ▶ group, fetcher, transactional Producer
+ *
+ * What of kafkajs is used and what had to be put right: `hardening.ts`.
+ */
+import { join as path } from 'node:path'
+import type { Topic } from '../catalog.ts'
+import {
+  type Append,
+  type Ends,
+  type JoinOptions,
+  type Log,
+  LogError,
+  MAX_RECORD_BYTES,
+  type Membership,
+  type Position,
+  type Read,
+  type TopicPartition,
+} from '../log.ts'
+import { partitionOf } from '../murmur2.ts'
+import { payloadBytes } from '../records.ts'
+import type { Compression } from './batch.ts'
+import { check, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
+import { KafkaMembership } from './membership.ts'
+import { type Placed, Producer } from './producer.ts'
+import { offsetFetch } from './protocol.ts'
+import { Reader } from './reader.ts'
+import { type Difference, ensureTopics } from './topics.ts'
+
+export interface KafkaLogOptions {
+  readonly kafka: KafkaSettings
+  /** Topics to be there. Missing ones are created. */
+  readonly topics: readonly Topic[]
+  /** Partitions of a topic that is to be made: those of the catalog are for one machine. */
+  readonly partitions?: (topic: Topic) => number
+  readonly replicationFactor?: number
+  /** Where member ids are kept, so that the next life of an instance need not wait for the session of the last; null: nowhere. */
+  readonly folder?: string | null
+  readonly compression?: Compression
+  /** A member that is not heard of for so long loses its tasks, ms. */
+  readonly sessionTimeout?: number
+  readonly rebalanceTimeout?: number
+  /** Longest that an abandoned transaction keeps readers waiting, ms. */
+  readonly transactionTimeout?: number
+  /** A worker that has not polled for so long hangs, ms. */
+  readonly pollTimeout?: number
+  readonly onError?: (what: string, error: unknown) => void
+}
+
+/**
+ * @throws {LogError} `unavailable` when the cluster cannot be reached or is too old.
+ */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
+  const { kafka, topics, replicationFactor = 1, partitions = topic => topic.partitions } = options
+  const wanted = topics.map(topic => ({ ...topic, partitions: partitions(topic) }))
+  const found = await ensureTopics({ kafka, topics: wanted, replicationFactor })
+  return new KafkaLog(options, found.partitions, found.differences)
+}
+
+const NO_HEADERS = Object.freeze({})
+
+export class KafkaLog implements Log {
+  /** Where topics that were there differ from the catalog. */
+  readonly differences: readonly Difference[]
+  readonly #options: Required<KafkaLogOptions>
+  /** Partitions by topic. */
+  readonly #topics: ReadonlyMap<string, number>
+  readonly #client: KafkaClient
+  readonly #reader: Reader
+  readonly #appends: Appends
+  readonly #members = new Set<KafkaMembership>()
+  #closed = false
+
+  constructor(options: KafkaLogOptions, topics: ReadonlyMap<string, number>, differences: readonly Difference[]) {
+    this.#options = {
+      replicationFactor: 1,
+      partitions: topic => topic.partitions,
+      folder: null,
+      compression: 'none',
+      sessionTimeout: 10_000,
+      rebalanceTimeout: 15_000,
+      transactionTimeout: 10_000,
+      pollTimeout: 60_000,
+      onError: () => {},
+      ...options,
+    }
+    this.differences = differences
+    this.#topics = topics
+    this.#client = new KafkaClient(options.kafka)
+    const onError = (what: string, error: unknown) => this.#options.onError(what, error)
+    this.#reader = new Reader(options.kafka, onError)
+    this.#appends = new Appends(this.#client, this.#options.compression)
+  }
+
+  async append(records: readonly Append[]): Promise<Position[]> {
+    this.#check()
+    const placed = records.map(record => this.#place(record))
+    return placed.length === 0 ? [] : this.#appends.add(placed)
+  }
+
+  async read(partition: TopicPartition, from: number, options: { maxBytes?: number; wait?: number } = {}): Promise<Read> {
+    this.#check()
+    this.#partitions(partition.topic)
+    return this.#reader.read(partition, from, options)
+  }
+
+  async ends(topic: string): Promise<Ends[]> {
+    this.#check()
+    const partitions = Array.from({ length: this.#partitions(topic) }, (_, partition) => ({ topic, partition }))
+    const [first, high] = await Promise.all([this.#client.offsets(partitions, 'first'), this.#client.offsets(partitions, 'high')])
+    const at = (of: readonly Position[], partition: number) => of.find(p => p.partition === partition)?.offset ?? 0
+    return partitions.map(({ partition }) => ({ partition, low: at(first, partition), high: at(high, partition) }))
+  }
+
+  async join(options: JoinOptions): Promise<Membership> {
+    this.#check()
+    const { kafka, folder, compression, sessionTimeout, rebalanceTimeout, transactionTimeout, pollTimeout, onError } =
+      this.#options
+    const membership = await KafkaMembership.join({
+      kafka,
+      join: options,
+      memberFile: folder === null ? null : path(folder, `${options.group}.${options.instance}.member`),
+      topics: new Map(options.topics.map(topic => [topic, this.#partitions(topic)])),
+      sessionTimeout,
+      rebalanceTimeout,
+      transactionTimeout,
+      pollTimeout,
+      compression,
+      place: record => this.#place(record),
+      onError,
+      onLeft: () => this.#members.delete(membership),
+    })
+    this.#members.add(membership)
+    if (this.#closed) await membership.close()
+    return membership
+  }
+
+  async groupOffsets(group: string): Promise<Position[]> {
+    this.#check()
+    const { prefix } = this.#client
+    return this.#client.coordinated('group', prefix + group, 10_000, async broker => {
+      const { errorCode, offsets } = await this.#client.send(broker, offsetFetch(prefix, prefix + group, null, false))
+      check(errorCode)
+      return offsets.filter(o => o.offset >= 0).map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+    })
+  }
+
+  async groups(): Promise<string[]> {
+    this.#check()
+    const admin = kafkaOf(this.#options.kafka).admin()
+    try {
+      return await persist(10_000, isPassing, async () => {
+        await admin.connect()
+        const { groups } = await admin.listGroups()
+        const { prefix } = this.#client
+        return groups.filter(g => g.groupId.startsWith(prefix)).map(g => g.groupId.slice(prefix.length))
+      })
+    } catch (error) {
+      throw logError(error)
+    } finally {
+      await admin.disconnect().catch(() => {})
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await Promise.all([...this.#members].map(m => m.close()))
+    await Promise.all([this.#appends.close(), this.#reader.close()])
+    await this.#client.close()
+  }
+
+  #check(): void {
+    if (this.#closed) throw new LogError('closed', 'the log is closed')
+  }
+
+  #partitions(topic: string): number {
+    const partitions = this.#topics.get(topic)
+    if (partitions === undefined) throw new LogError('no_topic', `no topic "${topic}" in this log`)
+    return partitions
+  }
+
+  #place(record: Append): Placed {
+    const { topic, key, value, headers = NO_HEADERS } = record
+    const bytes = payloadBytes(key, value, headers)
+    if (bytes > MAX_RECORD_BYTES) {
+      throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}, ${MAX_RECORD_BYTES} at most`)
+    }
+    const partitions = this.#partitions(topic)
+    const partition = record.partition ?? partitionOf(key, partitions)
+    if (partition < 0 || partition >= partitions) throw new LogError('no_topic', `topic ${topic} has no partition ${partition}`)
+    return record.partition === undefined ? { ...record, partition } : (record as Placed)
+  }
+}
+
+interface Waiting {
+  readonly records: readonly Placed[]
+  readonly done: PromiseWithResolvers<Position[]>
+}
+
+/** Appends outside transactions: one send at a time, which takes all that has come while the last was under way. */
+class Appends {
+  readonly #client: KafkaClient
+  readonly #compression: Compression
+  #producer: Producer | null = null
+  #queue: Waiting[] = []
+  #sending: Promise<void> | null = null
+  #closed = false
+
+  constructor(client: KafkaClient, compression: Compression) {
+    this.#client = client
+    this.#compression = compression
+  }
+
+  add(records: readonly Placed[]): Promise<Position[]> {
+    const done = Promise.withResolvers<Position[]>()
+    this.#queue.push({ records, done })
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = null
+    })
+    return done.promise
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const waiting = this.#queue.splice(0)
+    for (const { done } of waiting) done.reject(new LogError('closed', 'the log is closed'))
+    await this.#sending
+  }
+
+  async #send(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.splice(0)
+      try {
+        const positions = await (await this.#ready()).append(batch.flatMap(b => b.records))
+        let at = 0
+        for (const { records, done } of batch) {
+          done.resolve(positions.slice(at, at + records.length))
+          at += records.length
+        }
+      } catch (error) {
+        const failed = this.#closed ? new LogError('closed', 'the log is closed') : logError(error)
+        for (const { done } of batch) done.reject(failed)
+      }
+    }
+  }
+
+  async #ready(): Promise<Producer> {
+    if (this.#producer === null || this.#producer.broken) {
+      const settings = { client: this.#client, transactionalId: null, transactionTimeout: 0, compression: this.#compression }
+      this.#producer = await Producer.open(settings, 5_000)
+    }
+    return this.#producer
+  }
+}

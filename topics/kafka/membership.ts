@@ -1,0 +1,474 @@
+/**
+ * Membership in a consumer group, and its transactions. Joining, heartbeats and fetching are loops of their own, so that a
+ * slow cycle of the worker does not end the membership, and the worker is waited for before the group is joined anew.
+ *
+ *   join ─▶ sync ─▶ assigned ─▶ heartbeats … asked to join anew ─▶ revoked (awaited) ─▶ join
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import {
+  type Append,
+  type Assignment,
+  type JoinOptions,
+  LogError,
+  type LogRecord,
+  type Membership,
+  partitionKey,
+  type Position,
+  type TopicPartition,
+  type Transaction,
+} from '../log.ts'
+import { assign, type Claim, decodeClaim, encodeClaim } from './assigner.ts'
+import type { Compression } from './batch.ts'
+import { CODE, check, isPassing, KafkaError, KafkaClient, type KafkaSettings, logError, persist, sleep } from './client.ts'
+import { Fetcher } from './fetcher.ts'
+import { AssignerProtocol } from './hardening.ts'
+import { type Placed, Producer } from './producer.ts'
+import { offsetFetch } from './protocol.ts'
+
+export interface MembershipSettings {
+  readonly kafka: KafkaSettings
+  readonly join: JoinOptions
+  /** Where the member id is kept for the next life of this instance; null: nowhere. */
+  readonly memberFile: string | null
+  /** Partitions by topic. */
+  readonly topics: ReadonlyMap<string, number>
+  readonly sessionTimeout: number
+  readonly rebalanceTimeout: number
+  readonly transactionTimeout: number
+  /** Without a poll for so long, the worker hangs: the group is left, ms. */
+  readonly pollTimeout: number
+  readonly compression: Compression
+  place(record: Append): Placed
+  readonly onError: (what: string, error: unknown) => void
+  /** It has left, or was closed. */
+  readonly onLeft: () => void
+}
+
+const PROTOCOL = 'bma-tasks'
+/** Most that one poll brings, so that it stays short. */
+const POLL_BYTES = 8 * 1024 * 1024
+const FENCE_MS = 60_000
+
+export class KafkaMembership implements Membership {
+  readonly exclusive = false
+  readonly #settings: MembershipSettings
+  readonly #client: KafkaClient
+  readonly #fetcher: Fetcher
+  /** Its id on the cluster. */
+  readonly #group: string
+  #member = ''
+  #assignment: Assignment | null = null
+  #producer: Producer | null = null
+  #lease = 0
+  #lastPoll = performance.now()
+  #left = false
+  #closed = false
+  #open: KafkaTransaction | null = null
+  #resume: (() => void) | null = null
+  #interrupt: (() => void) | null = null
+  #woken = false
+  #polling = false
+  #loop: Promise<void> = Promise.resolve()
+
+  private constructor(settings: MembershipSettings) {
+    this.#settings = settings
+    this.#client = new KafkaClient(settings.kafka)
+    this.#group = this.#client.prefix + settings.join.group
+    this.#fetcher = new Fetcher({ client: this.#client, onNews: () => this.#resume?.(), onError: settings.onError })
+  }
+
+  static async join(settings: MembershipSettings): Promise<KafkaMembership> {
+    const membership = new KafkaMembership(settings)
+    try {
+      await persist(30_000, isPassing, () => membership.#client.use([...settings.topics.keys()]))
+      await membership.#leaveAsLastLife()
+    } catch (error) {
+      await membership.#client.close()
+      throw error
+    }
+    membership.#loop = membership.#run()
+    return membership
+  }
+
+  async fence(): Promise<void> {
+    this.#check()
+    const { join, transactionTimeout, compression } = this.#settings
+    this.#producer = null
+    const transactionalId = `${this.#group}.${join.instance}`
+    this.#producer = await Producer.open({ client: this.#client, transactionalId, transactionTimeout, compression }, FENCE_MS)
+  }
+
+  async committed(partitions: readonly TopicPartition[]): Promise<Position[]> {
+    this.#check()
+    if (partitions.length === 0) return []
+    const { prefix } = this.#client
+    return this.#client.coordinated('group', this.#group, FENCE_MS, broker =>
+      // A transaction that holds an offset ends at the latest by its time-out.
+      persist(
+        FENCE_MS,
+        isUnstable,
+        async () => {
+          this.#check()
+          const { errorCode, offsets } = await this.#client.send(broker, offsetFetch(prefix, this.#group, partitions, true))
+          check(errorCode)
+          for (const { errorCode } of offsets) check(errorCode)
+          return offsets.filter(({ offset }) => offset >= 0).map(({ topic, partition, offset }) => ({ topic, partition, offset }))
+        },
+        2,
+      ),
+    )
+  }
+
+  start(position: Position): void {
+    this.#check()
+    const key = partitionKey(position)
+    if (!this.#assignment?.partitions.some(p => partitionKey(p) === key)) {
+      throw new Error(`${key} is not assigned to ${this.#member}`)
+    }
+    this.#fetcher.add(position)
+  }
+
+  stop(partition: TopicPartition): void {
+    this.#fetcher.remove(partition)
+  }
+
+  async poll({ max, wait }: { max: number; wait: number }): Promise<LogRecord[]> {
+    this.#check()
+    if (this.#polling) throw new Error(`group "${this.#settings.join.group}": a poll is under way; one at a time`)
+    this.#polling = true
+    this.#lastPoll = performance.now()
+    try {
+      const deadline = performance.now() + wait
+      for (;;) {
+        if (this.#closed) throw closed()
+        const records = this.#left ? [] : this.#take(max)
+        const remaining = deadline - performance.now()
+        if (records.length > 0 || this.#woken || this.#left || remaining <= 0) {
+          this.#woken = false
+          return records
+        }
+        await this.#news(remaining)
+        this.#lastPoll = performance.now()
+      }
+    } finally {
+      this.#polling = false
+    }
+  }
+
+  wake(): void {
+    this.#woken = true
+    this.#resume?.()
+  }
+
+  begin(assignment: Assignment): Transaction {
+    this.#check()
+    if (this.#open !== null && !this.#open.ended)
+      throw new Error(`group "${assignment.group}": a transaction is open; commit or abort it first`)
+    this.#open = new KafkaTransaction(assignment, this.#settings.place, (records, offsets) => {
+      this.#check()
+      if (this.#producer === null || this.#producer.broken) {
+        throw new LogError('unavailable', 'the last transaction failed, and no new producer has been opened since: fence first')
+      }
+      return this.#producer.commit(records, offsets, { ...assignment, group: this.#group })
+    })
+    return this.#open
+  }
+
+  lease(): number {
+    return this.#lease
+  }
+
+  async leave(): Promise<void> {
+    if (this.#left) return
+    this.#left = true
+    this.#fetcher.close()
+    this.#resume?.()
+    this.#interrupt?.()
+    await this.#loop
+    if (!this.#closed && this.#member !== '') await this.#leaveGroup(this.#member)
+    await this.#client.close()
+    this.#settings.onLeft()
+  }
+
+  /** The log is being closed: whatever is under way ends with `closed`. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const { group } = this.#settings.join
+    // Others need not wait for the session to time out.
+    if (!this.#left && this.#member !== '') {
+      await Promise.race([this.#leaveGroup(this.#member), sleep(1_000)])
+    }
+    this.#fetcher.close()
+    this.#lease = 0
+    this.#resume?.()
+    this.#interrupt?.()
+    await this.#client.close()
+    await Promise.race([this.#loop, sleep(1_000)]).catch(error => this.#settings.onError(`group "${group}"`, error))
+  }
+
+  #check(): void {
+    if (this.#closed) throw closed()
+    if (this.#left) throw new LogError('fenced', `${this.#member} has left group "${this.#settings.join.group}"`)
+  }
+
+  #take(max: number): LogRecord[] {
+    const ready = [...this.#fetcher.cursors()].filter(cursor => !cursor.empty)
+    const records: LogRecord[] = []
+    let bytes = POLL_BYTES
+    for (const [i, cursor] of ready.entries()) {
+      const among = ready.length - i
+      const share = Math.ceil((max - records.length) / among)
+      if (share <= 0) break
+      const before = records.length
+      bytes -= cursor.take(share, Math.ceil(bytes / among), records)
+      if (records.length > before) this.#fetcher.rotate(cursor)
+    }
+    if (ready.length > 0) this.#fetcher.go()
+    return records
+  }
+
+  #news(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#resume = null
+        resolve()
+      }
+      const timer = setTimeout(done, Math.min(ms, 5_000))
+      this.#resume = done
+    })
+  }
+
+  // The group
+
+  async #run(): Promise<void> {
+    const { onError, join } = this.#settings
+    for (let failures = 0; !this.#left && !this.#closed; ) {
+      try {
+        if (performance.now() - this.#lastPoll > this.#settings.pollTimeout && this.#member !== '') await this.#waitForPoll()
+        await this.#joinAndSync()
+        failures = 0
+        await this.#heartbeats()
+      } catch (error) {
+        if (this.#left || this.#closed) return
+        const failed = logError(error)
+        const { kafka } = failed as Partial<KafkaError>
+        // Asked to join anew is the ordinary way in which a generation ends.
+        if (kafka !== CODE.REBALANCE_IN_PROGRESS) {
+          onError(`group "${join.group}": membership is interrupted`, failed)
+          await this.#pause(Math.min(5_000, 50 * 2 ** failures++))
+        }
+        if (kafka === CODE.UNKNOWN_MEMBER || kafka === CODE.FENCED_INSTANCE) this.#member = ''
+      }
+    }
+  }
+
+  async #joinAndSync(): Promise<void> {
+    const { join, topics, sessionTimeout, rebalanceTimeout } = this.#settings
+    // Nothing that this member started may be open when it is given other tasks.
+    this.#lease = 0
+    if (this.#assignment !== null) await join.revoked()
+    this.#fetcher.clear()
+    if (this.#left || this.#closed) return
+    const claim: Claim | null = this.#assignment
+    const metadata = AssignerProtocol.MemberMetadata.encode({
+      version: 0,
+      topics: [...topics.keys()],
+      userData: encodeClaim(claim),
+    })
+    const coordinator = await this.#client.coordinator('group', this.#group)
+    let sent = performance.now()
+    const joined = await coordinator.joinGroup({
+      groupId: this.#group,
+      sessionTimeout,
+      rebalanceTimeout,
+      memberId: this.#member,
+      groupProtocols: [{ name: PROTOCOL, metadata }],
+    })
+    this.#member = joined.memberId
+    this.#remember(joined.memberId)
+    const leads = joined.leaderId === joined.memberId
+    sent = performance.now()
+    const { memberAssignment } = await coordinator.syncGroup({
+      groupId: this.#group,
+      generationId: joined.generationId,
+      memberId: joined.memberId,
+      groupAssignment: leads ? this.#assignAll(joined.members) : [],
+    })
+    const given = AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}
+    const partitions = Object.entries(given).flatMap(([topic, of]) => of.map(partition => ({ topic, partition })))
+    const assignment = { group: join.group, member: joined.memberId, generation: joined.generationId, partitions }
+    this.#assignment = assignment
+    this.#extend(sent)
+    join.assigned(assignment)
+  }
+
+  #assignAll(members: readonly { memberId: string; memberMetadata: Buffer }[]) {
+    const known = members.map(({ memberId, memberMetadata }) => ({
+      id: memberId,
+      claim: decodeClaim(AssignerProtocol.MemberMetadata.decode(memberMetadata)?.userData ?? null),
+    }))
+    return [...assign(known, this.#settings.topics)].map(([memberId, partitions]) => {
+      const byTopic = Map.groupBy(partitions, p => p.topic)
+      const assignment = Object.fromEntries([...byTopic].map(([topic, of]) => [topic, of.map(p => p.partition)]))
+      return {
+        memberId,
+        memberAssignment: AssignerProtocol.MemberAssignment.encode({ version: 0, assignment, userData: Buffer.alloc(0) }),
+      }
+    })
+  }
+
+  /** Until the group asks to join anew, or the session is lost. */
+  async #heartbeats(): Promise<void> {
+    const { sessionTimeout, pollTimeout } = this.#settings
+    const { generation } = this.#assignment as Assignment
+    const interval = Math.min(3_000, sessionTimeout / 4)
+    for (let good = performance.now(); ; ) {
+      await this.#pause(interval)
+      if (this.#left || this.#closed) return
+      if (performance.now() - this.#lastPoll > pollTimeout) return
+      const sent = performance.now()
+      try {
+        const coordinator = await this.#client.coordinator('group', this.#group)
+        await coordinator.heartbeat({ groupId: this.#group, groupGenerationId: generation, memberId: this.#member })
+        good = sent
+        this.#extend(sent)
+      } catch (error) {
+        const failed = logError(error)
+        this.#client.forget('group', this.#group)
+        if (!isPassing(failed) || (failed as Partial<KafkaError>).kafka === CODE.REBALANCE_IN_PROGRESS) throw failed
+        if (performance.now() - good > sessionTimeout) throw failed
+      }
+    }
+  }
+
+  /** The worker does not poll: its tasks are better off elsewhere, until it does. */
+  async #waitForPoll(): Promise<void> {
+    const { join, pollTimeout, onError } = this.#settings
+    const since = this.#lastPoll
+    const seconds = Math.round((performance.now() - since) / 1000)
+    onError(
+      `group "${join.group}": left`,
+      new LogError('unavailable', `the worker has not polled for ${seconds} s (${pollTimeout} ms at most)`),
+    )
+    this.#lease = 0
+    await this.#leaveGroup(this.#member)
+    this.#member = ''
+    while (this.#lastPoll === since && !this.#left && !this.#closed) await this.#pause(100)
+  }
+
+  #extend(sent: number): void {
+    const { sessionTimeout, rebalanceTimeout } = this.#settings
+    this.#lease = sent + Math.min(sessionTimeout, rebalanceTimeout)
+  }
+
+  /** An earlier life of this instance that was killed would be waited for until its session times out. */
+  async #leaveAsLastLife(): Promise<void> {
+    const { memberFile } = this.#settings
+    if (memberFile === null) return
+    let last: string
+    try {
+      last = readFileSync(memberFile, 'utf8')
+    } catch {
+      return
+    }
+    await this.#leaveGroup(last)
+  }
+
+  async #leaveGroup(member: string): Promise<void> {
+    const groupId = this.#group
+    try {
+      const coordinator = await this.#client.coordinator('group', groupId)
+      await coordinator.leaveGroup({ groupId, memberId: member })
+    } catch {
+      // It is gone already, or its session times out.
+    }
+  }
+
+  #remember(member: string): void {
+    const { memberFile } = this.#settings
+    if (memberFile === null) return
+    mkdirSync(dirname(memberFile), { recursive: true })
+    writeFileSync(memberFile, member)
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#interrupt = null
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      this.#interrupt = done
+    })
+  }
+}
+
+type Commit = (records: readonly Placed[], offsets: readonly Position[]) => Promise<Map<string, number>>
+
+/** Gathered in memory; sent by its commit. */
+class KafkaTransaction implements Transaction {
+  readonly #assignment: Assignment
+  readonly #place: (record: Append) => Placed
+  readonly #commit: Commit
+  readonly #records: Placed[] = []
+  readonly #offsets = new Map<string, Position>()
+  #state: 'open' | 'committing' | 'ended' = 'open'
+
+  constructor(assignment: Assignment, place: (record: Append) => Placed, commit: Commit) {
+    this.#assignment = assignment
+    this.#place = place
+    this.#commit = commit
+  }
+
+  get ended(): boolean {
+    return this.#state === 'ended'
+  }
+
+  append(record: Append): void {
+    this.#checkOpen()
+    this.#records.push(this.#place(record))
+  }
+
+  offsets(positions: readonly Position[]): void {
+    this.#checkOpen()
+    for (const position of positions) {
+      const key = partitionKey(position)
+      if (!this.#assignment.partitions.some(p => partitionKey(p) === key))
+        throw new Error(`${key} is not of the assignment that the transaction was begun with`)
+      this.#offsets.set(key, position)
+    }
+  }
+
+  async commit(): Promise<Map<string, number>> {
+    this.#checkOpen()
+    this.#state = 'committing'
+    try {
+      if (this.#offsets.size === 0) throw new Error('every transaction commits at least one input offset: it is the fence')
+      return await this.#commit(this.#records, [...this.#offsets.values()])
+    } finally {
+      this.#state = 'ended'
+    }
+  }
+
+  /** Nothing has been sent yet. */
+  async abort(): Promise<void> {
+    if (this.#state === 'committing') throw new Error('the transaction is being committed; it cannot be aborted any more')
+    this.#state = 'ended'
+  }
+
+  #checkOpen(): void {
+    if (this.#state !== 'open') throw new Error('the transaction has ended; begin another')
+  }
+}
+
+function isUnstable(error: LogError): boolean {
+  return error instanceof KafkaError && error.kafka === CODE.UNSTABLE_OFFSET
+}
+
+function closed(): LogError {
+  return new LogError('closed', 'the log is closed')
+}

@@ -1,0 +1,352 @@
+/**
+ * Requests that kafkajs has in too old a version, or at too high a price: Produce v7 and Fetch v11 (record batches in one
+ * pass), TxnOffsetCommit v3 (KIP-447: generation and member), OffsetFetch v7 (KIP-447: only stable offsets). The layouts are
+ * those of https://kafka.apache.org/protocol.
+ */
+import type { TopicPartition } from '../log.ts'
+import { type Aborted, type Decoded, decodeBatches } from './batch.ts'
+import type { Call, Encoded, Transactional } from './hardening.ts'
+
+/** Writes a request into one growing buffer. */
+class Writer implements Encoded {
+  buf: Buffer
+  #at = 0
+
+  constructor(size = 256) {
+    this.buf = Buffer.allocUnsafe(size)
+  }
+  get buffer(): Buffer {
+    return this.buf.subarray(0, this.#at)
+  }
+  int8(n: number): this {
+    this.#room(1)
+    this.#at = this.buf.writeInt8(n, this.#at)
+    return this
+  }
+  int16(n: number): this {
+    this.#room(2)
+    this.#at = this.buf.writeInt16BE(n, this.#at)
+    return this
+  }
+  int32(n: number): this {
+    this.#room(4)
+    this.#at = this.buf.writeInt32BE(n, this.#at)
+    return this
+  }
+  int64(n: bigint | number): this {
+    this.#room(8)
+    this.#at = this.buf.writeBigInt64BE(BigInt(n), this.#at)
+    return this
+  }
+  uvarint(n: number): this {
+    this.#room(5)
+    let rest = n
+    for (; rest >= 0x80; rest >>>= 7) this.buf[this.#at++] = (rest & 0x7f) | 0x80
+    this.buf[this.#at++] = rest
+    return this
+  }
+  bytes(bytes: Buffer): this {
+    this.#room(bytes.length)
+    this.#at += bytes.copy(this.buf, this.#at)
+    return this
+  }
+  text(text: string | null): this {
+    if (text === null) return this.int16(-1)
+    const bytes = Buffer.from(text)
+    return this.int16(bytes.length).bytes(bytes)
+  }
+  compactText(text: string | null): this {
+    if (text === null) return this.uvarint(0)
+    const bytes = Buffer.from(text)
+    return this.uvarint(bytes.length + 1).bytes(bytes)
+  }
+  array<T>(items: readonly T[], write: (item: T) => void): this {
+    this.int32(items.length)
+    for (const item of items) write(item)
+    return this
+  }
+  /** A compact array of structs, each with its (no) tagged fields. */
+  compactArray<T>(items: readonly T[], write: (item: T) => void): this {
+    this.uvarint(items.length + 1)
+    for (const item of items) {
+      write(item)
+      this.noTags()
+    }
+    return this
+  }
+  noTags(): this {
+    return this.uvarint(0)
+  }
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.buf.length) return
+    const larger = Buffer.allocUnsafe(Math.max(this.buf.length * 2, this.#at + bytes))
+    this.buf.copy(larger, 0, 0, this.#at)
+    this.buf = larger
+  }
+}
+
+class Reader {
+  readonly #bytes: Buffer
+  #at = 0
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+  int16(): number {
+    const n = this.#bytes.readInt16BE(this.#at)
+    this.#at += 2
+    return n
+  }
+  int32(): number {
+    const n = this.#bytes.readInt32BE(this.#at)
+    this.#at += 4
+    return n
+  }
+  int64(): bigint {
+    const n = this.#bytes.readBigInt64BE(this.#at)
+    this.#at += 8
+    return n
+  }
+  uvarint(): number {
+    let n = 0
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.#bytes.readUInt8(this.#at++)
+      n += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) return n
+    }
+  }
+  take(length: number): Buffer {
+    const bytes = this.#bytes.subarray(this.#at, this.#at + length)
+    this.#at += length
+    return bytes
+  }
+  text(): string {
+    return this.take(this.int16()).toString()
+  }
+  compactText(): string {
+    return this.take(Math.max(0, this.uvarint() - 1)).toString()
+  }
+  array<T>(read: () => T): T[] {
+    return Array.from({ length: Math.max(0, this.int32()) }, read)
+  }
+  compactArray<T>(read: () => T): T[] {
+    return Array.from({ length: Math.max(0, this.uvarint() - 1) }, () => {
+      const item = read()
+      this.tags()
+      return item
+    })
+  }
+  tags(): void {
+    for (let n = this.uvarint(); n > 0; n--) {
+      this.uvarint()
+      this.take(this.uvarint())
+    }
+  }
+}
+
+interface Api {
+  readonly apiKey: number
+  readonly apiVersion: number
+  readonly apiName: string
+}
+
+function call<T>(api: Api, write: () => Writer, read: (reader: Reader) => T, requestTimeout?: number): Call<T> {
+  return {
+    request: { ...api, expectResponse: () => true, encode: async () => write() },
+    response: {
+      // kafkajs looks at `clientSideThrottleTime` of what was decoded.
+      decode: async raw => ({ clientSideThrottleTime: 0, body: read(new Reader(raw)) }),
+      parse: async decoded => (decoded as { body: T }).body,
+    },
+    logResponseError: false,
+    ...(requestTimeout === undefined ? {} : { requestTimeout }),
+  }
+}
+
+export interface OutBatch extends TopicPartition {
+  readonly batch: Buffer
+}
+
+export interface Produced extends TopicPartition {
+  readonly errorCode: number
+  readonly baseOffset: number
+}
+
+/** One record batch per partition, acknowledged by all replicas in sync. @param prefix of topics, on the cluster */
+export function produce(
+  prefix: string,
+  transactionalId: string | null,
+  batches: readonly OutBatch[],
+  timeoutMs: number,
+): Call<Produced[]> {
+  const size = batches.reduce((sum, b) => sum + b.batch.length + (prefix.length + b.topic.length) * 3 + 18, 64)
+  return call(
+    { apiKey: 0, apiVersion: 7, apiName: 'Produce' },
+    () => {
+      const w = new Writer(size).text(transactionalId).int16(-1).int32(timeoutMs)
+      return w.array(byTopic(batches), ({ topic, items }) => {
+        w.text(prefix + topic).array(items, ({ partition, batch }) => w.int32(partition).int32(batch.length).bytes(batch))
+      })
+    },
+    r => {
+      const produced = r.array(() => {
+        const topic = r.text().slice(prefix.length)
+        return r.array(() => {
+          const one = { topic, partition: r.int32(), errorCode: r.int16(), baseOffset: Number(r.int64()) }
+          r.int64() // log append time
+          r.int64() // log start offset
+          return one
+        })
+      })
+      return produced.flat()
+    },
+    timeoutMs + 5_000,
+  )
+}
+
+export interface Wanted extends TopicPartition {
+  readonly offset: number
+  readonly maxBytes: number
+}
+
+export interface Fetched extends TopicPartition, Decoded {
+  readonly errorCode: number
+  readonly highWatermark: number
+  /** Records before it belong to transactions that have ended. */
+  readonly stable: number
+  readonly start: number
+}
+
+/** Committed records. @param waitMs how long the broker waits for the first byte */
+export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number, maxBytes: number): Call<Fetched[]> {
+  const from = new Map(wanted.map(w => [`${w.topic}/${w.partition}`, w.offset]))
+  return call(
+    { apiKey: 1, apiVersion: 11, apiName: 'Fetch' },
+    () => {
+      const w = new Writer(64 + wanted.length * 96)
+      w.int32(-1).int32(waitMs).int32(1).int32(maxBytes).int8(1).int32(0).int32(-1)
+      w.array(byTopic(wanted), ({ topic, items }) => {
+        w.text(prefix + topic).array(items, ({ partition, offset, maxBytes }) => {
+          w.int32(partition).int32(-1).int64(offset).int64(-1).int32(maxBytes)
+        })
+      })
+      return w.array([], () => {}).text('')
+    },
+    r => {
+      r.int32() // throttle time
+      r.int16() // error code of the session: there is none
+      r.int32()
+      const fetched = r.array(() => {
+        const topic = r.text().slice(prefix.length)
+        return r.array((): Fetched => {
+          const partition = r.int32()
+          const errorCode = r.int16()
+          const highWatermark = Number(r.int64())
+          const stable = Number(r.int64())
+          const start = Number(r.int64())
+          const aborted: Aborted[] = r.array(() => ({ producerId: r.int64(), firstOffset: Number(r.int64()) }))
+          r.int32() // preferred replica
+          const bytes = r.take(Math.max(0, r.int32()))
+          const offset = from.get(`${topic}/${partition}`) ?? 0
+          const decoded = decodeBatches({ topic, partition }, bytes, offset, aborted)
+          return { topic, partition, errorCode, highWatermark, stable, start, ...decoded }
+        })
+      })
+      return fetched.flat()
+    },
+    waitMs + 5_000,
+  )
+}
+
+export interface OffsetCommit extends TopicPartition {
+  readonly offset: number
+}
+
+/** The error codes per partition of an offset commit within a transaction, by a member in a generation of its group. */
+export function txnOffsetCommit(
+  prefix: string,
+  producer: Transactional,
+  member: { readonly group: string; readonly member: string; readonly generation: number },
+  offsets: readonly OffsetCommit[],
+): Call<number[]> {
+  return call(
+    { apiKey: 28, apiVersion: 3, apiName: 'TxnOffsetCommit' },
+    () => {
+      const w = new Writer().noTags() // ends the request's header
+      w.compactText(producer.transactionalId).compactText(member.group).int64(producer.producerId).int16(producer.producerEpoch)
+      w.int32(member.generation).compactText(member.member).compactText(null)
+      w.compactArray(byTopic(offsets), ({ topic, items }) => {
+        w.compactText(prefix + topic).compactArray(items, ({ partition, offset }) => {
+          w.int32(partition).int64(offset).int32(-1).compactText(null)
+        })
+      })
+      return w.noTags()
+    },
+    r => {
+      r.tags()
+      r.int32() // throttle time
+      const codes = r.compactArray(() => {
+        r.compactText()
+        return r.compactArray(() => {
+          r.int32()
+          return r.int16()
+        })
+      })
+      return codes.flat()
+    },
+  )
+}
+
+export interface CommittedOffset extends TopicPartition {
+  readonly errorCode: number
+  /** -1 where none is committed. */
+  readonly offset: number
+}
+
+/** Committed offsets of a group; of all its partitions where none are named. Error 88 says that a transaction still holds one. */
+export function offsetFetch(
+  prefix: string,
+  group: string,
+  partitions: readonly TopicPartition[] | null,
+  stable: boolean,
+): Call<{ errorCode: number; offsets: CommittedOffset[] }> {
+  return call(
+    { apiKey: 9, apiVersion: 7, apiName: 'OffsetFetch' },
+    () => {
+      const w = new Writer().noTags().compactText(group)
+      if (partitions === null) w.uvarint(0)
+      else {
+        w.compactArray(byTopic(partitions), ({ topic, items }) => {
+          w.compactText(prefix + topic).uvarint(items.length + 1)
+          for (const { partition } of items) w.int32(partition)
+        })
+      }
+      return w.int8(stable ? 1 : 0).noTags()
+    },
+    r => {
+      r.tags()
+      r.int32() // throttle time
+      const offsets = r.compactArray(() => {
+        const topic = r.compactText().slice(prefix.length)
+        return r.compactArray((): CommittedOffset => {
+          const partition = r.int32()
+          const offset = Number(r.int64())
+          r.int32() // leader epoch
+          r.compactText() // metadata
+          return { topic, partition, offset, errorCode: r.int16() }
+        })
+      })
+      return { offsets: offsets.flat(), errorCode: r.int16() }
+    },
+  )
+}
+
+function byTopic<T extends TopicPartition>(items: readonly T[]): { topic: string; items: T[] }[] {
+  const topics = new Map<string, T[]>()
+  for (const item of items) {
+    const of = topics.get(item.topic)
+    if (of === undefined) topics.set(item.topic, [item])
+    else of.push(item)
+  }
+  return [...topics].map(([topic, items]) => ({ topic, items }))
+}
