@@ -184,7 +184,8 @@ export class Task {
     const { codec, definition } = { codec: this.#codec, definition: this.definition }
     for (const [key, entry] of touched) {
       entry.raw = isEmpty(entry.after) ? null : encodeInstance(entry.after, definition.state, entry.encoded)
-      put(key, entry.raw === null ? null : codec.wrap(topic, 'Envelope', entry.raw))
+      if (entry.raw !== null) put(key, codec.wrap(topic, 'Envelope', entry.raw))
+      else if (entry.before !== null) put(key, null)
     }
     for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
     if (next !== this.position) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))

@@ -2378,6 +2378,17 @@ export interface ZonesReadInput {
   asOf: number
 }
 
+/** Bytes as they are, for benchmarks whose records have a layout of their own. */
+export interface TrialBytes {
+  /** The whole record. */
+  payload: Buffer
+}
+
+export interface TrialBytesInput {
+  /** The whole record. */
+  payload: Buffer
+}
+
 /** Result of the trial actor's effects. */
 export interface TrialDone {
   /** Number of the input. */
@@ -3433,6 +3444,7 @@ export interface Records {
   WatchVenue: WatchVenue
   ZoneCommand: ZoneCommand
   ZonesRead: ZonesRead
+  TrialBytes: TrialBytes
   TrialDone: TrialDone
   TrialEffect: TrialEffect
   TrialInput: TrialInput
@@ -3485,6 +3497,7 @@ export interface RecordInputs {
   WatchVenue: WatchVenueInput
   ZoneCommand: ZoneCommandInput
   ZonesRead: ZonesReadInput
+  TrialBytes: TrialBytesInput
   TrialDone: TrialDoneInput
   TrialEffect: TrialEffectInput
   TrialInput: TrialInputInput

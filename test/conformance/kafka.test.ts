@@ -1,19 +1,41 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Topic } from '../../topics/catalog.ts'
 import { openKafkaLog } from '../../topics/kafka/log.ts'
+import { ConfluentRegistry } from '../../topics/kafka/registry.ts'
+import { describeWithStack } from '../stack/vitest.ts'
 import { logConformance, type Opened } from './log.ts'
 
-const brokers = (process.env.KAFKA_BROKERS ?? '').split(',')
-
-async function opened(topics: readonly Topic[]): Promise<Opened> {
-  const log = await openKafkaLog({ kafka: { brokers, onError: console.error }, topics, onError: (w, e) => console.error(w, e) })
-  return {
-    log,
-    reopen: async () => {
-      await log.close()
-      return opened(topics)
-    },
-    close: () => log.close(),
+await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }) => {
+  async function openIn(folder: string, topics: readonly Topic[]): Promise<Opened> {
+    const errors: unknown[] = []
+    const log = await openKafkaLog({
+      kafka: { brokers: KAFKA_BROKERS.split(',') },
+      topics,
+      folder,
+      compression: 'zstd',
+      onError: (what, error) => errors.push(what, error),
+    })
+    return {
+      log,
+      registry: new ConfluentRegistry(SCHEMA_REGISTRY_URL),
+      reopen: async () => {
+        await log.close()
+        return openIn(folder, topics)
+      },
+      close: async () => {
+        await log.close()
+        rmSync(folder, { recursive: true, force: true })
+        if (errors.length > 0) throw new Error(`the log has told of errors: ${errors.map(String).join('; ')}`)
+      },
+    }
   }
-}
 
-logConformance('Kafka', opened, { membership: true, restart: true, cleaning: false, registry: false })
+  logConformance('Kafka', topics => openIn(mkdtempSync(join(tmpdir(), 'kafka-log-')), topics), {
+    membership: true,
+    restart: true,
+    cleaning: false,
+    registry: true,
+  })
+})

@@ -33,7 +33,8 @@ export class ConfluentRegistry implements SchemaRegistry {
     const config = `/config/${encodeURIComponent(subject)}`
     if ((await this.#request('GET', config)).status === 404) {
       const set = await this.#request('PUT', config, { compatibility: LEVEL })
-      if (!set.ok) throw await this.#refused(`subject ${subject} does not take the level ${LEVEL}`, set)
+      // 409: another process has just set it.
+      if (!set.ok && set.status !== 409) throw await this.#refused(`subject ${subject} does not take the level ${LEVEL}`, set)
     }
     try {
       const { id } = await this.#client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility: LEVEL })

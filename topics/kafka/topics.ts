@@ -20,6 +20,11 @@ const DAY = 24 * 60 * 60 * 1000
 const TOPIC = 2
 const LIMIT_MS = 60_000
 
+/** Another process may just have made the topics: brokers hear of it one after the other. */
+function isSettling(error: LogError): boolean {
+  return isPassing(error) || error.code === 'no_topic'
+}
+
 /** Settings of a topic, as the broker has them. */
 export function settingsOf({ cleanup, retentionMs }: Topic, replicationFactor: number): Record<string, string> {
   return {
@@ -42,7 +47,7 @@ export async function ensureTopics({ kafka, topics, replicationFactor }: TopicsO
   const { prefix = '' } = kafka
   const wire = (topic: Topic) => prefix + topic.name
   try {
-    return await persist(LIMIT_MS, isPassing, async () => {
+    return await persist(LIMIT_MS, isSettling, async () => {
       await admin.connect()
       const there = new Set(await admin.listTopics())
       const missing = topics.filter(t => !there.has(wire(t)))

@@ -1,0 +1,29 @@
+/**
+ * A codec for topics whose records are bytes of another's layout: they are taken for the payload of a `TrialBytes`. They are
+ * told from the engine's own records by the schema id, which is never 0 (raw records begin with a number below 2^24).
+ */
+import type { Topic } from '../../topics/catalog.ts'
+import { Codec, type Decoded, type SchemaRegistry } from '../../topics/codec.ts'
+import type { LogRecord } from '../../topics/log.ts'
+
+export class RawCodec {
+  static async open(registry: SchemaRegistry, topics: readonly Topic[]): Promise<Codec> {
+    const codec = await Codec.open(registry, topics)
+    const own = Object.create(codec) as Codec
+    const methods: Partial<Codec> = {
+      encode: (topic, name, value) =>
+        name === 'TrialBytes' ? (value as { payload: Buffer }).payload : codec.encode(topic, name, value),
+      decode: value => (isRaw(value) ? ({ type: 'TrialBytes', value: { payload: value } } as Decoded) : codec.decode(value)),
+      typeOf: value => (isRaw(value) ? 'TrialBytes' : codec.typeOf(value)),
+      wrap: (topic, name, bytes) => codec.wrap(topic, name, bytes),
+      unwrap: value => codec.unwrap(value),
+      schemaOf: value => codec.schemaOf(value),
+      prepare: (records: readonly LogRecord[]) => codec.prepare(records.filter(r => r.value !== null && !isRaw(r.value))),
+    }
+    return Object.assign(own, methods)
+  }
+}
+
+function isRaw(value: Buffer): boolean {
+  return value.length > 5 && value.readUInt32BE(1) === 0
+}
