@@ -2,36 +2,52 @@
  * What must hold at the end of every run, whatever happened on the way: state = fold of each inbox; every output once; every
  * effect done once, or twice only where allowed, or told as unknown; nothing waits for ever.
  */
+import type { ActorDefinition } from '../../engine/actor.ts'
 import { type Emit, handle, type Place } from '../../engine/handle.ts'
 import type { Instance } from '../../engine/instance.ts'
-import type { Worker } from '../../engine/worker.ts'
+import type { Task } from '../../engine/task.ts'
 import { recordSchema } from '../../schemas/index.ts'
 import type { TrialState } from '../../schemas/types.ts'
-import type { Cluster } from './log.ts'
+import type { LogRecord, TopicPartition } from '../../topics/log.ts'
 import { trial, trialInbox, trialOutputs } from './trial.ts'
 import { codec, type Done } from './world.ts'
 
+/** What has come to lie in the log. */
+export interface Contents {
+  readonly partitions: ReadonlyMap<string, number>
+  all(at: TopicPartition): readonly LogRecord[]
+  committed(at: TopicPartition): number | undefined
+  now(): number
+}
+
+/** Who holds states. */
+export interface Holder {
+  task(at: TopicPartition): Pick<Task, 'state' | 'position' | 'peek'> | undefined
+}
+
 interface Evidence {
-  readonly cluster: Cluster
+  readonly cluster: Contents
   readonly done: readonly Done[]
   readonly sent: ReadonlyMap<string, { key: string; kind: string; sequence: number }>
-  readonly workers: readonly Worker[]
+  readonly workers: readonly Holder[]
   /** Only what shows that the world has settled. */
   readonly quick: boolean
+  /** The trial actor, or one that does more. */
+  readonly actor?: ActorDefinition
 }
 
 /** Returns what is wrong, empty when nothing is. */
-export function check({ cluster, done, sent, workers, quick }: Evidence): string[] {
+export function check({ cluster, done, sent, workers, quick, actor = trial as never }: Evidence): string[] {
   const wrong: string[] = []
   const outputs: Emit[] = []
   const ended = new Map<string, string>()
-  for (let partition = 0; partition < trialInbox.partitions; partition++) {
+  for (let partition = 0; partition < (cluster.partitions.get(trialInbox.name) ?? 0); partition++) {
     const at = { topic: trialInbox.name, partition }
     const records = cluster.all(at)
     const position = cluster.committed(at) ?? 0
     if (records.some(r => r.offset >= position)) wrong.push(`partition ${partition} is read to ${position}, not to its end`)
     if (quick && wrong.length > 0) return wrong
-    const folded = fold(cluster, partition, wrong, ended)
+    const folded = fold(actor, cluster, partition, wrong, ended)
     outputs.push(...folded.emits)
     for (const [key, instance] of folded.instances) {
       for (const { attempt, status } of instance.ledger)
@@ -50,14 +66,14 @@ export function check({ cluster, done, sent, workers, quick }: Evidence): string
     }
   }
   if (quick) return wrong
-  compareOutputs(cluster, outputs, wrong)
+  compareOutputs(cluster, [...actor.emits.map(t => t.name), 'dead.letters'], outputs, wrong)
   checkInputs(cluster, sent, wrong)
   checkEffects(done, ended, wrong)
   return wrong
 }
 
 /** The inbox once more, through the pure step alone. */
-function fold(cluster: Cluster, partition: number, wrong: string[], ended: Map<string, string>) {
+function fold(actor: ActorDefinition, cluster: Contents, partition: number, wrong: string[], ended: Map<string, string>) {
   const at = { topic: trialInbox.name, partition }
   const instances = new Map<string, Instance>()
   const emits: Emit[] = []
@@ -74,7 +90,7 @@ function fold(cluster: Cluster, partition: number, wrong: string[], ended: Map<s
     if (key === null || value === null) continue
     const record = codec.decode(value)
     const before = instances.get(key) ?? null
-    const step = handle(trial as never, before, { key, offset, timestamp, headers, raw: value, record }, place)
+    const step = handle(actor, before, { key, offset, timestamp, headers, raw: value, record }, place)
     instances.set(key, step.instance)
     emits.push(...step.emits)
     for (const { attempt, input } of step.performed) inputs.set(attempt, recordSchema('TrialEffect').type.fromBuffer(input))
@@ -98,7 +114,7 @@ function fold(cluster: Cluster, partition: number, wrong: string[], ended: Map<s
   return { instances, emits }
 }
 
-function identity(cluster: Cluster, partition: number): string {
+function identity(cluster: Contents, partition: number): string {
   for (const { value } of cluster.all({ topic: 'trial.changelog', partition })) {
     if (value === null) continue
     const record = codec.decode(value)
@@ -111,8 +127,8 @@ const lateOf = (instance: Instance | null) => (instance?.state as TrialState | n
 const show = (value: unknown) => JSON.stringify(value)
 
 /** Every output once, in the order of its partition of the inbox. */
-function compareOutputs(cluster: Cluster, expected: readonly Emit[], wrong: string[]): void {
-  for (const topic of [trialOutputs.name, 'dead.letters']) {
+function compareOutputs(cluster: Contents, topics: readonly string[], expected: readonly Emit[], wrong: string[]): void {
+  for (const topic of topics) {
     const partitions = cluster.partitions.get(topic) ?? 1
     const seen = Array.from({ length: partitions }, (_, partition) => cluster.all({ topic, partition })).flat()
     const text = (key: string | null, value: Buffer | null) => `${key} ${value?.toString('base64')}`
@@ -132,7 +148,7 @@ function compareOutputs(cluster: Cluster, expected: readonly Emit[], wrong: stri
 }
 
 /** Each input was handled, or refused, once. */
-function checkInputs(cluster: Cluster, sent: Evidence['sent'], wrong: string[]): void {
+function checkInputs(cluster: Contents, sent: Evidence['sent'], wrong: string[]): void {
   const count = new Map<number, number>()
   const add = (sequence: number) => count.set(sequence, (count.get(sequence) ?? 0) + 1)
   for (const { value } of cluster.all({ topic: trialOutputs.name, partition: 0 })) {

@@ -123,24 +123,30 @@ export interface Broker {
 export async function startBroker({
   folder,
   properties = {},
+  proxied,
   detached = false,
 }: {
   folder: string
+  /** A second listener, whose clients are told to come by another port: that of a proxy. */
+  proxied?: { readonly port: number; readonly by: number }
   properties?: Readonly<Record<string, string>>
   detached?: boolean
 }): Promise<Broker> {
   const [java, classpath, port, controller] = await Promise.all([program('java'), kafkaClasspath(), freePort(), freePort()])
   mkdirSync(folder, { recursive: true })
   const address = `127.0.0.1:${port}`
+  const listeners = { PLAINTEXT: address, ...(proxied === undefined ? {} : { PROXIED: `127.0.0.1:${proxied.port}` }) }
+  const advertised = { PLAINTEXT: address, ...(proxied === undefined ? {} : { PROXIED: `127.0.0.1:${proxied.by}` }) }
+  const named = (of: object) => Object.entries(of).map(([name, at]) => `${name}://${at}`)
   const settings = {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-    listeners: `PLAINTEXT://${address},CONTROLLER://127.0.0.1:${controller}`,
-    'advertised.listeners': `PLAINTEXT://${address}`,
+    listeners: [...named(listeners), `CONTROLLER://127.0.0.1:${controller}`].join(','),
+    'advertised.listeners': named(advertised).join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
-    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT',
     'log.dirs': join(folder, 'data'),
     'num.network.threads': '2',
     'num.io.threads': '4',

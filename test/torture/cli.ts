@@ -1,0 +1,25 @@
+/** `npm run torture -- [--seed 1] [--faults 200]` */
+import { parseArgs } from 'node:util'
+import { startStack } from '../stack/stack.ts'
+import { torture } from './torture.ts'
+
+const { values } = parseArgs({
+  options: { seed: { type: 'string', default: '1' }, faults: { type: 'string', default: '200' }, quiet: { type: 'boolean' } },
+})
+const stack = await startStack({ only: ['postgres'] })
+try {
+  const result = await torture({
+    seed: Number(values.seed),
+    faults: Number(values.faults),
+    databaseUrl: stack.env.DATABASE_URL as string,
+    ...(values.quiet ? {} : { say: line => console.log(line) }),
+  })
+  const { violations, faults, ...rest } = result
+  for (const [name, count] of Object.entries(faults).sort()) console.log(`${String(count).padStart(5)} × ${name}`)
+  console.log(JSON.stringify(rest))
+  for (const violation of violations) console.error(violation)
+  console.log(violations.length === 0 ? 'nothing lost, nothing doubled' : `${violations.length} violations`)
+  process.exitCode = violations.length === 0 ? 0 : 1
+} finally {
+  await stack.stop()
+}

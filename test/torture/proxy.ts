@@ -1,0 +1,111 @@
+/**
+ * A TCP proxy in front of a broker that knows Kafka's framing, so that it can lose the answer to one kind of request, or hold
+ * such a request back.
+ *
+ *   request   size 4 · api key 2 · api version 2 · correlation id 4 · …
+ *   response  size 4 · correlation id 4 · …
+ */
+import { createServer, connect, type Server, type Socket } from 'node:net'
+
+export const API = {
+  Produce: 0,
+  Fetch: 1,
+  OffsetFetch: 9,
+  JoinGroup: 11,
+  Heartbeat: 12,
+  SyncGroup: 14,
+  InitProducerId: 22,
+  AddPartitionsToTxn: 24,
+  AddOffsetsToTxn: 25,
+  EndTxn: 26,
+  TxnOffsetCommit: 28,
+} as const
+export type ApiName = keyof typeof API
+
+export interface BrokerProxy {
+  readonly port: number
+  /** The next answer to such a request is lost, and its connection closed; the broker has done what was asked. */
+  lose(api: ApiName): void
+  /** Answers of that kind that have been lost so far. */
+  readonly lost: number
+  /** The next request of that kind waits until the promise has resolved. Resolves once there is one. */
+  hold(api: ApiName, until: Promise<unknown>): Promise<void>
+  close(): Promise<void>
+}
+
+export async function startProxy(target: number): Promise<BrokerProxy> {
+  const losing = new Map<number, number>()
+  const holding = new Map<number, { until: Promise<unknown>; caught: () => void }>()
+  const sockets = new Set<Socket>()
+  let lost = 0
+  const server: Server = createServer(client => {
+    const broker = connect(target, '127.0.0.1')
+    const asked = new Map<number, number>()
+    for (const socket of [client, broker]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        sockets.delete(socket)
+        client.destroy()
+        broker.destroy()
+      })
+    }
+    let before: Promise<unknown> = Promise.resolve()
+    onFrames(client, frame => {
+      const api = frame.readInt16BE(4)
+      asked.set(frame.readInt32BE(8), api)
+      const held = holding.get(api)
+      holding.delete(api)
+      held?.caught()
+      // In order: what comes behind a request that is held back waits as well.
+      before = before.then(() => held?.until).then(() => broker.writable && broker.write(frame))
+    })
+    onFrames(broker, frame => {
+      const correlation = frame.readInt32BE(4)
+      const api = asked.get(correlation) ?? -1
+      asked.delete(correlation)
+      const left = losing.get(api) ?? 0
+      if (left === 0) {
+        if (client.writable) client.write(frame)
+        return
+      }
+      losing.set(api, left - 1)
+      lost++
+      client.destroy()
+      broker.destroy()
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as { port: number }).port,
+    lose: api => void losing.set(API[api], (losing.get(API[api]) ?? 0) + 1),
+    get lost() {
+      return lost
+    },
+    hold: (api, until) => new Promise(caught => holding.set(API[api], { until, caught })),
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        for (const socket of sockets) socket.destroy()
+      }),
+  }
+}
+
+function onFrames(socket: Socket, each: (frame: Buffer) => void): void {
+  let chunks: Buffer[] = []
+  let length = 0
+  socket.on('data', chunk => {
+    chunks.push(chunk)
+    length += chunk.length
+    for (;;) {
+      if (length < 4) return
+      if ((chunks[0] as Buffer).length < 4) chunks = [Buffer.concat(chunks)]
+      const size = (chunks[0] as Buffer).readInt32BE(0) + 4
+      if (length < size) return
+      const all = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
+      each(all.subarray(0, size))
+      chunks = [all.subarray(size)]
+      length -= size
+    }
+  })
+}
