@@ -87,6 +87,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
   }
   task.restored({
     position: await startingPosition(log, task.inbox, committed, position),
+    changelogNext: at,
     logId: logId ?? options.newId(),
     identityWritten: logId !== null,
     schemas,

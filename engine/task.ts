@@ -45,7 +45,10 @@ interface Touched {
   raw: Buffer | null
 }
 
-/** What one transaction does to this task; dropped when the transaction fails. */
+/**
+ * What one transaction does to this task; dropped when the transaction fails. While one is on its way to the log, what comes in
+ * is folded into the next, on top of it: if the first fails, both are dropped.
+ */
 interface Overlay {
   readonly touched: Map<string, Touched>
   readonly appends: Append[]
@@ -54,7 +57,8 @@ interface Overlay {
   readonly closed: string[]
   readonly putBack: { timer: string; at: number }[]
   next: number
-  handled: number
+  /** Why the task stands still after this. */
+  stop: { readonly codeVersion: string; readonly cause: string; readonly at: number } | null
 }
 
 /** More keys than this, and a larger share than this, poisoned within a minute stop the task. */
@@ -68,8 +72,12 @@ export class Task {
   readonly changelog: TopicPartition
   readonly store: StateStore
   state: TaskState = 'CREATED'
-  /** Next offset of the inbox to handle. */
+  /** Next offset of the inbox to handle, as of the last commit. */
   position = 0
+  /** Next offset of the changelog: what lies behind it is not in this task's memory. */
+  changelogNext = 0
+  /** Counts how often memory was given up: what was fetched before belongs to an earlier life. */
+  lives = 0
   logId = ''
   /** Why it stands still, in state STOPPED. */
   stopped: { codeVersion: string; cause: string } | null = null
@@ -80,6 +88,8 @@ export class Task {
   #newSchemas = new Map<string, string>()
   #identityWritten = true
   #overlay: Overlay
+  /** Of the transaction that is on its way. */
+  #sealed: Overlay | null = null
   /** Overlays whose writes to the store are under way, the newest first: newer than what the store shows. */
   #writing: readonly Pick<Overlay, 'touched' | 'inputs'>[] = []
   #written: Promise<void> = Promise.resolve()
@@ -99,18 +109,20 @@ export class Task {
     this.store = store
     this.inbox = { topic: definition.inbox.name, partition }
     this.changelog = { topic: changelog.name, partition }
-    this.#overlay = this.#newOverlay()
+    this.#overlay = newOverlay(0)
   }
 
   /** Restoring has ended: from here on, this is what the log says. */
   restored(to: {
     position: number
+    changelogNext: number
     logId: string
     identityWritten: boolean
     schemas: ReadonlyMap<string, string>
     stop: Task['stopped']
   }): void {
     this.position = to.position
+    this.changelogNext = to.changelogNext
     this.logId = to.logId
     this.#identityWritten = to.identityWritten
     this.#knownSchemas.clear()
@@ -126,12 +138,12 @@ export class Task {
     const place = this.#place()
     for (const record of records) {
       if (record.offset < overlay.next) continue
-      if (this.#tooMuchPoison(record.timestamp)) return
+      if (overlay.stop !== null || this.#tooMuchPoison(record.timestamp)) return
       const incoming = this.#incoming(record, overlay)
       if (incoming !== null) {
         const { key } = incoming
         const entry = overlay.touched.get(key)
-        const before = entry === undefined ? this.#load(key) : entry.after
+        const before = entry === undefined ? this.#latest(key) : entry.after
         const step = handle(this.definition, before, incoming, place)
         if (entry === undefined) overlay.touched.set(key, { before, after: step.instance, encoded: step.encoded, raw: null })
         else {
@@ -141,7 +153,6 @@ export class Task {
         this.#collect(incoming, step, overlay)
       }
       overlay.next = record.offset + 1
-      overlay.handled += 1
     }
   }
 
@@ -164,8 +175,13 @@ export class Task {
     this.#overlay.appends.push({ topic: this.inbox.topic, key, value, partition: this.inbox.partition })
   }
 
+  /** A transaction of it is on its way, or failed and was not recovered from. */
+  get committing(): boolean {
+    return this.#sealed !== null
+  }
+
   get dirty(): boolean {
-    return this.#overlay.next !== this.position || this.#overlay.appends.length > 0
+    return this.#overlay.next !== (this.#sealed?.next ?? this.position) || this.#overlay.appends.length > 0
   }
 
   /** Stands still from now on: what came in is neither handled nor lost. */
@@ -175,9 +191,13 @@ export class Task {
     this.stopped = { codeVersion: this.#settings.codeVersion, cause }
   }
 
-  /** What the transaction has to write. */
-  seal(): Append[] {
-    const { touched, appends, inputs, next } = this.#overlay
+  /** What the transaction has to write, and the position it commits. What is folded from now on belongs to the next one. */
+  seal(): { appends: Append[]; next: number } {
+    const sealed = this.#overlay
+    const { touched, appends, inputs, next } = sealed
+    this.#sealed = sealed
+    // Nothing is handled behind a stop.
+    this.#overlay = { ...newOverlay(next), stop: sealed.stop }
     const changes: Append[] = []
     const { topic, partition } = this.changelog
     const put = (key: string, value: Buffer | null) => changes.push({ topic, partition, key, value })
@@ -189,8 +209,8 @@ export class Task {
     }
     for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
     if (next !== this.position) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))
-    if (this.#stopNow !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', this.#stopNow))
-    if (changes.length === 0) return appends
+    if (sealed.stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', sealed.stop))
+    if (changes.length === 0) return { appends, next }
     const preamble: Append[] = []
     if (!this.#identityWritten) {
       preamble.push({ topic, partition, key: reserved.identity, value: codec.encode(topic, 'LogIdentity', { id: this.logId }) })
@@ -200,41 +220,42 @@ export class Task {
       const value = codec.encode(topic, 'SchemaText', { fingerprint, schema })
       preamble.push({ topic, partition, key: reserved.schema(fingerprint), value })
     }
-    return [...preamble, ...appends, ...changes]
+    return { appends: [...preamble, ...appends, ...changes], next }
   }
 
-  /** Position to commit with the transaction. */
-  get next(): number {
-    return this.#overlay.next
+  /** As of the last commit: what was only folded is read again. For a task that another assignment gives to its owner again. */
+  retain(): void {
+    this.#fired.clear()
+    this.#overlay = newOverlay(this.position)
+    this.lives++
+    this.state = 'RUNNING'
   }
 
-  /** The transaction failed, or was never begun: as if nothing had been read. */
-  drop(): void {
-    for (const { key, value } of this.#overlay.appends) if (value !== null) this.#unfire(key as string, value)
-    this.#overlay = this.#newOverlay()
-    this.#poisoned = []
-  }
-
-  /** Nothing in memory may be trusted any more. */
+  /** Nothing in memory may be trusted any more: a transaction has failed, or was never begun. */
   corrupt(): void {
     this.state = 'RESTORING'
     this.#forgetMemory()
   }
 
   /**
-   * The transaction is committed: the overlay becomes the state. Returns the attempts that may run now.
+   * The transaction is committed: what was sealed becomes the state. Returns the attempts that may run now.
    * `end` is the last offset that the transaction appended to the changelog.
    */
   applied(end: number | undefined, wallClock: number): Startable[] {
-    const { touched, inputs, started, closed, putBack, next } = this.#overlay
+    const sealed = this.#sealed
+    if (sealed === null) throw new Error(`${this.changelog.topic}/${this.changelog.partition}: nothing was sealed`)
+    this.#sealed = null
+    const { touched, inputs, started, closed, putBack, next } = sealed
     this.position = next
-    if (end !== undefined) this.#identityWritten = true
+    if (end !== undefined) {
+      this.#identityWritten = true
+      this.changelogNext = end + 1
+    }
     const newSchemas = this.#newSchemas
     for (const [fingerprint, text] of newSchemas) this.#knownSchemas.set(fingerprint, text)
     this.#newSchemas = new Map()
-    if (this.#stopNow !== null) {
-      this.stopped = this.#stopNow
-      this.#stopNow = null
+    if (sealed.stop !== null) {
+      this.stopped = sealed.stop
       this.state = 'STOPPED'
     }
     for (const [key, { after, raw }] of touched) this.#remember(key, raw === null ? null : after)
@@ -255,7 +276,6 @@ export class Task {
     for (const [key, { before, after }] of touched) {
       if (before !== null && before.timers.length > 0) this.#settleTimers(key, before, after)
     }
-    this.#overlay = this.#newOverlay()
     const startable: Startable[] = []
     for (const [attempt, key] of started) {
       const open = touched.get(key)?.after.ledger.find(a => a.attempt === attempt)
@@ -289,7 +309,8 @@ export class Task {
   /** Input of an open attempt. @throws {Corrupted} when the ledger has lost it. */
   input(key: string, attempt: string): unknown {
     const at = inputKey(key, attempt)
-    const bytes = [this.#overlay, ...this.#writing].find(o => o.inputs.has(at))?.inputs.get(at) ?? this.store.input(at)
+    const overlays = [this.#overlay, ...(this.#sealed === null ? [] : [this.#sealed]), ...this.#writing]
+    const bytes = overlays.find(o => o.inputs.has(at))?.inputs.get(at) ?? this.store.input(at)
     if (bytes === null) throw new Corrupted('no_input', `the input of attempt ${attempt} is not in the ledger`)
     const { fingerprint, raw } = unstored(bytes)
     const kept = this.book.decode('LedgerInput', fingerprint, raw)
@@ -306,10 +327,15 @@ export class Task {
     await this.#written.catch(() => {})
   }
 
-  #stopNow: { codeVersion: string; cause: string; at: number } | null = null
-
   #current(key: string): Instance | null {
-    return this.#overlay.touched.get(key)?.after ?? this.#load(key)
+    return this.#overlay.touched.get(key)?.after ?? this.#latest(key)
+  }
+
+  /** As of what was sealed last. */
+  #latest(key: string): Instance | null {
+    const sealed = this.#sealed?.touched.get(key)
+    if (sealed === undefined) return this.#load(key)
+    return sealed.raw === null ? null : sealed.after
   }
 
   #load(key: string): Instance | null {
@@ -341,22 +367,10 @@ export class Task {
     this.#young = new Map()
     this.#old = new Map()
     this.#fired.clear()
-    this.#overlay = this.#newOverlay()
-    this.#stopNow = null
+    this.#overlay = newOverlay(this.position)
+    this.#sealed = null
     this.#poisoned = []
-  }
-
-  #newOverlay(): Overlay {
-    return {
-      touched: new Map(),
-      appends: [],
-      inputs: new Map(),
-      started: new Map(),
-      closed: [],
-      putBack: [],
-      next: this.position,
-      handled: 0,
-    }
+    this.lives++
   }
 
   #place(): Place {
@@ -443,11 +457,6 @@ export class Task {
     }
   }
 
-  #unfire(key: string, value: Buffer): void {
-    const { type, value: record } = this.#codec.decode(value)
-    if (type === 'TimerDue') this.#fired.delete(timerId({ key, name: record.name, version: record.version }))
-  }
-
   #tooMuchPoison(now: number): boolean {
     if (now - this.#handledInWindow.since > POISON_WINDOW) {
       this.#handledInWindow = { count: 0, since: now }
@@ -458,9 +467,13 @@ export class Task {
     const keys = new Set(this.#poisoned.map(p => p.key)).size
     if (keys <= POISON_KEYS || this.#poisoned.length <= this.#handledInWindow.count * POISON_SHARE) return false
     const cause = `${keys} keys and ${this.#poisoned.length} of ${this.#handledInWindow.count} records failed within a minute`
-    this.#stopNow ??= { codeVersion: this.#settings.codeVersion, cause, at: now }
+    this.#overlay.stop = { codeVersion: this.#settings.codeVersion, cause, at: now }
     return true
   }
+}
+
+function newOverlay(next: number): Overlay {
+  return { touched: new Map(), appends: [], inputs: new Map(), started: new Map(), closed: [], putBack: [], next, stop: null }
 }
 
 function change(key: string, { before, after, raw }: Touched): Change {

@@ -1,9 +1,10 @@
 /**
  * A worker owns tasks and runs one cycle at a time: take what has arrived for all of them, fold it into an overlay, commit one
- * transaction for the whole worker, then write the overlay to the state stores and start the effects.
+ * transaction for the whole worker, then write the overlay to the state stores and start the effects. While a transaction is on
+ * its way, the next cycle takes and folds already; it commits when the one before it has.
  *
- *   poll ─▶ fold ─▶ timers, judgements ─▶ seal ─▶ begin, append, offsets, commit ─▶ store ─▶ effects ─▶ poll
- *                                                    └─ failed: drop the overlays, restore
+ *   poll ─▶ fold ─▶ (the last commit has ended) ─▶ timers, judgements ─▶ seal ─▶ begin, append, offsets, commit ─▶ store ─▶ effects
+ *                                  └─ failed: drop the overlays, restore
  */
 import { randomUUID } from 'node:crypto'
 import { changelog as changelogOf } from '../topics/catalog.ts'
@@ -72,6 +73,9 @@ const TIMERS_A_CYCLE = 500
 /** A state store may be this many transactions behind. */
 const WRITES_AHEAD = 8
 const HALF_A_DAY = 12 * 60 * 60 * 1000
+/** Tasks restored side by side: one reads while another writes. */
+const RESTORES_AT_ONCE = 4
+const NONE: ReadonlySet<Task> = new Set()
 
 export class Worker {
   readonly #settings: Required<WorkerSettings>
@@ -85,6 +89,8 @@ export class Worker {
   #stopping = false
   #revoked = false
   #cycle: Promise<void> = Promise.resolve()
+  /** The transaction that is on its way. False when it failed. */
+  #committing: Promise<boolean> = Promise.resolve(true)
   /** No cycle begins before it has resolved. */
   #held: Promise<void> = Promise.resolve()
   #loop: Promise<void> = Promise.resolve()
@@ -135,6 +141,7 @@ export class Worker {
     for (const task of this.#tasks.values()) if (task.state === 'RUNNING') task.state = 'DRAINING'
     await this.#effects.drain(10_000)
     await this.#loop
+    await this.#committing
     await Promise.all(this.#restoring)
     for (const task of this.#tasks.values()) await task.close()
     await this.#membership?.leave()
@@ -171,47 +178,68 @@ export class Worker {
   async #revoke(): Promise<void> {
     this.#revoked = true
     this.#membership?.wake()
+    await this.#ended()
+  }
+
+  /** Nothing is being folded or committed. */
+  async #ended(): Promise<void> {
     await this.#cycle.catch(() => {})
+    await this.#committing
   }
 
   #assign(assignment: Assignment): void {
-    const { actors, codec, codeVersion, cacheSize } = this.#settings
+    const last = this.#assignment
     this.#assignment = assignment
     this.#revoked = false
     this.#settings.onAssigned(assignment)
-    const former = [...this.#tasks.values()]
+    const former = new Map(this.#tasks)
     this.#tasks.clear()
+    // Nobody else can have had a task in between.
+    const goesOn = last !== null && last.member === assignment.member && assignment.generation === last.generation + 1
     // What an earlier assignment still writes to the stores has to land first.
     const earlier = [...this.#restoring]
     const restoring = async () => {
       await Promise.all(earlier)
-      for (const task of former) await task.close()
-      for (const { topic, partition } of assignment.partitions) {
-        const definition = actors.find(a => a.inbox.name === topic)
-        if (definition === undefined) continue
-        const { store, book } = await this.#openStore(definition, partition)
-        if (this.#assignment !== assignment) return
-        const changelog = changelogOf(definition.name, definition.inbox)
-        const task = new Task({ definition, changelog, partition, codec, store, codeVersion, cacheSize }, book)
-        this.#tasks.set(partitionKey(task.inbox), task)
+      const retained = new Set<Task>()
+      for (const [key, task] of former) {
+        if (goesOn && task.state === 'RUNNING' && !task.committing && assignment.partitions.some(p => partitionKey(p) === key)) {
+          task.state = 'RESTORING'
+          retained.add(task)
+        } else await task.close()
       }
-      await this.#restoreAll(assignment, [...this.#tasks.values()], true)
+      for (const at of assignment.partitions) {
+        const key = partitionKey(at)
+        const kept = former.get(key)
+        const task = kept !== undefined && retained.has(kept) ? kept : await this.#newTask(at)
+        if (this.#assignment !== assignment) return
+        if (task !== null) this.#tasks.set(key, task)
+      }
+      await this.#restoreAll(assignment, [...this.#tasks.values()], true, retained)
     }
     this.#track(restoring())
   }
 
-  async #openStore(definition: ActorDefinition, partition: number): Promise<{ store: StateStore; book: SchemaBook }> {
+  async #newTask({ topic, partition }: TopicPartition): Promise<Task | null> {
+    const { actors, codec, codeVersion, cacheSize, openStore } = this.#settings
+    const definition = actors.find(a => a.inbox.name === topic)
+    if (definition === undefined) return null
     const name = `${definition.name}/${partition}`
     let store = this.#stores.get(name)
     if (store === undefined) {
-      store = await this.#settings.openStore(definition.name, partition)
+      store = await openStore(definition.name, partition)
       this.#stores.set(name, store)
     }
-    return { store, book: new SchemaBook() }
+    const changelog = changelogOf(definition.name, definition.inbox)
+    return new Task({ definition, changelog, partition, codec, store, codeVersion, cacheSize }, new SchemaBook())
   }
 
   /** Fence first, then stable offsets, then the changelogs; each task starts as soon as it is restored. */
-  async #restoreAll(assignment: Assignment, tasks: readonly Task[], fence: boolean): Promise<void> {
+  async #restoreAll(
+    assignment: Assignment,
+    tasks: readonly Task[],
+    fence: boolean,
+    retained: ReadonlySet<Task> = NONE,
+  ): Promise<void> {
     const { clock, onError } = this.#settings
     const since = clock.mono()
     for (let left = tasks; left.length > 0; ) {
@@ -220,7 +248,16 @@ export class Worker {
         if (fence) await this.#fence(membership)
         this.#still(assignment)
         const committed = await membership.committed(left.map(t => t.inbox))
-        for (const task of left) await this.#restoreOne(assignment, membership, task, committed, since)
+        await eachOf(left, RESTORES_AT_ONCE, async task => {
+          const at = committed.find(p => partitionKey(p) === partitionKey(task.inbox))
+          if (retained.has(task) && (await this.#unchanged(task, at))) task.retain()
+          else await this.#restoreOne(assignment, task, at)
+          this.#still(assignment)
+          if (task.stopped !== null) return this.#halt(task)
+          this.#judgements.set(task, { since, open: task.openAttempts() })
+          membership.start({ ...task.inbox, offset: task.position })
+          membership.wake()
+        })
         return
       } catch (error) {
         if (error instanceof MovedOn) return
@@ -237,32 +274,39 @@ export class Worker {
     const before = this.#held
     const fenced = (async () => {
       await before
-      await this.#cycle.catch(() => {})
+      await this.#ended()
       await membership.fence()
     })()
     this.#held = fenced.catch(() => {})
     await fenced
   }
 
-  async #restoreOne(assignment: Assignment, membership: Membership, task: Task, committed: Position[], since: number) {
+  async #restoreOne(assignment: Assignment, task: Task, committed: Position | undefined): Promise<void> {
     const { log, codec, clock, newId, maxCheckpointAge } = this.#settings
-    const { inbox, book } = task
     const still = () => this.#still(assignment)
     still()
     task.state = 'RESTORING'
     await task.written().catch(() => {})
-    const at = committed.find(p => partitionKey(p) === partitionKey(inbox))
     try {
-      await restore({ log, codec, book, task, committed: at, wallClock: clock.now, maxCheckpointAge, newId, still })
+      await restore({ log, codec, book: task.book, task, committed, wallClock: clock.now, maxCheckpointAge, newId, still })
     } catch (error) {
       if (!(error instanceof Fatal)) throw error
       task.stand(messageOf(error))
     }
-    still()
-    if (task.stopped !== null) return this.#halt(task)
-    this.#judgements.set(task, { since, open: task.openAttempts() })
-    membership.start({ ...inbox, offset: task.position })
-    membership.wake()
+  }
+
+  /** The committed offset is the one that this task wrote, and its changelog has no record behind its own. */
+  async #unchanged(task: Task, committed: Position | undefined): Promise<boolean> {
+    const { log } = this.#settings
+    const { changelog, changelogNext, position } = task
+    if (committed?.offset !== position) return false
+    const high = (await log.ends(changelog.topic)).find(e => e.partition === changelog.partition)?.high ?? 0
+    for (let at = changelogNext; at < high; ) {
+      const { records, next } = await log.read(changelog, at, { wait: 1_000 })
+      if (records.length > 0) return false
+      at = next
+    }
+    return true
   }
 
   #still(assignment: Assignment): void {
@@ -288,10 +332,11 @@ export class Worker {
       this.#lastCycle = clock.mono()
       try {
         const records = await membership.poll({ max: maxRecords, wait: this.#wait() })
+        const lives = this.#lives()
         await this.#held
         const assignment = this.#assignment
         if (this.#revoked || this.#stopping || assignment === null) continue
-        this.#cycle = this.#once(membership, assignment, records)
+        this.#cycle = this.#once(membership, assignment, records, lives)
         await this.#cycle
       } catch (error) {
         if (this.#stopping || (error instanceof LogError && error.code === 'closed')) return
@@ -313,19 +358,29 @@ export class Worker {
     return wait
   }
 
-  async #once(membership: Membership, assignment: Assignment, records: readonly LogRecord[]): Promise<void> {
-    const { codec, clock, onCommit } = this.#settings
-    const began = clock.mono()
+  /** What was just polled belongs to these lives of the tasks: one that is restored meanwhile gets its records anew. */
+  #lives(): ReadonlyMap<Task, number> {
+    return new Map([...this.#tasks.values()].filter(t => t.state === 'RUNNING').map(t => [t, t.lives]))
+  }
+
+  async #once(
+    membership: Membership,
+    assignment: Assignment,
+    records: readonly LogRecord[],
+    lives: ReadonlyMap<Task, number>,
+  ): Promise<void> {
+    const { codec, clock } = this.#settings
     await codec.prepare(records)
     for (const [key, batch] of byPartition(records)) {
       const task = this.#tasks.get(key)
-      if (task?.state !== 'RUNNING') continue
+      if (task?.state !== 'RUNNING' || lives.get(task) !== task.lives) continue
       try {
         task.fold(batch)
       } catch (error) {
         this.#stopTask(task, error)
       }
     }
+    await this.#committing
     const running = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
     for (const task of running) {
       if (task.writing > WRITES_AHEAD) await task.written()
@@ -333,43 +388,49 @@ export class Worker {
       this.#judge(task)
     }
     const dirty = running.filter(t => t.dirty)
-    if (dirty.length === 0) return
-    if (this.#assignment !== assignment) {
-      for (const task of dirty) task.drop()
-      return
-    }
-    const ends = await this.#commit(membership, assignment, dirty)
-    // The tasks were given out anew while the commit was on its way: whoever restores them finds it in the changelog.
-    if (ends === null || this.#assignment !== assignment) return
-    const started: [Task, Startable][] = []
-    for (const task of dirty) {
-      for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now())) started.push([task, startable])
-      if (task.stopped !== null) this.#halt(task)
-    }
-    for (const [task, startable] of started) this.#effects.start(task, startable)
-    onCommit(records.length, clock.mono() - began)
+    if (dirty.length === 0 || this.#assignment !== assignment) return
+    this.#committing = this.#commit(membership, assignment, dirty, records.length).catch(error => {
+      this.#settings.onError('after a commit', error)
+      this.#recover(assignment, RETRY_WAIT)
+      return false
+    })
   }
 
-  /** Commits what the tasks have sealed. Null when it failed: then nothing of it counts, and the tasks are restored. */
-  async #commit(membership: Membership, assignment: Assignment, dirty: readonly Task[]): Promise<Map<string, number> | null> {
-    const transaction = membership.begin(assignment)
+  /** Commits what the tasks have folded. False when it failed: then nothing of it counts, and the tasks are restored. */
+  async #commit(membership: Membership, assignment: Assignment, dirty: readonly Task[], records: number): Promise<boolean> {
+    const { clock, onCommit } = this.#settings
+    const began = clock.mono()
+    let ends: Map<string, number>
     try {
+      const transaction = membership.begin(assignment)
       const positions: Position[] = []
       for (const task of dirty) {
-        for (const append of task.seal()) transaction.append(append)
-        positions.push({ ...task.inbox, offset: task.next })
+        const { appends, next } = task.seal()
+        for (const append of appends) transaction.append(append)
+        positions.push({ ...task.inbox, offset: next })
       }
       transaction.offsets(positions)
-      return await transaction.commit()
+      ends = await transaction.commit()
     } catch (error) {
+      if (error instanceof LogError && error.code === 'closed') return false
       const fenced = error instanceof LogError && error.code === 'fenced'
       this.#settings.onError(
         fenced ? 'the tasks have moved to another member' : 'a transaction failed; its tasks are restored',
         error,
       )
       this.#recover(assignment, fenced ? RETRY_WAIT : 0)
-      return null
+      return false
     }
+    // The tasks were given out anew while the commit was on its way: whoever restores them finds it in the changelog.
+    if (this.#assignment !== assignment) return true
+    const started: [Task, Startable][] = []
+    for (const task of dirty) {
+      for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now())) started.push([task, startable])
+      if (task.stopped !== null) this.#halt(task)
+    }
+    for (const [task, startable] of started) this.#effects.start(task, startable)
+    onCommit(records, clock.mono() - began)
+    return true
   }
 
   /**
@@ -452,6 +513,16 @@ function byPartition(records: readonly LogRecord[]): Map<string, LogRecord[]> {
     last.push(record)
   }
   return batches
+}
+
+/** Runs `work` for each, so many at a time. @throws the first error, once all that were begun have ended */
+async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values()
+  const lane = async () => {
+    for (const item of queue) await work(item)
+  }
+  const lanes = await Promise.allSettled(Array.from({ length: atOnce }, lane))
+  for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason
 }
 
 /** The assignment has moved on while restoring. */

@@ -15,8 +15,8 @@ export const mutations: readonly Mutation[] = [
   one(
     'no offset in a transaction that only appends',
     'engine/worker.ts',
-    'positions.push({ ...task.inbox, offset: task.next })',
-    'if (task.next !== task.position) positions.push({ ...task.inbox, offset: task.next })',
+    'positions.push({ ...task.inbox, offset: next })',
+    'if (next !== task.position) positions.push({ ...task.inbox, offset: next })',
   ),
   {
     name: 'the newest generation instead of the captured one',
@@ -26,9 +26,31 @@ export const mutations: readonly Mutation[] = [
         find: 'const transaction = membership.begin(assignment)',
         put: 'const transaction = membership.begin(this.#assignment as Assignment)',
       },
-      { file: 'engine/worker.ts', find: 'if (this.#assignment !== assignment) {', put: 'if (assignment === null) {' },
+      {
+        file: 'engine/worker.ts',
+        find: 'if (dirty.length === 0 || this.#assignment !== assignment) return',
+        put: 'if (dirty.length === 0) return',
+      },
     ],
   },
+  one(
+    'a task retained that was away for a generation',
+    'engine/worker.ts',
+    'last.member === assignment.member && assignment.generation === last.generation + 1',
+    'true',
+  ),
+  one(
+    'what was fetched before a restore folded after it',
+    'engine/worker.ts',
+    "task?.state !== 'RUNNING' || lives.get(task) !== task.lives",
+    "task?.state !== 'RUNNING'",
+  ),
+  one(
+    'a transaction begun before the last has ended',
+    'engine/worker.ts',
+    'await this.#committing\n    const running',
+    'const running',
+  ),
   one(
     'overlay kept after a failed commit',
     'engine/worker.ts',
