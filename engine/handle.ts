@@ -14,6 +14,7 @@ import type {
   Redrive,
   TimerDue,
 } from '../schemas/types.ts'
+import type { Topic } from '../topics/catalog.ts'
 import type { Codec, Decoded } from '../topics/codec.ts'
 import { MAX_RECORD_BYTES } from '../topics/log.ts'
 import type { ActorDefinition, Context, Ended, Timer } from './actor.ts'
@@ -88,7 +89,8 @@ export function handle(definition: ActorDefinition, before: Instance | null, inc
   return step.run()
 }
 
-class Stepping {
+/** It is also what handlers see of it. */
+class Stepping implements Context {
   readonly #definition: ActorDefinition
   #incoming: Incoming
   readonly #place: Place
@@ -108,6 +110,7 @@ class Stepping {
   /** Offset of the record that this step is about; a redrive handles others under it. */
   readonly #offset: number
   #count = 0
+  #refused: string | null = null
 
   constructor(definition: ActorDefinition, before: Instance, incoming: Incoming, place: Place) {
     this.#definition = definition
@@ -259,13 +262,16 @@ class Stepping {
   #attempt(call: (context: Context) => unknown, info: Partial<Delivery>): string | null {
     const kept = { emits: this.#emits.length, performed: this.#performed.length, started: this.#started.length }
     const { timers, ledger } = { timers: this.#timers, ledger: this.#ledger }
-    const outcome: Outcome = { refused: null }
+    this.#refused = null
+    this.attempt = info.attempt ?? null
+    this.late = info.late ?? false
+    this.maybeSeen = info.maybeSeen ?? false
     try {
-      const state = call(this.#context({ attempt: null, late: false, maybeSeen: false, ...info }, outcome)) ?? null
+      const state = call(this) ?? null
       this.#encoded = encodeState(state, this.#definition.state)
       this.#state = state
       if (state === null) this.#timers = []
-      this.#command(outcome.refused === null ? 'handled' : 'refused', outcome.refused ?? '')
+      this.#command(this.#refused === null ? 'handled' : 'refused', this.#refused ?? '')
       return null
     } catch (error) {
       if (error instanceof Fatal) throw error
@@ -374,55 +380,79 @@ class Stepping {
     return handler
   }
 
-  #context(delivery: Delivery, outcome: Outcome): Context {
-    const { key, offset, headers } = this.#incoming
-    const { scope, codec, owner } = this.#place
-    const definition = this.#definition
-    const version = () => `${this.#offset}.${this.#count++}`
-    return {
-      key,
-      now: this.#now,
-      offset,
-      headers,
-      ...delivery,
-      commands: this.#commands,
-      id: () => uuid5(`${scope}/${version()}`),
-      emit: (topic, to, type, record) => {
-        if (!definition.emits.includes(topic))
-          throw new Poison('not_declared', `emits to ${topic.name}, which it does not declare`)
-        const value = codec.encode(topic.name, type, record)
-        if (value.length > MAX_RECORD_BYTES) throw new Poison('too_large', `${type} of ${value.length} bytes for ${topic.name}`)
-        this.#emits.push({ topic: topic.name, key: to, type, value })
-      },
-      perform: (effect, input, options) => {
-        const declared = definition.effects?.[effect]
-        if (declared === undefined) throw new Poison('not_declared', `performs "${effect}", which it does not declare`)
-        const attempt = uuid5(`${scope}/${version()}`)
-        const bytes = recordSchema(declared.input).type.toBuffer(input)
-        if (bytes.length > MAX_RECORD_BYTES) throw new Poison('too_large', `input of "${effect}" of ${bytes.length} bytes`)
-        this.#performed.push({ attempt, effect, name: declared.input, input: bytes })
-        const notAfter = options?.notAfter ?? null
-        this.#ledger = [
-          ...this.#ledger,
-          { attempt, effect, status: 'WAITING', notAfter, start: 0, uncertain: false, parts: 0, owner },
-        ]
-        this.#startNext()
-        return attempt
-      },
-      setTimer: (name, at) => {
-        const { kind } = timerName(name)
-        if (definition.timers?.[kind] === undefined)
-          throw new Poison('not_declared', `sets timer "${kind}", which it does not declare`)
-        if (!Number.isFinite(at)) throw new Poison('invalid', `timer "${name}" at ${at}`)
-        this.#timers = [...this.#timers.filter(t => t.name !== name), { name, at: Math.round(at), version: version() }]
-      },
-      clearTimer: name => {
-        this.#timers = this.#timers.filter(t => t.name !== name)
-      },
-      refuse: reason => {
-        outcome.refused = reason
-      },
-    }
+  // What handlers see: see `Context`.
+
+  attempt: string | null = null
+  late = false
+  maybeSeen = false
+
+  get key(): string {
+    return this.#incoming.key
+  }
+
+  get now(): number {
+    return this.#now
+  }
+
+  get offset(): number {
+    return this.#incoming.offset
+  }
+
+  get headers(): Incoming['headers'] {
+    return this.#incoming.headers
+  }
+
+  get commands(): Instance['commands'] {
+    return this.#commands
+  }
+
+  id(): string {
+    return uuid5(`${this.#place.scope}/${this.#version()}`)
+  }
+
+  emit(topic: Topic, to: string, type: RecordName, record: unknown): void {
+    if (!this.#definition.emits.includes(topic))
+      throw new Poison('not_declared', `emits to ${topic.name}, which it does not declare`)
+    const value = this.#place.codec.encode(topic.name, type, record as never)
+    if (value.length > MAX_RECORD_BYTES) throw new Poison('too_large', `${type} of ${value.length} bytes for ${topic.name}`)
+    this.#emits.push({ topic: topic.name, key: to, type, value })
+  }
+
+  perform(effect: string, input: object, options?: { notAfter?: number | undefined }): string {
+    const declared = this.#definition.effects?.[effect]
+    if (declared === undefined) throw new Poison('not_declared', `performs "${effect}", which it does not declare`)
+    const attempt = this.id()
+    const bytes = recordSchema(declared.input).type.toBuffer(input)
+    if (bytes.length > MAX_RECORD_BYTES) throw new Poison('too_large', `input of "${effect}" of ${bytes.length} bytes`)
+    this.#performed.push({ attempt, effect, name: declared.input, input: bytes })
+    const { owner } = this.#place
+    const notAfter = options?.notAfter ?? null
+    this.#ledger = [
+      ...this.#ledger,
+      { attempt, effect, status: 'WAITING', notAfter, start: 0, uncertain: false, parts: 0, owner },
+    ]
+    this.#startNext()
+    return attempt
+  }
+
+  setTimer(name: string, at: number): void {
+    const { kind } = timerName(name)
+    if (this.#definition.timers?.[kind] === undefined)
+      throw new Poison('not_declared', `sets timer "${kind}", which it does not declare`)
+    if (!Number.isFinite(at)) throw new Poison('invalid', `timer "${name}" at ${at}`)
+    this.#timers = [...this.#timers.filter(t => t.name !== name), { name, at: Math.round(at), version: this.#version() }]
+  }
+
+  clearTimer(name: string): void {
+    this.#timers = this.#timers.filter(t => t.name !== name)
+  }
+
+  refuse(reason: string): void {
+    this.#refused = reason
+  }
+
+  #version(): string {
+    return `${this.#offset}.${this.#count++}`
   }
 }
 
@@ -435,8 +465,4 @@ interface Delivery {
   readonly attempt: string | null
   readonly late: boolean
   readonly maybeSeen: boolean
-}
-
-interface Outcome {
-  refused: string | null
 }

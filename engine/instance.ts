@@ -2,6 +2,7 @@
  * One actor in memory: its state and what the engine keeps beside it. Immutable: a step makes a new one, so that an overlay
  * can be dropped. Its bytes are the `Envelope` record, the same in the changelog and in the state store.
  */
+import type avro from 'avsc'
 import { recordSchema } from '../schemas/index.ts'
 import type { EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
 import { EMPTY_RING, type Ring } from './ring.ts'
@@ -60,14 +61,28 @@ export function isEmpty(instance: Instance): boolean {
 /** Raw Avro of a state, or null. @throws RangeError when it is too large, or the error of Avro when it does not fit its schema. */
 export function encodeState(value: unknown, state: RecordName): Buffer | null {
   if (value === null) return null
-  const bytes = recordSchema(state).type.toBuffer(value)
+  const bytes = encode(recordSchema(state).type, value)
   if (bytes.length > MAX_STATE_BYTES) throw new RangeError(`state of ${bytes.length} bytes, ${MAX_STATE_BYTES} at most`)
+  return bytes
+}
+
+let scratch = Buffer.allocUnsafe(64 * 1024)
+
+/** As `type.toBuffer`, which clears what it allocates first. */
+function encode(type: avro.Type, value: unknown): Buffer {
+  let end = type.encode(value, scratch)
+  if (end < 0) {
+    scratch = Buffer.allocUnsafe((scratch.length - end) * 2)
+    end = type.encode(value, scratch)
+  }
+  const bytes = Buffer.allocUnsafe(end)
+  bytes.set(scratch.subarray(0, end))
   return bytes
 }
 
 /** Raw Avro of an instance; `bytes` is its state, where that is encoded already. */
 export function encodeInstance(instance: Instance, state: RecordName, bytes = encodeState(instance.state, state)): Buffer {
-  return envelope.type.toBuffer({
+  return encode(envelope.type, {
     now: instance.now,
     fingerprint: bytes === null ? null : recordSchema(state).fingerprint,
     state: bytes,

@@ -124,6 +124,6 @@ describe('a batch of records', () => {
 })
 
 test('the payload of a record is the bytes of its key, value and headers', () => {
-  expect(payloadBytes('ก', Buffer.alloc(10), { a: 'é' })).toBe(3 + 10 + 1 + 2)
-  expect(payloadBytes(null, null, {})).toBe(0)
+  expect(payloadBytes({ key: 'ก', value: Buffer.alloc(10), headers: { a: 'é' } })).toBe(3 + 10 + 1 + 2)
+  expect(payloadBytes({ key: null, value: null })).toBe(0)
 })

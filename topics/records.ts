@@ -27,10 +27,17 @@ export interface Batch {
 const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
 
 /** Bytes of a record's key, value and headers: what the limit of a record counts. */
-export function payloadBytes(key: string | null, value: Uint8Array | null, headers: Headers): number {
+export function payloadBytes({ key, value, headers }: Payload): number {
   let bytes = (key === null ? 0 : Buffer.byteLength(key)) + (value === null ? 0 : value.length)
-  for (const name in headers) bytes += Buffer.byteLength(name) + Buffer.byteLength(headers[name] as string)
+  for (const name in headers) bytes += Buffer.byteLength(name) + Buffer.byteLength((headers as Headers)[name] as string)
   return bytes
+}
+
+/** What a record carries. */
+export interface Payload {
+  readonly key: string | null
+  readonly value: Buffer | null
+  readonly headers?: Headers | undefined
 }
 
 /** @param records at least one, in offset order. */
@@ -41,7 +48,7 @@ export function encodeRecords(records: readonly BatchRecord[]): Batch {
   let size = 0
   let maxTimestamp = first.timestamp
   for (const record of records) {
-    const length = lengthOf(record, first)
+    const length = lengthOf(record, record.timestamp - first.timestamp, record.offset - first.offset)
     lengths.push(length)
     size += varintBytes(length) + length
     if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp
@@ -49,22 +56,43 @@ export function encodeRecords(records: readonly BatchRecord[]): Batch {
   const blob = Buffer.allocUnsafeSlow(size)
   let at = 0
   for (let i = 0; i < records.length; i++) {
-    const { key, value, headers, timestamp, offset } = records[i] as BatchRecord
-    at = writeVarint(blob, at, lengths[i] as number)
-    blob[at++] = 0
-    at = writeVarint(blob, at, timestamp - first.timestamp)
-    at = writeVarint(blob, at, offset - first.offset)
-    at = key === null ? writeVarint(blob, at, -1) : writeText(blob, at, key)
-    at = writeVarint(blob, at, value === null ? -1 : value.length)
-    if (value !== null) {
-      blob.set(value, at)
-      at += value.length
-    }
-    at = writeVarint(blob, at, countOf(headers))
-    for (const name in headers) at = writeText(blob, writeText(blob, at, name), headers[name] as string)
+    const record = records[i] as BatchRecord
+    at = writeRecord(blob, at, record, lengths[i] as number, record.timestamp - first.timestamp, record.offset - first.offset)
   }
   const { offset: baseOffset, timestamp: firstTimestamp } = first
   return { baseOffset, lastOffset: last.offset, count: records.length, firstTimestamp, maxTimestamp, blob }
+}
+
+/** Records that have no place in the log yet: offsets from 0 on, all of one time. `head` bytes are left free in front. */
+export function encodePayloads(records: readonly Payload[], head: number): Buffer {
+  const lengths: number[] = []
+  let size = head
+  for (let i = 0; i < records.length; i++) {
+    const length = lengthOf(records[i] as Payload, 0, i)
+    lengths.push(length)
+    size += varintBytes(length) + length
+  }
+  const bytes = Buffer.allocUnsafeSlow(size)
+  let at = head
+  for (let i = 0; i < records.length; i++) at = writeRecord(bytes, at, records[i] as Payload, lengths[i] as number, 0, i)
+  return bytes
+}
+
+function writeRecord(into: Buffer, start: number, record: Payload, length: number, timestampDelta: number, offsetDelta: number) {
+  const { key, value, headers } = record
+  let at = writeVarint(into, start, length)
+  into[at++] = 0
+  at = writeVarint(into, at, timestampDelta)
+  at = writeVarint(into, at, offsetDelta)
+  at = key === null ? writeVarint(into, at, -1) : writeText(into, at, key)
+  at = writeVarint(into, at, value === null ? -1 : value.length)
+  if (value !== null) {
+    into.set(value, at)
+    at += value.length
+  }
+  at = writeVarint(into, at, countOf(headers))
+  for (const name in headers) at = writeText(into, writeText(into, at, name), (headers as Headers)[name] as string)
+  return at
 }
 
 /** How much to take of a batch: from which offset on, and at most how many records and bytes. */
@@ -122,18 +150,18 @@ function damaged(what: string): RangeError {
   return new RangeError(`not a batch of records: ${what}`)
 }
 
-function countOf(headers: Headers): number {
+function countOf(headers: Headers | undefined): number {
   let count = 0
   for (const _ in headers) count++
   return count
 }
 
-function lengthOf({ key, value, headers, timestamp, offset }: BatchRecord, first: BatchRecord): number {
-  let length = 1 + varintBytes(timestamp - first.timestamp) + varintBytes(offset - first.offset)
+function lengthOf({ key, value, headers }: Payload, timestampDelta: number, offsetDelta: number): number {
+  let length = 1 + varintBytes(timestampDelta) + varintBytes(offsetDelta)
   length += key === null ? 1 : textBytes(key)
   length += value === null ? 1 : varintBytes(value.length) + value.length
   length += varintBytes(countOf(headers))
-  for (const name in headers) length += textBytes(name) + textBytes(headers[name] as string)
+  for (const name in headers) length += textBytes(name) + textBytes((headers as Headers)[name] as string)
   return length
 }
 

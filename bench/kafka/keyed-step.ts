@@ -8,7 +8,7 @@
 
 /** @param state null at first */
 export function step(state: Buffer | null, input: Buffer, stateBytes: number): { next: Buffer; out: Buffer } {
-  const next = state === null ? Buffer.alloc(stateBytes) : Buffer.from(state)
+  const next = state === null ? Buffer.alloc(stateBytes) : copyOf(state)
   const slots = (stateBytes - 16) / 4
   const mark = hash(input)
   const count = readLong(next, 0) + 1
@@ -16,11 +16,17 @@ export function step(state: Buffer | null, input: Buffer, stateBytes: number): {
   writeLong(next, count, 0)
   writeLong(next, sum, 8)
   next.writeInt32BE(mark, 16 + 4 * ((count - 1) % slots))
-  const out = Buffer.from(input)
+  const out = copyOf(input)
   writeLong(out, count, 8)
   writeLong(out, sum, 16)
   out.writeInt32BE(mark, 24)
   return { next, out }
+}
+
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafe(bytes.length)
+  copy.set(bytes)
+  return copy
 }
 
 /** FNV-1a over whole words. */

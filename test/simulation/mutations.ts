@@ -33,18 +33,21 @@ export const mutations: readonly Mutation[] = [
       },
     ],
   },
-  one(
-    'a task retained that was away for a generation',
-    'engine/worker.ts',
-    'last.member === assignment.member && assignment.generation === last.generation + 1',
-    'true',
-  ),
-  one(
-    'what was fetched before a restore folded after it',
-    'engine/worker.ts',
-    "task?.state !== 'RUNNING' || lives.get(task) !== task.lives",
-    "task?.state !== 'RUNNING'",
-  ),
+  {
+    name: 'a task retained without a look at what happened meanwhile',
+    changes: [
+      {
+        file: 'engine/worker.ts',
+        find: 'last.member === assignment.member && assignment.generation === last.generation + 1',
+        put: 'true',
+      },
+      {
+        file: 'engine/worker.ts',
+        find: 'retained.has(task) && (await this.#unchanged(task, at))',
+        put: 'retained.has(task)',
+      },
+    ],
+  },
   one(
     'a transaction begun before the last has ended',
     'engine/worker.ts',

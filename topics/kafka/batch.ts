@@ -8,7 +8,7 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { crc32c } from '@node-rs/crc32'
 import { LogError, type LogRecord, partitionKey, type TopicPartition } from '../log.ts'
-import { type BatchRecord, decodeRecords, encodeRecords } from '../records.ts'
+import { decodeRecords, encodePayloads, type Payload } from '../records.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd'
 
@@ -27,31 +27,39 @@ const CONTROL = 32
 /** Smaller ones are not worth compressing. */
 const COMPRESS_FROM = 1024
 
-/** @param records at least one; their offsets are 0, 1, 2, … and their timestamps in order. */
+/** @param records at least one @param timestamp of all of them, ms; the log puts its own in its place */
 export function encodeBatch(
-  records: readonly BatchRecord[],
+  records: readonly Payload[],
+  timestamp: number,
   sender: Sender,
   firstSequence: number,
   compression: Compression,
 ): Buffer {
-  const { blob, count, firstTimestamp, maxTimestamp } = encodeRecords(records)
-  const codec = blob.length < COMPRESS_FROM ? 'none' : compression
-  const body = codec === 'none' ? blob : codec === 'gzip' ? gzipSync(blob) : zstdCompressSync(blob)
-  const batch = Buffer.allocUnsafe(HEAD + body.length)
+  const plain = encodePayloads(records, HEAD)
+  const codec = plain.length < COMPRESS_FROM ? 'none' : compression
+  const batch = codec === 'none' ? plain : compressed(plain, codec)
+  const count = records.length
   batch.writeBigInt64BE(0n, 0)
   batch.writeInt32BE(batch.length - 12, 8)
   batch.writeInt32BE(-1, 12)
   batch[16] = 2
   batch.writeInt16BE(CODECS[codec] | (sender.transactional ? TRANSACTIONAL : 0), 21)
   batch.writeInt32BE(count - 1, 23)
-  batch.writeBigInt64BE(BigInt(firstTimestamp), 27)
-  batch.writeBigInt64BE(BigInt(maxTimestamp), 35)
+  batch.writeBigInt64BE(BigInt(timestamp), 27)
+  batch.writeBigInt64BE(BigInt(timestamp), 35)
   batch.writeBigInt64BE(sender.producerId, 43)
   batch.writeInt16BE(sender.producerEpoch, 51)
   batch.writeInt32BE(firstSequence, 53)
   batch.writeInt32BE(count, 57)
-  body.copy(batch, HEAD)
   batch.writeUInt32BE(crc32c(batch.subarray(21)), 17)
+  return batch
+}
+
+function compressed(plain: Buffer, codec: 'gzip' | 'zstd'): Buffer {
+  const records = plain.subarray(HEAD)
+  const body = codec === 'gzip' ? gzipSync(records) : zstdCompressSync(records)
+  const batch = Buffer.allocUnsafe(HEAD + body.length)
+  body.copy(batch, HEAD)
   return batch
 }
 

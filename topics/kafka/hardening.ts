@@ -26,10 +26,9 @@ export interface Call<T> {
   readonly logResponseError: false
 }
 
-/** What kafkajs's connection takes for an encoder. */
+/** A request's body, which can be sent as it lies: its frame is written in front of it. */
 export interface Encoded {
-  readonly buf: Buffer
-  readonly buffer: Buffer
+  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer
 }
 
 interface TopicPartitions<P> {
@@ -96,6 +95,24 @@ export interface Cluster {
   findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
   findGroupCoordinatorMetadata(o: { groupId: string; coordinatorType: number }): Promise<{ coordinator: { nodeId: number } }>
 }
+
+interface Outgoing {
+  readonly correlationId: number
+  readonly clientId: string
+  readonly request: { readonly apiKey: number; readonly apiVersion: number; encode(): Promise<object> }
+}
+
+// kafkajs copies every request three times on its way out, into buffers that it doubles and clears: one with a frame goes as
+// it lies. To be put in place before kafkajs is loaded.
+const requestModule = require.resolve('kafkajs/src/protocol/request')
+const frameByCopying = require(requestModule) as (outgoing: Outgoing) => Promise<{ buffer: Buffer }>
+const framed = async (outgoing: Outgoing) => {
+  const { request, correlationId, clientId } = outgoing
+  const body = (await request.encode()) as Partial<Encoded>
+  if (body.frame === undefined) return frameByCopying({ ...outgoing, request: { ...request, encode: async () => body } })
+  return { buffer: body.frame(request.apiKey, request.apiVersion, correlationId, clientId) }
+}
+;(require.cache[requestModule] as NodeJS.Module).exports = framed
 
 export const { Kafka, logLevel, AssignerProtocol } = require('kafkajs') as typeof import('kafkajs')
 export type KafkaOptions = KafkaConfig

@@ -15,18 +15,15 @@ import {
   type JoinOptions,
   type Log,
   LogError,
-  MAX_RECORD_BYTES,
   type Membership,
   type Position,
   type Read,
   type TopicPartition,
 } from '../log.ts'
-import { partitionOf } from '../murmur2.ts'
-import { payloadBytes } from '../records.ts'
 import type { Compression } from './batch.ts'
 import { check, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
 import { KafkaMembership } from './membership.ts'
-import { type Placed, Producer } from './producer.ts'
+import { Outbox, Producer } from './producer.ts'
 import { offsetFetch } from './protocol.ts'
 import { Reader } from './reader.ts'
 import { type Difference, ensureTopics } from './topics.ts'
@@ -61,8 +58,6 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> 
   return new KafkaLog(options, found.partitions, found.differences)
 }
 
-const NO_HEADERS = Object.freeze({})
-
 export class KafkaLog implements Log {
   /** Where topics that were there differ from the catalog. */
   readonly differences: readonly Difference[]
@@ -93,13 +88,15 @@ export class KafkaLog implements Log {
     this.#client = new KafkaClient(options.kafka)
     const onError = (what: string, error: unknown) => this.#options.onError(what, error)
     this.#reader = new Reader(options.kafka, onError)
-    this.#appends = new Appends(this.#client, this.#options.compression)
+    this.#appends = new Appends(this.#client, this.#options.compression, topic => this.#partitions(topic))
   }
 
   async append(records: readonly Append[]): Promise<Position[]> {
     this.#check()
-    const placed = records.map(record => this.#place(record))
-    return placed.length === 0 ? [] : this.#appends.add(placed)
+    // A record that cannot be taken takes none of the others with it.
+    const outbox = new Outbox(topic => this.#partitions(topic))
+    for (const record of records) outbox.add(record)
+    return records.length === 0 ? [] : this.#appends.add(records)
   }
 
   async read(partition: TopicPartition, from: number, options: { maxBytes?: number; wait?: number } = {}): Promise<Read> {
@@ -130,7 +127,7 @@ export class KafkaLog implements Log {
       transactionTimeout,
       pollTimeout,
       compression,
-      place: record => this.#place(record),
+      partitions: topic => this.#partitions(topic),
       onError,
       onLeft: () => this.#members.delete(membership),
     })
@@ -183,22 +180,10 @@ export class KafkaLog implements Log {
     if (partitions === undefined) throw new LogError('no_topic', `no topic "${topic}" in this log`)
     return partitions
   }
-
-  #place(record: Append): Placed {
-    const { topic, key, value, headers = NO_HEADERS } = record
-    const bytes = payloadBytes(key, value, headers)
-    if (bytes > MAX_RECORD_BYTES) {
-      throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}, ${MAX_RECORD_BYTES} at most`)
-    }
-    const partitions = this.#partitions(topic)
-    const partition = record.partition ?? partitionOf(key, partitions)
-    if (partition < 0 || partition >= partitions) throw new LogError('no_topic', `topic ${topic} has no partition ${partition}`)
-    return record.partition === undefined ? { ...record, partition } : (record as Placed)
-  }
 }
 
 interface Waiting {
-  readonly records: readonly Placed[]
+  readonly records: readonly Append[]
   readonly done: PromiseWithResolvers<Position[]>
 }
 
@@ -206,17 +191,19 @@ interface Waiting {
 class Appends {
   readonly #client: KafkaClient
   readonly #compression: Compression
+  readonly #partitions: (topic: string) => number
   #producer: Producer | null = null
   #queue: Waiting[] = []
   #sending: Promise<void> | null = null
   #closed = false
 
-  constructor(client: KafkaClient, compression: Compression) {
+  constructor(client: KafkaClient, compression: Compression, partitions: (topic: string) => number) {
     this.#client = client
+    this.#partitions = partitions
     this.#compression = compression
   }
 
-  add(records: readonly Placed[]): Promise<Position[]> {
+  add(records: readonly Append[]): Promise<Position[]> {
     const done = Promise.withResolvers<Position[]>()
     this.#queue.push({ records, done })
     this.#sending ??= this.#send().finally(() => {
@@ -236,11 +223,23 @@ class Appends {
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0)
       try {
-        const positions = await (await this.#ready()).append(batch.flatMap(b => b.records))
-        let at = 0
-        for (const { records, done } of batch) {
-          done.resolve(positions.slice(at, at + records.length))
-          at += records.length
+        const producer = await this.#ready()
+        const outbox = new Outbox(this.#partitions)
+        const placed = batch.map(({ records }) =>
+          records.map(record => {
+            const part = outbox.add(record)
+            return { part, index: part.records.length - 1 }
+          }),
+        )
+        const bases = await producer.append(outbox)
+        for (const [i, { done }] of batch.entries()) {
+          const places = placed[i] ?? []
+          done.resolve(
+            places.map(({ part, index }) => {
+              const { topic, partition } = part
+              return { topic, partition, offset: (bases.get(part) as number) + index }
+            }),
+          )
         }
       } catch (error) {
         const failed = this.#closed ? new LogError('closed', 'the log is closed') : logError(error)

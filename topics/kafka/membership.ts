@@ -23,7 +23,7 @@ import type { Compression } from './batch.ts'
 import { CODE, check, isPassing, KafkaError, KafkaClient, type KafkaSettings, logError, persist, sleep } from './client.ts'
 import { Fetcher } from './fetcher.ts'
 import { AssignerProtocol } from './hardening.ts'
-import { type Placed, Producer } from './producer.ts'
+import { Outbox, Producer } from './producer.ts'
 import { offsetFetch } from './protocol.ts'
 
 export interface MembershipSettings {
@@ -39,7 +39,8 @@ export interface MembershipSettings {
   /** Without a poll for so long, the worker hangs: the group is left, ms. */
   readonly pollTimeout: number
   readonly compression: Compression
-  place(record: Append): Placed
+  /** Of any topic of the log. @throws {LogError} `no_topic` */
+  partitions(topic: string): number
   readonly onError: (what: string, error: unknown) => void
   /** It has left, or was closed. */
   readonly onLeft: () => void
@@ -165,12 +166,12 @@ export class KafkaMembership implements Membership {
     this.#check()
     if (this.#open !== null && !this.#open.ended)
       throw new Error(`group "${assignment.group}": a transaction is open; commit or abort it first`)
-    this.#open = new KafkaTransaction(assignment, this.#settings.place, (records, offsets) => {
+    this.#open = new KafkaTransaction(assignment, new Outbox(topic => this.#settings.partitions(topic)), (outbox, offsets) => {
       this.#check()
       if (this.#producer === null || this.#producer.broken) {
         throw new LogError('unavailable', 'the last transaction failed, and no new producer has been opened since: fence first')
       }
-      return this.#producer.commit(records, offsets, { ...assignment, group: this.#group })
+      return this.#producer.commit(outbox, offsets, { ...assignment, group: this.#group })
     })
     return this.#open
   }
@@ -407,20 +408,19 @@ export class KafkaMembership implements Membership {
   }
 }
 
-type Commit = (records: readonly Placed[], offsets: readonly Position[]) => Promise<Map<string, number>>
+type Commit = (outbox: Outbox, offsets: readonly Position[]) => Promise<Map<string, number>>
 
 /** Gathered in memory; sent by its commit. */
 class KafkaTransaction implements Transaction {
   readonly #assignment: Assignment
-  readonly #place: (record: Append) => Placed
+  readonly #outbox: Outbox
   readonly #commit: Commit
-  readonly #records: Placed[] = []
   readonly #offsets = new Map<string, Position>()
   #state: 'open' | 'committing' | 'ended' = 'open'
 
-  constructor(assignment: Assignment, place: (record: Append) => Placed, commit: Commit) {
+  constructor(assignment: Assignment, outbox: Outbox, commit: Commit) {
     this.#assignment = assignment
-    this.#place = place
+    this.#outbox = outbox
     this.#commit = commit
   }
 
@@ -430,7 +430,7 @@ class KafkaTransaction implements Transaction {
 
   append(record: Append): void {
     this.#checkOpen()
-    this.#records.push(this.#place(record))
+    this.#outbox.add(record)
   }
 
   offsets(positions: readonly Position[]): void {
@@ -448,7 +448,7 @@ class KafkaTransaction implements Transaction {
     this.#state = 'committing'
     try {
       if (this.#offsets.size === 0) throw new Error('every transaction commits at least one input offset: it is the fence')
-      return await this.#commit(this.#records, [...this.#offsets.values()])
+      return await this.#commit(this.#outbox, [...this.#offsets.values()])
     } finally {
       this.#state = 'ended'
     }

@@ -5,8 +5,9 @@
  *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn
  *                      └▶ AddOffsetsToTxn ─▶ TxnOffsetCommit ┘     (fenced by member and generation: KIP-447)
  */
-import { type Append, LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
-import { type BatchRecord, payloadBytes } from '../records.ts'
+import { type Append, LogError, MAX_RECORD_BYTES, partitionKey, type Position, type TopicPartition } from '../log.ts'
+import { partitionOf } from '../murmur2.ts'
+import { payloadBytes } from '../records.ts'
 import { type Compression, encodeBatch } from './batch.ts'
 import { CODE, check, isMoved, isPassing, KafkaError, type KafkaClient, logError, persist, sleep } from './client.ts'
 import type { Broker, Transactional } from './hardening.ts'
@@ -20,11 +21,6 @@ export interface ProducerSettings {
   readonly compression: Compression
 }
 
-/** A record whose partition is known. */
-export interface Placed extends Append {
-  readonly partition: number
-}
-
 /** Who commits offsets. */
 export interface Member {
   readonly group: string
@@ -35,7 +31,6 @@ export interface Member {
 /** Payload of a record batch, at most: Kafka takes a batch of up to 1 MB (`max.message.bytes`). */
 const BATCH_BYTES = 900 * 1024
 const RECORD_OVERHEAD = 32
-const NO_HEADERS = Object.freeze({})
 const SEQUENCES = 2 ** 31
 const PRODUCE_TIMEOUT = 10_000
 /** The broker will have the batch appended before long, or has not appended it at all. */
@@ -45,9 +40,61 @@ const NOT_YET: ReadonlySet<number> = new Set([
   CODE.REQUEST_TIMED_OUT,
 ])
 
+/** Records of one record batch. */
 interface Part extends TopicPartition {
-  readonly records: BatchRecord[]
+  readonly records: Append[]
   bytes: number
+}
+
+/** Records on their way out, by record batch: those of one round have different partitions. */
+export class Outbox {
+  readonly rounds: Part[][] = []
+  readonly #partitions: (topic: string) => number
+  /** The open batch of each partition, and its round. */
+  readonly #open = new Map<string, (Part & { round: number })[]>()
+
+  /** @param partitions of a topic. @throws {LogError} `no_topic` */
+  constructor(partitions: (topic: string) => number) {
+    this.#partitions = partitions
+  }
+
+  get empty(): boolean {
+    return this.rounds.length === 0
+  }
+
+  /** @throws {LogError} `too_large`, `no_topic` */
+  add(record: Append): Part {
+    const { topic, key } = record
+    const bytes = payloadBytes(record)
+    if (bytes > MAX_RECORD_BYTES) {
+      throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}, ${MAX_RECORD_BYTES} at most`)
+    }
+    const partitions = this.#partitions(topic)
+    const partition = record.partition ?? partitionOf(key, partitions)
+    if (partition < 0 || partition >= partitions) throw new LogError('no_topic', `topic ${topic} has no partition ${partition}`)
+    let open = this.#open.get(topic)
+    if (open === undefined) {
+      open = []
+      this.#open.set(topic, open)
+    }
+    let part = open[partition]
+    if (part === undefined || part.bytes + bytes + RECORD_OVERHEAD > BATCH_BYTES) {
+      const round: number = part === undefined ? 0 : part.round + 1
+      part = { topic, partition, records: [], bytes: 0, round }
+      open[partition] = part
+      const others = this.rounds[round]
+      if (others === undefined) this.rounds.push([part])
+      else others.push(part)
+    }
+    part.records.push(record)
+    part.bytes += bytes + RECORD_OVERHEAD
+    return part
+  }
+
+  /** Every partition that something goes to, by topic. */
+  topics(): Map<string, number[]> {
+    return new Map([...this.#open].map(([topic, parts]) => [topic, parts.filter(Boolean).map(p => p.partition)]))
+  }
 }
 
 export class Producer {
@@ -86,12 +133,12 @@ export class Producer {
   }
 
   /**
-   * Appends, acknowledged by all replicas in sync: the offsets, in the order of the records.
+   * Appends, acknowledged by all replicas in sync: the first offset of each record batch.
    * @throws {LogError} after which this producer is broken.
    */
-  async append(records: readonly Placed[]): Promise<Position[]> {
+  async append(outbox: Outbox): Promise<Map<Part, number>> {
     try {
-      return await this.#produce(records)
+      return await this.#produce(outbox)
     } catch (error) {
       this.#broken = true
       throw logError(error)
@@ -102,17 +149,16 @@ export class Producer {
    * One transaction: the records, and the offsets of this member. The last offset appended to each partition.
    * @throws {LogError} `unknown` when it may have been committed, otherwise it surely was not. The producer is broken then.
    */
-  async commit(records: readonly Placed[], offsets: readonly Position[], member: Member): Promise<Map<string, number>> {
+  async commit(outbox: Outbox, offsets: readonly Position[], member: Member): Promise<Map<string, number>> {
     try {
       const ends = new Map<string, number>()
-      if (records.length > 0) await this.#addPartitions(records)
-      const sent = records.length > 0 ? this.#produce(records) : Promise.resolve([])
-      const [produced, committed] = await Promise.allSettled([sent, this.#commitOffsets(offsets, member)])
+      if (!outbox.empty) await this.#addPartitions(outbox)
+      const [produced, committed] = await Promise.allSettled([this.#produce(outbox), this.#commitOffsets(offsets, member)])
       if (committed.status === 'rejected') throw committed.reason
       if (produced.status === 'rejected') throw produced.reason
-      for (const { topic, partition, offset } of produced.value) {
-        const key = partitionKey({ topic, partition })
-        ends.set(key, Math.max(ends.get(key) ?? -1, offset))
+      for (const [part, base] of produced.value) {
+        const key = partitionKey(part)
+        ends.set(key, Math.max(ends.get(key) ?? -1, base + part.records.length - 1))
       }
       await this.#end()
       return ends
@@ -125,17 +171,9 @@ export class Producer {
   }
 
   /** The partitions become part of the transaction; the coordinator may still be writing the markers of the last one. */
-  async #addPartitions(records: readonly Placed[]): Promise<void> {
-    const byTopic = new Map<string, Set<number>>()
-    for (const { topic, partition } of records) {
-      const partitions = byTopic.get(topic)
-      if (partitions === undefined) byTopic.set(topic, new Set([partition]))
-      else partitions.add(partition)
-    }
-    const topics = [...byTopic].map(([topic, partitions]) => ({
-      topic: this.#settings.client.prefix + topic,
-      partitions: [...partitions],
-    }))
+  async #addPartitions(outbox: Outbox): Promise<void> {
+    const { prefix } = this.#settings.client
+    const topics = [...outbox.topics()].map(([topic, partitions]) => ({ topic: prefix + topic, partitions }))
     await this.#coordinated(broker => broker.addPartitionsToTxn({ ...this.#id, topics }))
   }
 
@@ -194,17 +232,14 @@ export class Producer {
     )
   }
 
-  async #produce(records: readonly Placed[]): Promise<Position[]> {
-    const positions = new Array<Position>(records.length)
-    for (const round of rounds(records)) {
-      const bases = await this.#send(round.map(r => r.part))
-      for (const { part, places } of round) {
-        const { topic, partition } = part
-        const base = bases.get(partitionKey(part)) as number
-        for (let i = 0; i < places.length; i++) positions[places[i] as number] = { topic, partition, offset: base + i }
-      }
+  /** The first offset of every batch. */
+  async #produce(outbox: Outbox): Promise<Map<Part, number>> {
+    const bases = new Map<Part, number>()
+    for (const parts of outbox.rounds) {
+      const first = await this.#send(parts)
+      for (const part of parts) bases.set(part, first.get(partitionKey(part)) as number)
     }
-    return positions
+    return bases
   }
 
   /** One batch for each of these partitions; their first offsets. Tried again where it is sure that a batch was not appended. */
@@ -213,12 +248,13 @@ export class Producer {
     const { producerId, producerEpoch } = this.#id
     const sender = { producerId, producerEpoch, transactional: transactionalId !== null }
     await client.use([...new Set(parts.map(p => p.topic))])
+    const timestamp = Date.now()
     let left: OutBatch[] = parts.map(part => {
       const key = partitionKey(part)
       const sequence = this.#sequences.get(key) ?? 0
       this.#sequences.set(key, (sequence + part.records.length) % SEQUENCES)
       const { topic, partition } = part
-      return { topic, partition, batch: encodeBatch(part.records, sender, sequence, compression) }
+      return { topic, partition, batch: encodeBatch(part.records, timestamp, sender, sequence, compression) }
     })
     const bases = new Map<string, number>()
     const until = performance.now() + PRODUCE_TIMEOUT
@@ -272,31 +308,4 @@ async function initWithoutId(client: KafkaClient, forMs: number): Promise<{ prod
     const broker = await client.anyBroker()
     return broker.initProducerId({ transactionalId: null, transactionTimeout: 60_000 })
   })
-}
-
-/** Splits records into record batches: those of one round have different partitions. `places` says which records they are. */
-function rounds(records: readonly Placed[]): { part: Part; places: number[] }[][] {
-  const timestamp = Date.now()
-  const made: { part: Part; places: number[] }[][] = []
-  const open = new Map<string, { part: Part; places: number[]; round: number }>()
-  let last: { part: Part; places: number[]; round: number } | undefined
-  for (let i = 0; i < records.length; i++) {
-    const { topic, partition, key, value, headers = NO_HEADERS } = records[i] as Placed
-    const bytes = payloadBytes(key, value, headers) + RECORD_OVERHEAD
-    if (last === undefined || last.part.topic !== topic || last.part.partition !== partition) {
-      last = open.get(`${topic}/${partition}`)
-    }
-    if (last === undefined || last.part.bytes + bytes > BATCH_BYTES) {
-      const round: number = last === undefined ? 0 : last.round + 1
-      last = { part: { topic, partition, records: [], bytes: 0 }, places: [], round }
-      open.set(`${topic}/${partition}`, last)
-      const of = made[round]
-      if (of === undefined) made.push([last])
-      else of.push(last)
-    }
-    last.part.records.push({ offset: last.part.records.length, timestamp, key, value, headers })
-    last.part.bytes += bytes
-    last.places.push(i)
-  }
-  return made
 }

@@ -7,47 +7,61 @@ import type { TopicPartition } from '../log.ts'
 import { type Aborted, type Decoded, decodeBatches } from './batch.ts'
 import type { Call, Encoded, Transactional } from './hardening.ts'
 
-/** Writes a request into one growing buffer. */
+/** Bytes in front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
+const FRAME = 128
+
+/** Writes a request into one growing buffer, behind room for its frame. */
 class Writer implements Encoded {
-  buf: Buffer
-  #at = 0
+  #buffer: Buffer
+  #at = FRAME
 
   constructor(size = 256) {
-    this.buf = Buffer.allocUnsafe(size)
+    this.#buffer = Buffer.allocUnsafe(FRAME + size)
   }
-  get buffer(): Buffer {
-    return this.buf.subarray(0, this.#at)
+  /** The whole request: size, header, body. It can be made once more with another correlation id. */
+  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer {
+    const id = Buffer.from(clientId)
+    const start = FRAME - 14 - id.length
+    if (start < 0) throw new RangeError(`a client id of ${id.length} bytes, ${FRAME - 14} at most`)
+    this.#buffer.writeInt32BE(this.#at - start - 4, start)
+    this.#buffer.writeInt16BE(apiKey, start + 4)
+    this.#buffer.writeInt16BE(apiVersion, start + 6)
+    this.#buffer.writeInt32BE(correlationId, start + 8)
+    this.#buffer.writeInt16BE(id.length, start + 12)
+    id.copy(this.#buffer, start + 14)
+    return this.#buffer.subarray(start, this.#at)
   }
   int8(n: number): this {
     this.#room(1)
-    this.#at = this.buf.writeInt8(n, this.#at)
+    this.#at = this.#buffer.writeInt8(n, this.#at)
     return this
   }
   int16(n: number): this {
     this.#room(2)
-    this.#at = this.buf.writeInt16BE(n, this.#at)
+    this.#at = this.#buffer.writeInt16BE(n, this.#at)
     return this
   }
   int32(n: number): this {
     this.#room(4)
-    this.#at = this.buf.writeInt32BE(n, this.#at)
+    this.#at = this.#buffer.writeInt32BE(n, this.#at)
     return this
   }
   int64(n: bigint | number): this {
     this.#room(8)
-    this.#at = this.buf.writeBigInt64BE(BigInt(n), this.#at)
+    this.#at = this.#buffer.writeBigInt64BE(BigInt(n), this.#at)
     return this
   }
   uvarint(n: number): this {
     this.#room(5)
     let rest = n
-    for (; rest >= 0x80; rest >>>= 7) this.buf[this.#at++] = (rest & 0x7f) | 0x80
-    this.buf[this.#at++] = rest
+    for (; rest >= 0x80; rest >>>= 7) this.#buffer[this.#at++] = (rest & 0x7f) | 0x80
+    this.#buffer[this.#at++] = rest
     return this
   }
   bytes(bytes: Buffer): this {
     this.#room(bytes.length)
-    this.#at += bytes.copy(this.buf, this.#at)
+    this.#buffer.set(bytes, this.#at)
+    this.#at += bytes.length
     return this
   }
   text(text: string | null): this {
@@ -78,10 +92,10 @@ class Writer implements Encoded {
     return this.uvarint(0)
   }
   #room(bytes: number): void {
-    if (this.#at + bytes <= this.buf.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.buf.length * 2, this.#at + bytes))
-    this.buf.copy(larger, 0, 0, this.#at)
-    this.buf = larger
+    if (this.#at + bytes <= this.#buffer.length) return
+    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes))
+    this.#buffer.copy(larger, 0, 0, this.#at)
+    this.#buffer = larger
   }
 }
 

@@ -259,7 +259,7 @@ export class LocalLog implements Log, SchemaRegistry {
   }
 
   #place({ topic, partition, key, value, headers = {} }: Append): Placed {
-    const bytes = payloadBytes(key, value, headers)
+    const bytes = payloadBytes({ key, value, headers })
     if (bytes > MAX_RECORD_BYTES) {
       const which = `a record of ${bytes} bytes for ${topic}, key ${JSON.stringify(key)}`
       throw new LogError('too_large', `${which}: the limit is ${MAX_RECORD_BYTES}; split it`)
