@@ -2,6 +2,7 @@
  * The whole service as a process of its own, with the providers' fakes and a small world around it: what a story needs.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -12,6 +13,7 @@ import { type FakeSoundtrack, startFakeSoundtrack } from '../../connectors/sound
 import { type World, world } from '../../connectors/soundtrack/fake-world.ts'
 import { type FakeWhatsApp, startFakeWhatsApp } from '../../connectors/whatsapp/fake.ts'
 import type { FakeSent } from '../../connectors/whatsapp/fake-messages.ts'
+import { addresses } from '../stack/vitest.ts'
 
 const root = join(import.meta.dirname, '../..')
 const ADMIN_TOKEN = 'an-invented-admin-token'
@@ -38,6 +40,8 @@ export interface Service {
   /** The conversation of a person, as the API shows it. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into any body
   conversation(person: { from: string }): Promise<any>
+  /** Waits until every venue's zones have been read for the first time. */
+  zonesKnown(): Promise<void>
   /** The end offset of every partition, `topic/partition`, as the metrics show it. */
   offsets(): Promise<Record<string, number>>
   /** Asks the serving store itself: the API shows only the newest of a long conversation. */
@@ -58,6 +62,10 @@ export interface SayOptions {
   readonly ms?: number
   /** Id of the button or row pressed. */
   readonly action?: string
+}
+
+interface VenueItem {
+  readonly zoneCounts: Record<string, number>
 }
 
 const smallWorld = world([
@@ -108,11 +116,13 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     ...SECRETS,
     ...(options.statuses === undefined ? {} : { statuses: options.statuses }),
   })
+  const cluster = process.env.BMA_TEST_LOG === 'kafka' ? await clusterSettings() : {}
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   whatsapp.webhookUrl = `${url}/webhooks/whatsapp`
   const env = {
     ...process.env,
+    ...cluster,
     PORT: String(port),
     DATA_DIR: join(folder, 'data'),
     LOG_LEVEL: 'warn',
@@ -167,6 +177,14 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       })
       return (await service.get(`/api/v1/conversations/${encodeURIComponent(found.id)}`)).body
     },
+    async zonesKnown() {
+      const known = (counts: Record<string, number>) => Object.values(counts).some(n => n > 0)
+      await until(
+        async () => (await service.get('/api/v1/venues?limit=200')).body.items.every((v: VenueItem) => known(v.zoneCounts)),
+        20_000,
+        () => 'every venue has zones',
+      )
+    },
     async offsets() {
       const text = await (await fetch(`${url}/metrics`)).text()
       const found = text.matchAll(/^kafka_topic_partition_current_offset\{topic="([^"]+)",partition="(\d+)"\} (\d+)/gm)
@@ -220,6 +238,13 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     throw error
   }
   return service
+}
+
+/** A service of its own on the cluster that all tests share. */
+async function clusterSettings(): Promise<Record<string, string>> {
+  const { KAFKA_BROKERS, SCHEMA_REGISTRY_URL } = await addresses()
+  const prefix = `service-${randomUUID().slice(0, 8)}.`
+  return { KAFKA_BROKERS, SCHEMA_REGISTRY_URL, KAFKA_PREFIX: prefix, KAFKA_PARTITIONS: '6', KAFKA_SESSION_TIMEOUT_MS: '6000' }
 }
 
 /** Waits for a condition. @throws after `ms`, saying what was waited for. */

@@ -48,7 +48,7 @@ export function check({ cluster, done, sent, workers, quick, actor = trial as ne
     if (records.some(r => r.offset >= position)) wrong.push(`partition ${partition} is read to ${position}, not to its end`)
     if (quick && wrong.length > 0) return wrong
     const folded = fold(actor, cluster, partition, wrong, ended)
-    outputs.push(...folded.emits)
+    for (const emit of folded.emits) outputs.push(emit)
     for (const [key, instance] of folded.instances) {
       for (const { attempt, status } of instance.ledger)
         if (status !== 'ENDED') wrong.push(`attempt ${attempt} of ${key} is ${status} for ever`)

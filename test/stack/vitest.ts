@@ -1,21 +1,15 @@
 /** For tests on the real servers: those of the environment, of `npm run stack`, or else started once for the whole run. */
-import { describe, inject } from 'vitest'
+import { describe } from 'vitest'
 import { cacheFolder, StackMissing } from './install.ts'
 import { runningStack, sharedStack } from './shared.ts'
 
 const NAMES = ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'REDIS_URL', 'DATABASE_URL'] as const
 type Addresses = Readonly<Record<(typeof NAMES)[number], string>>
 
-declare module 'vitest' {
-  interface ProvidedContext {
-    stackFolder: string
-  }
-}
-
-/** Addresses of the servers. @throws when they cannot be had. */
-async function addresses(): Promise<Addresses> {
+/** Addresses of the servers. @throws {StackMissing} when they cannot be had. */
+export async function addresses(): Promise<Addresses> {
   if (NAMES.every(name => process.env[name])) return process.env as unknown as Addresses
-  const kept = runningStack(cacheFolder()) ?? (await sharedStack(inject('stackFolder')))
+  const kept = runningStack(cacheFolder()) ?? (await sharedStack(process.env.BMA_STACK_RUN as string))
   return kept.env as Addresses
 }
 
