@@ -97,11 +97,11 @@ export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number
     at = end
     const baseOffset = Number(batch.readBigInt64BE(0))
     const lastOffset = baseOffset + batch.readInt32BE(23)
-    if (lastOffset < from) continue
     const damaged = (what: string, cause?: unknown) =>
       new LogError('corrupt', `${partitionKey(where)}: the batch at ${baseOffset} ${what}`, { cause })
     if (batch[16] !== 2) throw damaged(`is of format ${batch[16]}, not 2`)
     if (crc32c(batch.subarray(21)) !== batch.readUInt32BE(17)) throw damaged('does not match its checksum')
+    if (lastOffset < from) continue
     const attributes = batch.readInt16BE(21)
     while (begun < pending.length && (pending[begun] as Aborted).firstOffset <= lastOffset) {
       leftOut.add((pending[begun++] as Aborted).producerId)
