@@ -1,6 +1,7 @@
-/** `npm run bench [-- keyed|turn]`: each benchmark with its baseline in the same run. */
+/** `npm run bench [-- keyed|turn|kafka]`: each benchmark with its baseline in the same run. */
 import { cpus } from 'node:os'
 import { benchKeyed } from './keyed.ts'
+import { benchOnKafka } from './kafka/bench.ts'
 import { benchTurn } from './turn.ts'
 
 const wanted = process.argv.slice(2)
@@ -36,4 +37,47 @@ if (runs('turn')) {
     `  baseline: p50 ${direct.p50.toFixed(1)} ms, p99 ${direct.p99.toFixed(1)} ms (a server that answers the same webhooks by calling the provider at once, keeping nothing)`,
   )
   console.log(`  ratio of p50: ${(turn.p50 / direct.p50).toFixed(1)}`)
+}
+
+if (wanted.includes('kafka')) {
+  const kafka = await benchOnKafka()
+  try {
+    console.log(
+      'exactly-once on one real broker: 1,000,000 records, 12 partitions, 10,000 keys, 200 B; worker with 496 B of state in LMDB',
+    )
+    const rates = new Map<string, number[]>()
+    for (let run = 0; run < 3; run++) {
+      for (const contestant of ['worker', 'driver', 'kafkajs'] as const) {
+        const r = await kafka.keyed(contestant)
+        rates.set(contestant, [...(rates.get(contestant) ?? []), r.recordsPerSecond])
+        const said = r.said
+        const transactions =
+          said === null
+            ? ''
+            : `; ${said.transactions} transactions of ${whole(said.records / said.transactions)}, commit p50 ${said.commit.p50.toFixed(0)} ms, p99 ${said.commit.p99.toFixed(0)} ms`
+        console.log(
+          `  run ${run + 1}: ${contestant.padEnd(7)} ${whole(r.recordsPerSecond).padStart(8)} records/s, ${r.cpuPerMillion.toFixed(1)} CPU s per million ` +
+            `(broker ${r.brokerCpuPerMillion.toFixed(1)})${transactions}`,
+        )
+      }
+    }
+    const of = (name: string) => median(rates.get(name) ?? [])
+    console.log(
+      `  median: worker ${whole(of('worker'))} records/s; ratio to a raw copy on the same driver ${(of('worker') / of('driver')).toFixed(2)}, by plain kafkajs ${(of('worker') / of('kafkajs')).toFixed(2)}\n`,
+    )
+    const { turn, direct } = await kafka.turn()
+    console.log('turn from webhook to provider call at 100 messages/s, the log on Kafka')
+    console.log(
+      `  service:  p50 ${turn.p50.toFixed(1)} ms, p99 ${turn.p99.toFixed(1)} ms; baseline: p50 ${direct.p50.toFixed(1)} ms, p99 ${direct.p99.toFixed(1)} ms\n`,
+    )
+    console.log('1,000,000 keys of 300 B, from the start of the process until every partition has answered')
+    for (let run = 0; run < 3; run++) {
+      const { cold, killedIdle, killedUnderLoad } = await kafka.restores()
+      console.log(
+        `  run ${run + 1}: cold ${cold.toFixed(1)} s; after kill -9, idle ${killedIdle.toFixed(2)} s, under load ${killedUnderLoad.toFixed(1)} s`,
+      )
+    }
+  } finally {
+    await kafka.close()
+  }
 }

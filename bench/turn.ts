@@ -17,9 +17,12 @@ export interface Latencies {
 const RATE = 100
 const WARM_UP = 300
 
-export async function benchTurn({ messages = 3_000 } = {}): Promise<{ turn: Latencies; direct: Latencies; messages: number }> {
+export async function benchTurn({
+  messages = 3_000,
+  env = {} as Record<string, string>,
+} = {}): Promise<{ turn: Latencies; direct: Latencies; messages: number }> {
   const provider = await startProvider()
-  const service = await startService({ env: { WHATSAPP_API_URL: provider.url, LOG_LEVEL: 'error' } })
+  const service = await startService({ env: { WHATSAPP_API_URL: provider.url, LOG_LEVEL: 'error', ...env } })
   let turn: Latencies
   try {
     turn = await load(`${service.url}/webhooks/whatsapp`, provider, messages)

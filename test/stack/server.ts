@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly stopSignal?: NodeJS.Signals
   /** It outlives this process. */
   readonly detached?: boolean
+  /** Told as soon as there is a process. */
+  readonly spawned?: ((name: string, pid: number) => void) | undefined
 }
 
 export class Server {
@@ -41,6 +43,7 @@ export class Server {
     })
     closeSync(out)
     this.#child = child
+    if (child.pid !== undefined) this.#options.spawned?.(name, child.pid)
     let failed: Error | null = null
     child.once('error', error => {
       failed = error

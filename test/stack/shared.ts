@@ -10,7 +10,7 @@ import { startStack } from './stack.ts'
 
 export interface Kept {
   readonly env: Readonly<Record<string, string>>
-  readonly folder: string
+  readonly folder: string | null
   readonly pids: Readonly<Record<string, number>>
   /** When each of the processes was started: a process id may be given to another. */
   readonly started: Readonly<Record<string, string>>
@@ -35,8 +35,15 @@ export async function sharedStack(folder: string): Promise<Kept> {
       continue
     }
     try {
-      const { env, folder: data, pids } = await startStack({ detached: true })
-      const started = Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, startOf(pid) ?? '']))
+      const pids: Record<string, number> = {}
+      const started: Record<string, string> = {}
+      // Written down one by one: whoever starts them may be ended before the last is up.
+      const spawned = (name: string, pid: number) => {
+        pids[name] = pid
+        started[name] = startOf(pid) ?? ''
+        writeFileSync(startingIn(folder), JSON.stringify({ env: {}, folder: null, pids, started }))
+      }
+      const { env, folder: data } = await startStack({ detached: true, spawned })
       const kept = { env, folder: data, pids, started }
       writeFileSync(`${fileIn(folder)}.new`, JSON.stringify(kept, null, 2))
       renameSync(`${fileIn(folder)}.new`, fileIn(folder))
@@ -61,18 +68,25 @@ export function runningStack(folder: string): Kept | null {
 
 /** Ends what of it still runs, and only that. Returns what was ended. */
 export async function stopShared(folder: string): Promise<string[]> {
-  if (!existsSync(fileIn(folder))) return []
-  const kept = JSON.parse(readFileSync(fileIn(folder), 'utf8')) as Kept
+  const file = [fileIn(folder), startingIn(folder)].find(existsSync)
+  if (file === undefined) return []
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as Kept
   const ours = Object.keys(kept.pids).filter(name => isOurs(kept, name))
-  for (const name of ours) process.kill(kept.pids[name] as number, name === 'postgres' ? 'SIGINT' : 'SIGTERM')
+  for (const name of ours) process.kill(kept.pids[name] as number, name === 'Postgres' ? 'SIGINT' : 'SIGTERM')
   for (let waited = 0; ours.some(name => isOurs(kept, name)); waited += 50) {
     if (waited > 20_000) for (const name of ours) if (isOurs(kept, name)) process.kill(kept.pids[name] as number, 'SIGKILL')
     await sleep(50)
   }
-  rmSync(kept.folder, { recursive: true, force: true })
+  if (kept.folder !== null) rmSync(kept.folder, { recursive: true, force: true })
   rmSync(fileIn(folder), { force: true })
+  rmSync(startingIn(folder), { force: true })
   rmSync(join(folder, 'stack.failed'), { force: true })
   return ours
+}
+
+/** Those that are being started. */
+function startingIn(folder: string): string {
+  return join(folder, 'starting.json')
 }
 
 function fileIn(folder: string): string {

@@ -19,6 +19,7 @@ export interface StackOptions {
   readonly only?: readonly Part[]
   /** The servers outlive this process; `stop` ends them still. */
   readonly detached?: boolean
+  readonly spawned?: (name: string, pid: number) => void
 }
 export type Part = 'kafka' | 'registry' | 'redis' | 'postgres'
 
@@ -36,6 +37,7 @@ export interface Stack {
 export async function startStack({
   only = ['kafka', 'registry', 'redis', 'postgres'],
   detached = false,
+  spawned,
 }: StackOptions = {}): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), 'stack-'))
   const servers = new Map<string, Server>()
@@ -47,7 +49,7 @@ export async function startStack({
   }
   const start: Record<Part, () => Promise<void>> = {
     kafka: async () => {
-      broker = await startBroker({ folder: join(folder, 'kafka'), detached })
+      broker = await startBroker({ folder: join(folder, 'kafka'), detached, spawned })
       servers.set('kafka', broker.server)
       env.KAFKA_BROKERS = broker.address
     },
@@ -61,6 +63,7 @@ export async function startStack({
         logFile: join(folder, 'registry.log'),
         ready: async () => (await fetch(`${url}/subjects`)).ok,
         detached,
+        spawned,
       })
       servers.set('registry', server)
       await server.start()
@@ -75,6 +78,7 @@ export async function startStack({
         logFile: join(folder, 'redis.log'),
         ready: () => pings(port),
         detached,
+        spawned,
       })
       servers.set('redis', server)
       await server.start()
@@ -98,6 +102,7 @@ export async function startStack({
         ready: () => answersSql(url),
         stopSignal: 'SIGINT',
         detached,
+        spawned,
         ...(uid === undefined ? {} : { uid }),
       })
       servers.set('postgres', server)
@@ -125,12 +130,14 @@ export async function startBroker({
   properties = {},
   proxied,
   detached = false,
+  spawned,
 }: {
   folder: string
   /** A second listener, whose clients are told to come by another port: that of a proxy. */
   proxied?: { readonly port: number; readonly by: number }
   properties?: Readonly<Record<string, string>>
   detached?: boolean
+  spawned?: ((name: string, pid: number) => void) | undefined
 }): Promise<Broker> {
   const [java, classpath, port, controller] = await Promise.all([program('java'), kafkaClasspath(), freePort(), freePort()])
   mkdirSync(folder, { recursive: true })
@@ -188,6 +195,7 @@ export async function startBroker({
     logFile: join(folder, 'kafka.log'),
     ready: () => answersKafka(address),
     detached,
+    spawned,
   })
   await server.start()
   return { address, server }

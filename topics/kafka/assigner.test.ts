@@ -1,88 +1,139 @@
 import fc from 'fast-check'
-import { expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { partitionKey, type TopicPartition } from '../log.ts'
 import { assign, decodeClaim, encodeClaim, type GroupMember } from './assigner.ts'
 
+type Assigned = Map<string, TopicPartition[]>
+
 const topics = fc
-  .dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.integer({ min: 1, max: 24 }), { minKeys: 1 })
-  .map(of => new Map(Object.entries(of)))
-const ids = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 7 })
-const all = (of: ReadonlyMap<string, number>) =>
-  [...of].flatMap(([topic, n]) => Array.from({ length: n }, (_, partition) => partitionKey({ topic, partition }))).sort()
-const keys = (assigned: ReadonlyMap<string, readonly TopicPartition[]>) => [...assigned.values()].flat().map(partitionKey).sort()
-const claiming = (assigned: ReadonlyMap<string, readonly TopicPartition[]>, generation: number): GroupMember[] =>
-  [...assigned].map(([id, partitions]) => ({ id, claim: { generation, partitions } }))
+  .array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 6 })
+  .map(counts => new Map(counts.map((count, i) => [`topic-${i}`, count])))
+const anyPartition = fc.record({ topic: fc.constantFrom('topic-0', 'topic-1', 'topic-2', 'gone'), partition: fc.nat(14) })
+const claim = fc.option(fc.record({ generation: fc.nat(5), partitions: fc.array(anyPartition, { maxLength: 30 }) }))
+const members = fc
+  .uniqueArray(fc.record({ id: fc.uuid(), claim }), { selector: m => m.id, minLength: 1, maxLength: 6 })
+  .map((list): GroupMember[] => list)
 
-it('gives every partition to one member, evenly by topic and in all', () => {
-  fc.assert(
-    fc.property(ids, topics, (members, of) => {
-      const assigned = assign(
-        members.map(id => ({ id, claim: null })),
-        of,
-      )
-      expect(keys(assigned)).toEqual(all(of))
-      for (const topic of of.keys()) {
-        const counts = [...assigned.values()].map(p => p.filter(x => x.topic === topic).length)
-        expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
-      }
-      const loads = [...assigned.values()].map(p => p.length)
-      expect(Math.max(...loads) - Math.min(...loads)).toBeLessThanOrEqual(1)
-    }),
-  )
+function all(topics: ReadonlyMap<string, number>): string[] {
+  return [...topics].flatMap(([topic, count]) => Array.from({ length: count }, (_, partition) => `${topic}/${partition}`))
+}
+
+function owners(assigned: Assigned): Map<string, string> {
+  return new Map([...assigned].flatMap(([id, of]) => of.map(partition => [partitionKey(partition), id] as const)))
+}
+
+/** The same members once more, each saying what it was given. */
+function honest(assigned: Assigned, generation = 7): GroupMember[] {
+  return [...assigned].map(([id, partitions]) => ({ id, claim: { generation, partitions } }))
+}
+
+function spread(counts: readonly number[]): number {
+  return Math.max(...counts) - Math.min(...counts)
+}
+
+/** Of one topic: what a member had and has not any more, and the other way round. */
+function moves(before: Assigned, after: Assigned, id: string, topic: string) {
+  const of = (assigned: Assigned) => (assigned.get(id) ?? []).filter(p => p.topic === topic).map(p => p.partition)
+  const [had, has] = [of(before), of(after)]
+  return { lost: had.filter(p => !has.includes(p)), gained: has.filter(p => !had.includes(p)) }
+}
+
+describe('an assignment', () => {
+  test('gives every partition to exactly one member, whatever they claim', () => {
+    fc.assert(
+      fc.property(members, topics, (members, topics) => {
+        const given = [...assign(members, topics).values()].flat().map(partitionKey)
+        expect(given.toSorted()).toEqual(all(topics).toSorted())
+      }),
+    )
+  })
+
+  test('is spread evenly, topic by topic and in total', () => {
+    fc.assert(
+      fc.property(members, topics, (members, topics) => {
+        const assigned = [...assign(members, topics).values()]
+        expect(assigned).toHaveLength(members.length)
+        expect(spread(assigned.map(of => of.length))).toBeLessThanOrEqual(1)
+        for (const topic of topics.keys()) {
+          expect(spread(assigned.map(of => of.filter(p => p.topic === topic).length))).toBeLessThanOrEqual(1)
+        }
+      }),
+    )
+  })
+
+  test('is the same whichever order the members come in, where nothing is contested', () => {
+    fc.assert(
+      fc.property(members, topics, (members, topics) => {
+        const claims = honest(assign(members, topics))
+        const one = owners(assign(claims, topics))
+        expect(owners(assign(claims.toReversed(), topics))).toEqual(one)
+      }),
+    )
+  })
+
+  test('moves nothing while the members stay the same', () => {
+    fc.assert(
+      fc.property(members, topics, (members, topics) => {
+        const before = assign(members, topics)
+        expect(owners(assign(honest(before), topics))).toEqual(owners(before))
+      }),
+    )
+  })
+
+  test('moves what balance needs when a member comes or goes, and no more', () => {
+    fc.assert(
+      fc.property(members, topics, fc.boolean(), (members, topics, joins) => {
+        const before = assign(members, topics)
+        const staying = honest(before)
+        const now: GroupMember[] = joins ? [...staying, { id: 'new', claim: null }] : staying.slice(1)
+        if (now.length === 0) return
+        const after = assign(now, topics)
+        for (const [topic, count] of topics) {
+          const fewest = Math.floor(count / now.length)
+          for (const { id } of now) {
+            const { lost, gained } = moves(before, after, id, topic)
+            expect(Math.min(lost.length, gained.length), `${id} takes some of ${topic} and gives others`).toBe(0)
+            // With fewer members nobody has to give anything, but for one that others are short of.
+            if (!joins && Math.ceil(count / members.length) <= fewest) expect(lost).toEqual([])
+          }
+        }
+      }),
+    )
+  })
+
+  test('leaves what two claim with the newer claim', () => {
+    fc.assert(
+      fc.property(fc.boolean(), fc.integer({ min: 2, max: 12 }), fc.nat(20), (swap, count, generation) => {
+        const topics = new Map([['t', count]])
+        const partitions = Array.from({ length: count }, (_, partition) => ({ topic: 't', partition }))
+        // Both claim the first half; the other half is nobody's.
+        const half = partitions.slice(0, Math.floor(count / 2))
+        const pair: GroupMember[] = [
+          { id: 'older', claim: { generation, partitions: half } },
+          { id: 'newer', claim: { generation: generation + 1, partitions: half } },
+        ]
+        const assigned = assign(swap ? pair.toReversed() : pair, topics)
+        expect(assigned.get('newer')).toEqual(expect.arrayContaining(half))
+      }),
+    )
+  })
 })
 
-it('moves nothing while nobody comes or goes, whatever the order of the members', () => {
-  fc.assert(
-    fc.property(ids, topics, (members, of) => {
-      const first = assign(
-        members.map(id => ({ id, claim: null })),
-        of,
-      )
-      const again = assign(claiming(first, 1).reverse(), of)
-      for (const id of members) expect(again.get(id)!.map(partitionKey).sort()).toEqual(first.get(id)!.map(partitionKey).sort())
-    }),
-  )
-})
+describe('a claim', () => {
+  test('is read as it was written', () => {
+    fc.assert(
+      fc.property(claim, claim => {
+        expect(decodeClaim(encodeClaim(claim))).toEqual(claim)
+      }),
+    )
+  })
 
-it('moves only what it has to when one goes', () => {
-  fc.assert(
-    fc.property(
-      ids.filter(i => i.length > 1),
-      topics,
-      (members, of) => {
-        const first = assign(
-          members.map(id => ({ id, claim: null })),
-          of,
-        )
-        const left = claiming(first, 1).slice(1)
-        const second = assign(left, of)
-        expect(keys(second)).toEqual(all(of))
-        const orphans = first.get(members[0]!)!.length
-        const moved = left.flatMap(({ id, claim }) => {
-          const kept = new Set(second.get(id)!.map(partitionKey))
-          return claim!.partitions.filter(p => !kept.has(partitionKey(p)))
-        })
-        // What evens out the rest: one for each topic and member at most.
-        expect(moved.length).toBeLessThanOrEqual(orphans + of.size * left.length)
-      },
-    ),
-  )
-})
-
-it('believes the newest of two that claim the same, and ignores what cannot be read', () => {
-  const of = new Map([['t', 2]])
-  const partitions = [{ topic: 't', partition: 0 }]
-  const assigned = assign(
-    [
-      { id: 'old', claim: { generation: 4, partitions } },
-      { id: 'new', claim: { generation: 5, partitions } },
-    ],
-    of,
-  )
-  expect(assigned.get('new')).toEqual(partitions)
-  expect(decodeClaim(Buffer.from('{"generation":'))).toBeNull()
-  expect(decodeClaim(Buffer.from('{"generation":"x","partitions":[]}'))).toBeNull()
-  expect(decodeClaim(null)).toBeNull()
-  const claim = { generation: 3, partitions }
-  expect(decodeClaim(encodeClaim(claim))).toEqual(claim)
+  test('that is damaged counts for nothing', () => {
+    const whole = encodeClaim({ generation: 3, partitions: [{ topic: 't', partition: 0 }] })
+    expect(decodeClaim(null)).toBeNull()
+    for (let cut = 0; cut < whole.length; cut++) expect(decodeClaim(whole.subarray(0, cut))).toBeNull()
+    for (const wrong of ['null', '[]', '7', '{"generation":"3","partitions":[]}', '{"generation":3,"partitions":{}}']) {
+      expect(decodeClaim(Buffer.from(wrong)), wrong).toBeNull()
+    }
+  })
 })

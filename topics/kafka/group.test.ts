@@ -1,170 +1,227 @@
 import { spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, expect, it, vi } from 'vitest'
+import { join as path } from 'node:path'
+import { afterEach, expect, it, onTestFinished } from 'vitest'
+import { append, codeOf, newGroup, newTopic, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
-import { defineTopic } from '../catalog.ts'
-import { type Assignment, type Membership, partitionKey } from '../log.ts'
-import { type KafkaLogOptions, openKafkaLog } from './log.ts'
+import type { Topic } from '../catalog.ts'
+import { type Assignment, partitionKey } from '../log.ts'
+import { type KafkaLog, type KafkaLogOptions, openKafkaLog } from './log.ts'
 
-const SESSION = 2_000
+const SESSION = 3_000
 
-/** Membership on a real broker: ENGINE 1, 4, 6 and 15. */
+interface Member {
+  readonly membership: Awaited<ReturnType<KafkaLog['join']>>
+  readonly assignments: readonly Assignment[]
+  /** Its newest partitions, of one topic or all. */
+  partitions(topic?: Topic): string[]
+  generation(): number
+}
+
 await describeWithStack('a group on a real broker', ({ KAFKA_BROKERS }) => {
-  const kafka = { brokers: KAFKA_BROKERS.split(',') }
-  const closers: (() => Promise<unknown>)[] = []
+  const kafka = { brokers: KAFKA_BROKERS?.split(',') ?? [] }
+  const logs: KafkaLog[] = []
+  const errors: string[] = []
   afterEach(async () => {
-    for (const close of closers.splice(0).reverse()) await close()
+    for (const log of logs.splice(0)) await log.close()
+    errors.length = 0
   })
-  const topics = [8, 4].map(partitions => defineTopic(`group.${randomUUID()}`, 'key', [], { partitions }))
-  const group = () => `group-${randomUUID()}`
 
-  interface Member {
-    membership: Membership
-    assignments: Assignment[]
-    revocations: number
+  async function open(topics: readonly Topic[], options: Partial<KafkaLogOptions> = {}): Promise<KafkaLog> {
+    const onError = (what: string, error: unknown) => errors.push(`${what}: ${(error as Error).message}`)
+    const log = await openKafkaLog({ kafka, topics, sessionTimeout: SESSION, rebalanceTimeout: 10_000, onError, ...options })
+    logs.push(log)
+    return log
   }
-  async function member(
-    name: string,
-    of: string,
-    more: Partial<KafkaLogOptions> & { revoked?: () => Promise<void>; polls?: boolean } = {},
-  ) {
-    const { revoked = async () => {}, polls = true, ...options } = more
-    const log = await openKafkaLog({
-      kafka,
-      topics,
-      sessionTimeout: SESSION,
-      rebalanceTimeout: 4_000,
-      ...options,
-    })
-    const one: Member = { assignments: [], revocations: 0, membership: null as unknown as Membership }
-    one.membership = await log.join({
-      group: of,
-      instance: name,
+
+  async function join(log: KafkaLog, group: string, topics: readonly Topic[], revoked = async () => {}): Promise<Member> {
+    const assignments: Assignment[] = []
+    const membership = await log.join({
+      group,
       topics: topics.map(t => t.name),
-      revoked: async () => {
-        one.revocations++
-        await revoked()
-      },
-      assigned: assignment => one.assignments.push(assignment),
+      instance: `worker-${newGroup()}`,
+      revoked,
+      assigned: assignment => assignments.push(assignment),
     })
-    let going = polls
-    const polling = (async () => {
-      while (going) await one.membership.poll({ max: 10, wait: 50 }).catch(() => sleep(50))
-    })()
-    closers.push(async () => {
-      going = false
-      await log.close()
-      await polling
+    return {
+      membership,
+      assignments,
+      partitions: topic =>
+        (assignments.at(-1)?.partitions ?? []).filter(p => topic === undefined || p.topic === topic.name).map(partitionKey),
+      generation: () => assignments.at(-1)?.generation ?? -1,
+    }
+  }
+
+  /** All of them are in one generation, and have everything between them. */
+  async function settled(members: readonly Member[], topics: readonly Topic[]): Promise<void> {
+    const all = topics.flatMap(t => Array.from({ length: t.partitions }, (_, partition) => `${t.name}/${partition}`))
+    await expect
+      .poll(() => [new Set(members.map(m => m.generation())).size, members.flatMap(m => m.partitions()).toSorted()], {
+        timeout: 15_000,
+      })
+      .toEqual([1, all.toSorted()])
+  }
+
+  it('shares the partitions of every topic evenly, and moves few of them when one comes or leaves', async () => {
+    const topics = [newTopic({ partitions: 6 }), newTopic({ partitions: 4 })]
+    const log = await open(topics)
+    const group = newGroup()
+    const counts = (members: readonly Member[]) => topics.map(t => members.map(m => m.partitions(t).length).toSorted())
+    const two = [await join(log, group, topics), await join(log, group, topics)]
+    await settled(two, topics)
+    expect(counts(two)).toEqual([
+      [3, 3],
+      [2, 2],
+    ])
+    const before = two.map(m => m.partitions())
+    const third = await join(log, group, topics)
+    await settled([...two, third], topics)
+    expect(counts([...two, third])).toEqual([
+      [2, 2, 2],
+      [1, 1, 2],
+    ])
+    for (const [i, member] of two.entries()) expect(before[i]).toEqual(expect.arrayContaining(member.partitions()))
+    const kept = two.map(m => m.partitions())
+    await third.membership.leave()
+    await settled(two, topics)
+    for (const [i, member] of two.entries()) expect(member.partitions()).toEqual(expect.arrayContaining(kept[i]!))
+  })
+
+  it('waits for a member until what it has open has ended; its lease is over meanwhile, its fetched records are dropped', async () => {
+    const topic = newTopic({ partitions: 2 })
+    const log = await open([topic])
+    const group = newGroup()
+    const released = Promise.withResolvers<void>()
+    const events: string[] = []
+    const first = await join(log, group, [topic], async () => {
+      events.push('revoking')
+      await released.promise
+      events.push('revoked')
     })
-    return Object.assign(one, { log })
-  }
-  /** A member in a process of its own, killed once it has its tasks. */
-  async function killedLife(of: string, options: Partial<KafkaLogOptions>): Promise<void> {
-    const settings = JSON.stringify({ kafka, topics, ...options })
-    const joining = JSON.stringify({ group: of, instance: 'one', topics: topics.map(t => t.name) })
-    const script = `
-      import { openKafkaLog } from ${JSON.stringify(join(import.meta.dirname, 'log.ts'))}
-      const log = await openKafkaLog(${settings})
-      await log.join({ ...${joining}, revoked: async () => {}, assigned: () => console.log('assigned') })`
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-    await once(child.stdout, 'data')
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
-  }
-  const newest = ({ assignments }: Member) => assignments.at(-1)!
-  /** All partitions, once, and evenly, in one generation. */
-  const shared = (...members: Member[]) =>
-    vi.waitFor(
-      () => {
-        const given = members.map(newest)
-        expect(new Set(given.map(a => a?.generation)).size).toBe(1)
-        const all = given.flatMap(a => a.partitions.map(partitionKey))
-        expect(all).toHaveLength(12)
-        expect(new Set(all).size).toBe(12)
-        for (const { partitions } of given) {
-          for (const { name, partitions: count } of topics) {
-            const own = partitions.filter(p => p.topic === name).length
-            expect(own).toBeGreaterThanOrEqual(Math.floor(count / members.length))
-            expect(own).toBeLessThanOrEqual(Math.ceil(count / members.length))
-          }
-        }
-      },
-      { timeout: 15_000, interval: 50 },
+    await settled([first], [topic])
+    const records = [0, 1].flatMap(partition =>
+      Array.from({ length: 10 }, (_, i) => append(topic, 'k', `${partition}:${i}`, { partition })),
     )
+    await log.append(records)
+    for (const partition of first.assignments[0]!.partitions) first.membership.start({ ...partition, offset: 0 })
+    // What is not taken waits for the next poll.
+    await expect.poll(() => first.membership.poll({ max: 2, wait: 1_000 })).toHaveLength(2)
 
-  it('shares whole tasks evenly as members come and go, and moves no more than it must', { timeout: 40_000 }, async () => {
-    const of = group()
-    const [one, two] = [await member('one', of), await member('two', of)]
-    await shared(one, two)
-    const before = new Set(newest(one).partitions.map(partitionKey))
-    const three = await member('three', of)
-    await shared(one, two, three)
-    expect(newest(one).partitions.every(p => before.has(partitionKey(p)))).toBe(true)
-    await three.membership.leave()
-    await shared(one, two)
+    expect(first.membership.lease()).toBeGreaterThan(performance.now())
+    const second = await join(log, group, [topic])
+    await expect.poll(() => events, { timeout: 10_000 }).toEqual(['revoking'])
+    const since = performance.now()
+    while (performance.now() - since < 500) {
+      expect(first.membership.lease()).toBeLessThanOrEqual(performance.now())
+      // Any answer of the broker: time passes for the other member as well.
+      await log.groupOffsets(group)
+    }
+    expect([first.assignments.length, second.assignments.length]).toEqual([1, 0])
+    released.resolve()
+    await settled([first, second], [topic])
+    expect(events).toEqual(['revoking', 'revoked'])
+    expect(first.membership.lease()).toBeGreaterThan(performance.now())
+
+    expect(await first.membership.poll({ max: 100, wait: 50 })).toEqual([])
+    const [own] = first.assignments.at(-1)!.partitions
+    first.membership.start({ ...own!, offset: 0 })
+    const again = await first.membership.poll({ max: 100, wait: 5_000 })
+    expect(texts(again)).toEqual(Array.from({ length: 10 }, (_, i) => `${own!.partition}:${i}`))
   })
 
-  it('is joined anew only once what was under way has ended', { timeout: 40_000 }, async () => {
-    const of = group()
-    let release: () => void = () => {}
-    const slow = { wait: Promise.resolve() as Promise<unknown> }
-    const one = await member('one', of, { revoked: () => slow.wait as Promise<void> })
-    await vi.waitFor(() => expect(newest(one).partitions).toHaveLength(12), { timeout: 10_000 })
-    slow.wait = new Promise<void>(resolve => {
-      release = resolve
-    })
-    const two = await member('two', of)
-    await vi.waitFor(() => expect(one.revocations).toBe(1), { timeout: 5_000 })
-    // Asked to join anew: from now on nothing may leave.
-    expect(one.membership.lease()).toBeLessThanOrEqual(performance.now())
-    await sleep(500)
-    expect(two.assignments).toEqual([])
-    release()
-    await shared(one, two)
-  })
-
-  it('gives a lease that ends with the session after the last good heartbeat', { timeout: 20_000 }, async () => {
-    const one = await member('one', group())
-    await vi.waitFor(() => expect(one.assignments).toHaveLength(1), { timeout: 10_000 })
-    for (let n = 0; n < 10; n++) {
-      expect(one.membership.lease()).toBeLessThanOrEqual(performance.now() + SESSION)
-      expect(one.membership.lease()).toBeGreaterThan(performance.now())
-      await sleep(200)
+  it('never leases tasks for longer than the group waits for a member', async () => {
+    const topic = newTopic({ partitions: 1 })
+    const shorter = await open([topic], { sessionTimeout: 2_000, rebalanceTimeout: 1_000 })
+    const longer = await open([topic], { sessionTimeout: 1_000, rebalanceTimeout: 2_000 })
+    for (const log of [shorter, longer]) {
+      const member = await join(log, newGroup(), [topic])
+      await settled([member], [topic])
+      const leases = new Set<number>()
+      while (leases.size < 3) {
+        const lease = member.membership.lease()
+        leases.add(lease)
+        expect(lease - performance.now()).toBeLessThanOrEqual(1_000)
+        await member.membership.poll({ max: 1, wait: 5 })
+      }
+      expect([...leases]).toEqual([...leases].toSorted((a, b) => a - b))
     }
   })
 
-  it('is left by one that hangs, and joined again once it polls', { timeout: 40_000 }, async () => {
-    const of = group()
-    const hanging = await member('hanging', of, { polls: false, pollTimeout: 1_500 })
-    await vi.waitFor(() => expect(hanging.assignments).toHaveLength(1), { timeout: 10_000 })
-    const two = await member('two', of)
-    await vi.waitFor(() => expect(newest(two)?.partitions).toHaveLength(12), { timeout: 15_000 })
-    expect(hanging.membership.lease()).toBeLessThanOrEqual(performance.now())
-    const polling = setInterval(() => void hanging.membership.poll({ max: 1, wait: 10 }).catch(() => {}), 100)
-    await shared(hanging, two)
-    clearInterval(polling)
+  it('goes on without a member that does not poll, and has it back when it does', async () => {
+    const topic = newTopic({ partitions: 2 })
+    const log = await open([topic], { pollTimeout: 1_000 })
+    const group = newGroup()
+    const [hangs, polls] = [await join(log, group, [topic]), await join(log, group, [topic])]
+    let polling = true
+    const loop = (async () => {
+      while (polling) await polls.membership.poll({ max: 1, wait: 50 })
+    })()
+    try {
+      await expect.poll(() => polls.partitions().length, { timeout: 10_000 }).toBe(2)
+      await expect.poll(() => errors.join(), { timeout: 1_000 }).toContain('has not polled for')
+      expect(hangs.membership.lease()).toBeLessThanOrEqual(performance.now())
+      const old = hangs.assignments.at(-1)!
+      await hangs.membership.fence()
+      const late = hangs.membership.begin(old)
+      late.offsets([{ ...old.partitions[0]!, offset: 1 }])
+      expect(await codeOf(late.commit())).toBe('fenced')
+
+      await hangs.membership.poll({ max: 1, wait: 0 })
+      await expect.poll(() => hangs.partitions().length * polls.partitions().length, { timeout: 10_000 }).toBe(1)
+      expect(hangs.generation()).toBeGreaterThan(old.generation)
+    } finally {
+      polling = false
+      await loop
+    }
   })
 
-  it('does not wait for the session of a life that was killed, where its folder is there', { timeout: 60_000 }, async () => {
-    const took: Record<string, number> = {}
-    for (const kept of [true, false]) {
-      const folder = mkdtempSync(join(tmpdir(), 'members-'))
-      closers.push(async () => rmSync(folder, { recursive: true, force: true }))
-      const of = group()
-      const options = { folder: kept ? folder : null, sessionTimeout: 4_000, rebalanceTimeout: 20_000 }
-      await killedLife(of, options)
-      const began = performance.now()
-      const second = await member('one', of, options)
-      await vi.waitFor(() => expect(newest(second)?.partitions).toHaveLength(12), { timeout: 30_000 })
-      took[String(kept)] = performance.now() - began
+  it('does not wait for the session of a member that was killed where the next life knows its name', async () => {
+    const folder = mkdtempSync(path(tmpdir(), 'members-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const topic = newTopic({ partitions: 1 })
+    const remembering = await open([topic], { folder })
+    const forgetting = await open([topic])
+    const groups = { remembering: newGroup(), forgetting: newGroup() }
+    await killedMember({ kafka, topics: [topic], sessionTimeout: SESSION, rebalanceTimeout: 10_000 }, [
+      { folder, group: groups.remembering },
+      { folder: null, group: groups.forgetting },
+    ])
+    expect(readdirSync(folder)).toHaveLength(1)
+    const began = performance.now()
+    const joined = async (log: KafkaLog, group: string) => {
+      const assigned = Promise.withResolvers<number>()
+      const done = () => assigned.resolve(performance.now() - began)
+      await log.join({ group, topics: [topic.name], instance: 'killed', revoked: async () => {}, assigned: done })
+      return assigned.promise
     }
-    expect(took.false).toBeGreaterThan(2_000)
-    expect(took.true).toBeLessThan(2_000)
+    const [quick, slow] = await Promise.all([
+      joined(remembering, groups.remembering),
+      joined(forgetting, groups.forgetting),
+    ])
+    expect(quick).toBeLessThan(SESSION / 3)
+    expect(slow).toBeGreaterThan(SESSION / 2)
   })
 })
+
+/** A process that is a member of these groups, and is killed. */
+async function killedMember(options: KafkaLogOptions, lives: readonly { folder: string | null; group: string }[]): Promise<void> {
+  const code = `
+    const [{ openKafkaLog }, options, lives] = [await import(process.argv[1]), ...process.argv.slice(2).map(JSON.parse)]
+    for (const { folder, group } of lives) {
+      const log = await openKafkaLog({ ...options, folder })
+      const topics = options.topics.map(t => t.name)
+      const assigned = () => console.log(group)
+      await log.join({ group, topics, instance: 'killed', revoked: async () => {}, assigned })
+    }`
+  const args = [new URL('./log.ts', import.meta.url).href, JSON.stringify(options), JSON.stringify(lives)]
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(child, 'exit')
+  let said = ''
+  child.stdout.on('data', data => {
+    said += data
+    if (lives.every(({ group }) => said.includes(group))) child.kill('SIGKILL')
+  })
+  expect((await exited)[1]).toBe('SIGKILL')
+}

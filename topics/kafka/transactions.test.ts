@@ -1,299 +1,177 @@
-import { randomUUID } from 'node:crypto'
-import { afterEach, expect, it } from 'vitest'
-import { freePort } from '../../test/stack/server.ts'
-import { startBroker } from '../../test/stack/stack.ts'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { append, codeOf, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
-import { startProxy } from '../../test/torture/proxy.ts'
-import { defineTopic, type Topic } from '../catalog.ts'
-import type { Assignment, LogRecord, Membership } from '../log.ts'
-import { KafkaClient } from './client.ts'
-import { Kafka, logLevel } from './hardening.ts'
+import type { Topic } from '../catalog.ts'
+import type { Append } from '../log.ts'
+import { encodeBatch } from './batch.ts'
+import { check, KafkaClient } from './client.ts'
+import type { Transactional } from './hardening.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { Outbox, Producer } from './producer.ts'
-import { txnOffsetCommit } from './protocol.ts'
+import { produce, txnOffsetCommit } from './protocol.ts'
 
-/** Transactions on a real broker: ENGINE 2 to 5 and 7, and what kafkajs gets wrong about them. */
-await describeWithStack('transactions on a real broker', ({ KAFKA_BROKERS }) => {
-  const brokers = KAFKA_BROKERS.split(',')
-  const closers: (() => Promise<unknown>)[] = []
-  afterEach(async () => {
-    for (const close of closers.splice(0).reverse()) await close()
+await describeWithStack('a transaction on a real broker', ({ KAFKA_BROKERS }) => {
+  const kafka = { brokers: KAFKA_BROKERS?.split(',') ?? [] }
+  const inbox = newTopic({ partitions: 1 })
+  const at = { topic: inbox.name, partition: 0 }
+  const outboxes = Array.from({ length: 20 }, () => newTopic({ partitions: 2 }))
+  let log: KafkaLog
+  let client: KafkaClient
+
+  beforeAll(async () => {
+    log = await openKafkaLog({ kafka, topics: [inbox, ...outboxes], transactionTimeout: 60_000, rebalanceTimeout: 3_000 })
+    client = new KafkaClient(kafka)
+    await client.use([inbox.name, ...outboxes.map(t => t.name)])
   })
-  const topic = (partitions = 1): Topic => defineTopic(`txn.${randomUUID()}`, 'key', [], { partitions })
+  afterAll(async () => {
+    await client?.close()
+    await log?.close()
+  })
 
-  async function world(at = brokers, settings: { transactionTimeout?: number; requestTimeout?: number } = {}) {
-    const [inbox, outputs] = [topic(), topic()]
-    const { requestTimeout = 10_000, transactionTimeout = 10_000 } = settings
-    const log = await openKafkaLog({ kafka: { brokers: at, requestTimeout }, topics: [inbox, outputs], transactionTimeout })
-    closers.push(() => log.close())
-    const member = await joined(log, inbox)
-    return { inbox, outputs, log, ...member, position: (offset: number) => ({ topic: inbox.name, partition: 0, offset }) }
+  /** A worker of a group of its own, with a topic of its own to write to. */
+  async function newWorker() {
+    const group = newGroup()
+    const outputs = outboxes.pop() as Topic
+    const { membership, assignment } = await join(log, group, inbox)
+    const commit = (text: string, offset: number, as = assignment) => {
+      const transaction = membership.begin(as)
+      transaction.append(append(outputs, 'k', text, { partition: 0 }))
+      transaction.offsets([{ ...at, offset }])
+      return transaction.commit()
+    }
+    const seen = async () => ({
+      outputs: texts(await readAll(log, outputs)),
+      offset: (await log.groupOffsets(group))[0]?.offset,
+    })
+    return { group, outputs, membership, assignment, commit, seen, id: `${group}.worker-1` }
   }
-  async function joined(log: KafkaLog, inbox: Topic, group = `group-${randomUUID()}`, instance = 'one') {
-    const given = Promise.withResolvers<Assignment>()
-    const membership = await log.join({ group, instance, topics: [inbox.name], revoked: async () => {}, assigned: given.resolve })
-    const assignment = await given.promise
-    await membership.fence()
-    return { membership, assignment, group }
+
+  /** A producer of this transactional id, as a later life of the worker opens it. */
+  function anotherLife(transactionalId: string): Promise<Producer> {
+    return Producer.open({ client, transactionalId, transactionTimeout: 60_000, compression: 'none' })
   }
-  const commit = (
-    membership: Membership,
-    assignment: Assignment,
-    outputs: Topic,
-    text: string,
-    inbox: string,
-    offset: number,
-  ) => {
-    const transaction = membership.begin(assignment)
-    transaction.append({ topic: outputs.name, key: 'k', value: Buffer.from(text) })
-    transaction.offsets([{ topic: inbox, partition: 0, offset }])
-    return transaction.commit()
+
+  function outboxOf(...records: Append[]): Outbox {
+    const outbox = new Outbox(() => 2)
+    for (const record of records) outbox.add(record)
+    return outbox
   }
-  async function everything(log: KafkaLog, { name }: Topic): Promise<string[]> {
-    const texts: string[] = []
-    for (const { partition, low, high } of await log.ends(name)) {
-      for (let next = low; next < high; ) {
-        const read = await log.read({ topic: name, partition }, next, { wait: 5_000 })
-        texts.push(...read.records.map((r: LogRecord) => String(r.value)))
-        next = read.next
+
+  /** A transaction of this id that has its records sent and its offset committed, but has not ended. */
+  async function openTransaction(
+    transactionalId: string,
+    { group, records = [], offset, timeout }: { group?: string; records?: Append[]; offset?: number; timeout: number },
+  ): Promise<{ end(commit: boolean): Promise<void> }> {
+    const broker = await client.coordinator('transaction', transactionalId)
+    const { producerId, producerEpoch } = await broker.initProducerId({ transactionalId, transactionTimeout: timeout })
+    const producer: Transactional = { transactionalId, producerId: BigInt(producerId), producerEpoch }
+    const [first] = records
+    if (first !== undefined) {
+      const { topic, partition = 0 } = first
+      await broker.addPartitionsToTxn({ ...producer, topics: [{ topic, partitions: [partition] }] })
+      const batch = encodeBatch(records, Date.now(), { ...producer, transactional: true }, 0, 'none')
+      const leader = await client.broker(client.leader({ topic, partition }) as number)
+      for (const { errorCode } of await client.send(leader, produce('', transactionalId, [{ topic, partition, batch }], 5_000))) {
+        check(errorCode)
       }
     }
-    return texts
+    if (group !== undefined && offset !== undefined) {
+      await broker.addOffsetsToTxn({ ...producer, groupId: group })
+      const coordinator = await client.coordinator('group', group)
+      const nobody = { group, member: '', generation: -1 }
+      for (const code of await client.send(coordinator, txnOffsetCommit('', producer, nobody, [{ ...at, offset }]))) check(code)
+    }
+    return { end: async commit => void (await broker.endTxn({ ...producer, transactionResult: commit })) }
   }
 
-  it('are taken from the present generation only; the same log goes on after a refusal', async () => {
-    const { inbox, outputs, log, membership, assignment, position } = await world()
-    await commit(membership, assignment, outputs, 'first', inbox.name, 1)
-    const strangers = [
-      { ...assignment, generation: assignment.generation - 1 },
-      { ...assignment, generation: assignment.generation + 1 },
-      { ...assignment, member: 'nobody' },
-    ]
-    for (const stranger of strangers) {
-      await expect(commit(membership, stranger, outputs, 'refused', inbox.name, 99)).rejects.toMatchObject({ code: 'fenced' })
+  it('is taken from a member in its generation; refused in an older one, and from a stranger, and the log goes on', async () => {
+    const { membership, assignment, commit, seen } = await newWorker()
+    await commit('right', 1)
+    for (const wrong of [{ generation: assignment.generation - 1 }, { generation: 99 }, { member: 'nobody' }]) {
+      expect(await codeOf(commit('wrong', 7, { ...assignment, ...wrong })), JSON.stringify(wrong)).toBe('fenced')
+      expect(await seen()).toEqual({ outputs: ['right'], offset: 1 })
+      expect(await codeOf(commit('too early', 7))).toBe('unavailable')
       await membership.fence()
     }
-    await commit(membership, assignment, outputs, 'second', inbox.name, 2)
-    expect(await everything(log, outputs)).toEqual(['first', 'second'])
-    expect(await membership.committed([position(0)])).toEqual([position(2)])
+    await commit('right again', 2)
+    expect(await seen()).toEqual({ outputs: ['right', 'right again'], offset: 2 })
+    await membership.leave()
   })
 
-  it('would be taken from anybody without member and generation: it is they that refuse a zombie', async () => {
-    const { outputs, membership, assignment, position, group } = await world()
-    const client = new KafkaClient({ brokers })
-    closers.push(() => client.close())
-    const zombie = await Producer.open({
-      client,
-      transactionalId: `z-${randomUUID()}`,
-      transactionTimeout: 5_000,
-      compression: 'none',
+  it('without a generation would be taken from anybody: it is the generation that refuses', async () => {
+    const { group, outputs, membership, seen } = await newWorker()
+    const stranger = await anotherLife(`${group}.stranger`)
+    const outbox = outboxOf(append(outputs, 'k', 'of a stranger', { partition: 0 }))
+    await stranger.commit(outbox, [{ ...at, offset: 9 }], { group, member: '', generation: -1 })
+    expect(await seen()).toEqual({ outputs: ['of a stranger'], offset: 9 })
+    await membership.leave()
+  })
+
+  it('of a zombie is refused once a later life has been opened', async () => {
+    const { group, outputs, membership, assignment, commit, seen, id } = await newWorker()
+    const later = await anotherLife(id)
+    expect(await codeOf(commit('of a zombie', 7))).toBe('fenced')
+    const { member, generation } = assignment
+    const outbox = outboxOf(append(outputs, 'k', 'of the later life', { partition: 0 }))
+    await later.commit(outbox, [{ ...at, offset: 1 }], { group, member, generation })
+    expect(await seen()).toEqual({ outputs: ['of the later life'], offset: 1 })
+    await membership.leave()
+  })
+
+  for (const [how, offset] of [
+    ['committed', 5],
+    ['aborted', 3],
+    ['timed out', 3],
+  ] as const) {
+    it(`keeps its offsets from being read while it is open, until it is ${how}`, async () => {
+      const { group, membership, commit } = await newWorker()
+      await commit('before', 3)
+      const timeout = how === 'timed out' ? 1_500 : 60_000
+      const open = await openTransaction(`${group}.other`, { group, offset: 5, timeout })
+      let given = false
+      const committed = membership.committed([at]).finally(() => {
+        given = true
+      })
+      // Asked in the other way the coordinator answers at once, more than once.
+      for (let i = 0; i < 10; i++) expect(await log.groupOffsets(group)).toEqual([{ ...at, offset: 3 }])
+      expect(given).toBe(false)
+      if (how !== 'timed out') await open.end(how === 'committed')
+      expect(await committed).toEqual([{ ...at, offset }])
+      await membership.leave()
     })
-    const outbox = new Outbox(() => 1)
-    outbox.add({ topic: outputs.name, key: 'k', value: Buffer.from('of a zombie') })
-    // As kafkajs commits them: TxnOffsetCommit without generation and member.
-    await zombie.commit(outbox, [position(7)], { group, member: '', generation: -1 })
-    expect(await membership.committed([position(0)])).toEqual([position(7)])
-    expect(assignment.generation).toBeGreaterThan(0)
-  })
-
-  it('of an earlier life are fenced by the next, and what they left open never shows', async () => {
-    const { inbox, outputs, log, membership, assignment, group } = await world()
-    const earlier = membership.begin(assignment)
-    earlier.append({ topic: outputs.name, key: 'k', value: Buffer.from('of the past') })
-    earlier.offsets([{ topic: inbox.name, partition: 0, offset: 5 }])
-    const client = new KafkaClient({ brokers })
-    closers.push(() => client.close())
-    await Producer.open({ client, transactionalId: `${group}.one`, transactionTimeout: 5_000, compression: 'none' })
-    await expect(earlier.commit()).rejects.toMatchObject({ code: 'fenced' })
-    await membership.fence()
-    await commit(membership, assignment, outputs, 'of the present', inbox.name, 6)
-    expect(await everything(log, outputs)).toEqual(['of the present'])
-  })
-
-  it('that hold an offset are waited for by whoever asks for it', async () => {
-    const { membership, assignment, position, group } = await world(brokers, { transactionTimeout: 3_000 })
-    const client = new KafkaClient({ brokers })
-    closers.push(() => client.close())
-    const id = `open-${randomUUID()}`
-    const broker = await client.coordinator('transaction', id)
-    const started = await broker.initProducerId({ transactionalId: id, transactionTimeout: 60_000 })
-    const producer = { ...started, producerId: BigInt(started.producerId), transactionalId: id }
-    await broker.addOffsetsToTxn({ ...producer, groupId: group })
-    await client.send(await client.coordinator('group', group), txnOffsetCommit('', producer, assignment, [position(42)]))
-    let known = false
-    const asked = membership.committed([position(0)]).then(found => {
-      known = true
-      return found
-    })
-    await new Promise(resolve => setTimeout(resolve, 400))
-    expect(known).toBe(false)
-    await broker.endTxn({ ...producer, transactionResult: true })
-    expect(await asked).toEqual([position(42)])
-  })
-
-  it('follow each other at once, however many', async () => {
-    const { inbox, outputs, log, membership, assignment } = await world()
-    for (let n = 0; n < 50; n++) await commit(membership, assignment, outputs, `${n}`, inbox.name, n + 1)
-    expect(await everything(log, outputs)).toEqual(Array.from({ length: 50 }, (_, n) => `${n}`))
-  })
-
-  it('larger than a record batch may be go in several, in order', async () => {
-    const { inbox, outputs, log, membership, assignment } = await world()
-    const transaction = membership.begin(assignment)
-    const values = Array.from({ length: 12 }, (_, n) => Buffer.alloc(300_000, n))
-    for (const value of values) transaction.append({ topic: outputs.name, key: 'k', value })
-    transaction.offsets([{ topic: inbox.name, partition: 0, offset: 1 }])
-    const ends = await transaction.commit()
-    const records: LogRecord[] = []
-    for (let next = 0; records.length < values.length; ) {
-      const read = await log.read({ topic: outputs.name, partition: 0 }, next, { wait: 5_000 })
-      records.push(...read.records)
-      next = read.next
-    }
-    expect(records.map(r => r.value?.[0])).toEqual(values.map((_, n) => n))
-    expect(ends.get(`${outputs.name}/0`)).toBe(records.at(-1)!.offset)
-  })
-
-  it('are committed once though the answers to Produce and EndTxn are lost', { timeout: 60_000 }, async () => {
-    const port = await freePort()
-    const proxy = await startProxy(port)
-    closers.push(() => proxy.close())
-    const { mkdtempSync, rmSync } = await import('node:fs')
-    const folder = mkdtempSync(`${process.env.TMPDIR ?? '/tmp'}/broker-`)
-    closers.push(async () => rmSync(folder, { recursive: true, force: true }))
-    const broker = await startBroker({ folder, proxied: { port, by: proxy.port } })
-    closers.push(() => broker.server.kill())
-    const { inbox, outputs, log, membership, assignment } = await world([`127.0.0.1:${proxy.port}`], { requestTimeout: 2_000 })
-    await commit(membership, assignment, outputs, 'first', inbox.name, 1)
-    for (const [n, api] of (['Produce', 'EndTxn', 'AddPartitionsToTxn', 'TxnOffsetCommit'] as const).entries()) {
-      proxy.lose(api)
-      const lost = proxy.lost
-      await commit(membership, assignment, outputs, api, inbox.name, n + 2)
-      expect(proxy.lost).toBe(lost + 1)
-    }
-    expect(await everything(log, outputs)).toEqual(['first', 'Produce', 'EndTxn', 'AddPartitionsToTxn', 'TxnOffsetCommit'])
-  })
-
-  /** Several transactional producers of plain kafkajs, each left open or ended as told; the name of each record says what is right. */
-  async function aborts(name: string, script: (open: (id: string) => Promise<Scripted>) => Promise<void>) {
-    const outputs = topic()
-    const log = await openKafkaLog({ kafka: { brokers }, topics: [outputs] })
-    closers.push(() => log.close())
-    const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 5 } })
-    const open = async (id: string): Promise<Scripted> => {
-      const producer = kafka.producer({ transactionalId: `${name}-${id}-${randomUUID()}`, maxInFlightRequests: 1 })
-      await producer.connect()
-      closers.push(() => producer.disconnect())
-      let transaction = await producer.transaction()
-      let begun = true
-      return {
-        send: async (value, key = null) => {
-          if (!begun) transaction = await producer.transaction()
-          begun = true
-          await transaction.send({ topic: outputs.name, messages: [{ key, value }] })
-        },
-        commit: async () => {
-          begun = false
-          await transaction.commit()
-        },
-        abort: async () => {
-          begun = false
-          await transaction.abort()
-        },
-      }
-    }
-    await script(open)
-    const { membership, assignment } = await joined(log, outputs)
-    membership.start({ topic: outputs.name, partition: 0, offset: 0 })
-    const kept = (await everything(log, outputs)).sort()
-    const polled: string[] = []
-    while (polled.length < kept.length)
-      polled.push(...(await membership.poll({ max: 100, wait: 5_000 })).map(r => String(r.value)))
-    polled.push(...(await membership.poll({ max: 100, wait: 100 })).map(r => String(r.value)))
-    expect(assignment.partitions).toHaveLength(1)
-    expect(polled.sort()).toEqual(kept)
-    return kept
   }
 
-  it('that were aborted never show: of two that overlap, the later aborted first', async () => {
-    const kept = await aborts('overlap', async open => {
-      const [a, b] = [await open('a'), await open('b')]
-      await a.send('aborted a')
-      await b.send('aborted b')
-      await b.abort()
-      await a.send('aborted a too')
-      await a.abort()
-      await b.send('kept b')
-      await b.commit()
-    })
-    expect(kept).toEqual(['kept b'])
+  it('that was abandoned before its end is ended by the next fence, and its records never show', async () => {
+    const { group, outputs, membership, commit, seen, id } = await newWorker()
+    const records = [append(outputs, 'k', 'abandoned', { partition: 0 })]
+    await openTransaction(id, { group, records, offset: 7, timeout: 60_000 })
+    const [end] = await log.ends(outputs.name)
+    expect(end).toMatchObject({ partition: 0, low: 0, high: 1 })
+    await membership.fence()
+    expect(await membership.committed([at])).toEqual([])
+    await commit('after', 1)
+    expect(await seen()).toEqual({ outputs: ['after'], offset: 1 })
+    await membership.leave()
   })
 
-  it('that were aborted never show: several of one producer, one after the other', async () => {
-    const kept = await aborts('sequential', async open => {
-      const a = await open('a')
-      for (let n = 0; n < 3; n++) {
-        await a.send(`aborted ${n}`)
-        await a.abort()
-        await a.send(`kept ${n}`)
-        await a.commit()
-      }
-    })
-    expect(kept).toEqual(['kept 0', 'kept 1', 'kept 2'])
+  it('follows upon another at once, fifty times', async () => {
+    const { membership, commit, seen } = await newWorker()
+    for (let i = 1; i <= 50; i++) await commit(`${i}`, i)
+    expect(await seen()).toEqual({ outputs: Array.from({ length: 50 }, (_, i) => `${i + 1}`), offset: 50 })
+    await membership.leave()
   })
 
-  it('that were aborted never show: a key that looks like the marker of an abort', async () => {
-    const kept = await aborts('key', async open => {
-      const a = await open('a')
-      await a.send('aborted', Buffer.alloc(4))
-      await a.send('aborted too')
-      await a.abort()
-    })
-    expect(kept).toEqual([])
-  })
-
-  it('that were aborted never show: three interleaved', async () => {
-    const kept = await aborts('three', async open => {
-      const [a, b, c] = [await open('a'), await open('b'), await open('c')]
-      for (const one of [a, b, c, a, b, c]) await one.send(one === b ? 'kept b' : 'aborted')
-      await c.abort()
-      await b.commit()
-      await a.abort()
-      for (const one of [c, a]) await one.send(one === a ? 'kept a' : 'aborted')
-      await a.commit()
-      await c.abort()
-    })
-    expect(kept).toEqual(['kept a', 'kept b', 'kept b'])
-  })
-
-  it('of plain kafkajs leak what was aborted, which is why records are read by our own code', async () => {
-    const outputs = topic()
-    const log = await openKafkaLog({ kafka: { brokers }, topics: [outputs] })
-    closers.push(() => log.close())
-    const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 5 } })
-    const producer = kafka.producer({ transactionalId: `leak-${randomUUID()}`, maxInFlightRequests: 1 })
-    await producer.connect()
-    closers.push(() => producer.disconnect())
-    const aborted = await producer.transaction()
-    await aborted.send({ topic: outputs.name, messages: [{ key: Buffer.alloc(4), value: 'a' }, { value: 'aborted' }] })
-    await aborted.abort()
-    const committed = await producer.transaction()
-    await committed.send({ topic: outputs.name, messages: [{ value: 'kept' }] })
-    await committed.commit()
-    const consumer = kafka.consumer({ groupId: `leak-${randomUUID()}`, maxWaitTimeInMs: 100 })
-    await consumer.connect()
-    closers.push(() => consumer.disconnect())
-    const seen: string[] = []
-    await consumer.subscribe({ topic: outputs.name, fromBeginning: true })
-    await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
-    await expect.poll(() => seen, { timeout: 10_000 }).toContain('kept')
-    expect(seen).toContain('aborted')
-    expect(await everything(log, outputs)).toEqual(['kept'])
+  it('of more than a batch holds arrives in order', async () => {
+    const { outputs, membership, assignment, seen } = await newWorker()
+    const transaction = membership.begin(assignment)
+    const names = Array.from({ length: 60 }, (_, i) => `${i}:`)
+    for (const name of names) transaction.append(append(outputs, 'k', name.padEnd(60_000, '.'), { partition: 0 }))
+    transaction.append(append(outputs, 'k', 'small', { partition: 1 }))
+    transaction.offsets([{ ...at, offset: 1 }])
+    const last = await transaction.commit()
+    const { outputs: found } = await seen()
+    expect(found.map(text => text?.replaceAll('.', ''))).toEqual([...names, 'small'])
+    expect([...last.values()]).toEqual([59, 0])
+    await membership.leave()
   })
 })
-
-interface Scripted {
-  send(value: string, key?: Buffer | null): Promise<void>
-  commit(): Promise<void>
-  abort(): Promise<void>
-}
