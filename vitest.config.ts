@@ -3,14 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
-/** Where the servers of this run are written down, once a test has started them. */
-process.env.BMA_STACK_RUN ??= mkdtempSync(join(tmpdir(), 'stack-of-run-'))
+/** Where the servers of this run are written down, once a test has started them; a later run finds by the name whether this one has ended. */
+process.env.BMA_STACK_RUN ??= mkdtempSync(join(tmpdir(), `stack-of-run-${process.pid}-`))
 
 export default defineConfig({
   test: {
     globalSetup: ['test/stack/global.ts'],
     // A hook may have to start real servers first.
     hookTimeout: 120_000,
+    // A run that is interrupted waits for those that are about to start, to end them.
+    teardownTimeout: 60_000,
     projects: [
       { extends: true, test: { name: 'all', exclude: ['**/node_modules/**'] } },
       // The stories through the running service once more, with its log on a real cluster.

@@ -21,7 +21,7 @@ import type { ActorDefinition, Context, Ended, Timer } from './actor.ts'
 import { Fatal, messageOf, Poison } from './errors.ts'
 import { ATTEMPT, COMMAND, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
 import { uuid5 } from './ids.ts'
-import { type Attempt, encodeState, type Instance, NEW_INSTANCE } from './instance.ts'
+import { type Attempt, checkState, type Instance, NEW_INSTANCE } from './instance.ts'
 import { take } from './ring.ts'
 
 /** A record of an inbox, decoded. `raw` is its wire format, kept for dead letters and parking. */
@@ -64,8 +64,6 @@ export interface Performed {
 
 export interface Step {
   readonly instance: Instance
-  /** Raw Avro of its state, where this step made one. */
-  readonly encoded: Buffer | null | undefined
   readonly emits: readonly Emit[]
   /** Attempts recorded: their inputs go into the ledger. */
   readonly performed: readonly Performed[]
@@ -102,7 +100,6 @@ class Stepping implements Context {
   #parked: Instance['parked']
   #decisions: Instance['decisions']
   #commands: Instance['commands']
-  #encoded: Buffer | null | undefined
   #emits: Emit[] = []
   #performed: Performed[] = []
   #closed: string[] = []
@@ -140,7 +137,6 @@ class Stepping implements Context {
         decisions: this.#decisions,
         commands: this.#commands,
       },
-      encoded: this.#encoded,
       emits: this.#emits,
       performed: this.#performed,
       closed: this.#closed,
@@ -268,7 +264,7 @@ class Stepping implements Context {
     this.maybeSeen = info.maybeSeen ?? false
     try {
       const state = call(this) ?? null
-      this.#encoded = encodeState(state, this.#definition.state)
+      checkState(state, this.#definition.state)
       this.#state = state
       if (state === null) this.#timers = []
       this.#command(this.#refused === null ? 'handled' : 'refused', this.#refused ?? '')

@@ -4,7 +4,7 @@
  */
 import type avro from 'avsc'
 import { recordSchema } from '../schemas/index.ts'
-import type { EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
+import type { Envelope, EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
 import { EMPTY_RING, type Ring } from './ring.ts'
 import type { SchemaBook } from './schemas.ts'
 
@@ -50,42 +50,38 @@ export const NEW_INSTANCE: Instance = {
 /** An actor's state may be this large, in bytes. */
 export const MAX_STATE_BYTES = 16 * 1024
 
-const envelope = recordSchema('Envelope')
-
 /** Nothing worth keeping: no state, and nothing that a later record would have to know. */
 export function isEmpty(instance: Instance): boolean {
   const { state, timers, ledger, ring, parked } = instance
   return state === null && timers.length === 0 && ledger.length === 0 && ring.entries.length === 0 && parked.length === 0
 }
 
-/** Raw Avro of a state, or null. @throws RangeError when it is too large, or the error of Avro when it does not fit its schema. */
-export function encodeState(value: unknown, state: RecordName): Buffer | null {
-  if (value === null) return null
-  const bytes = encode(recordSchema(state).type, value)
-  if (bytes.length > MAX_STATE_BYTES) throw new RangeError(`state of ${bytes.length} bytes, ${MAX_STATE_BYTES} at most`)
-  return bytes
+/** @throws RangeError when a state is too large, or the error of Avro when it does not fit its schema. */
+export function checkState(value: unknown, state: RecordName): void {
+  if (value === null) return
+  const { length } = encoded(recordSchema(state).type, value)
+  if (length > MAX_STATE_BYTES) throw new RangeError(`state of ${length} bytes, ${MAX_STATE_BYTES} at most`)
 }
 
 let scratch = Buffer.allocUnsafe(64 * 1024)
 
-/** As `type.toBuffer`, which clears what it allocates first. */
-function encode(type: avro.Type, value: unknown): Buffer {
+/** Raw Avro, until the next call. */
+function encoded(type: avro.Type, value: unknown): Buffer {
   let end = type.encode(value, scratch)
   if (end < 0) {
     scratch = Buffer.allocUnsafe((scratch.length - end) * 2)
     end = type.encode(value, scratch)
   }
-  const bytes = Buffer.allocUnsafe(end)
-  bytes.set(scratch.subarray(0, end))
-  return bytes
+  return scratch.subarray(0, end)
 }
 
-/** Raw Avro of an instance; `bytes` is its state, where that is encoded already. */
-export function encodeInstance(instance: Instance, state: RecordName, bytes = encodeState(instance.state, state)): Buffer {
-  return encode(envelope.type, {
+/** An instance as the `Envelope` record, to be encoded before another is made. */
+export function envelopeOf(instance: Instance, state: RecordName): Envelope {
+  const { fingerprint, type } = recordSchema(state)
+  return {
     now: instance.now,
-    fingerprint: bytes === null ? null : recordSchema(state).fingerprint,
-    state: bytes,
+    fingerprint: instance.state === null ? null : fingerprint,
+    state: instance.state === null ? null : encoded(type, instance.state),
     timers: instance.timers,
     ledger: instance.ledger,
     ring: instance.ring.entries,
@@ -93,7 +89,12 @@ export function encodeInstance(instance: Instance, state: RecordName, bytes = en
     parked: instance.parked,
     decisions: instance.decisions,
     commands: instance.commands,
-  })
+  } as Envelope
+}
+
+/** Raw Avro of an instance. */
+export function encodeInstance(instance: Instance, state: RecordName): Buffer {
+  return recordSchema('Envelope').type.toBuffer(envelopeOf(instance, state))
 }
 
 /** The instance of raw Avro; `written` is the fingerprint of the Envelope schema that wrote it. */

@@ -13,7 +13,7 @@ import type { Append, LogRecord, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { handle, type Incoming, type Place, type Step } from './handle.ts'
-import { type Attempt, decodeInstance, encodeInstance, type Instance, isEmpty } from './instance.ts'
+import { type Attempt, decodeInstance, envelopeOf, type Instance, isEmpty } from './instance.ts'
 import { reserved } from './restore.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
@@ -39,8 +39,6 @@ export interface Startable extends Pick<Attempt, 'attempt' | 'effect' | 'notAfte
 interface Touched {
   readonly before: Instance | null
   after: Instance
-  /** Raw Avro of the state of `after`, where a handler has made it. */
-  encoded: Buffer | null | undefined
   /** Raw Avro of `after`, once sealed; null where nothing is kept of the actor. */
   raw: Buffer | null
 }
@@ -145,11 +143,8 @@ export class Task {
         const entry = overlay.touched.get(key)
         const before = entry === undefined ? this.#latest(key) : entry.after
         const step = handle(this.definition, before, incoming, place)
-        if (entry === undefined) overlay.touched.set(key, { before, after: step.instance, encoded: step.encoded, raw: null })
-        else {
-          entry.after = step.instance
-          if (step.encoded !== undefined) entry.encoded = step.encoded
-        }
+        if (entry === undefined) overlay.touched.set(key, { before, after: step.instance, raw: null })
+        else entry.after = step.instance
         this.#collect(incoming, step, overlay)
       }
       overlay.next = record.offset + 1
@@ -203,9 +198,9 @@ export class Task {
     const put = (key: string, value: Buffer | null) => changes.push({ topic, partition, key, value })
     const { codec, definition } = { codec: this.#codec, definition: this.definition }
     for (const [key, entry] of touched) {
-      entry.raw = isEmpty(entry.after) ? null : encodeInstance(entry.after, definition.state, entry.encoded)
-      if (entry.raw !== null) put(key, codec.wrap(topic, 'Envelope', entry.raw))
-      else if (entry.before !== null) put(key, null)
+      const value = isEmpty(entry.after) ? null : codec.encode(topic, 'Envelope', envelopeOf(entry.after, definition.state))
+      entry.raw = value === null ? null : codec.unwrap(value).raw
+      if (value !== null || entry.before !== null) put(key, value)
     }
     for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
     if (next !== this.position) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))
@@ -419,7 +414,7 @@ export class Task {
 
   #collect(incoming: Incoming, step: Step, overlay: Overlay): void {
     const { key, record } = incoming
-    for (const { topic, key: to, value } of step.emits) overlay.appends.push({ topic, key: to, value })
+    for (const emit of step.emits) overlay.appends.push(emit)
     for (const { attempt, effect, name, input } of step.performed) {
       const { fingerprint } = recordSchema(name)
       const kept: LedgerInput = { key, attempt, effect, fingerprint, input }

@@ -28,7 +28,7 @@ const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, 
 
 /** Bytes of a record's key, value and headers: what the limit of a record counts. */
 export function payloadBytes({ key, value, headers }: Payload): number {
-  let bytes = (key === null ? 0 : Buffer.byteLength(key)) + (value === null ? 0 : value.length)
+  let bytes = (key === null ? 0 : utf8Bytes(key)) + (value === null ? 0 : value.length)
   for (const name in headers) bytes += Buffer.byteLength(name) + Buffer.byteLength((headers as Headers)[name] as string)
   return bytes
 }
@@ -165,15 +165,25 @@ function lengthOf({ key, value, headers }: Payload, timestampDelta: number, offs
   return length
 }
 
+/** Bytes of a text in UTF-8. Short ASCII, as keys are, is counted here: it costs less than a call. */
+function utf8Bytes(text: string): number {
+  if (text.length > SHORT) return Buffer.byteLength(text)
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return Buffer.byteLength(text)
+  return text.length
+}
+const SHORT = 64
+
 function textBytes(text: string): number {
-  const length = Buffer.byteLength(text)
+  const length = utf8Bytes(text)
   return varintBytes(length) + length
 }
 
 function writeText(into: Buffer, at: number, text: string): number {
-  const length = Buffer.byteLength(text)
+  const length = utf8Bytes(text)
   const start = writeVarint(into, at, length)
-  into.write(text, start, length, 'utf8')
+  if (length === text.length && length <= SHORT) {
+    for (let i = 0; i < length; i++) into[start + i] = text.charCodeAt(i)
+  } else into.write(text, start, length, 'utf8')
   return start + length
 }
 

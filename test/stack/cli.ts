@@ -1,36 +1,46 @@
-/** `npm run stack`, `npm run stack:stop`. */
+/**
+ * `npm run stack`: the real servers, until `npm run stack:stop`. Their addresses as settings: `eval "$(npm run -s stack)"`.
+ * Where a Docker engine runs, those of docker-compose.yml instead, which only containers of that set can reach.
+ */
 import { execFileSync } from 'node:child_process'
-import { existsSync, rmSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { cacheFolder } from './install.ts'
-import { sharedStack, stopShared } from './shared.ts'
+import { runningStack, sharedStack, stackFolder, stopShared } from './shared.ts'
 
-const root = join(import.meta.dirname, '../..')
-const folder = cacheFolder()
+const SERVERS = ['kafka-1', 'kafka-2', 'kafka-3', 'registry', 'redis', 'postgres']
 
-/** A Docker engine answers here. */
+if (process.argv[2] === 'stop') await stop()
+else await start()
+
+async function start(): Promise<void> {
+  if (hasDocker()) {
+    console.error('A Docker engine is here: the servers of docker-compose.yml (reached from inside that set only).')
+    return compose('up', '-d', ...SERVERS)
+  }
+  const folder = stackFolder()
+  // What hindered it before may have been put right.
+  if (runningStack(folder) === null) await stopShared(folder)
+  mkdirSync(folder, { recursive: true })
+  for (const [name, address] of Object.entries(await sharedStack(folder))) console.log(`export ${name}=${address}`)
+}
+
+async function stop(): Promise<void> {
+  const ended = await stopShared(stackFolder())
+  if (ended.length > 0) console.log(`ended: ${ended.join(', ')}`)
+  else if (hasDocker()) compose('stop', ...SERVERS)
+  else console.log('nothing was running')
+}
+
 function hasDocker(): boolean {
   try {
     execFileSync('docker', ['info'], { stdio: 'ignore' })
-    return existsSync(join(root, 'docker-compose.yml'))
+    return true
   } catch {
     return false
   }
 }
 
-const compose = (...args: string[]) => execFileSync('docker', ['compose', ...args], { cwd: root, stdio: 'inherit' })
-const SERVERS = ['kafka-1', 'kafka-2', 'kafka-3', 'registry', 'redis', 'postgres']
-
-if (process.argv[2] === 'stop') {
-  const ended = await stopShared(folder)
-  if (ended.length > 0) console.log(`ended: ${ended.join(', ')}`)
-  else if (hasDocker()) compose('stop', ...SERVERS)
-  else console.log('nothing was running')
-} else if (hasDocker()) {
-  console.log('a Docker engine is here: docker compose up')
-  compose('up', '-d', ...SERVERS)
-} else {
-  rmSync(join(folder, 'stack.failed'), { force: true })
-  const { env } = await sharedStack(folder)
-  for (const [name, value] of Object.entries(env)) console.log(`export ${name}=${value}`)
+function compose(...args: string[]): void {
+  // Standard output is for settings.
+  execFileSync('docker', ['compose', ...args], { cwd: join(import.meta.dirname, '../..'), stdio: ['ignore', 2, 2] })
 }

@@ -1,11 +1,18 @@
-/** Ends the servers that a test run has started. */
-import { rmSync } from 'node:fs'
-import { stopShared } from './shared.ts'
+/** Ends the servers that a test run has started; and those of runs that were killed before they could. */
+import { readdirSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startOf, stopShared } from './shared.ts'
 
-export default function setup(): () => Promise<void> {
-  const folder = process.env.BMA_STACK_RUN as string
-  return async () => {
-    await stopShared(folder)
-    rmSync(folder, { recursive: true, force: true })
+export default async function setup(): Promise<() => Promise<unknown>> {
+  for (const name of readdirSync(tmpdir())) {
+    const run = /^stack-of-run-(\d+)-/.exec(name)?.[1]
+    const folder = join(tmpdir(), name)
+    if (run !== undefined && startOf(Number(run)) === null && isMine(folder)) await stopShared(folder)
   }
+  return () => stopShared(process.env.BMA_STACK_RUN as string)
+}
+
+function isMine(folder: string): boolean {
+  return statSync(folder, { throwIfNoEntry: false })?.uid === process.getuid?.()
 }

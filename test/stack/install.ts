@@ -6,8 +6,8 @@ import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { alone } from './lock.ts'
 
 const run = promisify(execFile)
 
@@ -30,68 +30,70 @@ export type Program = keyof typeof PACKAGES
 
 export function cacheFolder(): string {
   const { BMA_STACK_CACHE, XDG_CACHE_HOME } = process.env
-  return BMA_STACK_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'bma-social-stack')
+  return BMA_STACK_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'bma-social-stack')
 }
 
-/** Path of a program; installs it where that is possible. @throws {StackMissing} */
+/** Path of a program (of Postgres: of the folder of its programs); installs it where that is possible. @throws {StackMissing} */
 export async function program(name: Program): Promise<string> {
-  const found = (await find(name)) ?? ((await install(PACKAGES[name])) ? await find(name) : null)
-  if (found === null) throw new StackMissing(`"${name}" is not installed (Debian: apt-get install ${PACKAGES[name]})`)
-  return found
+  const there = await find(name)
+  if (there !== null) return there
+  const wanted = `"${name}" is not installed (Debian: apt-get install ${PACKAGES[name]})`
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) throw new StackMissing(wanted)
+  return installing(async () => {
+    const meanwhile = await find(name)
+    if (meanwhile !== null) return meanwhile
+    try {
+      await install(PACKAGES[name])
+    } catch (error) {
+      throw new StackMissing(`${wanted}: ${(error as Error).message.slice(0, 500)}`, { cause: error })
+    }
+    const installed = await find(name)
+    if (installed === null) throw new StackMissing(`${wanted}: the package has no such program`)
+    return installed
+  })
 }
 
 /** Class path of the broker. */
-export function kafkaClasspath(): Promise<string> {
-  return once('kafka-4.1.2', async folder => {
-    const pom = join(import.meta.dirname, 'pom.xml')
-    await maven('-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${folder}`, '-DincludeScope=runtime')
-  }).then(folder => join(folder, '*'))
+export async function kafkaClasspath(): Promise<string> {
+  const pom = join(import.meta.dirname, 'pom.xml')
+  const folder = await fromMaven('kafka-4.1.2', '-f', pom, 'dependency:copy-dependencies', '-DincludeScope=runtime')
+  return join(folder, '*')
 }
 
 /** The registry's jar. */
-export function registryJar(): Promise<string> {
-  return once('apicurio-2.6.13', async folder => {
-    await maven('dependency:copy', `-Dartifact=${REGISTRY}`, `-DoutputDirectory=${folder}`)
-    const [archive] = readdirSync(folder).filter(name => name.endsWith('.tar.gz'))
-    await run('tar', ['xzf', join(folder, archive as string), '-C', folder])
-    rmSync(join(folder, archive as string))
-  }).then(folder => join(folder, readdirSync(folder).find(name => name.endsWith('-runner.jar')) as string))
+export async function registryJar(): Promise<string> {
+  const folder = await fromMaven('apicurio-2.6.13', 'dependency:copy', `-Dartifact=${REGISTRY}`)
+  return join(folder, readdirSync(folder).find(name => name.endsWith('-runner.jar')) as string)
 }
 
-async function maven(...goals: string[]): Promise<void> {
-  const mvn = await program('mvn')
-  try {
-    await run(mvn, ['-q', '-B', ...goals], { maxBuffer: 16 * 1024 * 1024 })
-  } catch (error) {
-    throw new StackMissing(`Maven Central gave nothing: ${(error as Error).message.slice(0, 500)}`, { cause: error })
-  }
-}
-
-/** Fills a folder of the cache the first time; others that want it at the same time wait. */
-async function once(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
+/** A folder of the cache with what Maven copies into it, archives unpacked. */
+async function fromMaven(name: string, ...goals: string[]): Promise<string> {
   const folder = join(cacheFolder(), name)
-  const lock = `${folder}.lock`
+  if (existsSync(folder)) return folder
+  const mvn = await program('mvn')
+  return installing(async () => {
+    if (existsSync(folder)) return folder
+    const partial = `${folder}.partial`
+    rmSync(partial, { recursive: true, force: true })
+    mkdirSync(partial)
+    try {
+      await run(mvn, ['-q', '-B', ...goals, `-DoutputDirectory=${partial}`], { maxBuffer: 16 * 1024 * 1024, timeout: 600_000 })
+      for (const archive of readdirSync(partial).filter(file => file.endsWith('.tar.gz'))) {
+        await run('tar', ['xzf', join(partial, archive), '-C', partial])
+        rmSync(join(partial, archive))
+      }
+    } catch (error) {
+      throw new StackMissing(`Maven Central gave no ${name}: ${(error as Error).message.slice(0, 500)}`, { cause: error })
+    }
+    renameSync(partial, folder)
+    return folder
+  })
+}
+
+/** One at a time: neither apt-get nor Maven's own folder stands two. */
+function installing<T>(work: () => Promise<T>): Promise<T> {
   mkdirSync(cacheFolder(), { recursive: true })
-  for (let waited = 0; !existsSync(folder); waited += 200) {
-    try {
-      mkdirSync(lock)
-    } catch {
-      // Somebody else fills it; one that has died leaves its lock.
-      if (waited > 600_000) rmSync(lock, { recursive: true, force: true })
-      await sleep(200)
-      continue
-    }
-    const partial = `${folder}.${process.pid}`
-    try {
-      mkdirSync(partial, { recursive: true })
-      await fill(partial)
-      renameSync(partial, folder)
-    } finally {
-      rmSync(partial, { recursive: true, force: true })
-      rmSync(lock, { recursive: true, force: true })
-    }
-  }
-  return folder
+  return alone(join(cacheFolder(), 'install.lock'), work)
 }
 
 async function find(name: Program): Promise<string | null> {
@@ -101,39 +103,28 @@ async function find(name: Program): Promise<string | null> {
     const bin = versions.map(v => join(root, v, 'bin')).find(folder => existsSync(join(folder, 'postgres')))
     if (bin !== undefined) return bin
   }
-  try {
-    const { stdout } = await run('which', [name])
-    return name === 'postgres' ? join(stdout.trim(), '..') : stdout.trim()
-  } catch {
-    return null
-  }
+  const folder = process.env.PATH?.split(':').find(folder => existsSync(join(folder, name)))
+  if (folder === undefined) return null
+  return name === 'postgres' ? folder : join(folder, name)
 }
 
-let installing: Promise<unknown> = Promise.resolve()
-
-/** One package of Debian. False where this is not Debian, or not allowed. */
-async function install(name: string): Promise<boolean> {
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return false
-  // Only one at a time; and no server of the package is to be started by it.
+/** One package of Debian. */
+async function install(name: string): Promise<void> {
+  const get = (...args: string[]) =>
+    run('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=120', ...args], {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      maxBuffer: 64 * 1024 * 1024,
+    })
+  // No server of the package is to be started by it.
   const policy = '/usr/sbin/policy-rc.d'
   const own = !existsSync(policy)
-  const task = installing.then(async () => {
-    if (own) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    const get = (...args: string[]) =>
-      run('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=120', ...args], { env, maxBuffer: 64 * 1024 * 1024 })
-    try {
-      await get('install', '-y', '--no-install-recommends', name).catch(async () => {
-        await get('update')
-        await get('install', '-y', '--no-install-recommends', name)
-      })
-      return true
-    } catch {
-      return false
-    } finally {
-      if (own) rmSync(policy, { force: true })
-    }
-  })
-  installing = task
-  return task
+  if (own) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    await get('install', '-y', '--no-install-recommends', name).catch(async () => {
+      await get('update')
+      await get('install', '-y', '--no-install-recommends', name)
+    })
+  } finally {
+    if (own) rmSync(policy, { force: true })
+  }
 }

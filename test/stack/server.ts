@@ -1,6 +1,6 @@
 /** A server process of ours: started with its output in a file, waited for, stopped or killed by its own process id. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -10,13 +10,13 @@ export interface ServerOptions {
   readonly args: readonly string[]
   readonly logFile: string
   readonly uid?: number
-  /** True once it answers. */
+  /** True once it answers; to give up by itself when there is no answer. */
   readonly ready: () => Promise<boolean>
   readonly readyMs?: number
   readonly stopSignal?: NodeJS.Signals
-  /** It outlives this process. */
+  /** It outlives this process. Otherwise it ends with it, even when that is killed. */
   readonly detached?: boolean
-  /** Told as soon as there is a process. */
+  /** Told of each process, before it is waited for. */
   readonly spawned?: ((name: string, pid: number) => void) | undefined
 }
 
@@ -34,24 +34,19 @@ export class Server {
 
   /** @throws with the end of its output when it does not answer in time, or ends. */
   async start(): Promise<void> {
-    const { name, command, args, logFile, uid, ready, readyMs = 60_000, detached = false } = this.#options
-    const out = openSync(logFile, 'a')
-    const child = spawn(command, [...args], {
-      stdio: ['ignore', out, out],
-      detached,
-      ...(uid === undefined ? {} : { uid, gid: uid }),
-    })
-    closeSync(out)
-    this.#child = child
-    if (child.pid !== undefined) this.#options.spawned?.(name, child.pid)
+    const { name, logFile, ready, readyMs = 60_000 } = this.#options
+    const child = this.#spawn()
     let failed: Error | null = null
     child.once('error', error => {
       failed = error
     })
-    if (detached) child.unref()
+    if (child.pid !== undefined) this.#options.spawned?.(name, child.pid)
     const until = Date.now() + readyMs
-    while (!(await ready().catch(() => false))) {
+    for (;;) {
+      const answers = await ready().catch(() => false)
       const ended = child.exitCode !== null || child.signalCode !== null
+      // An answer of another server on its port is none of its own.
+      if (answers && !ended && failed === null) return
       if (failed !== null || ended || Date.now() > until) {
         await this.kill()
         const why = failed ?? (ended ? `it ended with ${child.exitCode ?? child.signalCode}` : `no answer within ${readyMs} ms`)
@@ -74,6 +69,23 @@ export class Server {
     this.#child?.kill(signal)
   }
 
+  #spawn(): ChildProcess {
+    const { command, args, logFile, uid, detached = false } = this.#options
+    const [program, ...rest] = [...(detached ? [] : WITH_PARENT), command, ...args] as [string, ...string[]]
+    const out = openSync(logFile, 'a')
+    try {
+      this.#child = spawn(program, rest, {
+        stdio: ['ignore', out, out],
+        detached,
+        ...(uid === undefined ? {} : { uid, gid: uid }),
+      })
+    } finally {
+      closeSync(out)
+    }
+    if (detached) this.#child.unref()
+    return this.#child
+  }
+
   async #end(signal: NodeJS.Signals, ms: number): Promise<void> {
     const child = this.#child
     this.#child = null
@@ -86,12 +98,28 @@ export class Server {
   }
 }
 
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
+/** Linux ends the process when its parent has ended; it replaces itself by the server, under the same process id. */
+const WITH_PARENT = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : []
+
+const given = new Set<number>()
+
+/**
+ * A port that nobody listens on, below those that the kernel gives to clients (Linux: from 32768): a client that tries again and
+ * again to reach a server that is down may be given that very port, and the server could not come back to it.
+ */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 1_000; tries++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    return port
+  }
+  throw new Error('no free port between 20000 and 32000 on 127.0.0.1')
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer().once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }

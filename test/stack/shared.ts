@@ -1,107 +1,127 @@
 /**
  * One stack for many: for `npm run stack`, and for all test files of one run. Whoever comes first starts it, and writes down
- * where it is; the others find it there.
+ * where it is; the others find it there. Each process is written down as soon as there is one: a starter that is killed half-way
+ * leaves nothing that could not be ended.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StackMissing } from './install.ts'
-import { startStack } from './stack.ts'
+import { cacheFolder, StackMissing } from './install.ts'
+import { alone } from './lock.ts'
+import { type Part, startStack } from './stack.ts'
 
 export interface Kept {
-  readonly env: Readonly<Record<string, string>>
-  readonly folder: string | null
-  readonly pids: Readonly<Record<string, number>>
-  /** When each of the processes was started: a process id may be given to another. */
-  readonly started: Readonly<Record<string, string>>
+  /** The servers' data and logs. */
+  readonly folder: string
+  /** A process id may be given to another: `started` tells them apart. */
+  readonly processes: Readonly<Record<string, { readonly pid: number; readonly started: string | null }>>
+  /** The addresses, once all of it answers. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Why it could not be started: those who wait for it are not to try one after the other. */
+  readonly failed?: { readonly missing: boolean; readonly message: string }
 }
 
-/** The stack of this folder, started where none runs. */
-export async function sharedStack(folder: string): Promise<Kept> {
-  mkdirSync(folder, { recursive: true })
-  const lock = join(folder, 'stack.lock')
-  for (;;) {
-    const running = runningStack(folder)
-    if (running !== null) return running
-    try {
-      mkdirSync(lock)
-    } catch {
-      const failure = join(folder, 'stack.failed')
-      if (existsSync(failure)) {
-        const { missing, message } = JSON.parse(readFileSync(failure, 'utf8'))
-        throw missing ? new StackMissing(message) : new Error(message)
-      }
-      await sleep(100)
-      continue
-    }
-    try {
-      const pids: Record<string, number> = {}
-      const started: Record<string, string> = {}
-      // Written down one by one: whoever starts them may be ended before the last is up.
-      const spawned = (name: string, pid: number) => {
-        pids[name] = pid
-        started[name] = startOf(pid) ?? ''
-        writeFileSync(startingIn(folder), JSON.stringify({ env: {}, folder: null, pids, started }))
-      }
-      const { env, folder: data } = await startStack({ detached: true, spawned })
-      const kept = { env, folder: data, pids, started }
-      writeFileSync(`${fileIn(folder)}.new`, JSON.stringify(kept, null, 2))
-      renameSync(`${fileIn(folder)}.new`, fileIn(folder))
-      return kept
-    } catch (error) {
-      // Those who wait for it are not to try one after the other.
-      const failure = { missing: error instanceof StackMissing, message: (error as Error).message }
-      writeFileSync(join(folder, 'stack.failed'), JSON.stringify(failure))
-      throw error
-    } finally {
-      rmSync(lock, { recursive: true, force: true })
-    }
+/** Where `npm run stack` writes down what it started. */
+export function stackFolder(): string {
+  return join(cacheFolder(), 'running')
+}
+
+/** Addresses of the stack that is written down in this folder; it is started where none runs. @throws {StackMissing} */
+export async function sharedStack(folder: string, only?: readonly Part[]): Promise<Readonly<Record<string, string>>> {
+  if (process.platform !== 'linux')
+    throw new StackMissing('the real servers are looked after by way of /proc, which is Linux only')
+  return (
+    runningStack(folder) ??
+    (await alone(join(folder, 'lock'), async () => {
+      const running = runningStack(folder)
+      if (running !== null) return running
+      if (!existsSync(folder)) throw new Error(`the stack of ${folder} has been stopped`)
+      const before = read(folder)
+      if (before?.failed !== undefined) throw new (before.failed.missing ? StackMissing : Error)(before.failed.message)
+      if (before !== null) await end(before)
+      return start(folder, only)
+    }))
+  )
+}
+
+async function start(folder: string, only?: readonly Part[]): Promise<Readonly<Record<string, string>>> {
+  let kept: Kept = { folder: mkdtempSync(join(tmpdir(), 'stack-')), processes: {} }
+  const note = (news: Partial<Kept>) => {
+    kept = { ...kept, ...news }
+    write(folder, kept)
+  }
+  note({})
+  try {
+    const { env } = await startStack({
+      only,
+      folder: kept.folder,
+      detached: true,
+      spawned: (name, pid) => note({ processes: { ...kept.processes, [name]: { pid, started: startOf(pid) } } }),
+    })
+    note({ env })
+    return env
+  } catch (error) {
+    note({ failed: { missing: error instanceof StackMissing, message: (error as Error).message } })
+    throw error
   }
 }
 
-/** The stack that runs for this folder, or null. */
-export function runningStack(folder: string): Kept | null {
-  if (!existsSync(fileIn(folder))) return null
-  const kept = JSON.parse(readFileSync(fileIn(folder), 'utf8')) as Kept
-  return Object.keys(kept.pids).every(name => isOurs(kept, name)) ? kept : null
+/** Addresses of the stack that runs for this folder, or null when not all of it runs. */
+export function runningStack(folder: string): Readonly<Record<string, string>> | null {
+  const kept = read(folder)
+  return kept?.env !== undefined && Object.keys(kept.processes).every(name => isOurs(kept, name)) ? kept.env : null
 }
 
-/** Ends what of it still runs, and only that. Returns what was ended. */
+/** Ends what of it still runs, and only that, and removes the folder. Returns what was ended. */
 export async function stopShared(folder: string): Promise<string[]> {
-  const file = [fileIn(folder), startingIn(folder)].find(existsSync)
-  if (file === undefined) return []
-  const kept = JSON.parse(readFileSync(file, 'utf8')) as Kept
-  const ours = Object.keys(kept.pids).filter(name => isOurs(kept, name))
-  for (const name of ours) process.kill(kept.pids[name] as number, name === 'Postgres' ? 'SIGINT' : 'SIGTERM')
-  for (let waited = 0; ours.some(name => isOurs(kept, name)); waited += 50) {
-    if (waited > 20_000) for (const name of ours) if (isOurs(kept, name)) process.kill(kept.pids[name] as number, 'SIGKILL')
+  if (!existsSync(folder)) return []
+  return alone(join(folder, 'lock'), async () => {
+    const kept = read(folder)
+    const ended = kept === null ? [] : await end(kept)
+    rmSync(folder, { recursive: true, force: true })
+    return ended
+  })
+}
+
+async function end(kept: Kept): Promise<string[]> {
+  const ours = Object.keys(kept.processes).filter(name => isOurs(kept, name))
+  const tell = (name: string, signal: NodeJS.Signals) => isOurs(kept, name) && process.kill(pidOf(kept, name), signal)
+  for (const name of ours) tell(name, name === 'Postgres' ? 'SIGINT' : 'SIGTERM')
+  const until = Date.now() + 15_000
+  while (ours.some(name => isOurs(kept, name))) {
+    if (Date.now() > until) for (const name of ours) tell(name, 'SIGKILL')
     await sleep(50)
   }
-  if (kept.folder !== null) rmSync(kept.folder, { recursive: true, force: true })
-  rmSync(fileIn(folder), { force: true })
-  rmSync(startingIn(folder), { force: true })
-  rmSync(join(folder, 'stack.failed'), { force: true })
+  rmSync(kept.folder, { recursive: true, force: true })
   return ours
 }
 
-/** Those that are being started. */
-function startingIn(folder: string): string {
-  return join(folder, 'starting.json')
+function read(folder: string): Kept | null {
+  const file = join(folder, 'stack.json')
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null
 }
 
-function fileIn(folder: string): string {
-  return join(folder, 'stack.json')
+function write(folder: string, kept: Kept): void {
+  const file = join(folder, 'stack.json')
+  writeFileSync(`${file}.new`, JSON.stringify(kept, null, 2))
+  renameSync(`${file}.new`, file)
 }
 
-function isOurs({ pids, started }: Kept, name: string): boolean {
-  const at = startOf(pids[name] as number)
-  return at !== null && at === started[name]
+function pidOf(kept: Kept, name: string): number {
+  return kept.processes[name]?.pid as number
 }
 
-/** When a process was started, in the kernel's own count; null where there is none. */
-function startOf(pid: number): string | null {
+function isOurs(kept: Kept, name: string): boolean {
+  const started = startOf(pidOf(kept, name))
+  return started !== null && started === kept.processes[name]?.started
+}
+
+/** When a process was started, in the kernel's own count since the machine was; null where none runs. */
+export function startOf(pid: number): string | null {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    // The name of the program, in brackets, may hold anything.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
     return fields[0] === 'Z' ? null : (fields[19] ?? null)
   } catch {
     return null

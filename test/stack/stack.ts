@@ -3,6 +3,7 @@
  * registry (Apicurio), Redis, Postgres. Data in a temporary folder, gone with `stop`.
  */
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -14,11 +15,16 @@ import { kafkaClasspath, program, registryJar } from './install.ts'
 import { freePort, Server } from './server.ts'
 
 const run = promisify(execFile)
+/** How long one try to reach a server that starts may take. */
+const ANSWER_MS = 2_000
 
 export interface StackOptions {
-  readonly only?: readonly Part[]
+  readonly only?: readonly Part[] | undefined
+  /** For data and logs; a new one in the machine's folder for temporary files by default. Gone with `stop`. */
+  readonly folder?: string
   /** The servers outlive this process; `stop` ends them still. */
   readonly detached?: boolean
+  /** Told of each process before it is waited for. */
   readonly spawned?: (name: string, pid: number) => void
 }
 export type Part = 'kafka' | 'registry' | 'redis' | 'postgres'
@@ -26,7 +32,7 @@ export type Part = 'kafka' | 'registry' | 'redis' | 'postgres'
 export interface Stack {
   readonly folder: string
   /** Process ids by part. */
-  readonly pids: Readonly<Record<string, number>>
+  readonly pids: Readonly<Partial<Record<Part, number>>>
   /** Addresses as the service's settings. */
   readonly env: Readonly<Record<string, string>>
   readonly broker: Broker | null
@@ -36,11 +42,12 @@ export interface Stack {
 /** @throws {StackMissing} when something needed cannot be had here. */
 export async function startStack({
   only = ['kafka', 'registry', 'redis', 'postgres'],
+  folder = mkdtempSync(join(tmpdir(), 'stack-')),
   detached = false,
   spawned,
 }: StackOptions = {}): Promise<Stack> {
-  const folder = mkdtempSync(join(tmpdir(), 'stack-'))
-  const servers = new Map<string, Server>()
+  mkdirSync(folder, { recursive: true })
+  const servers = new Map<Part, Server>()
   const env: Record<string, string> = {}
   let broker: Broker | null = null
   const stop = async () => {
@@ -61,7 +68,7 @@ export async function startStack({
         command: java,
         args: ['-Xmx384m', '-XX:+UseSerialGC', '-Dquarkus.http.host=127.0.0.1', `-Dquarkus.http.port=${port}`, '-jar', jar],
         logFile: join(folder, 'registry.log'),
-        ready: async () => (await fetch(`${url}/subjects`)).ok,
+        ready: async () => (await fetch(`${url}/subjects`, { signal: AbortSignal.timeout(ANSWER_MS) })).ok,
         detached,
         spawned,
       })
@@ -141,6 +148,7 @@ export async function startBroker({
 }): Promise<Broker> {
   const [java, classpath, port, controller] = await Promise.all([program('java'), kafkaClasspath(), freePort(), freePort()])
   mkdirSync(folder, { recursive: true })
+  const data = join(folder, 'data')
   const address = `127.0.0.1:${port}`
   const listeners = { PLAINTEXT: address, ...(proxied === undefined ? {} : { PROXIED: `127.0.0.1:${proxied.port}` }) }
   const advertised = { PLAINTEXT: address, ...(proxied === undefined ? {} : { PROXIED: `127.0.0.1:${proxied.by}` }) }
@@ -154,7 +162,7 @@ export async function startBroker({
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT',
-    'log.dirs': join(folder, 'data'),
+    'log.dirs': data,
     'num.network.threads': '2',
     'num.io.threads': '4',
     'auto.create.topics.enable': 'false',
@@ -182,16 +190,15 @@ export async function startBroker({
       .map(([name, value]) => `${name}=${value}\n`)
       .join(''),
   )
-  const memory = ['-Xms256m', '-Xmx768m', '-XX:+UseG1GC', '-cp', classpath]
-  if (!existsSync(join(folder, 'data', 'meta.properties'))) {
-    const storage = (...args: string[]) => run(java, [...memory, 'kafka.tools.StorageTool', ...args])
-    const { stdout } = await storage('random-uuid')
-    await storage('format', '-t', stdout.trim().split('\n').at(-1) as string, '-c', file, '--ignore-formatted')
+  if (!existsSync(join(data, 'meta.properties'))) {
+    const cluster = randomBytes(16).toString('base64url')
+    const quick = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', classpath]
+    await run(java, [...quick, 'kafka.tools.StorageTool', 'format', `--cluster-id=${cluster}`, '-c', file, '--ignore-formatted'])
   }
   const server = new Server({
     name: 'Kafka',
     command: java,
-    args: [...memory, 'kafka.Kafka', file],
+    args: ['-Xms256m', '-Xmx768m', '-XX:+UseG1GC', '-cp', classpath, 'kafka.Kafka', file],
     logFile: join(folder, 'kafka.log'),
     ready: () => answersKafka(address),
     detached,
@@ -207,6 +214,7 @@ async function answersKafka(address: string): Promise<boolean> {
     logLevel: logLevel.NOTHING,
     retry: { retries: 0 },
     connectionTimeout: 500,
+    requestTimeout: ANSWER_MS,
   }).admin()
   try {
     await admin.connect()
@@ -223,12 +231,13 @@ function pings(port: number): Promise<boolean> {
       socket.destroy()
       resolve(data.toString().startsWith('+PONG'))
     })
+    socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error(`no answer within ${ANSWER_MS} ms`)))
     socket.once('error', reject)
   })
 }
 
 async function answersSql(url: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: url })
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: ANSWER_MS, query_timeout: ANSWER_MS })
   client.on('error', () => {})
   try {
     await client.connect()

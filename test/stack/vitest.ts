@@ -1,7 +1,7 @@
 /** For tests on the real servers: those of the environment, of `npm run stack`, or else started once for the whole run. */
 import { describe } from 'vitest'
-import { cacheFolder, StackMissing } from './install.ts'
-import { runningStack, sharedStack } from './shared.ts'
+import { StackMissing } from './install.ts'
+import { runningStack, sharedStack, stackFolder } from './shared.ts'
 
 const NAMES = ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'REDIS_URL', 'DATABASE_URL'] as const
 type Addresses = Readonly<Record<(typeof NAMES)[number], string>>
@@ -9,8 +9,7 @@ type Addresses = Readonly<Record<(typeof NAMES)[number], string>>
 /** Addresses of the servers. @throws {StackMissing} when they cannot be had. */
 export async function addresses(): Promise<Addresses> {
   if (NAMES.every(name => process.env[name])) return process.env as unknown as Addresses
-  const kept = runningStack(cacheFolder()) ?? (await sharedStack(process.env.BMA_STACK_RUN as string))
-  return kept.env as Addresses
+  return (runningStack(stackFolder()) ?? (await sharedStack(process.env.BMA_STACK_RUN as string))) as Addresses
 }
 
 /**

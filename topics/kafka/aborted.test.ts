@@ -1,9 +1,11 @@
 import type { Producer } from 'kafkajs'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import { Kafka, logLevel } from './hardening.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 /** Looks like the marker of an abort. */
 const FOUR_ZEROS = '\0\0\0\0'

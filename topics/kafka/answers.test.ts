@@ -1,13 +1,15 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { append, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { freePort } from '../../test/stack/server.ts'
 import { type Broker, startBroker } from '../../test/stack/stack.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import { type ApiName, type BrokerProxy, startProxy } from '../../test/torture/proxy.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const SESSION = 3_000
 

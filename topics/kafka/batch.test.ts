@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LogError, type LogRecord } from '../log.ts'
 import type { Payload } from '../records.ts'
-import { type Aborted, type Compression, decodeBatches, encodeBatch, type Sender } from './batch.ts'
+import { type Compression, decodeBatches, encodeBatch, type Sender } from './batch.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -30,7 +30,6 @@ const sender: Sender = { producerId: 4_711n, producerEpoch: 2, transactional: fa
 const CODEC = { none: 0, gzip: 1, zstd: 4 }
 const APPEND_TIME = 8
 const TRANSACTIONAL = 16
-const CONTROL = 32
 
 const text = fc.string({ unit: 'binary', maxLength: 40 })
 const payload = fc.record({
@@ -61,11 +60,13 @@ function changed(batch: Buffer, change: (batch: Buffer) => void): Buffer {
   return batch
 }
 
-function records(batches: readonly Buffer[], from = 0, aborted: readonly Aborted[] = []): LogRecord[] {
-  return decodeBatches(where, Buffer.concat(batches), from, aborted).records
+function records(batch: Buffer, from = 0): LogRecord[] {
+  return decodeBatches(where, batch, from, []).records
 }
 
-function plain(list: readonly { offset: number; timestamp: number; key: unknown; value: unknown; headers?: object | undefined }[]) {
+function plain(
+  list: readonly { offset: number; timestamp: number; key: unknown; value: unknown; headers?: object | undefined }[],
+) {
   return list.map(({ offset, timestamp, key, value, headers }) => ({
     offset,
     timestamp,
@@ -79,8 +80,7 @@ function expected(list: readonly Payload[], base: number, time: number) {
   return plain(list.map((one, i) => ({ ...one, offset: base + i, timestamp: time })))
 }
 
-async function theirDecoding(batches: readonly Buffer[]) {
-  const bytes = Buffer.concat(batches)
+async function theirDecoding(bytes: Buffer) {
   const size = Buffer.alloc(4)
   size.writeInt32BE(bytes.length)
   const decoded = await decodeMessages(new Decoder(Buffer.concat([size, bytes])))
@@ -127,7 +127,7 @@ describe('a record batch', () => {
         const written = gzip ? many(list) : list
         const batch = placed(encodeBatch(written, time, sender, 0, gzip ? 'gzip' : 'none'), base)
         expect(batch.readInt16BE(21)).toBe(gzip ? CODEC.gzip : CODEC.none)
-        expect(await theirDecoding([batch])).toEqual(expected(written, base, time))
+        expect(await theirDecoding(batch)).toEqual(expected(written, base, time))
       }),
     ))
 
@@ -135,7 +135,7 @@ describe('a record batch', () => {
     fc.assert(
       fc.asyncProperty(payloads, offset, timestamp, fc.boolean(), async (list, base, time, gzip) => {
         const batch = await theirEncoding(list, base, time, gzip)
-        const decoded = plain(records([batch], base))
+        const decoded = plain(records(batch, base))
         expect(decoded).toEqual(expected(list, base, 0).map((one, i) => ({ ...one, timestamp: time + i })))
       }),
     ))
@@ -145,7 +145,7 @@ describe('a record batch', () => {
       fc.property(payloads, offset, timestamp, compression, (list, base, time, codec) => {
         const batch = placed(encodeBatch(many(list), time, sender, 0, codec), base)
         expect(batch.readInt16BE(21)).toBe(CODEC[codec])
-        expect(plain(records([batch], base))).toEqual(expected(many(list), base, time))
+        expect(plain(records(batch, base))).toEqual(expected(many(list), base, time))
       }),
     ))
 
@@ -155,8 +155,8 @@ describe('a record batch', () => {
     for (const list of [large, small]) {
       for (const codec of ['none', 'gzip', 'zstd'] as const) {
         const batch = encodeBatch(list, 5, sender, 0, codec)
-        expect(plain(records([batch]))).toEqual(expected(list, 0, 5))
-        if (codec !== 'zstd') expect(await theirDecoding([batch])).toEqual(expected(list, 0, 5))
+        expect(plain(records(batch))).toEqual(expected(list, 0, 5))
+        if (codec !== 'zstd') expect(await theirDecoding(batch)).toEqual(expected(list, 0, 5))
       }
     }
   })
@@ -169,12 +169,15 @@ describe('a record batch', () => {
   })
 
   test("has the log's time for all its records where the log gave it one", () => {
-    const list = [{ key: 'a', value: null }, { key: 'b', value: null }]
+    const list = [
+      { key: 'a', value: null },
+      { key: 'b', value: null },
+    ]
     const batch = changed(encodeBatch(list, 1_000, sender, 0, 'none'), b => {
       b.writeInt16BE(APPEND_TIME, 21)
       b.writeBigInt64BE(2_000n, 35)
     })
-    expect(records([batch]).map(r => r.timestamp)).toEqual([2_000, 2_000])
+    expect(records(batch).map(r => r.timestamp)).toEqual([2_000, 2_000])
   })
 
   test('is read from its middle on', () =>
@@ -215,14 +218,14 @@ describe('a record batch', () => {
         const batch = encodeBatch(list, 0, sender, 0, codec)
         const bit = at % ((batch.length - 16) * 8)
         batch[16 + (bit >> 3)]! ^= 1 << (bit & 7)
-        expect(codeOf(() => records([batch]))).toBe('corrupt')
+        expect(codeOf(() => records(batch))).toBe('corrupt')
       }),
     )
   })
 
   test('compressed in a way that is not supported is refused by name', () => {
     const batch = changed(encodeBatch([{ key: 'k', value: null }], 0, sender, 0, 'none'), b => b.writeInt16BE(2, 21))
-    expect(() => records([batch])).toThrow('venue.inbox/3: the batch at 0 is compressed by codec 2')
+    expect(() => records(batch)).toThrow('venue.inbox/3: the batch at 0 is compressed by codec 2')
   })
 })
 
@@ -233,87 +236,4 @@ function codeOf(work: () => unknown): string {
     return error instanceof LogError ? error.code : String(error)
   }
   return 'no error'
-}
-
-/** What several producers do to one partition, in turns. Producer 0 has no transactions. */
-const step = fc.record({ producer: fc.nat({ max: 4 }), size: fc.integer({ min: 1, max: 3 }), ends: fc.option(fc.boolean()) })
-
-interface Written {
-  readonly batch: Buffer
-  readonly base: number
-  readonly last: number
-}
-
-/** A partition, the aborted transactions that a broker lists for it, and which of its records have been committed. */
-async function partitionOf(steps: readonly { producer: number; size: number; ends: boolean | null }[]) {
-  const batches: Written[] = []
-  const open = new Map<number, number[]>()
-  const aborted: (Aborted & { marker: number })[] = []
-  const committed: number[] = []
-  let next = 0
-  const put = (batch: Buffer, count: number) => {
-    batches.push({ batch: placed(batch, next), base: next, last: next + count - 1 })
-    next += count
-  }
-  const end = async (producer: number, commit: boolean) => {
-    const own = open.get(producer)
-    if (own === undefined) return
-    open.delete(producer)
-    if (commit) committed.push(...own)
-    else aborted.push({ producerId: BigInt(producer), firstOffset: own[0] as number, marker: next })
-    put(await marker(producer, commit), 1)
-  }
-  for (const { producer, size, ends } of steps) {
-    const offsets = Array.from({ length: size }, (_, i) => next + i)
-    // A key of four zero bytes is what the marker of an abort looks like.
-    const list = offsets.map(offset => ({ key: offset % 2 === 0 ? '\0\0\0\0' : 'k', value: Buffer.from(`${offset}`) }))
-    const transactional = producer > 0
-    if (transactional) open.set(producer, [...(open.get(producer) ?? []), ...offsets])
-    else committed.push(...offsets)
-    put(encodeBatch(list, 0, { producerId: BigInt(producer), producerEpoch: 0, transactional }, 0, 'none'), size)
-    if (ends !== null) await end(producer, ends)
-  }
-  for (const producer of [...open.keys()]) await end(producer, producer % 2 === 0)
-  return { batches, aborted, committed: committed.sort((a, b) => a - b), next }
-}
-
-async function marker(producer: number, commit: boolean): Promise<Buffer> {
-  const key = Buffer.from([0, 0, 0, commit ? 1 : 0])
-  const record = Record({ key, value: Buffer.alloc(6), timestampDelta: Long.fromValue(0) })
-  const { buffer } = await RecordBatch({ producerId: Long.fromValue(producer), records: [record], transactional: true })
-  return changed(Buffer.from(buffer), b => b.writeInt16BE(TRANSACTIONAL | CONTROL, 21))
-}
-
-describe('aborted transactions', () => {
-  test('are left out, and only they, however they overlap and in whatever order they are listed', () =>
-    fc.assert(
-      fc.asyncProperty(
-        fc.array(step, { minLength: 1, maxLength: 25 }),
-        fc.array(fc.nat(), { minLength: 30, maxLength: 30 }),
-        fc.nat(),
-        fc.nat(),
-        async (steps, shuffle, start, cut) => {
-          const { batches, aborted, committed, next } = await partitionOf(steps)
-          // A broker answers from the batch on that holds the offset, with what was aborted there or later.
-          const from = start % next
-          const answered = batches.filter(b => b.last >= from)
-          const bytes = Buffer.concat(answered.map(b => b.batch))
-          const listed = aborted
-            .filter(a => a.marker >= from)
-            .map((a, i) => ({ a, by: shuffle[i] as number }))
-            .sort((x, y) => x.by - y.by)
-          const end = cut % (bytes.length + 1)
-          const decoded = decodeBatches(where, bytes.subarray(0, end), from, listed.map(l => l.a))
-          expect(decoded.records.map(r => r.offset)).toEqual(committed.filter(o => o >= from && o < decoded.next))
-          const whole = answered.findLast(b => reaches(answered, b) <= end)
-          expect(decoded.next).toBe(whole === undefined ? from : whole.last + 1)
-        },
-      ),
-      { numRuns: 300 },
-    ))
-})
-
-/** Where a batch ends in the answer. */
-function reaches(answered: readonly Written[], batch: Written): number {
-  return answered.slice(0, answered.indexOf(batch) + 1).reduce((sum, b) => sum + b.batch.length, 0)
 }

@@ -66,6 +66,8 @@ export class KafkaMembership implements Membership {
   #left = false
   #closed = false
   #open: KafkaTransaction | null = null
+  /** Resolved once the records of the open transaction are on their way. */
+  #sending: Promise<void> = Promise.resolve()
   #resume: (() => void) | null = null
   #interrupt: (() => void) | null = null
   #woken = false
@@ -141,6 +143,8 @@ export class KafkaMembership implements Membership {
     this.#lastPoll = performance.now()
     try {
       const deadline = performance.now() + wait
+      // What the worker does with the next records is done while the broker appends the last ones, not before they are sent.
+      await this.#sending
       for (;;) {
         if (this.#closed) throw closed()
         const records = this.#left ? [] : this.#take(max)
@@ -171,7 +175,9 @@ export class KafkaMembership implements Membership {
       if (this.#producer === null || this.#producer.broken) {
         throw new LogError('unavailable', 'the last transaction failed, and no new producer has been opened since: fence first')
       }
-      return this.#producer.commit(outbox, offsets, { ...assignment, group: this.#group })
+      const sent = Promise.withResolvers<void>()
+      this.#sending = sent.promise
+      return this.#producer.commit(outbox, offsets, { ...assignment, group: this.#group }, sent.resolve)
     })
     return this.#open
   }

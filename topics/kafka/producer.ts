@@ -11,7 +11,7 @@ import { payloadBytes } from '../records.ts'
 import { type Compression, encodeBatch } from './batch.ts'
 import { CODE, check, isMoved, isPassing, KafkaError, type KafkaClient, logError, persist, sleep } from './client.ts'
 import type { Broker, Transactional } from './hardening.ts'
-import { type OutBatch, produce, txnOffsetCommit } from './protocol.ts'
+import { produce, txnOffsetCommit } from './protocol.ts'
 
 export interface ProducerSettings {
   readonly client: KafkaClient
@@ -31,6 +31,8 @@ export interface Member {
 /** Payload of a record batch, at most: Kafka takes a batch of up to 1 MB (`max.message.bytes`). */
 const BATCH_BYTES = 900 * 1024
 const RECORD_OVERHEAD = 32
+/** Bytes of a request, about. */
+const REQUEST_BYTES = 1024 * 1024
 const SEQUENCES = 2 ** 31
 const PRODUCE_TIMEOUT = 10_000
 /** The broker will have the batch appended before long, or has not appended it at all. */
@@ -146,14 +148,20 @@ export class Producer {
   }
 
   /**
-   * One transaction: the records, and the offsets of this member. The last offset appended to each partition.
+   * One transaction: the records, and the offsets of this member. The last offset appended to each partition. `sent` is called
+   * once all records are on their way, or will not be.
    * @throws {LogError} `unknown` when it may have been committed, otherwise it surely was not. The producer is broken then.
    */
-  async commit(outbox: Outbox, offsets: readonly Position[], member: Member): Promise<Map<string, number>> {
+  async commit(
+    outbox: Outbox,
+    offsets: readonly Position[],
+    member: Member,
+    sent: () => void = () => {},
+  ): Promise<Map<string, number>> {
     try {
       const ends = new Map<string, number>()
       if (!outbox.empty) await this.#addPartitions(outbox)
-      const [produced, committed] = await Promise.allSettled([this.#produce(outbox), this.#commitOffsets(offsets, member)])
+      const [produced, committed] = await Promise.allSettled([this.#produce(outbox, sent), this.#commitOffsets(offsets, member)])
       if (committed.status === 'rejected') throw committed.reason
       if (produced.status === 'rejected') throw produced.reason
       for (const [part, base] of produced.value) {
@@ -167,6 +175,8 @@ export class Producer {
       const failed = logError(error)
       if (failed.code !== 'unknown' && failed.code !== 'closed') await this.#abort()
       throw failed
+    } finally {
+      sent()
     }
   }
 
@@ -233,70 +243,108 @@ export class Producer {
   }
 
   /** The first offset of every batch. */
-  async #produce(outbox: Outbox): Promise<Map<Part, number>> {
+  async #produce(outbox: Outbox, sent?: () => void): Promise<Map<Part, number>> {
     const bases = new Map<Part, number>()
-    for (const parts of outbox.rounds) {
-      const first = await this.#send(parts)
+    for (const [round, parts] of outbox.rounds.entries()) {
+      const first = await this.#send(parts, round === outbox.rounds.length - 1 ? sent : undefined)
       for (const part of parts) bases.set(part, first.get(partitionKey(part)) as number)
     }
     return bases
   }
 
   /** One batch for each of these partitions; their first offsets. Tried again where it is sure that a batch was not appended. */
-  async #send(parts: readonly Part[]): Promise<Map<string, number>> {
-    const { client, transactionalId, compression } = this.#settings
-    const { producerId, producerEpoch } = this.#id
-    const sender = { producerId, producerEpoch, transactional: transactionalId !== null }
+  async #send(parts: readonly Part[], sent?: () => void): Promise<Map<string, number>> {
+    const { client } = this.#settings
     await client.use([...new Set(parts.map(p => p.topic))])
     const timestamp = Date.now()
-    let left: OutBatch[] = parts.map(part => {
+    const bases = new Map<string, number>()
+    const until = performance.now() + PRODUCE_TIMEOUT
+    let left: Numbered[] = parts.map(part => {
       const key = partitionKey(part)
       const sequence = this.#sequences.get(key) ?? 0
       this.#sequences.set(key, (sequence + part.records.length) % SEQUENCES)
-      const { topic, partition } = part
-      return { topic, partition, batch: encodeBatch(part.records, timestamp, sender, sequence, compression) }
+      return { part, sequence, timestamp }
     })
-    const bases = new Map<string, number>()
-    const until = performance.now() + PRODUCE_TIMEOUT
     for (let wait = 10; ; wait = Math.min(wait * 2, 500)) {
-      const again: OutBatch[] = []
-      let cause: LogError | null = null
-      const byNode = Map.groupBy(left, batch => client.leader(batch))
-      const asked = [...byNode].map(async ([node, batches]) => {
-        if (node === null) {
-          again.push(...batches)
-          return
+      const asked: Promise<Failed | null>[] = []
+      for (const [node, of] of Map.groupBy(left, ({ part }) => client.leader(part))) {
+        for (const [i, some] of requests(of).entries()) {
+          // The broker appends one request while the next is encoded.
+          if (i > 0) await turn()
+          asked.push(this.#ask(node, some, bases))
         }
-        try {
-          const broker = await client.broker(node)
-          const produced = await client.send(broker, produce(client.prefix, transactionalId, batches, PRODUCE_TIMEOUT))
-          for (const [i, { errorCode, baseOffset, ...at }] of produced.entries()) {
-            const batch = batches[i] as OutBatch
-            const of = batches.find(b => b.topic === at.topic && b.partition === at.partition) ?? batch
-            if (errorCode === 0) bases.set(partitionKey(at), baseOffset)
-            else if (isMoved(errorCode) || NOT_YET.has(errorCode)) {
-              cause = new KafkaError(errorCode)
-              again.push(of)
-            } else throw new KafkaError(errorCode)
-          }
-        } catch (error) {
-          const failed = logError(error)
-          // Sent again under the same sequence number: the broker knows a batch that it has.
-          if (failed instanceof KafkaError || !isPassing(failed)) throw failed
-          cause = failed
-          again.push(...batches)
-        }
-      })
-      await Promise.all(asked)
-      if (again.length === 0) return bases
-      if (performance.now() + wait > until) {
-        throw cause ?? new LogError('unavailable', `no leader for ${again.map(partitionKey).join(', ')}`)
       }
-      left = again
+      await turn()
+      sent?.()
+      const failed = (await Promise.all(asked)).filter(f => f !== null)
+      if (failed.length === 0) return bases
+      if (performance.now() + wait > until) throw failed[0]?.cause
+      left = failed.flatMap(f => f.again)
       await sleep(wait)
       await client.refresh().catch(() => {})
     }
   }
+
+  /** One Produce request. Null when all of it was taken; what may be sent again under its sequence numbers otherwise. */
+  async #ask(node: number | null, batches: readonly Numbered[], bases: Map<string, number>): Promise<Failed | null> {
+    const { client, transactionalId, compression } = this.#settings
+    const { producerId, producerEpoch } = this.#id
+    if (node === null) return { again: batches, cause: new KafkaError(CODE.LEADER_NOT_AVAILABLE) }
+    const sender = { producerId, producerEpoch, transactional: transactionalId !== null }
+    const encoded = batches.map(({ part, sequence, timestamp }) => {
+      const { topic, partition, records } = part
+      return { topic, partition, batch: encodeBatch(records, timestamp, sender, sequence, compression) }
+    })
+    try {
+      const broker = await client.broker(node)
+      const produced = await client.send(broker, produce(client.prefix, transactionalId, encoded, PRODUCE_TIMEOUT))
+      let cause: LogError | null = null
+      for (const { errorCode, baseOffset, ...at } of produced) {
+        if (errorCode === 0) bases.set(partitionKey(at), baseOffset)
+        else if (isMoved(errorCode) || NOT_YET.has(errorCode)) cause = new KafkaError(errorCode)
+        else throw new KafkaError(errorCode)
+      }
+      return cause === null ? null : { again: batches.filter(({ part }) => !bases.has(partitionKey(part))), cause }
+    } catch (error) {
+      const failed = logError(error)
+      // No answer. The broker knows a batch that it has by its sequence number.
+      if (failed instanceof KafkaError || !isPassing(failed)) throw failed
+      return { again: batches, cause: failed }
+    }
+  }
+}
+
+/** A record batch with its place in the sequence of its partition. */
+interface Numbered {
+  readonly part: Part
+  readonly sequence: number
+  readonly timestamp: number
+}
+
+interface Failed {
+  readonly again: readonly Numbered[]
+  readonly cause: LogError
+}
+
+/** Batches by request: several small ones go together. */
+function requests(batches: readonly Numbered[]): Numbered[][] {
+  const made: Numbered[][] = []
+  let bytes = 0
+  for (const batch of batches) {
+    const last = made.at(-1)
+    if (last === undefined || bytes + batch.part.bytes > REQUEST_BYTES) {
+      made.push([batch])
+      bytes = batch.part.bytes
+    } else {
+      last.push(batch)
+      bytes += batch.part.bytes
+    }
+  }
+  return made
+}
+
+function turn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
 }
 
 function isConcurrent(error: LogError): boolean {

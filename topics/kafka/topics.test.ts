@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { append, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
 import { kafkaOf } from './client.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { ensureTopics, settingsOf } from './topics.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const DAY = 24 * 60 * 60 * 1000
 const TOPIC = 2
@@ -123,10 +125,7 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     }
     expect(texts(await readAll(logs[0]!, topic))).toEqual(['0:0'])
     expect(texts(await readAll(logs[1]!, topic))).toEqual(['1:0', '1:1'])
-    expect(await Promise.all(logs.map(log => log.groupOffsets(group)))).toEqual([
-      [{ ...at, offset: 0 }],
-      [{ ...at, offset: 11 }],
-    ])
+    expect(await Promise.all(logs.map(log => log.groupOffsets(group)))).toEqual([[{ ...at, offset: 0 }], [{ ...at, offset: 11 }]])
     const names = await admin.listTopics()
     expect(names).toEqual(expect.arrayContaining(prefixes.map(p => p + topic.name)))
     expect(names).not.toContain(topic.name)

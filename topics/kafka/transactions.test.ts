@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { append, codeOf, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
@@ -9,6 +9,8 @@ import type { Transactional } from './hardening.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { Outbox, Producer } from './producer.ts'
 import { produce, txnOffsetCommit } from './protocol.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 await describeWithStack('a transaction on a real broker', ({ KAFKA_BROKERS }) => {
   const kafka = { brokers: KAFKA_BROKERS?.split(',') ?? [] }
