@@ -11,8 +11,8 @@ export default defineConfig({
     globalSetup: ['test/stack/global.ts'],
     // A hook may have to start real servers first.
     hookTimeout: 120_000,
-    // A run that is interrupted waits for those that are about to start, to end them.
-    teardownTimeout: 60_000,
+    // Servers are ended in order.
+    teardownTimeout: 30_000,
     projects: [
       { extends: true, test: { name: 'all', exclude: ['**/node_modules/**'] } },
       // The stories through the running service once more, with its log on a real cluster.

@@ -41,7 +41,7 @@ export interface WorkerSettings {
   readonly openStore: (actor: string, partition: number) => Promise<StateStore>
   readonly codeVersion: string
   readonly clock?: Clock
-  /** Records taken in a cycle, at most. */
+  /** Records taken in a cycle, at most; fewer where handling them takes long. */
   readonly maxRecords?: number
   /** Decoded actors kept in memory for each task, about. */
   readonly cacheSize?: number
@@ -68,6 +68,9 @@ export interface TaskStatus extends TopicPartition {
 }
 
 const IDLE_WAIT = 200
+/** Folding should not keep the process from its other work for longer, ms. */
+const FOLD_MS = 100
+const LEAST_RECORDS = 200
 const RETRY_WAIT = 1_000
 const TIMERS_A_CYCLE = 500
 /** A state store may be this many transactions behind. */
@@ -95,11 +98,13 @@ export class Worker {
   #held: Promise<void> = Promise.resolve()
   #loop: Promise<void> = Promise.resolve()
   #lastCycle = 0
+  /** Records that can be folded in the time of a cycle, as seen lately. */
+  #affordable = 5_000
 
   constructor(settings: WorkerSettings) {
     this.#settings = {
       clock: systemClock,
-      maxRecords: 5_000,
+      maxRecords: 50_000,
       cacheSize: 20_000,
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
@@ -331,7 +336,8 @@ export class Worker {
     while (!this.#stopping) {
       this.#lastCycle = clock.mono()
       try {
-        const records = await membership.poll({ max: maxRecords, wait: this.#wait() })
+        const max = Math.min(maxRecords, this.#affordable)
+        const records = await membership.poll({ max, wait: this.#wait() })
         const lives = this.#lives()
         await this.#held
         const assignment = this.#assignment
@@ -371,6 +377,7 @@ export class Worker {
   ): Promise<void> {
     const { codec, clock } = this.#settings
     await codec.prepare(records)
+    const began = clock.mono()
     for (const [key, batch] of byPartition(records)) {
       const task = this.#tasks.get(key)
       if (task?.state !== 'RUNNING' || lives.get(task) !== task.lives) continue
@@ -380,6 +387,7 @@ export class Worker {
         this.#stopTask(task, error)
       }
     }
+    this.#measure(records.length, clock.mono() - began)
     await this.#committing
     const running = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
     for (const task of running) {
@@ -394,6 +402,13 @@ export class Worker {
       this.#recover(assignment, RETRY_WAIT)
       return false
     })
+  }
+
+  /** A cycle takes as much as can be folded in its time: what is slow to handle comes in smaller transactions, not in longer ones. */
+  #measure(records: number, ms: number): void {
+    if (records < LEAST_RECORDS) return
+    const affordable = ms < 1 ? this.#settings.maxRecords : (records / ms) * FOLD_MS
+    this.#affordable = Math.max(LEAST_RECORDS, Math.round((this.#affordable + affordable) / 2))
   }
 
   /** Commits what the tasks have folded. False when it failed: then nothing of it counts, and the tasks are restored. */

@@ -40,7 +40,7 @@ describe('the image', () => {
   })
 
   it('runs the service itself, not a shell, as a user without rights', () => {
-    expect(JSON.parse(found(final, /^CMD (.+)$/gm).at(-1) as string)).toEqual(['node', 'main.ts'])
+    expect(JSON.parse(found(final, /^CMD (.+)$/gm).at(-1) as string)).toEqual(['node', '--max-semi-space-size=64', 'main.ts'])
     expect(found(final, /^USER (\S+)$/gm)).toEqual(['node'])
   })
 

@@ -15,7 +15,7 @@ import { changelog, deadLetters, defineTopic, type Topic } from '../../topics/ca
 import { MemoryRegistry } from '../../topics/codec.ts'
 import { openKafkaLog } from '../../topics/kafka/log.ts'
 import { step } from './keyed-step.ts'
-import { RawCodec } from './raw-codec.ts'
+import { openRawCodec } from './raw-codec.ts'
 
 const { env } = process
 const setting = (name: string) => {
@@ -75,7 +75,7 @@ const log = await openKafkaLog({
   folder: join(folder, 'members'),
   onError: (what, error) => console.error(what, error),
 })
-const codec = await RawCodec.open(new MemoryRegistry(), topics)
+const codec = await openRawCodec(new MemoryRegistry(), topics)
 const stores = LmdbStores.open(join(folder, 'state'))
 const sizes: number[] = []
 const commits: number[] = []
@@ -90,7 +90,6 @@ const workers = actors.map(
       group: actors.length === 1 ? app : `${app}-${i}`,
       instance: env.BENCH_INSTANCE_ID ?? 'one',
       codeVersion: 'bench',
-      maxRecords: Number(env.MAX ?? 30_000),
       openStore: async (name, partition) => stores.store(name, partition),
       onCommit: (records, ms) => {
         sizes.push(records)

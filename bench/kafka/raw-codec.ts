@@ -6,24 +6,22 @@ import type { Topic } from '../../topics/catalog.ts'
 import { Codec, type Decoded, type SchemaRegistry } from '../../topics/codec.ts'
 import type { LogRecord } from '../../topics/log.ts'
 
-export class RawCodec {
-  static async open(registry: SchemaRegistry, topics: readonly Topic[]): Promise<Codec> {
-    const codec = await Codec.open(registry, topics)
-    const own = Object.create(codec) as Codec
-    const methods: Partial<Codec> = {
-      encode: (topic, name, value) =>
-        name === 'TrialBytes' ? (value as { payload: Buffer }).payload : codec.encode(topic, name, value),
-      decode: value => (isRaw(value) ? ({ type: 'TrialBytes', value: { payload: value } } as Decoded) : codec.decode(value)),
-      typeOf: value => (isRaw(value) ? 'TrialBytes' : codec.typeOf(value)),
-      wrap: (topic, name, bytes) => codec.wrap(topic, name, bytes),
-      unwrap: value => codec.unwrap(value),
-      schemaOf: value => codec.schemaOf(value),
-      prepare: (records: readonly LogRecord[]) => codec.prepare(records.filter(r => r.value !== null && !isRaw(r.value))),
-    }
-    return Object.assign(own, methods)
+export async function openRawCodec(registry: SchemaRegistry, topics: readonly Topic[]): Promise<Codec> {
+  const codec = await Codec.open(registry, topics)
+  const own = Object.create(codec) as Codec
+  const methods: Partial<Codec> = {
+    encode: (topic, name, value) =>
+      name === 'TrialBytes' ? (value as { payload: Buffer }).payload : codec.encode(topic, name, value),
+    decode: value => (isRaw(value) ? ({ type: 'TrialBytes', value: { payload: value } } as Decoded) : codec.decode(value)),
+    typeOf: value => (isRaw(value) ? 'TrialBytes' : codec.typeOf(value)),
+    wrap: (topic, name, bytes) => codec.wrap(topic, name, bytes),
+    unwrap: value => codec.unwrap(value),
+    schemaOf: value => codec.schemaOf(value),
+    prepare: (records: readonly LogRecord[]) => codec.prepare(records.filter(r => r.value !== null && !isRaw(r.value))),
   }
+  return Object.assign(own, methods)
 }
 
 function isRaw(value: Buffer): boolean {
-  return value.length > 5 && value.readUInt32BE(1) === 0
+  return value[0] !== 0 || (value.length > 5 && value.readUInt32BE(1) === 0)
 }

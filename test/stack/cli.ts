@@ -3,10 +3,11 @@
  * Where a Docker engine runs, those of docker-compose.yml instead, which only containers of that set can reach.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { runningStack, sharedStack, stackFolder, stopShared } from './shared.ts'
 
+const root = join(import.meta.dirname, '../..')
 const SERVERS = ['kafka-1', 'kafka-2', 'kafka-3', 'registry', 'redis', 'postgres']
 
 if (process.argv[2] === 'stop') await stop()
@@ -15,6 +16,7 @@ else await start()
 async function start(): Promise<void> {
   if (hasDocker()) {
     console.error('A Docker engine is here: the servers of docker-compose.yml (reached from inside that set only).')
+    if (!existsSync(join(root, 'deploy/private'))) console.error('They need passwords: run deploy/prepare.sh first.')
     return compose('up', '-d', ...SERVERS)
   }
   const folder = stackFolder()
@@ -42,5 +44,5 @@ function hasDocker(): boolean {
 
 function compose(...args: string[]): void {
   // Standard output is for settings.
-  execFileSync('docker', ['compose', ...args], { cwd: join(import.meta.dirname, '../..'), stdio: ['ignore', 2, 2] })
+  execFileSync('docker', ['compose', ...args], { cwd: root, stdio: ['ignore', 2, 2] })
 }

@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startOf, stopShared } from './shared.ts'
+import { abandonShared, startOf, stopShared } from './shared.ts'
 
 export default async function setup(): Promise<() => Promise<unknown>> {
   for (const name of readdirSync(tmpdir())) {
@@ -10,7 +10,10 @@ export default async function setup(): Promise<() => Promise<unknown>> {
     const folder = join(tmpdir(), name)
     if (run !== undefined && startOf(Number(run)) === null && isMine(folder)) await stopShared(folder)
   }
-  return () => stopShared(process.env.BMA_STACK_RUN as string)
+  const own = process.env.BMA_STACK_RUN as string
+  // When it is interrupted, vitest exits without the teardown.
+  process.once('exit', () => abandonShared(own))
+  return () => stopShared(own)
 }
 
 function isMine(folder: string): boolean {

@@ -34,25 +34,13 @@ export class Server {
 
   /** @throws with the end of its output when it does not answer in time, or ends. */
   async start(): Promise<void> {
-    const { name, logFile, ready, readyMs = 60_000 } = this.#options
     const child = this.#spawn()
-    let failed: Error | null = null
-    child.once('error', error => {
-      failed = error
-    })
-    if (child.pid !== undefined) this.#options.spawned?.(name, child.pid)
-    const until = Date.now() + readyMs
-    for (;;) {
-      const answers = await ready().catch(() => false)
-      const ended = child.exitCode !== null || child.signalCode !== null
-      // An answer of another server on its port is none of its own.
-      if (answers && !ended && failed === null) return
-      if (failed !== null || ended || Date.now() > until) {
-        await this.kill()
-        const why = failed ?? (ended ? `it ended with ${child.exitCode ?? child.signalCode}` : `no answer within ${readyMs} ms`)
-        throw new Error(`${name} did not start: ${why}\n${readFileSync(logFile, 'utf8').slice(-3_000)}`)
-      }
-      await sleep(50)
+    try {
+      if (child.pid !== undefined) this.#options.spawned?.(this.#options.name, child.pid)
+      await this.#answers(child)
+    } catch (error) {
+      await this.kill()
+      throw error
     }
   }
 
@@ -84,6 +72,26 @@ export class Server {
     }
     if (detached) this.#child.unref()
     return this.#child
+  }
+
+  async #answers(child: ChildProcess): Promise<void> {
+    const { name, logFile, ready, readyMs = 60_000 } = this.#options
+    let failed: Error | null = null
+    child.once('error', error => {
+      failed = error
+    })
+    const until = Date.now() + readyMs
+    for (;;) {
+      const answers = await ready().catch(() => false)
+      const ended = child.exitCode !== null || child.signalCode !== null
+      if (failed !== null || ended || (!answers && Date.now() > until)) {
+        const why = failed ?? (ended ? `it ended with ${child.exitCode ?? child.signalCode}` : `no answer within ${readyMs} ms`)
+        throw new Error(`${name} did not start: ${why}\n${readFileSync(logFile, 'utf8').slice(-3_000)}`)
+      }
+      // Of a process that has ended, an answer is another's, on the same port.
+      if (answers) return
+      await sleep(50)
+    }
   }
 
   async #end(signal: NodeJS.Signals, ms: number): Promise<void> {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { StackMissing } from './install.ts'
-import { type Kept, runningStack, sharedStack, startOf, stopShared } from './shared.ts'
+import { abandonShared, type Kept, runningStack, sharedStack, startOf, stopShared } from './shared.ts'
 import { describeWithStack } from './vitest.ts'
 
 const folders: string[] = []
@@ -20,10 +20,10 @@ function newFolder(): string {
 }
 
 /** Another process that asks for the stack of this folder, and prints its addresses. */
-function other(folder: string, only: string): ChildProcess {
+function other(folder: string, only: string, stderr: 'inherit' | 'pipe' = 'inherit'): ChildProcess {
   const script = `import { sharedStack } from ${JSON.stringify(join(import.meta.dirname, 'shared.ts'))}
     console.log(JSON.stringify(await sharedStack(${JSON.stringify(folder)}, ${JSON.stringify([only])})))`
-  return spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  return spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', stderr] })
 }
 
 const written = (folder: string): Kept => JSON.parse(readFileSync(join(folder, 'stack.json'), 'utf8'))
@@ -53,6 +53,24 @@ await describeWithStack('a stack that many share', () => {
     expect(runningStack(folder)).toBeNull()
     expect(await stopShared(folder)).toEqual(['Kafka'])
     expect(startOf(pid!)).toBeNull()
+  }, 60_000)
+
+  it('is ended at once for a process that exits, and by its starter where it was still being started', async () => {
+    const folder = newFolder()
+    const starter = other(folder, 'kafka', 'pipe')
+    await vi.waitFor(() => expect(existsSync(join(folder, 'stack.json'))).toBe(true), 10_000)
+    const { folder: data } = written(folder)
+    abandonShared(folder)
+    expect(await text(starter.stderr!)).toContain(`the stack of ${folder} has been stopped`)
+    expect([existsSync(folder), existsSync(data)]).toEqual([false, false])
+
+    const second = newFolder()
+    await sharedStack(second, ['redis', 'postgres'])
+    const pids = pidsIn(second)
+    const { folder: secondData } = written(second)
+    abandonShared(second)
+    expect(pids.map(startOf)).toEqual([null, null])
+    expect([existsSync(second), existsSync(secondData)]).toEqual([false, false])
   }, 60_000)
 
   it('is started anew, as a whole, when a server of it has died', async () => {

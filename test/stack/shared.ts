@@ -36,7 +36,6 @@ export async function sharedStack(folder: string, only?: readonly Part[]): Promi
     (await alone(join(folder, 'lock'), async () => {
       const running = runningStack(folder)
       if (running !== null) return running
-      if (!existsSync(folder)) throw new Error(`the stack of ${folder} has been stopped`)
       const before = read(folder)
       if (before?.failed !== undefined) throw new (before.failed.missing ? StackMissing : Error)(before.failed.message)
       if (before !== null) await end(before)
@@ -84,17 +83,39 @@ export async function stopShared(folder: string): Promise<string[]> {
   })
 }
 
+/**
+ * The same at once and without a promise, for a process that exits. Whoever is still starting some of it finds the folder gone, and ends
+ * what he has.
+ */
+export function abandonShared(folder: string): void {
+  const kept = read(folder)
+  rmSync(folder, { recursive: true, force: true })
+  if (kept === null) return
+  const names = Object.keys(kept.processes)
+  for (const name of names) tell(kept, name, name === POSTGRES ? 'SIGQUIT' : 'SIGKILL')
+  const until = Date.now() + 5_000
+  while (names.some(name => isOurs(kept, name)) && Date.now() < until)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+  rmSync(kept.folder, { recursive: true, force: true })
+}
+
 async function end(kept: Kept): Promise<string[]> {
   const ours = Object.keys(kept.processes).filter(name => isOurs(kept, name))
-  const tell = (name: string, signal: NodeJS.Signals) => isOurs(kept, name) && process.kill(pidOf(kept, name), signal)
-  for (const name of ours) tell(name, name === 'Postgres' ? 'SIGINT' : 'SIGTERM')
+  for (const name of ours) tell(kept, name, name === POSTGRES ? 'SIGINT' : 'SIGTERM')
   const until = Date.now() + 15_000
   while (ours.some(name => isOurs(kept, name))) {
-    if (Date.now() > until) for (const name of ours) tell(name, 'SIGKILL')
+    if (Date.now() > until) for (const name of ours) tell(kept, name, 'SIGKILL')
     await sleep(50)
   }
   rmSync(kept.folder, { recursive: true, force: true })
   return ours
+}
+
+/** By SIGTERM it would wait for its clients, and by SIGKILL leave its shared memory behind. */
+const POSTGRES = 'Postgres'
+
+function tell(kept: Kept, name: string, signal: NodeJS.Signals): void {
+  if (isOurs(kept, name)) process.kill(kept.processes[name]?.pid as number, signal)
 }
 
 function read(folder: string): Kept | null {
@@ -102,19 +123,17 @@ function read(folder: string): Kept | null {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null
 }
 
+/** @throws when the folder is gone: whoever removed it wants no stack any more. */
 function write(folder: string, kept: Kept): void {
+  if (!existsSync(folder)) throw new Error(`the stack of ${folder} has been stopped`)
   const file = join(folder, 'stack.json')
   writeFileSync(`${file}.new`, JSON.stringify(kept, null, 2))
   renameSync(`${file}.new`, file)
 }
 
-function pidOf(kept: Kept, name: string): number {
-  return kept.processes[name]?.pid as number
-}
-
 function isOurs(kept: Kept, name: string): boolean {
-  const started = startOf(pidOf(kept, name))
-  return started !== null && started === kept.processes[name]?.started
+  const { pid, started } = kept.processes[name] as { pid: number; started: string | null }
+  return started !== null && startOf(pid) === started
 }
 
 /** When a process was started, in the kernel's own count since the machine was; null where none runs. */

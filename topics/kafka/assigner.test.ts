@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { partitionKey, type TopicPartition } from '../log.ts'
-import { assign, decodeClaim, encodeClaim, type GroupMember } from './assigner.ts'
+import { assign, decodeClaim, encodeClaim, type Claim, type GroupMember } from './assigner.ts'
 
 type Assigned = Map<string, TopicPartition[]>
 
@@ -137,5 +137,22 @@ describe('a claim', () => {
     for (const wrong of ['null', '[]', '7', '{"generation":"3","partitions":[]}', '{"generation":3,"partitions":{}}']) {
       expect(decodeClaim(Buffer.from(wrong)), wrong).toBeNull()
     }
+  })
+
+  test('of any shape does not keep the others from being given their tasks', () => {
+    const topics = new Map([['t', 3]])
+    fc.assert(
+      fc.property(fc.nat(9), fc.array(fc.jsonValue(), { minLength: 1, maxLength: 3 }), (generation, partitions) => {
+        const damaged = decodeClaim(encodeClaim({ generation, partitions: partitions as unknown as Claim['partitions'] }))
+        const assigned = assign(
+          [
+            { id: 'a', claim: damaged },
+            { id: 'b', claim: null },
+          ],
+          topics,
+        )
+        expect([...owners(assigned).keys()].toSorted()).toEqual(all(topics))
+      }),
+    )
   })
 })

@@ -71,7 +71,9 @@ export function decodeClaim(bytes: Buffer | null): Claim | null {
   if (bytes === null || bytes.length === 0) return null
   try {
     const { generation, partitions } = JSON.parse(bytes.toString()) as Claim
-    return Number.isInteger(generation) && Array.isArray(partitions) ? { generation, partitions } : null
+    const whole =
+      Array.isArray(partitions) && partitions.every(p => typeof p?.topic === 'string' && Number.isInteger(p.partition))
+    return Number.isInteger(generation) && whole ? { generation, partitions } : null
   } catch {
     return null
   }

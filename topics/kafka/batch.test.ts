@@ -223,6 +223,17 @@ describe('a record batch', () => {
     )
   })
 
+  test('that says it is shorter than its head is damaged', () => {
+    const batch = encodeBatch([{ key: 'k', value: null }], 0, sender, 0, 'none')
+    for (const length of [-(2 ** 31), -12, 0, 48]) {
+      batch.writeInt32BE(length, 8)
+      expect(
+        codeOf(() => records(batch)),
+        `${length}`,
+      ).toBe('corrupt')
+    }
+  })
+
   test('compressed in a way that is not supported is refused by name', () => {
     const batch = changed(encodeBatch([{ key: 'k', value: null }], 0, sender, 0, 'none'), b => b.writeInt16BE(2, 21))
     expect(() => records(batch)).toThrow('venue.inbox/3: the batch at 0 is compressed by codec 2')

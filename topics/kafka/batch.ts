@@ -92,6 +92,7 @@ export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number
   let at = 0
   while (bytes.length - at >= HEAD) {
     const end = at + 12 + bytes.readInt32BE(at + 8)
+    if (end < at + HEAD) throw new LogError('corrupt', `${partitionKey(where)}: a batch of ${end - at} bytes`)
     if (end > bytes.length) break
     const batch = bytes.subarray(at, end)
     at = end

@@ -95,6 +95,7 @@ export class Fetcher {
   /** Brokers that are being asked. */
   readonly #asking = new Set<number>()
   #calm = 0
+  #failed: Cursor[] = []
   #closed = false
   #looking = false
 
@@ -126,6 +127,11 @@ export class Fetcher {
 
   clear(): void {
     this.#cursors.clear()
+  }
+
+  /** Those that cannot be fetched, since this was asked last. They are fetched no more. */
+  failed(): Cursor[] {
+    return this.#failed.splice(0)
   }
 
   /** Puts a cursor behind the others, so that they come first. */
@@ -226,7 +232,10 @@ export class Fetcher {
       const cursor = this.#cursors.get(key)
       // It may have been moved elsewhere while the answer was on its way.
       if (cursor === undefined || cursor.next !== from.get(key)) continue
-      if (part.errorCode === 0) {
+      if (part.damage !== null) {
+        this.#fail(cursor, part.damage)
+        news = true
+      } else if (part.errorCode === 0) {
         const first = !cursor.answered
         cursor.answered = true
         cursor.stable = part.stable
@@ -237,8 +246,7 @@ export class Fetcher {
         news = (await this.#outside(cursor)) || news
       } else if (isMoved(part.errorCode)) stale = true
       else {
-        cursor.error = new KafkaError(part.errorCode)
-        this.#cursors.delete(key)
+        this.#fail(cursor, new KafkaError(part.errorCode))
         news = true
       }
     }
@@ -247,6 +255,12 @@ export class Fetcher {
       await this.#settings.client.refresh()
     }
     return news
+  }
+
+  #fail(cursor: Cursor, error: LogError): void {
+    cursor.error = error
+    this.#cursors.delete(partitionKey(cursor))
+    this.#failed.push(cursor)
   }
 
   /** Below the first record: on from the first. Beyond the last, for a replica that has just become the leader: wait for it. */

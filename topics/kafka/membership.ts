@@ -147,6 +147,12 @@ export class KafkaMembership implements Membership {
       await this.#sending
       for (;;) {
         if (this.#closed) throw closed()
+        const [unfetchable, ...others] = this.#fetcher.failed()
+        // Fetched again, so that it goes on once it can, and is told of until then.
+        for (const cursor of unfetchable === undefined ? [] : [unfetchable, ...others]) {
+          this.#fetcher.add({ topic: cursor.topic, partition: cursor.partition, offset: cursor.next })
+        }
+        if (unfetchable?.error) throw unfetchable.error
         const records = this.#left ? [] : this.#take(max)
         const remaining = deadline - performance.now()
         if (records.length > 0 || this.#woken || this.#left || remaining <= 0) {

@@ -3,7 +3,7 @@
  * pass), TxnOffsetCommit v3 (KIP-447: generation and member), OffsetFetch v7 (KIP-447: only stable offsets). The layouts are
  * those of https://kafka.apache.org/protocol.
  */
-import type { TopicPartition } from '../log.ts'
+import { LogError, type TopicPartition } from '../log.ts'
 import { type Aborted, type Decoded, decodeBatches } from './batch.ts'
 import type { Call, Encoded, Transactional } from './hardening.ts'
 
@@ -225,6 +225,8 @@ export interface Wanted extends TopicPartition {
 
 export interface Fetched extends TopicPartition, Decoded {
   readonly errorCode: number
+  /** What came cannot be read. */
+  readonly damage: LogError | null
   readonly highWatermark: number
   /** Records before it belong to transactions that have ended. */
   readonly stable: number
@@ -262,8 +264,15 @@ export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number,
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
           const offset = from.get(`${topic}/${partition}`) ?? 0
-          const decoded = decodeBatches({ topic, partition }, bytes, offset, aborted)
-          return { topic, partition, errorCode, highWatermark, stable, start, ...decoded }
+          let damage: LogError | null = null
+          let decoded: Decoded = { records: [], next: offset, bytes: 0 }
+          try {
+            decoded = decodeBatches({ topic, partition }, bytes, offset, aborted)
+          } catch (error) {
+            // One partition that is damaged keeps none of the others back.
+            damage = error instanceof LogError ? error : new LogError('corrupt', `${topic}/${partition}`, { cause: error })
+          }
+          return { topic, partition, errorCode, damage, highWatermark, stable, start, ...decoded }
         })
       })
       return fetched.flat()

@@ -84,6 +84,7 @@ export class Reader {
         await client.broker(node),
         fetch(client.prefix, [{ ...partition, offset, maxBytes }], 0, maxBytes),
       )
+      if (found !== undefined && found.damage !== null) throw found.damage
       if (found === undefined || found.errorCode === 0) return { records: found?.records ?? [], next: found?.next ?? offset }
       if (found.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
         const [first] = await client.offsets([partition], 'first')

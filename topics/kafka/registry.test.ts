@@ -40,10 +40,11 @@ await describeWithStack('a schema registry', ({ SCHEMA_REGISTRY_URL }) => {
   const versions = async (subject: string) =>
     (await (await fetch(`${SCHEMA_REGISTRY_URL}/subjects/${subject}/versions`)).json()) as number[]
 
-  /** A server in front of the registry. @param pass whether it passes a request on, or answers with this status */
+  /** A server in front of the registry. @param pass whether it passes a request on, or answers with this status; 0 breaks the connection off */
   async function before(pass: (request: string) => number | null): Promise<string> {
     const server = createServer(async (request, response) => {
       const status = pass(`${request.method} ${request.url}`)
+      if (status === 0) return void request.socket.destroy()
       if (status !== null) return void response.writeHead(status).end('{}')
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(chunk)
@@ -114,11 +115,28 @@ await describeWithStack('a schema registry', ({ SCHEMA_REGISTRY_URL }) => {
     }
   })
 
+  it('that ends half way through a registration is `unavailable`', async () => {
+    const ending = new ConfluentRegistry(await before(request => (request.startsWith('POST') ? 0 : null)))
+    expect((await errorOf(ending.register(newSubject(), thing(a)))).code).toBe('unavailable')
+  })
+
   it('knows a schema that it has, from many who register it at the same time', async () => {
     const subject = newSubject()
     const first = await registry().register(subject, thing(a))
     const ids = await Promise.all(Array.from({ length: 4 }, () => registry().register(subject, thing(a))))
     expect(new Set([first, ...ids]).size).toBe(1)
     expect(await versions(subject)).toEqual([1])
+  })
+
+  it('takes one schema once from many who register it at the same time, and compatible ones all', async () => {
+    const subject = newSubject()
+    const ids = await Promise.all(Array.from({ length: 4 }, () => registry().register(subject, thing(a))))
+    expect(new Set(ids).size).toBe(1)
+    expect(await versions(subject)).toEqual([1])
+    const more = await Promise.all(
+      ['b', 'c', 'd'].map(name => registry().register(subject, thing(a, { name, type: 'int', default: 0 }))),
+    )
+    expect(new Set([...ids, ...more]).size).toBe(4)
+    expect(await versions(subject)).toHaveLength(4)
   })
 })

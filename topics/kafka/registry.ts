@@ -36,13 +36,18 @@ export class ConfluentRegistry implements SchemaRegistry {
       // 409: another process has just set it.
       if (!set.ok && set.status !== 409) throw await this.#refused(`subject ${subject} does not take the level ${LEVEL}`, set)
     }
-    try {
-      const { id } = await this.#client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility: LEVEL })
-      return id
-    } catch (error) {
-      const { status, message } = error as Error & { status?: number }
-      if (status !== undefined && status >= 500) throw this.#unreachable(error)
-      throw new CodecError('invalid', `subject ${subject} does not take this schema: ${message}`, { cause: error })
+    for (let tries = 1; ; tries++) {
+      try {
+        const { id } = await this.#client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility: LEVEL })
+        return id
+      } catch (error) {
+        const { status, message } = error as Error & { status?: number }
+        // Incompatible, or another process was first: asked again, the registry finds what that one has registered.
+        if (status === 409 && tries < 4) continue
+        // 400 is what the client makes up where it got no answer.
+        if (status !== undefined && (status === 400 || status >= 500)) throw this.#unreachable(error)
+        throw new CodecError('invalid', `subject ${subject} does not take this schema: ${message}`, { cause: error })
+      }
     }
   }
 
