@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { runningStack, sharedStack, stackFolder, stopShared } from './shared.ts'
+import { sharedStack, stackFolder, stopShared } from './shared.ts'
 
 const root = join(import.meta.dirname, '../..')
 const SERVERS = ['kafka-1', 'kafka-2', 'kafka-3', 'registry', 'redis', 'postgres']
@@ -20,10 +20,9 @@ async function start(): Promise<void> {
     return compose('up', '-d', ...SERVERS)
   }
   const folder = stackFolder()
-  // What hindered it before may have been put right.
-  if (runningStack(folder) === null) await stopShared(folder)
   mkdirSync(folder, { recursive: true })
-  for (const [name, address] of Object.entries(await sharedStack(folder))) console.log(`export ${name}=${address}`)
+  const addresses = await sharedStack(folder, { again: true })
+  for (const [name, address] of Object.entries(addresses)) console.log(`export ${name}=${address}`)
 }
 
 async function stop(): Promise<void> {

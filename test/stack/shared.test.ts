@@ -22,7 +22,7 @@ function newFolder(): string {
 /** Another process that asks for the stack of this folder, and prints its addresses. */
 function other(folder: string, only: string, stderr: 'inherit' | 'pipe' = 'inherit'): ChildProcess {
   const script = `import { sharedStack } from ${JSON.stringify(join(import.meta.dirname, 'shared.ts'))}
-    console.log(JSON.stringify(await sharedStack(${JSON.stringify(folder)}, ${JSON.stringify([only])})))`
+    console.log(JSON.stringify(await sharedStack(${JSON.stringify(folder)}, { only: ${JSON.stringify([only])} })))`
   return spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', stderr] })
 }
 
@@ -65,7 +65,7 @@ await describeWithStack('a stack that many share', () => {
     expect([existsSync(folder), existsSync(data)]).toEqual([false, false])
 
     const second = newFolder()
-    await sharedStack(second, ['redis', 'postgres'])
+    await sharedStack(second, { only: ['redis', 'postgres'] })
     const pids = pidsIn(second)
     const { folder: secondData } = written(second)
     abandonShared(second)
@@ -75,11 +75,11 @@ await describeWithStack('a stack that many share', () => {
 
   it('is started anew, as a whole, when a server of it has died', async () => {
     const folder = newFolder()
-    const before = await sharedStack(folder, ['redis', 'postgres'])
+    const before = await sharedStack(folder, { only: ['redis', 'postgres'] })
     const { Redis, Postgres } = written(folder).processes
     process.kill(Redis!.pid, 'SIGKILL')
     await vi.waitFor(() => expect(runningStack(folder)).toBeNull())
-    const after = await sharedStack(folder, ['redis', 'postgres'])
+    const after = await sharedStack(folder, { only: ['redis', 'postgres'] })
     expect(after.DATABASE_URL).not.toBe(before.DATABASE_URL)
     expect(startOf(Postgres!.pid)).toBeNull()
     expect(runningStack(folder)).toEqual(after)
@@ -99,11 +99,13 @@ describe('what is written down of a stack', () => {
     bystander.kill()
   })
 
-  it('tells those who wait why it could not be started', async () => {
+  it('tells those who wait why it could not be started, and is no hindrance to who tries again', async () => {
     const folder = newFolder()
     const failed = { missing: true, message: '"java" is not installed' }
     const data = mkdtempSync(join(tmpdir(), 'shared-'))
     writeFileSync(join(folder, 'stack.json'), JSON.stringify({ folder: data, processes: {}, failed }))
     await expect(sharedStack(folder)).rejects.toThrow(new StackMissing('"java" is not installed'))
+    expect(await sharedStack(folder, { only: [], again: true })).toEqual({})
+    expect(existsSync(data)).toBe(false)
   })
 })

@@ -27,8 +27,16 @@ export function stackFolder(): string {
   return join(cacheFolder(), 'running')
 }
 
-/** Addresses of the stack that is written down in this folder; it is started where none runs. @throws {StackMissing} */
-export async function sharedStack(folder: string, only?: readonly Part[]): Promise<Readonly<Record<string, string>>> {
+/**
+ * Addresses of the stack that is written down in this folder; it is started where none runs.
+ *
+ * @param again Also when starting it has failed before.
+ * @throws {StackMissing}
+ */
+export async function sharedStack(
+  folder: string,
+  { only, again = false }: { only?: readonly Part[]; again?: boolean } = {},
+): Promise<Readonly<Record<string, string>>> {
   if (process.platform !== 'linux')
     throw new StackMissing('the real servers are looked after by way of /proc, which is Linux only')
   return (
@@ -37,7 +45,7 @@ export async function sharedStack(folder: string, only?: readonly Part[]): Promi
       const running = runningStack(folder)
       if (running !== null) return running
       const before = read(folder)
-      if (before?.failed !== undefined) throw new (before.failed.missing ? StackMissing : Error)(before.failed.message)
+      if (before?.failed !== undefined && !again) throw new (before.failed.missing ? StackMissing : Error)(before.failed.message)
       if (before !== null) await end(before)
       return start(folder, only)
     }))
@@ -84,8 +92,8 @@ export async function stopShared(folder: string): Promise<string[]> {
 }
 
 /**
- * The same at once and without a promise, for a process that exits. Whoever is still starting some of it finds the folder gone, and ends
- * what he has.
+ * The same at once and without a promise, for a process that exits. Whoever is still starting some of it finds the folder gone,
+ * and ends what he has.
  */
 export function abandonShared(folder: string): void {
   const kept = read(folder)
