@@ -97,6 +97,11 @@ export function encodeInstance(instance: Instance, state: RecordName): Buffer {
   return recordSchema('Envelope').type.toBuffer(envelopeOf(instance, state))
 }
 
+/** What the store has indexes for, of an instance in raw Avro. */
+export function decodeIndexed(bytes: Buffer, written: string, book: SchemaBook): Pick<Instance, 'timers' | 'ledger'> {
+  return book.decode('Envelope', written, bytes)
+}
+
 /** The instance of raw Avro; `written` is the fingerprint of the Envelope schema that wrote it. */
 export function decodeInstance(bytes: Buffer, written: string, state: RecordName, book: SchemaBook): Instance {
   const { fingerprint, state: raw, ring, horizon, ...rest } = book.decode('Envelope', written, bytes)

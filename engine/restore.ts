@@ -6,10 +6,13 @@ import { recordSchema } from '../schemas/index.ts'
 import type { Codec } from '../topics/codec.ts'
 import { type Log, type LogRecord, partitionKey, type Position, type TopicPartition } from '../topics/log.ts'
 import { Corrupted, Fatal } from './errors.ts'
-import { decodeInstance, type Instance } from './instance.ts'
+import { decodeIndexed } from './instance.ts'
 import type { SchemaBook } from './schemas.ts'
-import { type Change, type Checkpoint, stored, unstored } from './store.ts'
+import { type Change, type Checkpoint, type Indexed, stored, unstored } from './store.ts'
 import type { Task } from './task.ts'
+
+/** Records written to the store at once, about. */
+const RECORDS_A_WRITE = 20_000
 
 /** Keys of a changelog that belong to the engine. */
 export const reserved = {
@@ -52,11 +55,18 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
   let stop = checkpoint?.stop ?? null
   let logId = identity
   let records = 0
+  // A store that was wiped holds what this restore has put there: what has indexes is known, and need not be looked up.
+  const indexed = checkpoint === null ? new Map<string, Indexed>() : null
+  let writing: Promise<void> = Promise.resolve()
   while (at < ends.high) {
-    // The end may belong to a transaction whose marker is on its way: it is waited for.
-    const read = await log.read(changelog, at, { maxBytes: 8 * 1024 * 1024, wait: 1_000 })
-    still()
-    const tail = read.records.filter(r => r.offset < ends.high)
+    const tail: LogRecord[] = []
+    while (at < ends.high && tail.length < RECORDS_A_WRITE) {
+      // The end may belong to a transaction whose marker is on its way: it is waited for.
+      const read = await log.read(changelog, at, { maxBytes: 8 * 1024 * 1024, wait: 1_000 })
+      still()
+      for (const record of read.records) if (record.offset < ends.high) tail.push(record)
+      at = read.next
+    }
     await codec.prepare(tail)
     const fresh = new Map<string, string>()
     const newest = new Map<string, LogRecord>()
@@ -72,8 +82,8 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
       } else newest.set(key, record)
     }
     records += tail.length
-    at = read.next
-    const { changes, inputs } = contents(newest, options, fresh, checkpoint !== null || records > tail.length)
+    if (indexed === null) await writing // what is looked up may be in it
+    const { changes, inputs } = contents(newest, options, fresh, indexed)
     for (const [fingerprint, text] of fresh) schemas.set(fingerprint, text)
     const reached: Checkpoint = {
       changelog: Math.min(at, ends.high),
@@ -82,9 +92,14 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
       at: options.wallClock(),
       stop,
     }
-    await store.write({ changes, inputs, schemas: fresh, checkpoint: reached })
+    // The next ones are read and decoded while these are written.
+    await writing
     still()
+    writing = store.write({ changes, inputs, schemas: fresh, checkpoint: reached })
+    writing.catch(() => {}) // whoever awaits it gets the error
   }
+  await writing
+  still()
   task.restored({
     position: await startingPosition(log, task.inbox, committed, position),
     changelogNext: at,
@@ -139,7 +154,12 @@ async function startingPosition(
 }
 
 /** The newest records of the keys as changes of the store, with the instances that its indexes need. */
-function contents(newest: Map<string, LogRecord>, options: RestoreOptions, fresh: Map<string, string>, mayBeThere: boolean) {
+function contents(
+  newest: Map<string, LogRecord>,
+  options: RestoreOptions,
+  fresh: Map<string, string>,
+  indexed: Map<string, Indexed> | null,
+) {
   const { codec, book, task } = options
   const changes: Change[] = []
   const inputs = new Map<string, Buffer | null>()
@@ -152,8 +172,11 @@ function contents(newest: Map<string, LogRecord>, options: RestoreOptions, fresh
     if (value !== null && name !== 'Envelope')
       throw new Corrupted('damaged', `${task.changelog.topic} holds a ${name} under key "${key}"`)
     const bytes = value === null ? null : storedForm(codec, book, fresh, value)
-    const before = mayBeThere ? instanceOf(task.store.get(key), options) : null
-    changes.push({ key, before, after: instanceOf(bytes, options), bytes })
+    const before = indexed === null ? indexedOf(task.store.get(key), book) : (indexed.get(key) ?? null)
+    const after = indexedOf(bytes, book)
+    if (after !== null && (after.timers.length > 0 || after.ledger.length > 0)) indexed?.set(key, after)
+    else indexed?.delete(key)
+    changes.push({ key, before, after, bytes })
   }
   return { changes, inputs }
 }
@@ -164,10 +187,10 @@ function storedForm(codec: Codec, book: SchemaBook, fresh: Map<string, string>, 
   return stored(fingerprint, raw)
 }
 
-function instanceOf(bytes: Buffer | null, { book, task }: RestoreOptions): Instance | null {
+function indexedOf(bytes: Buffer | null, book: SchemaBook): Indexed | null {
   if (bytes === null) return null
   const { fingerprint, raw } = unstored(bytes)
-  return decodeInstance(raw, fingerprint, task.definition.state, book)
+  return decodeIndexed(raw, fingerprint, book)
 }
 
 function learn(book: SchemaBook, into: Map<string, string>, text: string): void {

@@ -27,11 +27,14 @@ export interface Checkpoint {
   readonly stop: { readonly codeVersion: string; readonly cause: string } | null
 }
 
+/** What of an instance the store has indexes for. */
+export type Indexed = Pick<Instance, 'timers' | 'ledger'>
+
 /** One change of an actor: its instance before and after, and its bytes. Null where there is none. */
 export interface Change {
   readonly key: string
-  readonly before: Instance | null
-  readonly after: Instance | null
+  readonly before: Indexed | null
+  readonly after: Indexed | null
   /** Fingerprint of the Envelope schema and raw Avro, as `stored` makes them. */
   readonly bytes: Buffer | null
 }
@@ -80,7 +83,7 @@ export function indexChanges({ before, after }: Change) {
   return { gone, come, opened: open && !wasOpen, closed: wasOpen && !open }
 }
 
-function isOpen(instance: Instance | null): boolean {
+function isOpen(instance: Indexed | null): boolean {
   return instance?.ledger.some(a => a.status !== 'ENDED') ?? false
 }
 

@@ -12,9 +12,14 @@ import { startStack } from '../../test/stack/stack.ts'
 import { defineTopic } from '../../topics/catalog.ts'
 import { KafkaClient, kafkaOf } from '../../topics/kafka/client.ts'
 import { type KafkaLog, openKafkaLog } from '../../topics/kafka/log.ts'
+import { partitionOf } from '../../topics/murmur2.ts'
 import { benchTurn, type Latencies } from '../turn.ts'
 
 const PARTITIONS = 12
+/** Numbers of keys: one for each partition. */
+const ONE_FOR_EACH = Array.from({ length: PARTITIONS }, (_, partition) => {
+  for (let n = 0; ; n++) if (partitionOf(keyOf(n), PARTITIONS) === partition) return n
+})
 
 export interface KeyedOnKafka {
   readonly name: string
@@ -75,7 +80,7 @@ export async function benchOnKafka(): Promise<OnKafka> {
       const run = await prepared({ kafka, name: `run${runs++}`, records: keys, keys, bytes: 200 })
       const answered = async (log: KafkaLog, began: number) => {
         const before = await endsOf(log, run.output)
-        await run.load(PARTITIONS, n => n)
+        await run.load(PARTITIONS, n => ONE_FOR_EACH[n] as number)
         // One answer in each partition.
         for (;;) {
           const now = await endsOf(log, run.output)
@@ -112,6 +117,10 @@ export async function benchOnKafka(): Promise<OnKafka> {
   }
 }
 
+function keyOf(n: number): string {
+  return `key-${String(n).padStart(7, '0')}`
+}
+
 interface Run {
   readonly name: string
   readonly input: string
@@ -142,10 +151,7 @@ async function prepared(plan: {
       const batch = Array.from({ length: Math.min(20_000, count - from) }, (_, i) => {
         const value = Buffer.from(pool.subarray(i % 4_096, (i % 4_096) + bytes))
         value.writeBigInt64BE(BigInt(sequence++), 0)
-        const n = from + i
-        // Few records are meant one for each partition.
-        const at = count === PARTITIONS ? { partition: n } : {}
-        return { topic: input, key: `key-${String(key(n)).padStart(7, '0')}`, value, ...at }
+        return { topic: input, key: keyOf(key(from + i)), value }
       })
       await log.append(batch)
     }
