@@ -372,7 +372,10 @@ if (import.meta.main) {
     }
     process.on('SIGTERM', end)
     process.on('SIGINT', end)
-    const token = settings.adminToken === null && settings.roles.includes('api') ? `   API token in ${join(settings.dataDir, 'admin.token')}\n` : ''
+    const token =
+      settings.adminToken === null && settings.roles.includes('api')
+        ? `   API token in ${join(settings.dataDir, 'admin.token')}\n`
+        : ''
     process.stdout.write(
       `\nBMA Social is at ${service.url} (up in ${((performance.now() - began) / 1000).toFixed(1)} s)\n${token}\n`,
     )

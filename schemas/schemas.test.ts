@@ -62,7 +62,7 @@ describe('the schemas', () => {
   })
 
   it('are of use: every one is on a topic, in an actor or in the ledger', () => {
-    const code = ['processors', 'connectors', 'engine', 'test'].flatMap(folder =>
+    const code = ['processors', 'connectors', 'engine', 'test', 'bench'].flatMap(folder =>
       (readdirSync(join(import.meta.dirname, '..', folder), { recursive: true, encoding: 'utf8' }) as string[])
         .filter(f => f.endsWith('.ts'))
         .map(f => readFileSync(join(import.meta.dirname, '..', folder, f), 'utf8')),

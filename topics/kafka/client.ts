@@ -267,15 +267,16 @@ export class KafkaClient {
   }
 }
 
-/** Tries again while the error is of the kind that passes, for so long; first after `from` ms, then after ever longer. */
+/** Tries again while the error is of the kind that passes, for so long; first after `from` ms, then each time `growth` as late. */
 export async function persist<T>(
   forMs: number,
   passing: (error: LogError) => boolean,
   attempt: () => Promise<T>,
   from = 20,
+  growth = 2,
 ): Promise<T> {
   const until = performance.now() + forMs
-  for (let wait = from; ; wait = Math.min(wait * 2, 500)) {
+  for (let wait = from; ; wait = Math.min(wait * growth, 500)) {
     try {
       return await attempt()
     } catch (error) {

@@ -238,7 +238,8 @@ export class Producer {
   #coordinated<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
     const { client, transactionTimeout } = this.#settings
     return client.coordinated('transaction', this.#id.transactionalId, transactionTimeout, broker =>
-      persist(transactionTimeout, isConcurrent, () => request(broker).catch(error => Promise.reject(logError(error))), 1),
+      // The markers of the last transaction take a few milliseconds.
+      persist(transactionTimeout, isConcurrent, () => request(broker).catch(error => Promise.reject(logError(error))), 1, 1.25),
     )
   }
 

@@ -6,8 +6,10 @@
 import { COMPATIBILITY, SchemaRegistry as Client, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { CodecError, type SchemaRegistry } from '../codec.ts'
 import { LogError } from '../log.ts'
+import { sleep } from './client.ts'
 
 const TIMEOUT_MS = 10_000
+const TRIES = 6
 const LEVEL = COMPATIBILITY.FULL_TRANSITIVE
 const CONTENT = 'application/vnd.schemaregistry.v1+json'
 
@@ -43,7 +45,10 @@ export class ConfluentRegistry implements SchemaRegistry {
       } catch (error) {
         const { status, message } = error as Error & { status?: number }
         // Incompatible, or another process was first: asked again, the registry finds what that one has registered.
-        if (status === 409 && tries < 4) continue
+        if (status === 409 && tries < TRIES) {
+          await sleep(tries * 20 + Math.random() * 50)
+          continue
+        }
         // 400 is what the client makes up where it got no answer.
         if (status !== undefined && (status === 400 || status >= 500)) throw this.#unreachable(error)
         throw new CodecError('invalid', `subject ${subject} does not take this schema: ${message}`, { cause: error })
