@@ -170,7 +170,7 @@ export function configFrom(env: Environment): Config {
             replicationFactor: number('KAFKA_REPLICATION_FACTOR', brokers.length >= 3 ? 3 : 1, 1, 9),
             partitions: number('KAFKA_PARTITIONS', 24, 1, 1_000),
             compression: oneOf('KAFKA_COMPRESSION', 'zstd', ['none', 'gzip', 'zstd']),
-            sessionTimeoutMs: number('KAFKA_SESSION_TIMEOUT_MS', 10_000, 1_000, 300_000),
+            sessionTimeoutMs: number('KAFKA_SESSION_TIMEOUT_MS', 30_000, 1_000, 300_000),
             tls,
             sasl:
               sasl === null

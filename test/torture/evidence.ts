@@ -6,14 +6,29 @@ import { alerts } from '../../topics/catalog.ts'
 import type { KafkaLog } from '../../topics/kafka/log.ts'
 import { type LogRecord, partitionKey } from '../../topics/log.ts'
 import type { Contents, Holder } from '../simulation/oracle.ts'
+import { trialInbox } from '../simulation/trial.ts'
 import { codec, GROUP, partitionsOf, topics } from './actor.ts'
 
 export interface Everything extends Contents {
   count(topic: string): number
 }
 
-/** Every committed record of every topic. */
+/**
+ * Every committed record of every topic, as of one moment: timers go on firing while this reads, and what was handled between
+ * two of its reads would look like an output lost.
+ */
 export async function contentsOf(log: KafkaLog): Promise<Everything> {
+  const inboxEnds = async () => JSON.stringify(await log.ends(trialInbox.name))
+  for (;;) {
+    const before = await inboxEnds()
+    const contents = await readAll(log)
+    if ((await inboxEnds()) === before) return contents
+  }
+}
+
+/** The positions come first: whatever they have passed, its outputs are there. */
+async function readAll(log: KafkaLog): Promise<Everything> {
+  const offsets = await log.groupOffsets(GROUP)
   const records = new Map<string, LogRecord[]>()
   for (const { name } of topics) {
     const read = async ({ partition, low, high }: { partition: number; low: number; high: number }) => {
@@ -28,7 +43,6 @@ export async function contentsOf(log: KafkaLog): Promise<Everything> {
     }
     await Promise.all((await log.ends(name)).map(read))
   }
-  const offsets = await log.groupOffsets(GROUP)
   const now = Date.now()
   return {
     partitions: new Map(topics.map(t => [t.name, partitionsOf(t)])),
