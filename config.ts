@@ -9,6 +9,10 @@ import { parseEnv } from 'node:util'
 export const ROLES = ['api', 'processors', 'connectors', 'sinks'] as const
 export type Role = (typeof ROLES)[number]
 
+/** What is limited: `RATE_LIMIT_SEARCH` and so on. */
+export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'webhooks', 'other'] as const
+export type LimitedBy = (typeof LIMITED_BY)[number]
+
 /** The cluster that holds the log. */
 export interface KafkaConfig {
   readonly brokers: readonly string[]
@@ -43,7 +47,26 @@ export interface Config {
   /** Null: the log is one file in the data folder. */
   readonly kafka: KafkaConfig | null
   readonly databaseUrl: string | null
+  /** Null: hot look-ups are kept in this process. */
+  readonly redisUrl: string | null
+  /** Null: ClickHouse runs as a child of this process, in the data folder. */
+  readonly clickhouseUrl: string | null
   readonly adminToken: string | null
+  /** Tokens of the CRM; null: none are taken. */
+  readonly jwt: {
+    readonly secret?: string
+    readonly jwksUrl?: string
+    readonly issuer?: string
+    readonly audience?: string
+  } | null
+  /** Signs the tokens of those who log in here; made and kept in the data folder where it is not given. */
+  readonly sessionKey: string | null
+  /** Whose pages may call the API. */
+  readonly corsOrigins: readonly string[]
+  /** Addresses of proxies in front of the API, whose word is taken for who asks. */
+  readonly trustedProxies: readonly string[]
+  /** Requests that somebody may make in the window of each limit; the usual ones where they are not named. */
+  readonly limits: Readonly<Partial<Record<LimitedBy, number>>>
   /** Key of the conversations' ids; made and kept in the data folder where it is not given. Never changed. */
   readonly tenantKey: string | null
   readonly venuesCsv: string | null
@@ -129,8 +152,9 @@ export function configFrom(env: Environment): Config {
   if (cluster !== null && split && serves && text('DATABASE_URL') === null) {
     problems.push(`ROLES is "${roles.join(',')}": DATABASE_URL is missing, which api and sinks share`)
   }
-  if (cluster !== null && split && roles.includes('api') && text('TENANT_KEY') === null) {
-    problems.push(`ROLES is "${roles.join(',')}": TENANT_KEY is missing, which every api shares`)
+  for (const name of ['TENANT_KEY', 'SESSION_KEY']) {
+    if (cluster !== null && split && roles.includes('api') && text(name) === null)
+      problems.push(`ROLES is "${roles.join(',')}": ${name} is missing, which every api shares`)
   }
   const sasl = together(['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'], 'SASL of Kafka')
   const brokers = (cluster?.KAFKA_BROKERS ?? '').split(',').map(broker => broker.trim())
@@ -145,6 +169,34 @@ export function configFrom(env: Environment): Config {
   const timeScale = number('TIME_SCALE', 1, 1, 100_000)
   if (timeScale !== 1 && env.NODE_ENV === 'production')
     problems.push('TIME_SCALE is for demos and tests; leave it out in production')
+
+  const [jwtSecret, jwksUrl] = [text('JWT_SECRET'), text('JWT_JWKS_URL')]
+  if (jwtSecret !== null && jwksUrl !== null)
+    problems.push('JWT_SECRET and JWT_JWKS_URL are both given; tokens have one kind of key')
+  if (jwtSecret !== null && jwtSecret.length < 32) problems.push('JWT_SECRET is shorter than 32 characters')
+  const list = (name: string) =>
+    (text(name) ?? '')
+      .split(',')
+      .map(item => item.trim())
+      .filter(item => item !== '')
+  const corsOrigins = list('CORS_ORIGINS')
+  for (const origin of corsOrigins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      problems.push(`CORS_ORIGINS names "${origin}"; it has to be an origin such as https://crm.example.com`)
+  }
+  const address = (name: string, protocols: readonly string[]): string | null => {
+    const value = text(name)
+    if (value !== null && !(URL.canParse(value) && protocols.includes(new URL(value).protocol))) {
+      problems.push(`${name} is no address that begins with ${protocols.map(p => `${p}//`).join(' or ')}`)
+    }
+    return value
+  }
+
+  const limits: Partial<Record<LimitedBy, number>> = {}
+  for (const name of LIMITED_BY) {
+    const setting = `RATE_LIMIT_${name.toUpperCase()}`
+    if (text(setting) !== null) limits[name] = number(setting, 0, 1, 1e9)
+  }
 
   const soundtrackToken = text('SOUNDTRACK_API_TOKEN')
   const whatsapp = together(
@@ -182,7 +234,22 @@ export function configFrom(env: Environment): Config {
                   },
           },
     databaseUrl: text('DATABASE_URL'),
+    redisUrl: address('REDIS_URL', ['redis:', 'rediss:']),
+    clickhouseUrl: address('CLICKHOUSE_URL', ['http:', 'https:']),
     adminToken: text('ADMIN_TOKEN'),
+    jwt:
+      jwtSecret === null && jwksUrl === null
+        ? null
+        : given({
+            secret: jwtSecret,
+            jwksUrl: address('JWT_JWKS_URL', ['https:', 'http:']),
+            issuer: text('JWT_ISSUER'),
+            audience: text('JWT_AUDIENCE'),
+          }),
+    sessionKey: text('SESSION_KEY'),
+    corsOrigins,
+    trustedProxies: list('TRUSTED_PROXIES'),
+    limits,
     tenantKey: text('TENANT_KEY'),
     venuesCsv: text('VENUES_CSV'),
     soundtrack:
@@ -207,4 +274,9 @@ export function configFrom(env: Environment): Config {
   if (config.demo === true && split) problems.push('DEMO is on, but the demo world belongs to a process with every role')
   if (problems.length > 0) throw new ConfigError(problems)
   return config
+}
+
+/** Without what is null. */
+function given<K extends string>(settings: Record<K, string | null>): Partial<Record<K, string>> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null)) as Partial<Record<K, string>>
 }

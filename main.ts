@@ -4,12 +4,12 @@
  *   log ─▶ stores ─▶ processors, connectors ─▶ sinks ─▶ api        (by ROLES; stopped in the opposite order)
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import type { Dependencies, DependencyStatus } from './api/health.ts'
 import { startApi, startHealth } from './api/server.ts'
-import { type Config, ConfigError, configFrom, environment } from './config.ts'
+import { type Config, ConfigError, configFrom, environment, ROLES } from './config.ts'
 import { SHEETS_DEFAULTS, sheetsActor } from './connectors/sheets/actor.ts'
 import { sheetFilePort } from './connectors/sheets/file.ts'
 import { watchSheet } from './connectors/sheets/watch.ts'
@@ -21,9 +21,11 @@ import { WHATSAPP_DEFAULTS, whatsappActor } from './connectors/whatsapp/actor.ts
 import { whatsappPorts } from './connectors/whatsapp/ports.ts'
 import type { ActorDefinition, Port } from './engine/actor.ts'
 import { RECORD_ID } from './engine/headers.ts'
+import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
 import { type TaskStatus, Worker, type WorkerSettings } from './engine/worker.ts'
+import { kept, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
 import { understandPort } from './processors/understanding/port.ts'
@@ -31,15 +33,14 @@ import { VenueIndex } from './processors/understanding/venues.ts'
 import { venueActor } from './processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from './processors/venue/settings.ts'
 import type { SyncRun } from './schemas/types.ts'
-import { startEmbeddedPostgres } from './sinks/postgres/embedded.ts'
-import { migrate } from './sinks/postgres/migrate.ts'
+import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/client.ts'
+import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
+import { clickhouseStore } from './sinks/clickhouse/store.ts'
 import { openPool } from './sinks/postgres/pool.ts'
 import { startPostgresSink } from './sinks/postgres/sink.ts'
-import { allTopics, changelog, partitionsOnCluster, sheetsInbox, syncLog, type Topic, venueProfiles } from './topics/catalog.ts'
-import { Codec, type SchemaRegistry } from './topics/codec.ts'
-import { openKafkaLog } from './topics/kafka/log.ts'
-import { ConfluentRegistry } from './topics/kafka/registry.ts'
-import { openLocalLog } from './topics/local/log.ts'
+import { type Sink, startSink } from './sinks/sink.ts'
+import { allTopics, changelog, sheetsInbox, syncLog, venueProfiles } from './topics/catalog.ts'
+import { Codec } from './topics/codec.ts'
 import type { Log, Position } from './topics/log.ts'
 
 type Actor = ActorDefinition
@@ -97,14 +98,18 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   if (demo !== null) closers.push(() => demo.close())
   const outside = { ...settings, ...demo }
 
-  const url = roles.includes('api') || roles.includes('sinks') ? await startPostgres(parts) : null
+  const serves = roles.includes('api') || roles.includes('sinks')
+  const postgres = serves ? await openPostgres(settings, logger) : null
+  if (postgres !== null) closers.push(() => postgres.close())
+  const url = postgres?.url ?? null
   if (roles.includes('processors') || roles.includes('connectors')) {
     const stores = LmdbStores.open(join(dataDir, 'state'))
     closers.push(() => stores.close())
     if (roles.includes('processors')) await startProcessors(parts, actors, stores, outside)
     if (roles.includes('connectors')) await startConnectors(parts, actors, stores, outside)
   }
-  if (url !== null && roles.includes('sinks')) await startSinks(parts, url)
+  const clickhouse = serves ? await startClickHouse(parts) : null
+  if (url !== null && roles.includes('sinks')) await startSinks(parts, url, clickhouse)
 
   const { dependencies, readers, workers } = parts
   const server = { host: settings.host, port: settings.port, log, logger, dependencies, readers, workers }
@@ -121,11 +126,21 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     adminToken: settings.adminToken ?? kept(join(dataDir, 'admin.token'), 24),
     whatsapp: outside.whatsapp,
     tenantKey: settings.tenantKey ?? kept(join(dataDir, 'tenant.key'), 24),
+    jwt: settings.jwt,
+    sessionKey: settings.sessionKey ?? kept(join(dataDir, 'session.key'), 32),
+    corsOrigins: settings.corsOrigins,
+    trustedProxies: settings.trustedProxies,
+    limits: settings.limits,
+    clickhouse: clickhouse === null ? null : { url: clickhouse },
     codec,
     pool,
     ...(page === undefined ? {} : { extend: page }),
   })
   closers.push(() => api.close())
+  dependencies.audit = () => {
+    const { failing } = api.audit()
+    return { status: failing === null ? 'up' : 'degraded', detail: failing ?? '' }
+  }
   demo?.connect(api.url)
   return api.url
 }
@@ -145,51 +160,6 @@ function actorsOf({ controlTrust, timeScale }: Config) {
 }
 type Actors = ReturnType<typeof actorsOf>
 
-async function openLog(
-  { kafka, dataDir }: Config,
-  topics: readonly Topic[],
-  logger: pino.Logger,
-  onError: Parts['onError'],
-): Promise<{ log: Log; registry: SchemaRegistry }> {
-  if (kafka === null) {
-    const file = join(dataDir, 'log.sqlite')
-    const log = await openLocalLog({ file, topics, onError: error => onError('log', error) })
-    return { log, registry: log }
-  }
-  const { brokers, prefix, tls, sasl, registryUrl, replicationFactor, partitions, compression, sessionTimeoutMs } = kafka
-  const log = await openKafkaLog({
-    kafka: {
-      brokers,
-      prefix,
-      ssl: typeof tls === 'boolean' ? tls : { ca: [tls.ca] },
-      ...(sasl === null ? {} : { sasl }),
-    },
-    topics,
-    partitions: topic => partitionsOnCluster(topic, partitions),
-    replicationFactor,
-    compression,
-    sessionTimeout: sessionTimeoutMs,
-    folder: join(dataDir, 'members'),
-    onError,
-  })
-  for (const difference of log.differences) logger.warn(difference, 'a topic of the cluster differs from the catalog')
-  return { log, registry: new ConfluentRegistry(registryUrl) }
-}
-
-/** The serving store, migrated. */
-async function startPostgres({ settings, logger, closers }: Parts): Promise<string> {
-  const embedded = settings.databaseUrl === null ? await startEmbeddedPostgres({ dataDir: settings.dataDir, log: logger }) : null
-  if (embedded !== null) closers.push(() => embedded.stop())
-  const url = settings.databaseUrl ?? (embedded?.url as string)
-  const pool = openPool({ url, log: logger, name: 'migrate' })
-  try {
-    await migrate(pool)
-  } finally {
-    await pool.end()
-  }
-  return url
-}
-
 function workerOf(
   parts: Parts,
   stores: LmdbStores,
@@ -197,15 +167,14 @@ function workerOf(
   actors: readonly Actor[],
   ports: WorkerSettings['ports'],
 ) {
-  const { settings, log, codec, onError } = parts
-  const instance = settings.kafka === null ? name : `${name}.${kept(join(settings.dataDir, 'instance.id'), 9)}`
+  const { log, codec, onError } = parts
   const worker = new Worker({
     log,
     codec,
     actors,
     ports,
     group: `bma.${name}`,
-    instance,
+    instance: instanceOf(parts, name),
     codeVersion: codeVersion(),
     openStore: async (actor, partition) => stores.store(actor, partition),
     onError,
@@ -302,14 +271,57 @@ async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores,
   await readNow('start')
 }
 
-async function startSinks(parts: Parts, url: string): Promise<void> {
+/** Analytics: where there are none, the service does everything else. */
+async function startClickHouse({ settings, logger, closers, dependencies }: Parts): Promise<string | null> {
+  try {
+    if (settings.clickhouseUrl === null && settings.roles.length < ROLES.length)
+      throw new Error('roles in processes of their own share a ClickHouse: set CLICKHOUSE_URL')
+    const clickhouse = await openClickHouse(settings, logger)
+    closers.push(() => clickhouse.stop())
+    dependencies.clickhouse = () => lessened(clickhouse.status())
+    return clickhouse.url
+  } catch (error) {
+    const detail = `there are no analytics: ${messageOf(error)}`
+    logger.warn(detail)
+    dependencies.clickhouse = () => ({ status: 'degraded', detail })
+    return null
+  }
+}
+
+async function startSinks(parts: Parts, url: string, clickhouse: string | null): Promise<void> {
   const { log, codec, logger, closers, dependencies, readers } = parts
   const pool = openPool({ url, log: logger, name: 'sink' })
   closers.push(() => pool.end())
-  const sink = await startPostgresSink({ log, codec, pool, logger })
-  closers.push(() => sink.close())
-  dependencies.postgres = () => sink.status()
-  readers['bma.sinks.postgres'] = () => sink.positions()
+  const instance = instanceOf(parts, 'sinks')
+  const run = async (name: string, starting: Promise<Sink>) => {
+    const sink = await starting
+    closers.push(() => sink.close())
+    readers[`bma.sinks.${name}`] = () => sink.positions()
+    return sink
+  }
+  const postgres = await run('postgres', startPostgresSink({ log, codec, pool, logger, instance }))
+  dependencies.postgres = () => postgres.status()
+  if (clickhouse === null) return
+  const client = openClickHouseClient(clickhouse)
+  closers.push(() => client.close())
+  const store = clickhouseStore({ client, pool })
+  let migrated = false
+  const claim: typeof store.claim = async partitions => {
+    if (!migrated) await migrateClickHouse({ client, pool })
+    migrated = true
+    return store.claim(partitions)
+  }
+  const analytics = await run(
+    'clickhouse',
+    startSink({ log, codec, store: { ...store, claim }, logger, instance, lingerMs: 1_000 }),
+  )
+  const server = dependencies.clickhouse as () => DependencyStatus
+  dependencies.clickhouse = () => (server().status === 'up' ? lessened(analytics.status()) : server())
+}
+
+/** What is down keeps the service from nothing that people wait for. */
+function lessened({ status, detail }: DependencyStatus): DependencyStatus {
+  return { status: status === 'down' ? 'degraded' : status, detail }
 }
 
 /** A member that was given nothing stands by: it is up. */
@@ -338,14 +350,13 @@ function placesOf(tasks: readonly TaskStatus[]): string {
   )
 }
 
+/** A name of this process that stays over restarts. */
+function instanceOf({ settings: { kafka, dataDir } }: Parts, name: string): string {
+  return kafka === null ? name : `${name}.${kept(join(dataDir, 'instance.id'), 9)}`
+}
+
 /** Key of the one sheet there is. */
 const SHEET = 'main'
-
-/** A secret of this installation, made once and kept in a file that only its owner reads. */
-function kept(file: string, bytes: number): string {
-  if (!existsSync(file)) writeFileSync(file, `${randomBytes(bytes).toString('base64url')}\n`, { mode: 0o600 })
-  return readFileSync(file, 'utf8').trim()
-}
 
 /** Names the code that decides: it changes when any of its files does. */
 function codeVersion(): string {

@@ -1,5 +1,7 @@
 /** The OpenAPI document, made from the routes' own schemas, so that it cannot differ from what is served. */
-import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import { ProblemBody } from './problem.ts'
 
 interface JsonSchema {
@@ -8,51 +10,86 @@ interface JsonSchema {
   readonly description?: string
 }
 
-/** Collects every route of the server from now on, and serves them as OpenAPI 3.1 at `/openapi.json`. */
-export function serveOpenApi(app: FastifyInstance): void {
+/** Collects every route of the server from now on; serves them as OpenAPI 3.1 at `/openapi.json`, and for people at `/docs`. */
+export async function serveOpenApi(app: FastifyInstance): Promise<void> {
   const routes: RouteOptions[] = []
   app.addHook('onRoute', route => {
-    if (!/\*/.test(route.url)) routes.push(route)
+    const hidden = (route.schema as { hide?: boolean } | undefined)?.hide === true
+    if (!/\*/.test(route.url) && !hidden) routes.push(route)
   })
-  let document: object | undefined
-  app.get('/openapi.json', { schema: { summary: 'This document' } }, async () => (document ??= openApi(routes)))
+  let document: Record<string, unknown> | undefined
+  const made = () => (document ??= openApi(routes))
+  app.get('/openapi.json', { schema: { summary: 'This document' } }, async () => made())
+  await app.register(swagger, { mode: 'static', specification: { document: { openapi: '3.1.0', info: INFO, paths: {} } } })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: true,
+    transformStaticCSP: () => DOCS_CSP,
+    transformSpecification: made,
+    uiConfig: { docExpansion: 'none', deepLinking: true, persistAuthorization: false },
+  })
 }
 
-function openApi(routes: readonly RouteOptions[]): object {
+/** The page is made of files of this origin alone. */
+const DOCS_CSP =
+  "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+const INFO = { title: 'BMA Social', version: '1', description: 'Conversations and operations of venues.' }
+
+function openApi(routes: readonly RouteOptions[]): Record<string, unknown> {
   const paths: Record<string, Record<string, object>> = {}
   for (const route of routes) {
     for (const method of [route.method].flat()) {
-      if (method === 'HEAD') continue // made by Fastify for every GET
+      if (method === 'HEAD' || method === 'OPTIONS') continue // made by Fastify for every GET, and for other origins
       const path = route.url.replace(/:(\w+)/g, '{$1}')
-      paths[path] = { ...paths[path], [method.toLowerCase()]: operation(path, method, route.schema ?? {}) }
+      paths[path] = { ...paths[path], [method.toLowerCase()]: operation(path, method, route) }
     }
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'BMA Social', version: '1', description: 'Conversations and operations of venues.' },
+    info: INFO,
     paths,
     components: {
       schemas: { Problem: plain(ProblemBody) },
       securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+      headers: Object.fromEntries(
+        ['limit', 'remaining', 'reset'].map(name => [
+          `ratelimit-${name}`,
+          { description: 'of the window of this kind of request', schema: { type: 'integer' } },
+        ]),
+      ),
     },
   }
 }
 
-function operation(path: string, method: string, schema: FastifySchema): object {
+const LIMITS = Object.fromEntries(
+  ['limit', 'remaining', 'reset'].map(name => [`ratelimit-${name}`, { $ref: `#/components/headers/ratelimit-${name}` }]),
+)
+
+function operation(path: string, method: string, { schema = {}, config = {} }: RouteOptions): object {
   const parameters = [
     ...parametersIn('path', schema.params),
     ...parametersIn('query', schema.querystring),
     ...parametersIn('header', schema.headers),
   ]
+  const isProtected = /^\/(api|clickhouse)(\/|$)/.test(path)
+  const headers = isProtected ? { headers: LIMITS } : {}
   const responses = Object.entries((schema.response ?? {}) as Record<string, JsonSchema>).map(([status, body]) => {
-    const content = status === '304' ? {} : { content: { 'application/json': { schema: plain(body) } } }
-    return [status, { description: body.description ?? statusWords(status), ...content }] as const
+    const content = status === '304' || status === '204' ? {} : { content: { 'application/json': { schema: plain(body) } } }
+    return [status, { description: body.description ?? statusWords(status), ...headers, ...content }] as const
   })
+  const body =
+    schema.body === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: plain(schema.body as object) } } } }
+  const { permission } = config as { permission?: string; public?: boolean }
   return {
     operationId: `${method.toLowerCase()}${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase()).replace(/\W/g, '')}`,
     ...(schema.summary === undefined ? {} : { summary: schema.summary }),
-    ...(path.startsWith('/api/') ? { security: [{ token: [] }] } : {}),
+    ...(permission === undefined ? {} : { description: `Needs the permission \`${permission}\`.`, 'x-permission': permission }),
+    ...(isProtected && !(config as { public?: boolean }).public ? { security: [{ token: [] }] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
+    ...body,
     responses: {
       ...(responses.length === 0 ? { 200: { description: statusWords('200') } } : Object.fromEntries(responses)),
       default: {

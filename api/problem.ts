@@ -11,10 +11,17 @@ const CODES = {
   invalid_body: 400,
   unauthorized: 401,
   invalid_signature: 401,
+  invalid_credentials: 401,
   forbidden: 403,
   not_found: 404,
+  conflict: 409,
+  command_refused: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  idempotency_key_reused: 422,
+  command_failed: 422,
+  invalid_record: 422,
+  rate_limited: 429,
   internal: 500,
   unavailable: 503,
 } as const
@@ -30,8 +37,8 @@ export const ProblemBody = Type.Object({
 
 export class Problem extends Error {
   readonly code: ProblemCode
-  constructor(code: ProblemCode, detail: string) {
-    super(detail)
+  constructor(code: ProblemCode, detail: string, options?: ErrorOptions) {
+    super(detail, options)
     this.code = code
   }
 }

@@ -1,4 +1,6 @@
 import type { FastifyInstance } from 'fastify'
+import { actionOf } from './people/audit.ts'
+import type { Principal } from './people/principal.ts'
 
 /** Query parameters that say nothing about a person. */
 const OPEN = new Set(['limit', 'channel'])
@@ -6,6 +8,7 @@ const OPEN = new Set(['limit', 'channel'])
 /** One line per request, once it is answered. Values in the query may be personal or secret: they are left out. */
 export function logRequests(app: FastifyInstance): void {
   app.addHook('onResponse', async (request, reply) => {
+    const principal: Principal | null = request.principal
     const quiet = ['/healthz', '/readyz', '/metrics'].includes(request.routeOptions.url ?? '')
     request.log[quiet ? 'debug' : 'info'](
       {
@@ -13,6 +16,7 @@ export function logRequests(app: FastifyInstance): void {
         method: request.method,
         url: redactedUrl(request.url),
         status: reply.statusCode,
+        ...(principal === null ? {} : { user_id: principal.id, action: actionOf(request) }),
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
       },
       'request',

@@ -14,3 +14,5 @@ export const IdParams = Type.Object({ id: Type.String({ minLength: 1, maxLength:
 export function oneOf<const T extends string>(...values: T[]) {
   return Type.Unsafe<T>({ type: 'string', enum: values })
 }
+
+export const NotModified = Type.Unsafe<undefined>({ type: 'null', description: 'as the ETag in If-None-Match has it' })

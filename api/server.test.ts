@@ -1,14 +1,15 @@
-import { METHODS } from 'node:http'
+import { METHODS, STATUS_CODES } from 'node:http'
 import { connect } from 'node:net'
 import type pg from 'pg'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { openPool } from '../sinks/postgres/pool.ts'
-import { TestLog } from '../sinks/postgres/test-log.ts'
+import { TestLog } from '../sinks/test-log.ts'
 import { LogError } from '../topics/log.ts'
 import type { DependencyStatus } from './health.ts'
+import { Problem, ProblemBody, type ProblemCode } from './problem.ts'
 import { type ApiOptions, type ApiServer, startApi } from './server.ts'
-import { get, TOKEN, testOptions } from './test-client.ts'
+import { get, send, TOKEN, testOptions } from './test-client.ts'
 
 let pool: pg.Pool
 let log: TestLog
@@ -118,6 +119,46 @@ test('answers carry a request id and say nothing of the inside', async () => {
   expect(lines.some(line => line.includes('a secret detail'))).toBe(true)
 })
 
+test('every problem has its code and its status', async () => {
+  const codes: Record<string, number> = {
+    invalid_request: 400,
+    invalid_cursor: 400,
+    invalid_body: 400,
+    unauthorized: 401,
+    invalid_signature: 401,
+    invalid_credentials: 401,
+    forbidden: 403,
+    not_found: 404,
+    conflict: 409,
+    payload_too_large: 413,
+    unsupported_media_type: 415,
+    rate_limited: 429,
+    internal: 500,
+    unavailable: 503,
+  }
+  const { url } = await another({
+    extend: app => {
+      app.get('/problems/:code', async ({ params }) => {
+        throw new Problem((params as { code: ProblemCode }).code, 'why')
+      })
+    },
+  })
+  const known = (ProblemBody.properties.code as unknown as { enum: string[] }).enum
+  expect(known).toEqual(expect.arrayContaining(Object.keys(codes)))
+  for (const [code, status] of Object.entries(codes)) {
+    const answer = await get(`${url}/problems/${code}`)
+    expect(answer.headers.get('content-type')).toContain('application/problem+json')
+    expect(answer.body).toEqual({
+      type: `urn:bma-social:problem:${code}`,
+      title: STATUS_CODES[status],
+      status,
+      code,
+      detail: 'why',
+    })
+    expect(answer.status).toBe(status)
+  }
+})
+
 test('a database that is away is 503', async () => {
   const answer = await get(`${api.url}/api/v1/venues`)
   expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } })
@@ -217,33 +258,110 @@ test('the OpenAPI document holds every route there is', async () => {
   for (const [path, methods] of Object.entries(body.paths)) {
     for (const method of Object.keys(methods as object)) routes.push(`${method} ${path}`)
   }
-  expect(routes.sort()).toEqual([
-    'get /api/v1/alerts',
-    'get /api/v1/conversations',
-    'get /api/v1/conversations/{id}',
-    'get /api/v1/sync-runs',
-    'get /api/v1/venues',
-    'get /api/v1/venues/{id}',
-    'get /healthz',
-    'get /metrics',
-    'get /openapi.json',
-    'get /page',
-    'get /readyz',
-    'get /webhooks/whatsapp',
-    'post /webhooks/whatsapp',
-  ])
-  const list = body.paths['/api/v1/conversations'].get
-  expect(list.security).toEqual([{ token: [] }])
-  expect(list.parameters.map((p: { in: string; name: string }) => `${p.in} ${p.name}`)).toEqual([
-    'query limit',
-    'query cursor',
-    'query channel',
-    'query user',
-  ])
-  expect(list.responses['200'].content['application/json'].schema.properties.items.items.properties.owner.enum).toContain(
-    'waiting',
+  expect(routes).toEqual(
+    expect.arrayContaining([
+      'get /api/v1/alerts',
+      'delete /api/v1/api-keys/{id}',
+      'get /api/v1/conversations/{id}',
+      'post /api/v1/login',
+      'get /api/v1/me',
+      'get /api/v1/sync-runs',
+      'patch /api/v1/users/{id}',
+      'get /api/v1/venues',
+      'get /healthz',
+      'get /metrics',
+      'get /openapi.json',
+      'get /page',
+      'get /readyz',
+      'get /webhooks/whatsapp',
+      'post /webhooks/whatsapp',
+    ]),
   )
+  const list = body.paths['/api/v1/users'].get
+  expect(list.security).toEqual([{ token: [] }])
+  expect(list.parameters.map((p: { in: string; name: string }) => `${p.in} ${p.name}`)).toEqual(['query limit', 'query cursor'])
+  expect(list.responses['200'].content['application/json'].schema.properties.items.items.properties.role.enum).toContain('staff')
   expect(body.paths['/api/v1/venues/{id}'].get.parameters[0]).toMatchObject({ name: 'id', in: 'path', required: true })
+})
+
+test('pages of other origins may do nothing here, save those that were named', async () => {
+  const preflight = (url: string, origin: string) =>
+    send('OPTIONS', `${url}/api/v1/venues`, { token: null, headers: { origin, 'access-control-request-method': 'GET' } })
+  expect((await preflight(api.url, 'https://crm.test')).status).toBe(401)
+
+  const { url } = await another({ corsOrigins: ['https://crm.test'] })
+  const allowed = await preflight(url, 'https://crm.test')
+  expect(allowed.status).toBe(204)
+  expect(allowed.headers.get('access-control-allow-origin')).toBe('https://crm.test')
+  expect(allowed.headers.get('access-control-allow-credentials')).toBeNull()
+  for (const origin of ['https://crm.test.evil.test', 'http://crm.test', 'https://CRM.test', 'null']) {
+    const refused = await preflight(url, origin)
+    expect(refused.status).toBe(401)
+    expect(refused.headers.get('access-control-allow-origin')).toBeNull()
+  }
+  expect((await send('OPTIONS', `${url}/api/v1/venues`, { token: null })).status).toBe(401)
+  const read = await get(`${url}/api/v1/me`, { origin: 'https://crm.test' })
+  expect([read.status, read.headers.get('access-control-allow-origin')]).toEqual([200, 'https://crm.test'])
+  // A refusal can be read there, too.
+  const refused = await send('GET', `${url}/api/v1/me`, { token: null, headers: { origin: 'https://crm.test' } })
+  expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, 'https://crm.test'])
+})
+
+test('browsers are told to do nothing odd with what they get', async () => {
+  for (const path of ['/healthz', '/api/v1/me', '/nothing', '/api/nothing']) {
+    const { headers } = await get(api.url + path)
+    const policy = headers.get('content-security-policy')
+    expect(policy).toContain("default-src 'self'")
+    expect(policy).toContain("frame-ancestors 'none'")
+    expect(policy).not.toContain('unsafe')
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(headers.get('x-frame-options')).toBe('DENY')
+    expect(headers.get('referrer-policy')).toBe('no-referrer')
+    expect(headers.get('strict-transport-security')).toBeNull()
+    expect(headers.get('x-powered-by')).toBeNull()
+  }
+  expect((await get(`${api.url}/api/v1/me`)).headers.get('cache-control')).toBe('no-store')
+  const { url } = await another({ trustedProxies: ['127.0.0.1'] })
+  const behindTls = await get(`${url}/healthz`, { 'x-forwarded-proto': 'https' })
+  expect(behindTls.headers.get('strict-transport-security')).toContain('max-age=31536000')
+  expect((await get(`${api.url}/healthz`, { 'x-forwarded-proto': 'https' })).headers.get('strict-transport-security')).toBeNull()
+})
+
+test('what is too large, or of another type, is refused', async () => {
+  const large = await send('POST', `${api.url}/api/v1/users`, { body: { name: 'x'.repeat(70_000) } })
+  expect(large).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
+  const xml = await send('POST', `${api.url}/api/v1/users`, { headers: { 'content-type': 'text/xml' } })
+  expect(xml).toMatchObject({ status: 415, body: { code: 'unsupported_media_type' } })
+  const poisoned = await fetch(`${api.url}/api/v1/users`, {
+    method: 'POST',
+    body: '{"__proto__":{"role":"admin"}}',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+  })
+  expect(poisoned.status).toBe(400)
+})
+
+test('a server with a route under /api that everybody could reach does not start', async () => {
+  for (const path of ['/api/v1/open', '/api/open', '/clickhouse/open']) {
+    const extend: ApiOptions['extend'] = app => {
+      app.get(path, { config: { permission: 'venues:read' } }, async () => 'no door before it')
+    }
+    await expect(startApi(options({ extend }))).rejects.toThrow(path)
+  }
+})
+
+test('webhooks are limited by address, and the limit can be set', async () => {
+  const { url } = await another({ limits: { webhooks: 2 } })
+  const check = () => send('GET', `${url}/webhooks/whatsapp`, { token: null })
+  expect([(await check()).status, (await check()).status]).toEqual([403, 403])
+  const third = await check()
+  expect(third).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
+  expect(Number(third.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect((await send('GET', `${url}/healthz`)).status).toBe(200)
+})
+
+test('the log says who asked for what', async () => {
+  await get(`${api.url}/api/v1/me`)
+  expect(lines.some(line => line.includes('"user_id":"admin-token"') && line.includes('"action":"me.list"'))).toBe(true)
 })
 
 test('closes once the request under way is answered', async () => {

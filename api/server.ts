@@ -1,9 +1,9 @@
 /**
  * The HTTP server: webhooks that put what they bring into the log, the API that reads the serving store, health, metrics.
  *
- *   request ─▶ id ─▶ (token, under /api) ─▶ body ─▶ schema ─▶ route ─▶ schema ─▶ headers ─▶ answer ─▶ log line, metrics
+ *   request ─▶ id, headers ─▶ (door, under /api and /clickhouse) ─▶ body ─▶ schema ─▶ route ─▶ schema ─▶ answer ─▶ log line, metrics, audit
  */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { METHODS } from 'node:http'
 import fastify, {
   type FastifyBaseLogger,
@@ -12,17 +12,32 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify'
+import type { Redis } from 'ioredis'
 import type pg from 'pg'
 import type { TaskStatus } from '../engine/worker.ts'
 import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
-import { bearer } from './auth.ts'
+import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
 import { type Metrics, serveMetrics } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
+import { keyRoutes } from './people/api-keys.ts'
+import { type AuditStatus, AuditTrail } from './people/audit.ts'
+import { admit, closeDoor, isProtected, requirePermissions } from './people/door.ts'
+import { allowOrigins, secureHeaders } from './people/headers.ts'
+import { Identities } from './people/identities.ts'
+import { type LimitName, rateLimits } from './people/limits.ts'
+import { loginRoutes } from './people/login.ts'
+import { Throttle } from './people/throttle.ts'
+import { deriveKey, type JwtSettings, Tokens } from './people/tokens.ts'
+import { userRoutes } from './people/users.ts'
 import { handleError, sendProblem } from './problem.ts'
 import { logRequests } from './request-log.ts'
+import { Commands } from './commands.ts'
+import type { Hot } from './hot.ts'
+import { auditRoutes, type PublicSettings } from './routes/audit.ts'
 import { conversationRoutes } from './routes/conversations.ts'
+import { quarantineRoutes } from './routes/quarantine.ts'
 import { operationsRoutes } from './routes/operations.ts'
 import { venueRoutes } from './routes/venues.ts'
 import type { Api } from './types.ts'
@@ -40,13 +55,31 @@ export interface ServerOptions {
   readonly readers?: Readonly<Record<string, () => readonly Position[]>>
   /** Workers of this process, for the metrics. */
   readonly workers?: Readonly<Record<string, () => readonly TaskStatus[]>>
+  /** Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none otherwise. */
+  readonly trustedProxies?: readonly string[]
 }
 
 export interface ApiOptions extends ServerOptions {
-  /** Bearer token of `/api`; null lets nobody in. */
+  /** The installation's own token, of role admin; null where there is none. */
   readonly adminToken: string | null
+  /** How the CRM signs its tokens; null where there is none. */
+  readonly jwt?: JwtSettings | null
+  /** Signs our own tokens: the same in every process, and over restarts. Where it is not given, sessions end with the process. */
+  readonly sessionKey?: Buffer | string
+  /** Origins whose pages may ask, such as `https://crm.example.com`; none otherwise. */
+  readonly corsOrigins?: readonly string[]
+  /** A connected client, where rate limits are counted over all processes; null counts in this one. */
+  readonly redis?: Redis | null
+  /** Other rate limits than the usual, requests per window of each. */
+  readonly limits?: Partial<Record<LimitName, number>>
   /** Null where WhatsApp is not configured: then there is no such webhook. */
   readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string } | null
+  /** Where analysts' statements go; null where there is no ClickHouse. */
+  readonly clickhouse?: ClickHouseRouteOptions | null
+  /** Look-ups that are kept close by; null reads the serving store each time. */
+  readonly hot?: Hot | null
+  /** What `/settings` tells. */
+  readonly settings?: PublicSettings
   readonly tenantKey: Buffer | string
   readonly codec: Codec
   /** A pool of its own, with a statement time-out: reads never wait behind the sink's writes. */
@@ -61,17 +94,83 @@ export interface ApiServer {
   close(): Promise<void>
 }
 
-/** Starts the server. @throws when the port is taken. */
-export async function startApi(options: ApiOptions): Promise<ApiServer> {
-  const authorized = bearer(options.adminToken)
-  const { app, metrics } = buildServer(options, authorized)
-  await addApi(app, metrics, authorized, options)
-  return listen(app, options)
+/** What the routes under /api are given. */
+type RouteContext = ApiOptions & { tokens: Tokens; throttle: Throttle; identities: Identities; commands: Commands }
+
+/** Every group of routes under /api/v1. */
+const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
+  venueRoutes,
+  conversationRoutes,
+  operationsRoutes,
+  quarantineRoutes,
+  auditRoutes,
+  loginRoutes,
+  userRoutes,
+  keyRoutes,
+]
+
+/**
+ * Starts the server.
+ * @throws when the port is taken, or a route under /api could be reached without a permission.
+ */
+export async function startApi(options: ApiOptions): Promise<ApiServer & { audit(): AuditStatus }> {
+  const { adminToken, log, codec, logger, pool, sessionKey = randomBytes(32) } = options
+  const tokens = new Tokens(sessionKey, options.jwt ?? null)
+  const identities = new Identities({ adminToken, tokens, pool, log: logger })
+  const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
+  const { app, metrics } = await buildServer(options, identities)
+  const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })
+  const limiter = await rateLimits(app, {
+    redis: options.redis ?? null,
+    max: options.limits ?? {},
+    key: deriveKey(sessionKey, 'addresses'),
+    log: logger,
+  })
+  const commands = new Commands({ log, codec, pool })
+  const context = { ...options, tokens, throttle, identities, commands }
+
+  /** A part of the server that nobody enters without a token. */
+  const guarded = (prefix: string, routes: (scope: FastifyInstance) => void, passwords = false) =>
+    app.register(
+      async scope => {
+        await allowOrigins(scope, options.corsOrigins ?? [])
+        closeDoor(scope, { identities, limiter, trail, passwords })
+        scope.setNotFoundHandler(notFound)
+        routes(scope)
+      },
+      { prefix },
+    )
+  guarded('/api', scope => {
+    for (const routes of ROUTES) scope.register(async v1 => routes(v1 as Api, context), { prefix: '/v1' })
+  })
+
+  const { clickhouse = null, whatsapp } = options
+  if (clickhouse !== null) guarded('/clickhouse', scope => clickhouseRoute(scope, clickhouse), true)
+
+  const webhook = (routes: (scope: Api) => void) =>
+    app.register(async scope => {
+      scope.addHook('onRequest', limiter('webhooks'))
+      routes(scope as Api)
+    })
+  if (whatsapp !== null) webhook(scope => whatsappWebhook(scope, { ...options, ...whatsapp, metrics }))
+
+  if (options.extend !== undefined) await options.extend(app)
+  const { url, close } = await listen(app, options)
+  return {
+    url,
+    audit: () => trail.status(),
+    close: async () => {
+      await close()
+      commands.close()
+      await trail.close()
+    },
+  }
 }
 
 /** Starts a server of health and metrics, for a process without the API. @throws when the port is taken. */
-export function startHealth(options: ServerOptions): Promise<ApiServer> {
-  return listen(buildServer(options, bearer(null)).app, options)
+export async function startHealth(options: ServerOptions): Promise<ApiServer> {
+  const { app } = await buildServer(options, null)
+  return listen(app, options)
 }
 
 async function listen(app: FastifyInstance, { host, port }: ServerOptions): Promise<ApiServer> {
@@ -79,12 +178,18 @@ async function listen(app: FastifyInstance, { host, port }: ServerOptions): Prom
   return { url, close: () => app.close() }
 }
 
-type Authorized = ReturnType<typeof bearer>
-
-function buildServer(options: ServerOptions, authorized: Authorized): { app: FastifyInstance; metrics: Metrics } {
+/** @param identities null where nothing is behind a door */
+async function buildServer(
+  options: ServerOptions,
+  identities: Identities | null,
+): Promise<{ app: FastifyInstance; metrics: Metrics }> {
   const handleBadUrl = async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
-    if (request.url.startsWith('/api') && (await authorized(request, reply)) !== undefined) return
-    handleError(error, request, reply)
+    try {
+      if (identities !== null && isProtected(request.url)) await admit(request, identities)
+    } catch (refusal) {
+      return handleError(refusal, request, reply)
+    }
+    return handleError(error, request, reply)
   }
   const app = fastify({
     loggerInstance: options.logger,
@@ -92,42 +197,28 @@ function buildServer(options: ServerOptions, authorized: Authorized): { app: Fas
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
+    trustProxy: [...(options.trustedProxies ?? [])],
     genReqId: request => knownId(request.headers['x-request-id']) ?? randomUUID(),
     routerOptions: { maxParamLength: 500 },
+    // What a schema does not have is refused, not dropped.
+    ajv: { customOptions: { removeAdditional: false } },
     frameworkErrors: (error, request, reply) => void handleBadUrl(error, request, reply),
   })
   // Every method there is, so that a request with an odd one meets the hooks too.
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  app.decorateRequest('principal', null as never)
+  app.decorateRequest('audited', null as never)
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(notFound)
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
-  })
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id))
+  await secureHeaders(app)
   logRequests(app)
-  serveOpenApi(app)
+  requirePermissions(app)
+  await serveOpenApi(app)
   const { log, readers = {}, workers = {} } = options
   const metrics = serveMetrics(app, { log, readers, workers })
   healthRoutes(app as Api, options)
   return { app, metrics }
-}
-
-async function addApi(app: FastifyInstance, metrics: Metrics, authorized: Authorized, options: ApiOptions): Promise<void> {
-  app.register(
-    async scope => {
-      scope.addHook('onRequest', authorized)
-      scope.addHook('onRequest', async (_, reply) => void reply.header('cache-control', 'no-store'))
-      scope.setNotFoundHandler(notFound)
-      for (const routes of [venueRoutes, conversationRoutes, operationsRoutes]) {
-        scope.register(async v1 => routes(v1 as Api, options), { prefix: '/v1' })
-      }
-    },
-    { prefix: '/api' },
-  )
-  const { whatsapp } = options
-  if (whatsapp !== null) {
-    app.register(async scope => whatsappWebhook(scope as Api, { ...options, ...whatsapp, metrics }))
-  }
-  if (options.extend !== undefined) await options.extend(app)
 }
 
 function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -13,7 +13,7 @@ chmod 700 private
 keep() { [ -s "private/$1" ] || printf '%s\n' "$2" >"private/$1"; }
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 
-for name in admin_token tenant_key postgres_password redis_password clickhouse_password; do
+for name in admin_token tenant_key session_key postgres_password redis_password clickhouse_password; do
   keep "$name" "$(random)"
 done
 keep database_url "postgres://bma:$(cat private/postgres_password)@postgres:5432/bma"

@@ -43,7 +43,7 @@ export interface Context<Emits extends Topic = Topic, Effects extends EffectMap 
   readonly late: boolean
   /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
   readonly maybeSeen: boolean
-  /** Outcomes of the newest commands to this actor, for its profile. */
+  /** Outcomes of the newest commands to this actor, for its profile; that of the command being handled as it stands now. */
   readonly commands: readonly { readonly id: string; readonly outcome: string; readonly reason: string }[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
   id(): string
@@ -57,7 +57,7 @@ export interface Context<Emits extends Topic = Topic, Effects extends EffectMap 
   /** Sets or moves a timer. `name` is a key of `timers`, with an argument after a colon where it needs one. */
   setTimer(name: string, at: number): void
   clearTimer(name: string): void
-  /** Says that the command being handled is refused, and why. */
+  /** Says that the command being handled is refused, and why. Comes before a profile is made of `commands`. */
   refuse(reason: string): void
 }
 

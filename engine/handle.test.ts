@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { actor } from './actor.ts'
 import { Fatal } from './errors.ts'
-import { ATTEMPT, LAST, PART } from './headers.ts'
+import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
+import { ATTEMPT, COMMAND, LAST, PART } from './headers.ts'
 import { make, start } from './test-actor.ts'
-import { testkit } from './testkit.ts'
+import { carry, testkit } from './testkit.ts'
 
 describe('time and ids', () => {
   it('never runs backwards for a key', () => {
@@ -183,5 +184,66 @@ describe('the definition of an actor', () => {
     expect(() => actor({ ...base, on: { ...base.on, ChatMessage: () => null } as never })).toThrow(
       /handles ChatMessage, which kit.inbox does not carry/,
     )
+  })
+})
+
+describe('a command', () => {
+  const inbox = defineTopic('told.inbox', 'key', ['TrialInput', ...ENGINE_RECORDS])
+  const told = (commands: readonly { id: string; outcome: string; reason: string }[]) =>
+    commands.map(({ id, outcome, reason }) => `${id} ${outcome} ${reason}`.trim()).join(', ')
+  const state = (digest: string) => ({
+    count: 0,
+    last: 0,
+    digest,
+    ticks: 0,
+    done: 0,
+    unknown: 0,
+    undone: 0,
+    late: 0,
+    payload: Buffer.alloc(0),
+  })
+  const telling = (decision: 'skip' | 'park') =>
+    actor({
+      name: 'told',
+      inbox,
+      state: 'TrialState',
+      on: {
+        TrialInput: (_, { kind }, context) => {
+          if (kind === 'refuse') context.refuse('not today')
+          if (kind === 'poison') throw new Error('told to fail')
+          return state(told(context.commands))
+        },
+      },
+      emits: [],
+      onPoison: { default: decision, failed: (_state, _failure, context) => state(`failed: ${told(context.commands)}`) },
+    })
+  const run = async (decision: 'skip' | 'park' = 'skip') => {
+    await carry([inbox])
+    const kit = testkit(telling(decision))
+    let count = 0
+    return (kind: string, id = `c${++count}`) => {
+      kit.handle('TrialInput', { sequence: 0, kind, delayMs: 0 }, { id, headers: { [COMMAND]: id } })
+      return kit.state?.digest
+    }
+  }
+
+  it('is among the outcomes that its own handler sees, as it stands', async () => {
+    const command = await run()
+    expect(command('add')).toBe('c1 handled')
+    expect(command('refuse')).toBe('c1 handled, c2 refused not today')
+    expect(command('add')).toBe('c1 handled, c2 refused not today, c3 handled')
+  })
+
+  it('that fails is told as skipped, or as parked until it is handled', async () => {
+    expect((await run('skip'))('poison')).toBe('failed: c1 skipped told to fail')
+    const command = await run('park')
+    expect(command('poison')).toBe('failed: c1 parked told to fail')
+    expect(command('add')).toBe('failed: c1 parked told to fail')
+  })
+
+  it('is remembered with the newest 32', async () => {
+    const command = await run()
+    for (let n = 0; n < 40; n++) command('add')
+    expect(command('add')?.split(', ')).toHaveLength(32)
   })
 })

@@ -100,6 +100,8 @@ class Stepping implements Context {
   #parked: Instance['parked']
   #decisions: Instance['decisions']
   #commands: Instance['commands']
+  /** A handler is called with the record itself, not told of its failure. */
+  #delivers = false
   #emits: Emit[] = []
   #performed: Performed[] = []
   #closed: string[] = []
@@ -248,8 +250,13 @@ class Stepping implements Context {
 
   #deliver(type: string, call: (context: Context) => unknown, info: Partial<Delivery>): Step['result'] {
     if (this.#parked.length > 0) return this.#wait(type)
+    this.#delivers = true
     const failure = this.#attempt(call, info)
-    if (failure === null) return 'handled'
+    this.#delivers = false
+    if (failure === null) {
+      this.#command(this.#refused === null ? 'handled' : 'refused', this.#refused ?? '')
+      return 'handled'
+    }
     this.#quarantine(type, failure)
     return 'poisoned'
   }
@@ -267,7 +274,6 @@ class Stepping implements Context {
       checkState(state, this.#definition.state)
       this.#state = state
       if (state === null) this.#timers = []
-      this.#command(this.#refused === null ? 'handled' : 'refused', this.#refused ?? '')
       return null
     } catch (error) {
       if (error instanceof Fatal) throw error
@@ -359,9 +365,13 @@ class Stepping implements Context {
   }
 
   #command(outcome: string, reason: string): void {
+    this.#commands = this.#commandsWith(outcome, reason)
+  }
+
+  #commandsWith(outcome: string, reason: string): Instance['commands'] {
     const id = this.#incoming.headers[COMMAND]
-    if (id === undefined || this.#commands.some(c => c.id === id && c.outcome !== 'parked')) return
-    this.#commands = [...this.#commands.filter(c => c.id !== id), { id, outcome, reason }].slice(-COMMANDS)
+    if (id === undefined || this.#commands.some(c => c.id === id && c.outcome !== 'parked')) return this.#commands
+    return [...this.#commands.filter(c => c.id !== id), { id, outcome, reason }].slice(-COMMANDS)
   }
 
   #dead(letter: Omit<DeadLetterInput, 'topic' | 'partition' | 'codeVersion' | 'at'>): void {
@@ -399,7 +409,8 @@ class Stepping implements Context {
   }
 
   get commands(): Instance['commands'] {
-    return this.#commands
+    if (!this.#delivers) return this.#commands
+    return this.#commandsWith(this.#refused === null ? 'handled' : 'refused', this.#refused ?? '')
   }
 
   id(): string {

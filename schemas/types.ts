@@ -1,5 +1,115 @@
 // Made from the .avsc files by `npm run schemas`. Do not edit.
 
+/** An operation by a person or program through the API; no personal data. */
+export interface AuditEvent {
+  /** Id. */
+  id: string
+  /** Id of who did it: user, API key; empty where nobody was let in. */
+  actor: string
+  /** user, key, token, none. */
+  actorKind: string
+  /** Their role. */
+  role: string
+  /** What: the operation's id, such as conversations.reply. */
+  action: string
+  /** Id of what it was done to. */
+  object: null | string
+  /** done, accepted, refused, denied, failed. */
+  outcome: string
+  /** HTTP status. */
+  status: number
+  /** True where personal data was read or changed. */
+  personal: boolean
+  /** Id of the request. */
+  requestId: string
+  /** Id of the command, of a write. */
+  command: null | string
+  /** SHA-256 of what it was, where it changed. */
+  before: null | string
+  /** SHA-256 of what it became. */
+  after: null | string
+  /** When. */
+  at: number
+}
+
+export interface AuditEventInput {
+  /** Id. */
+  id: string
+  /** Id of who did it: user, API key; empty where nobody was let in. */
+  actor: string
+  /** user, key, token, none. */
+  actorKind?: string | undefined
+  /** Their role. */
+  role?: string | undefined
+  /** What: the operation's id, such as conversations.reply. */
+  action: string
+  /** Id of what it was done to. */
+  object?: null | string | undefined
+  /** done, accepted, refused, denied, failed. */
+  outcome: string
+  /** HTTP status. */
+  status: number
+  /** True where personal data was read or changed. */
+  personal?: boolean | undefined
+  /** Id of the request. */
+  requestId: string
+  /** Id of the command, of a write. */
+  command?: null | string | undefined
+  /** SHA-256 of what it was, where it changed. */
+  before?: null | string | undefined
+  /** SHA-256 of what it became. */
+  after?: null | string | undefined
+  /** When. */
+  at: number
+}
+
+export type AgentActionKind = 'UNKNOWN' | 'TAKE_OVER' | 'HAND_BACK' | 'REPLY' | 'NOTE' | 'ASSIGN' | 'RESOLVE' | 'APPROVE'
+
+export type Trust = 'UNKNOWN' | 'CLAIMED' | 'HINTED' | 'BOUND'
+
+/** What a person of support does in a conversation: a command. */
+export interface AgentAction {
+  /** Id of the command. */
+  id: string
+  /** What. */
+  kind: AgentActionKind
+  /** Id of the person of support. */
+  by: string
+  /** Their name. Personal data. */
+  byName: string
+  /** Text of REPLY and NOTE; why, of RESOLVE and APPROVE. Personal data. */
+  text: null | string
+  /** Id of who gets it, of ASSIGN; null for nobody. */
+  assignee: null | string
+  /** Sender whose trust is raised, of APPROVE. Personal data. */
+  sender: null | string
+  /** Level, of APPROVE. */
+  trust: Trust
+  /** When. */
+  at: number
+}
+
+export interface AgentActionInput {
+  /** Id of the command. */
+  id: string
+  /** What. */
+  kind: AgentActionKind
+  /** Id of the person of support. */
+  by: string
+  /** Their name. Personal data. */
+  byName?: string | undefined
+  /** Text of REPLY and NOTE; why, of RESOLVE and APPROVE. Personal data. */
+  text?: null | string | undefined
+  /** Id of who gets it, of ASSIGN; null for nobody. */
+  assignee?: null | string | undefined
+  /** Sender whose trust is raised, of APPROVE. Personal data. */
+  sender?: null | string | undefined
+  /** Level, of APPROVE. */
+  trust?: Trust | undefined
+  /** When. */
+  at: number
+}
+
 /** Who wrote. */
 export interface Sender {
   /** The provider's user id. Personal data. */
@@ -76,7 +186,7 @@ export interface ChatMessageInput {
   truncated?: boolean | undefined
 }
 
-export type ConversationEventKind = 'UNKNOWN' | 'OPENED' | 'IDENTIFIED' | 'STATE_CHANGED' | 'INTENT' | 'OWNER_CHANGED' | 'MESSAGE_IN' | 'MESSAGE_OUT' | 'MESSAGE_STATUS' | 'REQUEST' | 'REQUEST_ENDED' | 'DEDUPED'
+export type ConversationEventKind = 'UNKNOWN' | 'OPENED' | 'IDENTIFIED' | 'STATE_CHANGED' | 'INTENT' | 'OWNER_CHANGED' | 'MESSAGE_IN' | 'MESSAGE_OUT' | 'MESSAGE_STATUS' | 'REQUEST' | 'REQUEST_ENDED' | 'DEDUPED' | 'HANDED_OVER' | 'RESPONDED' | 'RESOLVED' | 'ASSIGNED' | 'NOTE' | 'TRUST_CHANGED'
 
 /** Something that happened in a conversation; no text, no personal data. */
 export interface ConversationEvent {
@@ -142,8 +252,6 @@ export interface ConversationEventInput {
 }
 
 export type Owner = 'UNKNOWN' | 'BOT' | 'WAITING' | 'AGENT' | 'WATCH'
-
-export type Trust = 'UNKNOWN' | 'CLAIMED' | 'HINTED' | 'BOUND'
 
 /** A sender in the conversation. */
 export interface SenderView {
@@ -262,6 +370,8 @@ export interface ConversationProfile {
   issue: null | string
   /** The newest requests, bounded. */
   requests: RequestView[]
+  /** Id of the person of support who has it. */
+  assignee: null | string
   /** The newest command ids with their outcome, bounded. */
   commands: CommandOutcome[]
   /** When it began. */
@@ -303,6 +413,8 @@ export interface ConversationProfileInput {
   issue?: null | string | undefined
   /** The newest requests, bounded. */
   requests?: RequestViewInput[] | undefined
+  /** Id of the person of support who has it. */
+  assignee?: null | string | undefined
   /** The newest command ids with their outcome, bounded. */
   commands?: CommandOutcomeInput[] | undefined
   /** When it began. */
@@ -499,6 +611,12 @@ export interface HandedOver {
   priority: Priority
   /** When. */
   at: number
+  /** Why, as a code. */
+  reason: string
+  /** When the person first heard from a human. */
+  respondedAt: null | number
+  /** Departments that an alert was raised for. */
+  departments: string[]
 }
 
 export interface HandedOverInput {
@@ -510,6 +628,12 @@ export interface HandedOverInput {
   priority: Priority
   /** When. */
   at: number
+  /** Why, as a code. */
+  reason?: string | undefined
+  /** When the person first heard from a human. */
+  respondedAt?: null | number | undefined
+  /** Departments that an alert was raised for. */
+  departments?: string[] | undefined
 }
 
 /** A message that is being understood, or waits for it. */
@@ -654,6 +778,8 @@ export interface ConversationState {
   thanked: boolean
   /** Hand-over under way. */
   handover: null | HandedOver
+  /** Id of the person of support who has it. */
+  assignee: null | string
   /** Message that is being understood. */
   current: null | QueuedMessage
   /** Messages that wait for it. */
@@ -719,6 +845,8 @@ export interface ConversationStateInput {
   thanked?: boolean | undefined
   /** Hand-over under way. */
   handover?: null | HandedOverInput | undefined
+  /** Id of the person of support who has it. */
+  assignee?: null | string | undefined
   /** Message that is being understood. */
   current?: null | QueuedMessageInput | undefined
   /** Messages that wait for it. */
@@ -768,6 +896,83 @@ export interface DeliveryStatusInput {
   errorCode?: null | number | undefined
   /** The provider's error, on FAILED. */
   error?: null | string | undefined
+}
+
+export type IssueStatus = 'UNKNOWN' | 'OPEN' | 'ACKNOWLEDGED' | 'RESOLVED'
+
+/** Something that a human has to see to, from the hand-over of a conversation to its end. */
+export interface Issue {
+  /** Id. */
+  id: string
+  /** Conversation it came from. */
+  conversation: string
+  /** Channel. */
+  channel: string
+  /** Venue id. */
+  venue: null | string
+  /** Venue name. */
+  venueName: null | string
+  /** Who sees to it. */
+  department: Department
+  /** How urgent. */
+  priority: Priority
+  /** Why, as a code: the intent, or what went wrong. */
+  reason: string
+  /** What the person said of it, condensed. Personal data. */
+  text: null | string
+  /** ACKNOWLEDGED: somebody has taken it. */
+  status: IssueStatus
+  /** Id of who has it. */
+  assignee: null | string
+  /** When it was handed over. */
+  openedAt: number
+  /** By when the person hears from a human. */
+  dueAt: null | number
+  /** When they did first. */
+  respondedAt: null | number
+  /** When it ended. */
+  resolvedAt: null | number
+  /** Id of who ended it; null where nobody said anything more. */
+  resolvedBy: null | string
+  /** When it last changed. */
+  updatedAt: number
+}
+
+export interface IssueInput {
+  /** Id. */
+  id: string
+  /** Conversation it came from. */
+  conversation: string
+  /** Channel. */
+  channel: string
+  /** Venue id. */
+  venue?: null | string | undefined
+  /** Venue name. */
+  venueName?: null | string | undefined
+  /** Who sees to it. */
+  department: Department
+  /** How urgent. */
+  priority: Priority
+  /** Why, as a code: the intent, or what went wrong. */
+  reason: string
+  /** What the person said of it, condensed. Personal data. */
+  text?: null | string | undefined
+  /** ACKNOWLEDGED: somebody has taken it. */
+  status: IssueStatus
+  /** Id of who has it. */
+  assignee?: null | string | undefined
+  /** When it was handed over. */
+  openedAt: number
+  /** By when the person hears from a human. */
+  dueAt?: null | number | undefined
+  /** When they did first. */
+  respondedAt?: null | number | undefined
+  /** When it ended. */
+  resolvedAt?: null | number | undefined
+  /** Id of who ended it; null where nobody said anything more. */
+  resolvedBy?: null | string | undefined
+  /** When it last changed. */
+  updatedAt: number
 }
 
 /** A choice. */
@@ -2630,7 +2835,7 @@ export interface SheetRowInput {
   readAt: number
 }
 
-export type VenueEventKind = 'UNKNOWN' | 'CREATED' | 'CHANGED' | 'REMOVED' | 'ZONE_ONLINE' | 'ZONE_OFFLINE' | 'ZONE_UNKNOWN' | 'REQUEST' | 'COMMAND' | 'COMMAND_ENDED'
+export type VenueEventKind = 'UNKNOWN' | 'CREATED' | 'CHANGED' | 'REMOVED' | 'ZONE_ONLINE' | 'ZONE_OFFLINE' | 'ZONE_UNKNOWN' | 'REQUEST' | 'COMMAND' | 'COMMAND_ENDED' | 'OVERRIDDEN' | 'OVERRIDE_TAKEN_BACK' | 'REFRESH'
 
 /** Something that happened at a venue; no personal data. */
 export interface VenueEvent {
@@ -2679,6 +2884,37 @@ export interface VenueEventInput {
   from?: null | number | undefined
   /** Volume after. */
   to?: null | number | undefined
+  /** When. */
+  at: number
+}
+
+/** A person of support forces a field of a venue to a value, or takes that back: a command. */
+export interface VenueOverride {
+  /** Id of the command. */
+  id: string
+  /** Field of the venue. */
+  field: string
+  /** The value as JSON; null takes the override back. Personal data. */
+  value: null | string
+  /** Why. */
+  reason: string
+  /** Id of the person of support. */
+  by: string
+  /** When. */
+  at: number
+}
+
+export interface VenueOverrideInput {
+  /** Id of the command. */
+  id: string
+  /** Field of the venue. */
+  field: string
+  /** The value as JSON; null takes the override back. Personal data. */
+  value?: null | string | undefined
+  /** Why. */
+  reason?: string | undefined
+  /** Id of the person of support. */
+  by: string
   /** When. */
   at: number
 }
@@ -2759,6 +2995,29 @@ export interface ZoneProfileInput {
   asOf?: null | number | undefined
 }
 
+/** A field that a person of support has forced. */
+export interface OverrideView {
+  /** Field. */
+  field: string
+  /** Id of the person of support. */
+  by: string
+  /** Why. */
+  reason: string
+  /** Since when. */
+  at: number
+}
+
+export interface OverrideViewInput {
+  /** Field. */
+  field: string
+  /** Id of the person of support. */
+  by: string
+  /** Why. */
+  reason?: string | undefined
+  /** Since when. */
+  at: number
+}
+
 /** A venue merged from its sources, every field with its source and time. */
 export interface VenueProfile {
   /** Venue id. */
@@ -2803,6 +3062,10 @@ export interface VenueProfile {
   removed: boolean
   /** When it last changed. */
   updatedAt: number
+  /** Fields that are forced. */
+  overrides: OverrideView[]
+  /** The newest command ids with their outcome, bounded. */
+  commands: CommandOutcome[]
 }
 
 export interface VenueProfileInput {
@@ -2848,6 +3111,29 @@ export interface VenueProfileInput {
   removed?: boolean | undefined
   /** When it last changed. */
   updatedAt: number
+  /** Fields that are forced. */
+  overrides?: OverrideViewInput[] | undefined
+  /** The newest command ids with their outcome, bounded. */
+  commands?: CommandOutcomeInput[] | undefined
+}
+
+/** A person of support wants the zones of a venue read now: a command. */
+export interface VenueRefresh {
+  /** Id of the command. */
+  id: string
+  /** Id of the person of support. */
+  by: string
+  /** When. */
+  at: number
+}
+
+export interface VenueRefreshInput {
+  /** Id of the command. */
+  id: string
+  /** Id of the person of support. */
+  by: string
+  /** When. */
+  at: number
 }
 
 export type JobPhase = 'UNKNOWN' | 'READING' | 'SENT' | 'VERIFYING'
@@ -3118,6 +3404,41 @@ export interface RaisedAlertInput {
   open?: boolean | undefined
 }
 
+/** A field that a person of support has forced. */
+export interface FieldOverride {
+  /** Field. */
+  field: string
+  /** Id of the person of support. */
+  by: string
+  /** Why. */
+  reason: string
+  /** Since when. */
+  at: number
+  /** What the sources say, as JSON; becomes the value again when the override is taken back. Personal data. */
+  under: string
+  /** Their source; null where none has said anything. */
+  underSource: null | string
+  /** Since when they say so. */
+  underAt: number
+}
+
+export interface FieldOverrideInput {
+  /** Field. */
+  field: string
+  /** Id of the person of support. */
+  by: string
+  /** Why. */
+  reason?: string | undefined
+  /** Since when. */
+  at: number
+  /** What the sources say, as JSON; becomes the value again when the override is taken back. Personal data. */
+  under: string
+  /** Their source; null where none has said anything. */
+  underSource?: null | string | undefined
+  /** Since when they say so. */
+  underAt?: number | undefined
+}
+
 /** State of the actor `venue`. */
 export interface VenueState {
   /** Name. */
@@ -3174,6 +3495,8 @@ export interface VenueState {
   resumes: DueResume[]
   /** Alerts by kind. */
   alerts: RaisedAlert[]
+  /** Fields that are forced, and what the sources say of them. */
+  overrides: FieldOverride[]
 }
 
 export interface VenueStateInput {
@@ -3231,6 +3554,8 @@ export interface VenueStateInput {
   resumes?: DueResumeInput[] | undefined
   /** Alerts by kind. */
   alerts?: RaisedAlertInput[] | undefined
+  /** Fields that are forced, and what the sources say of them. */
+  overrides?: FieldOverrideInput[] | undefined
 }
 
 /** What somebody wants of a venue's zones. */
@@ -3411,11 +3736,14 @@ export interface WhatsappStateInput {
 
 /** Every record type by name, as read. */
 export interface Records {
+  AuditEvent: AuditEvent
+  AgentAction: AgentAction
   ChatMessage: ChatMessage
   ConversationEvent: ConversationEvent
   ConversationProfile: ConversationProfile
   ConversationState: ConversationState
   DeliveryStatus: DeliveryStatus
+  Issue: Issue
   SendMessage: SendMessage
   SendOutcome: SendOutcome
   Understand: Understand
@@ -3453,7 +3781,9 @@ export interface Records {
   Alert: Alert
   SheetRow: SheetRow
   VenueEvent: VenueEvent
+  VenueOverride: VenueOverride
   VenueProfile: VenueProfile
+  VenueRefresh: VenueRefresh
   VenueState: VenueState
   ZoneRequest: ZoneRequest
   ZoneResult: ZoneResult
@@ -3464,11 +3794,14 @@ export interface Records {
 
 /** Every record type by name, as written. */
 export interface RecordInputs {
+  AuditEvent: AuditEventInput
+  AgentAction: AgentActionInput
   ChatMessage: ChatMessageInput
   ConversationEvent: ConversationEventInput
   ConversationProfile: ConversationProfileInput
   ConversationState: ConversationStateInput
   DeliveryStatus: DeliveryStatusInput
+  Issue: IssueInput
   SendMessage: SendMessageInput
   SendOutcome: SendOutcomeInput
   Understand: UnderstandInput
@@ -3506,7 +3839,9 @@ export interface RecordInputs {
   Alert: AlertInput
   SheetRow: SheetRowInput
   VenueEvent: VenueEventInput
+  VenueOverride: VenueOverrideInput
   VenueProfile: VenueProfileInput
+  VenueRefresh: VenueRefreshInput
   VenueState: VenueStateInput
   ZoneRequest: ZoneRequestInput
   ZoneResult: ZoneResultInput

@@ -109,7 +109,7 @@ describe('docker-compose.yml', () => {
   })
 
   it('sets and offers no setting that the service does not know', () => {
-    const known = new Set([...found(read('config.ts'), /'([A-Z][A-Z_]+)'/g), ...AGREED])
+    const known = new Set(found(read('config.ts'), /'([A-Z][A-Z_]+)'/g))
     const set = [...ours.keys()].flatMap(name => [...environment(name).keys()]).filter(name => name !== '<<')
     const offered = found(made('outside/settings.env'), /^#?([A-Z_]+)=/gm)
     expect(set).toContain('KAFKA_BROKERS')
@@ -203,9 +203,6 @@ describe('docker-compose.yml', () => {
     }
   })
 })
-
-/** Settings agreed on, for stores that are to come. */
-const AGREED = ['REDIS_URL', 'CLICKHOUSE_URL']
 
 /** The files and packages that a module needs at run time; packages only where the import is static. */
 function reachable(entry: string): { files: string[]; modules: string[] } {

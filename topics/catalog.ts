@@ -53,13 +53,13 @@ function inbox<R extends RecordName>(name: string, key: string, records: readonl
 
 /** Partitions of conversation and venue topics: final once the topics are made. */
 const PARTITIONS = 6
-/** A connector bound to the budget of one credential has one. */
-const ONE_CREDENTIAL = 1
+/** A connector bound to the budget of one credential has one, and what has one order. */
+const ONE = 1
 
 export const conversationInbox = inbox(
   'conversation.inbox',
   'conversation',
-  ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome'],
+  ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome', 'AgentAction'],
   30,
 )
 export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
@@ -67,7 +67,15 @@ export const conversationProfiles = topic('conversation.profiles', 'conversation
 })
 export const conversationEvents = topic('conversation.events', 'conversation', ['ConversationEvent'])
 
-export const venueInbox = inbox('venue.inbox', 'venue', ['SheetRow', 'ZoneSnapshot', 'ZoneRequest', 'ZoneResult'], 7)
+/** What a human has to see to. */
+export const issues = topic('issues', 'issue', ['Issue'], { cleanup: 'compact' })
+
+export const venueInbox = inbox(
+  'venue.inbox',
+  'venue',
+  ['SheetRow', 'ZoneSnapshot', 'ZoneRequest', 'ZoneResult', 'VenueOverride', 'VenueRefresh'],
+  7,
+)
 export const venueProfiles = topic('venue.profiles', 'venue', ['VenueProfile'], { cleanup: 'compact' })
 export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'])
 
@@ -78,23 +86,19 @@ export const soundtrackInbox = inbox(
   'account, or account:zone',
   ['WatchVenue', 'PollSooner', 'ZoneCommand', 'ZonesRead', 'CommandDone'],
   3,
-  ONE_CREDENTIAL,
+  ONE,
 )
 /** Key of a zone on soundtrack.inbox, for its commands and its readings. Ids hold no colon, and one typed by hand cannot clash. */
 export function zoneKey(account: string, zone: string): string {
   return `${encodeURIComponent(account)}:${encodeURIComponent(zone)}`
 }
 
-export const sheetsInbox = inbox(
-  'sheets.inbox',
-  'sheet, or sheet:bucket',
-  ['SyncNow', 'SheetPart', 'SheetBucket'],
-  3,
-  ONE_CREDENTIAL,
-)
+export const sheetsInbox = inbox('sheets.inbox', 'sheet, or sheet:bucket', ['SyncNow', 'SheetPart', 'SheetBucket'], 3, ONE)
 
 export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
 export const syncLog = topic('sync.log', 'source', ['SyncRun'])
+/** Every operation through the API: one partition, so that its order is that of the chain of hashes. */
+export const auditLog = topic('audit.log', 'who did it', ['AuditEvent'], { partitions: ONE })
 export const deadLetters = topic('dead.letters', 'key of the record', ['DeadLetter'], { keepDays: 30 })
 
 /** The changelog of an actor: as many partitions as its inbox. */
@@ -104,7 +108,7 @@ export function changelog(actor: string, inbox: Topic): Topic {
 
 /** Partitions of a topic on a cluster: so many where it has several on one machine. */
 export function partitionsOnCluster({ partitions }: Topic, several: number): number {
-  return partitions === ONE_CREDENTIAL ? ONE_CREDENTIAL : several
+  return partitions === ONE ? ONE : several
 }
 
 /** A topic by its name. @throws when the catalog has none of that name. */

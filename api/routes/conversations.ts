@@ -1,12 +1,22 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
+import type { AgentActionInput } from '../../schemas/types.ts'
+import { conversationInbox } from '../../topics/catalog.ts'
+import { type Commands, WriteHeaders, written } from '../commands.ts'
+import { hasAlready } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
+import { maskPaths } from '../masks.ts'
+import { type Principal, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
-import { IdParams, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
+import { IdParams, NotModified, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
-/** The newest messages that a conversation's detail shows. */
+/** The newest messages that a conversation's detail shows, and all of its notes up to so many. */
 const MESSAGES = 200
+const NOTES = 100
+/** How far back the words of messages are searched. */
+const SEARCHED = '90 days'
 
 const item = {
   id: Text,
@@ -14,6 +24,7 @@ const item = {
   user: Type.String({ description: "the provider's id of the person, or of the group" }),
   state: Text,
   owner: oneOf('bot', 'waiting', 'agent', 'watch', 'unknown'),
+  assignee: Type.Union([Text, Type.Null()], { description: 'id of the person of support who has it' }),
   trust: oneOf('claimed', 'hinted', 'bound', 'unknown'),
   language: TextOrNull,
   venue: Type.Union([Text, Type.Null()], { description: 'id of the venue, once identified' }),
@@ -49,66 +60,269 @@ const Request = Type.Object({
 })
 
 /** Columns of an item, under the names of the answer. */
-const ITEM = `id, channel, user_id AS user, state, owner, trust, language, venue_id AS venue, venue_name AS "venueName", issue,
+const ITEM = `id, channel, user_id AS user, state, owner, assignee, trust, language, venue_id AS venue, venue_name AS "venueName", issue,
   json_build_object('name', contact_name, 'position', contact_position) AS contact,
   opened_at AS "openedAt", updated_at AS "updatedAt", last_inbound_at AS "lastInboundAt"`
 
 const Conversation = Type.Object({
   ...item,
   senders: Type.Array(Type.Object({ id: Text, name: TextOrNull, trust: Text })),
-  messages: Type.Array(Message, { description: `the newest ${MESSAGES}, oldest first` }),
+  messages: Type.Array(Message, { description: `the newest ${MESSAGES}, oldest first; older ones under /messages` }),
   requests: Type.Array(Request),
+  notes: Type.Array(Type.Object({ id: Text, by: Text, byName: Text, text: Text, at: Time }), {
+    description: `the newest ${NOTES} of colleagues, oldest first`,
+  }),
+})
+type Conversation = Static<typeof Conversation>
+
+const ConversationEvent = Type.Object({
+  id: Text,
+  kind: Text,
+  venue: TextOrNull,
+  from: TextOrNull,
+  to: TextOrNull,
+  detail: TextOrNull,
+  score: Type.Union([Type.Number(), Type.Null()]),
+  runnerUp: Type.Union([Type.Number(), Type.Null()]),
+  message: TextOrNull,
+  request: TextOrNull,
+  at: Time,
 })
 
-export function conversationRoutes(app: Api, { pool }: { pool: pg.Pool }): void {
+const PERSONAL_ITEM = ['user', 'contact.name', 'issue']
+const PERSONAL = [...PERSONAL_ITEM, 'senders.id', 'senders.name', 'messages.text', 'notes.text', 'notes.byName']
+
+const Filters = {
+  channel: Type.Optional(Type.String({ maxLength: 50 })),
+  user: Type.Optional(Type.String({ maxLength: 200, description: "the provider's id" })),
+  state: Type.Optional(Type.String({ maxLength: 50 })),
+  owner: Type.Optional(oneOf('bot', 'waiting', 'agent', 'watch')),
+  assignee: Type.Optional(Type.String({ maxLength: 200 })),
+  venue: Type.Optional(Type.String({ maxLength: 500 })),
+  language: Type.Optional(Type.String({ maxLength: 10 })),
+  q: Type.Optional(
+    Type.String({ minLength: 3, maxLength: 200, description: `part of a name, or of a message of the last ${SEARCHED}` }),
+  ),
+}
+
+const Words = Type.String({ minLength: 1, maxLength: 4_096 })
+/** A person of support does this; the body's fields go into the record. */
+const ACTIONS = {
+  'take-over': { kind: 'TAKE_OVER', summary: 'Take a conversation over: the bot is silent in it', body: {} },
+  'hand-back': { kind: 'HAND_BACK', summary: 'Give a conversation back to the bot', body: {} },
+  replies: { kind: 'REPLY', summary: 'Write to the person, taking over', body: { text: Words } },
+  notes: {
+    kind: 'NOTE',
+    summary: 'Leave a note for colleagues',
+    body: { text: Type.String({ minLength: 1, maxLength: 4_000 }) },
+  },
+  assign: {
+    kind: 'ASSIGN',
+    summary: 'Give a conversation to somebody of support, or to nobody',
+    body: { assignee: Type.Unsafe<string | null>({ type: ['null', 'string'], minLength: 1, maxLength: 200 }) },
+  },
+  resolve: { kind: 'RESOLVE', summary: 'End what was handed over', body: { text: Type.Optional(Words) } },
+  approve: {
+    kind: 'APPROVE',
+    summary: "Raise what a sender may do at the conversation's venue",
+    body: { sender: Type.String({ minLength: 1, maxLength: 200 }), trust: oneOf('hinted', 'bound'), text: Type.Optional(Words) },
+  },
+} as const
+
+interface Context {
+  readonly pool: pg.Pool
+  readonly commands: Commands
+}
+
+export function conversationRoutes(app: Api, { pool, commands }: Context): void {
   app.get(
     '/conversations',
     {
+      config: { permission: 'conversations:read', personal: true },
       schema: {
         summary: 'Conversations, newest first',
-        querystring: Type.Object({
-          ...ListQuery,
-          channel: Type.Optional(Type.String({ maxLength: 50 })),
-          user: Type.Optional(Type.String({ maxLength: 500, description: "the provider's id" })),
-        }),
+        querystring: Type.Object({ ...ListQuery, ...Filters }, { additionalProperties: false }),
         response: { 200: listOf(ConversationItem) },
       },
     },
-    async ({ query: { limit, cursor, channel, user } }) => {
+    async ({ query, principal }) => {
+      const { limit, cursor, channel = null, user = null, state = null, owner = null, assignee = null, venue = null } = query
+      const { language = null, q } = query
+      if (user !== null && !seesPersonalData(principal))
+        throw new Problem('forbidden', 'user is personal data: your role does not search by it')
       const [openedAt, id] = after('conversations', cursor, 'time')
+      const scope = visible(principal, 'c.venue_id', 'c.id', 1)
+      const pattern = q === undefined ? null : `%${q.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
       const { rows } = await pool.query<Static<typeof ConversationItem>>(
-        `SELECT ${ITEM} FROM conversations
-         WHERE ($1::text IS NULL OR channel = $1) AND ($2::text IS NULL OR user_id = $2)
-           AND ($3::timestamptz IS NULL OR (opened_at, id) < ($3, $4))
-         ORDER BY opened_at DESC, id DESC LIMIT $5`,
-        [channel ?? null, user ?? null, openedAt, id, limit + 1],
+        `SELECT ${ITEM} FROM conversations c
+         WHERE ${scope.sql} AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR user_id = $5)
+           AND ($6::text IS NULL OR state = $6) AND ($7::text IS NULL OR owner = $7) AND ($8::text IS NULL OR assignee = $8)
+           AND ($9::text IS NULL OR venue_id = $9) AND ($10::text IS NULL OR language = $10)
+           AND ($11::text IS NULL OR lower(coalesce(venue_name, '') || ' ' || coalesce(contact_name, '')) LIKE $11 OR c.id IN (
+             SELECT conversation_id FROM messages WHERE at > now() - interval '${SEARCHED}' AND lower(text) LIKE $11))
+           AND ($12::timestamptz IS NULL OR (opened_at, id) < ($12, $13))
+         ORDER BY opened_at DESC, id DESC LIMIT $14`,
+        [...scope.values, channel, user, state, owner, assignee, venue, language, pattern, openedAt, id, limit + 1],
       )
-      return page('conversations', rows, limit, row => [row.openedAt.toISOString(), row.id])
+      const shown = seesPersonalData(principal) ? rows : rows.map(row => ({ ...hidden(row, PERSONAL_ITEM) }))
+      return page('conversations', shown, limit, row => [row.openedAt.toISOString(), row.id])
     },
   )
 
   app.get(
     '/conversations/:id',
     {
+      config: { permission: 'conversations:read', personal: true, limit: 'status' },
       schema: {
-        summary: 'A conversation with its messages and requests',
+        summary: 'A conversation with its messages, requests and notes',
         params: IdParams,
-        response: { 200: Conversation },
+        headers: Type.Object({ 'if-none-match': Type.Optional(Type.String()) }),
+        response: { 200: Conversation, 304: NotModified },
       },
     },
-    async ({ params: { id } }) => {
-      const { rows } = await pool.query<Omit<Static<typeof Conversation>, 'messages'>>(
-        `SELECT ${ITEM}, senders, requests FROM conversations WHERE id = $1`,
-        [id],
+    async (request, reply) => {
+      const { params, principal } = request
+      const { id } = params
+      const scope = visible(principal, 'c.venue_id', 'c.id', 2)
+      const { rows } = await pool.query<Omit<Conversation, 'messages' | 'notes'>>(
+        `SELECT ${ITEM}, senders, requests FROM conversations c WHERE id = $1 AND ${scope.sql} ORDER BY opened_at DESC LIMIT 1`,
+        [id, ...scope.values],
       )
-      if (rows[0] === undefined) throw new Problem('not_found', `no conversation with the id "${id}"`)
-      // Version -1 marks a message of which only the status has come so far.
-      const { rows: messages } = await pool.query<Static<typeof Message>>(
-        `SELECT id, direction, kind, text, at, status, reason FROM messages WHERE conversation_id = $1 AND version >= 0
-         ORDER BY at DESC, direction DESC, version DESC LIMIT $2`,
-        [id, MESSAGES],
-      )
-      return { ...rows[0], messages: messages.reverse() }
+      if (rows[0] === undefined) throw notFound(id)
+      const [messages, notes] = await Promise.all([messagesOf(id, null, null, MESSAGES), notesOf(id)])
+      const whole = { ...rows[0], messages: messages.reverse(), notes: notes.reverse() }
+      const body = seesPersonalData(principal) ? whole : hidden(whole, PERSONAL)
+      return hasAlready(request, reply, body) ? reply.code(304).send(undefined) : body
     },
   )
+
+  app.get(
+    '/conversations/:id/messages',
+    {
+      config: { permission: 'conversations:read', personal: true, limit: 'status' },
+      schema: {
+        summary: 'Its messages, newest first',
+        params: IdParams,
+        querystring: Type.Object(ListQuery, { additionalProperties: false }),
+        response: { 200: listOf(Message) },
+      },
+    },
+    async ({ params: { id }, query: { limit, cursor }, principal }) => {
+      await requireConversation(principal, id)
+      const [at, message] = after('messages', cursor, 'time')
+      const rows = await messagesOf(id, at, message, limit + 1)
+      const shown = seesPersonalData(principal) ? rows : rows.map(row => hidden(row, ['text']))
+      return page('messages', shown, limit, row => [row.at.toISOString(), row.id])
+    },
+  )
+
+  app.get(
+    '/conversations/:id/events',
+    {
+      config: { permission: 'conversations:read' },
+      schema: {
+        summary: 'What happened in it, newest first',
+        params: IdParams,
+        querystring: Type.Object(ListQuery, { additionalProperties: false }),
+        response: { 200: listOf(ConversationEvent) },
+      },
+    },
+    async ({ params: { id }, query: { limit, cursor }, principal }) => {
+      await requireConversation(principal, id)
+      const { rows } = await pool.query<Static<typeof ConversationEvent>>(
+        `SELECT id, kind, venue_id AS venue, "from", "to", detail, score, runner_up AS "runnerUp", message, request, at
+         FROM conversation_events WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
+         ORDER BY at DESC, id DESC LIMIT $4`,
+        [id, ...after('events', cursor, 'time'), limit + 1],
+      )
+      return page('events', rows, limit, row => [row.at.toISOString(), row.id])
+    },
+  )
+
+  for (const [path, { kind, summary, body }] of Object.entries(ACTIONS)) {
+    const permission = kind === 'APPROVE' ? 'conversations:approve' : 'conversations:write'
+    const schema = { summary, params: IdParams, headers: WriteHeaders, response: written }
+    app.post(
+      `/conversations/:id/${path}`,
+      {
+        config: { permission, personal: true, action: `conversations.${kind.toLowerCase()}` },
+        schema: Object.keys(body).length === 0 ? schema : { ...schema, body: Type.Object(body, { additionalProperties: false }) },
+      },
+      async (request, reply) => {
+        const given = (request.body ?? {}) as { text?: string; assignee?: string | null; sender?: string; trust?: string }
+        const { trust, ...rest } = given
+        const level = trust === undefined ? {} : { trust: trust.toUpperCase() as 'HINTED' | 'BOUND' }
+        return give(request, reply, request.params.id, { ...rest, ...level, kind })
+      },
+    )
+  }
+
+  app.post(
+    '/messages',
+    {
+      config: { permission: 'conversations:write', personal: true, action: 'conversations.reply' },
+      schema: {
+        summary: 'Write to the person of a conversation, taking over',
+        headers: WriteHeaders,
+        body: Type.Object(
+          { conversation: Type.String({ minLength: 1, maxLength: 500 }), text: Words },
+          { additionalProperties: false },
+        ),
+        response: written,
+      },
+    },
+    async (request, reply) => give(request, reply, request.body.conversation, { kind: 'REPLY', text: request.body.text }),
+  )
+
+  async function give(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    conversation: string,
+    action: Partial<AgentActionInput> & Pick<AgentActionInput, 'kind'>,
+  ): Promise<FastifyReply> {
+    const { principal } = request
+    await requireConversation(principal, conversation)
+    return commands.give(request, reply, {
+      target: 'conversation',
+      object: conversation,
+      topic: conversationInbox,
+      key: conversation,
+      type: 'AgentAction',
+      record: (id, at) => ({ ...action, id, at, by: principal.id, byName: principal.name }),
+    })
+  }
+
+  async function messagesOf(id: string, before: string | null, message: string | null, limit: number) {
+    const { rows } = await pool.query<Static<typeof Message>>(
+      `SELECT id, direction, kind, text, at, status, reason FROM messages
+       WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
+       ORDER BY at DESC, direction DESC, version DESC, id DESC LIMIT $4`,
+      [id, before, message, limit],
+    )
+    return rows
+  }
+
+  async function notesOf(id: string) {
+    const { rows } = await pool.query<Conversation['notes'][number]>(
+      `SELECT id, by_id AS by, by_name AS "byName", text, at FROM conversation_notes WHERE conversation_id = $1
+       ORDER BY at DESC LIMIT ${NOTES}`,
+      [id],
+    )
+    return rows
+  }
+
+  /** @throws {Problem} `not_found` when there is none that the asker may see */
+  async function requireConversation(principal: Principal, id: string): Promise<void> {
+    const scope = visible(principal, 'c.venue_id', 'c.id', 2)
+    const { rowCount } = await pool.query(`SELECT 1 FROM conversations c WHERE id = $1 AND ${scope.sql}`, [id, ...scope.values])
+    if (rowCount === 0) throw notFound(id)
+  }
+}
+
+function hidden<T extends object>(row: T, paths: readonly string[]): T {
+  return maskPaths(row, paths) as T
+}
+
+function notFound(id: string): Problem {
+  return new Problem('not_found', `no conversation with the id "${id}"`)
 }

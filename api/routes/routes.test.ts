@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
 import { migrate } from '../../sinks/postgres/migrate.ts'
 import { openPool } from '../../sinks/postgres/pool.ts'
-import { TestLog } from '../../sinks/postgres/test-log.ts'
+import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { type Answer, get, testOptions } from '../test-client.ts'
 import { fill } from './fixture.ts'
@@ -51,6 +51,7 @@ test('venues come by name, with their zones counted and without those removed', 
     id: 'main:v1',
     name: 'Blue Lagoon',
     location: 'Phuket',
+    region: 'phuket',
     soundtrackAccount: null,
     subscriptionStatus: null,
     priorityLevel: null,
@@ -177,6 +178,7 @@ test('a conversation has its people, its venue, its messages and what was asked'
     user: '66800000000',
     state: 'ready',
     owner: 'waiting',
+    assignee: null,
     trust: 'hinted',
     senders: [{ id: '66800000000', name: 'Nok', trust: 'hinted' }],
     language: 'th',
@@ -187,6 +189,7 @@ test('a conversation has its people, its venue, its messages and what was asked'
     openedAt: '2026-05-01T09:00:00.000Z',
     updatedAt: '2026-05-01T09:00:00.000Z',
     lastInboundAt: '2026-05-01T09:00:00.000Z',
+    notes: [],
     messages: [
       {
         id: 'wamid.1',

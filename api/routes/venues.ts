@@ -1,21 +1,29 @@
-import { hash } from 'node:crypto'
+import type { FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
+import { venueInbox } from '../../topics/catalog.ts'
+import { type Commands, WriteHeaders, written } from '../commands.ts'
+import { hasAlready } from '../etag.ts'
+import { direct, type Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
+import { masked } from '../masks.ts'
+import { type Principal, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
-import { IdParams, IntegerOrNull, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
+import { IdParams, IntegerOrNull, NotModified, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
 const VenueItem = Type.Object({
   id: Text,
   name: Text,
   location: Text,
+  region: Text,
   soundtrackAccount: TextOrNull,
   subscriptionStatus: TextOrNull,
   priorityLevel: TextOrNull,
   slaTier: TextOrNull,
   zoneCounts: Type.Object({ online: Type.Integer(), offline: Type.Integer(), unknown: Type.Integer() }),
   updatedAt: Time,
+  score: Type.Optional(Type.Number({ description: 'of a search: 1 where the name is what was asked for' })),
 })
 
 const Zone = Type.Object({
@@ -38,6 +46,7 @@ const Venue = Type.Object({
   id: Text,
   name: Text,
   location: Text,
+  region: Text,
   aliases: Type.Array(Text),
   contact: Type.Object({ name: TextOrNull, email: TextOrNull, phone: TextOrNull, position: TextOrNull }),
   soundtrackAccount: TextOrNull,
@@ -53,38 +62,100 @@ const Venue = Type.Object({
   updatedAt: Time,
   zones: Type.Array(Zone),
   provenance: Type.Record(Type.String(), Type.Object({ source: Text, at: Time }), {
-    description: 'source and time of every field',
+    description: 'source and time of every field; its age is the time since',
   }),
+  overrides: Type.Array(Type.Object({ field: Text, by: Text, reason: Text, at: Time })),
+})
+type Venue = Static<typeof Venue>
+
+const VenueEvent = Type.Object({
+  id: Text,
+  kind: Text,
+  zone: TextOrNull,
+  request: TextOrNull,
+  command: TextOrNull,
+  detail: TextOrNull,
+  outcome: TextOrNull,
+  from: IntegerOrNull,
+  to: IntegerOrNull,
+  at: Time,
 })
 
-export function venueRoutes(app: Api, { pool }: { pool: pg.Pool }): void {
+const Filters = {
+  q: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'part of the name, or one like it, in any case' })),
+  region: Type.Optional(Type.String({ maxLength: 200 })),
+  status: Type.Optional(oneOf('online', 'offline', 'unknown')),
+  subscription: Type.Optional(Type.String({ maxLength: 100 })),
+  priority: Type.Optional(Type.String({ maxLength: 100 })),
+}
+
+/** Below that a name is not like what was asked for. */
+const SIMILAR = 0.35
+
+const ITEM = `v.id, v.name, v.location, v.region, v.soundtrack_account_id AS "soundtrackAccount",
+  v.subscription_status AS "subscriptionStatus", v.priority_level AS "priorityLevel", v.sla_tier AS "slaTier",
+  v.updated_at AS "updatedAt", lower(v.name) AS "sortedBy",
+  (SELECT json_build_object(
+    'online', count(*) FILTER (WHERE status = 'online'),
+    'offline', count(*) FILTER (WHERE status = 'offline'),
+    'unknown', count(*) FILTER (WHERE status = 'unknown')
+  ) FROM zones WHERE venue_id = v.id) AS "zoneCounts"`
+
+type Item = Static<typeof VenueItem> & { sortedBy: string }
+
+interface Context {
+  readonly pool: pg.Pool
+  readonly commands: Commands
+  readonly hot?: Hot | null
+}
+
+export function venueRoutes(app: Api, context: Context): void {
+  const { pool, commands } = context
+  const hot = context.hot ?? direct
+
   app.get(
     '/venues',
     {
+      config: {
+        permission: 'venues:read',
+        limit: request => ((request.query as { q?: string }).q === undefined ? 'other' : 'search'),
+      },
       schema: {
-        summary: 'Venues by name',
-        querystring: Type.Object({
-          ...ListQuery,
-          q: Type.Optional(Type.String({ maxLength: 200, description: 'part of the name, in any case' })),
-        }),
+        summary: 'Venues by name; with q those of a name like it, the most alike first',
+        querystring: Type.Object({ ...ListQuery, ...Filters }, { additionalProperties: false }),
         response: { 200: listOf(VenueItem) },
       },
     },
-    async ({ query: { limit, cursor, q } }) => {
+    async ({ query, principal }) => {
+      const { limit, cursor, q, region = null, status = null, subscription = null, priority = null } = query
+      const scope = visible(principal, 'v.id', 'v.id', 1)
+      const filters = `NOT v.removed AND ${scope.sql} AND ($4::text IS NULL OR v.region = lower($4))
+        AND ($5::text IS NULL OR v.id IN (SELECT venue_id FROM zones WHERE zones.status = $5))
+        AND ($6::text IS NULL OR lower(v.subscription_status) = lower($6)) AND ($7::text IS NULL OR lower(v.priority_level) = lower($7))`
+      const values = [...scope.values, region, status, subscription, priority]
+      if (q !== undefined) {
+        const [score, id] = after('venues?q', cursor, 'text')
+        // A part of the name comes before what is only like it; Thai has no spaces between words, and is found as a part.
+        const { rows } = await pool.query<Item>(
+          `WITH found AS (
+             SELECT v.*, round(greatest(
+               CASE WHEN lower(v.name) = $8 THEN 1.0 WHEN strpos(lower(v.name), $8) > 0 OR strpos(lower(v.aliases::text), $8) > 0 THEN 0.9
+                 ELSE 0 END, word_similarity($8, lower(v.name)) * 0.85)::numeric, 4)::float8 AS score
+             FROM venues v
+             WHERE ${filters} AND (lower(v.name) LIKE $9 OR $8 <% lower(v.name) OR strpos(lower(v.aliases::text), $8) > 0)
+           )
+           SELECT v.score, ${ITEM} FROM found v
+           WHERE v.score >= ${SIMILAR} AND ($10::text IS NULL OR (v.score, v.id) < ($10::float8, $11))
+           ORDER BY v.score DESC, v.id DESC LIMIT $12`,
+          [...values, q.toLowerCase(), `%${q.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`, score, id, limit + 1],
+        )
+        return page('venues?q', rows, limit, row => [String(row.score), row.id])
+      }
       const [name, id] = after('venues', cursor, 'text')
-      const { rows } = await pool.query<Static<typeof VenueItem> & { sortedBy: string }>(
-        `SELECT id, name, location, soundtrack_account_id AS "soundtrackAccount", subscription_status AS "subscriptionStatus",
-           priority_level AS "priorityLevel", sla_tier AS "slaTier", updated_at AS "updatedAt", lower(name) AS "sortedBy",
-           (SELECT json_build_object(
-             'online', count(*) FILTER (WHERE status = 'online'),
-             'offline', count(*) FILTER (WHERE status = 'offline'),
-             'unknown', count(*) FILTER (WHERE status = 'unknown')
-           ) FROM zones WHERE venue_id = v.id) AS "zoneCounts"
-         FROM venues v
-         WHERE NOT removed AND ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
-           AND ($2::text IS NULL OR (lower(name), id) > ($2, $3))
-         ORDER BY lower(name), id LIMIT $4`,
-        [q ?? null, name, id, limit + 1],
+      const { rows } = await pool.query<Item>(
+        `SELECT ${ITEM} FROM venues v WHERE ${filters} AND ($8::text IS NULL OR (lower(v.name), v.id) > ($8, $9))
+         ORDER BY lower(v.name), v.id LIMIT $10`,
+        [...values, name, id, limit + 1],
       )
       return page('venues', rows, limit, row => [row.sortedBy, row.id])
     },
@@ -93,46 +164,196 @@ export function venueRoutes(app: Api, { pool }: { pool: pg.Pool }): void {
   app.get(
     '/venues/:id',
     {
+      config: { permission: 'venues:read', personal: true, limit: 'status' },
       schema: {
         summary: 'A venue, its zones, and where every field comes from',
         params: IdParams,
         headers: Type.Object({ 'if-none-match': Type.Optional(Type.String()) }),
-        response: {
-          200: Venue,
-          304: Type.Unsafe<undefined>({ type: 'null', description: 'as the ETag in If-None-Match has it' }),
-        },
+        response: { 200: Venue, 304: NotModified },
       },
     },
     async (request, reply) => {
-      const { id } = request.params
-      const { rows } = await pool.query<Omit<Static<typeof Venue>, 'zones'>>(
-        `SELECT id, name, location, aliases, notes, removed, provenance, soundtrack_account_id AS "soundtrackAccount",
-           soundtrack_location_id AS "soundtrackLocation", zone_count AS "zoneCount",
-           subscription_status AS "subscriptionStatus", last_issue_date AS "lastIssueDate", priority_level AS "priorityLevel",
-           sla_tier AS "slaTier", volume_cap AS "volumeCap", updated_at AS "updatedAt", json_build_object(
-             'name', contact_name, 'email', contact_email, 'phone', contact_phone, 'position', contact_position
-           ) AS contact
-         FROM venues WHERE id = $1`,
-        [id],
-      )
-      if (rows[0] === undefined) throw new Problem('not_found', `no venue with the id "${id}"`)
-      const { rows: zones } = await pool.query<Static<typeof Zone>>(
-        `SELECT id, name, status, detail, lower(playback) = 'playing' AS playing, playback, volume, track, artist, source,
-           since, last_seen AS "lastSeen", as_of AS "asOf"
-         FROM zones WHERE venue_id = $1 ORDER BY name, id`,
-        [id],
-      )
-      const body = { ...rows[0], zones }
-      const etag = `"${hash('sha256', JSON.stringify(body), 'base64url').slice(0, 22)}"`
-      reply.header('etag', etag).header('cache-control', 'private, no-cache')
-      if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send(undefined)
-      return body
+      const venue = await readVenue(request)
+      const body = seesPersonalData(request.principal) ? venue : withoutContact(venue)
+      return hasAlready(request, reply, body) ? reply.code(304).send(undefined) : body
     },
   )
+
+  app.get(
+    '/venues/:id/zones',
+    {
+      config: { permission: 'venues:read', limit: 'status' },
+      schema: {
+        summary: 'What its zones do, as last read',
+        params: IdParams,
+        response: { 200: Type.Object({ items: Type.Array(Zone) }) },
+      },
+    },
+    async request => ({ items: (await readVenue(request)).zones }),
+  )
+
+  app.get(
+    '/venues/:id/history',
+    {
+      config: { permission: 'venues:read' },
+      schema: {
+        summary: 'What happened at a venue, newest first',
+        params: IdParams,
+        querystring: Type.Object(ListQuery, { additionalProperties: false }),
+        response: { 200: listOf(VenueEvent) },
+      },
+    },
+    async ({ params: { id }, query: { limit, cursor }, principal }) => {
+      await requireVenue(pool, principal, id)
+      const { rows } = await pool.query<Static<typeof VenueEvent>>(
+        `SELECT id, kind, zone, request, command, detail, outcome, volume_from AS "from", volume_to AS "to", at FROM venue_events
+         WHERE venue_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3)) ORDER BY at DESC, id DESC LIMIT $4`,
+        [id, ...after('history', cursor, 'time'), limit + 1],
+      )
+      return page('history', rows, limit, row => [row.at.toISOString(), row.id])
+    },
+  )
+
+  const FieldParams = Type.Object({ ...IdParams.properties, field: Type.String({ pattern: '^[A-Za-z]{1,40}$' }) })
+
+  app.put(
+    '/venues/:id/overrides/:field',
+    {
+      config: { permission: 'venues:override', action: 'venues.override' },
+      schema: {
+        summary: 'Force a field of a venue to a value, whatever its sources say',
+        params: FieldParams,
+        headers: WriteHeaders,
+        body: Type.Object(
+          {
+            value: Type.Any({ description: 'of the type of the field' }),
+            reason: Type.Optional(Type.String({ maxLength: 200 })),
+          },
+          { additionalProperties: false },
+        ),
+        response: written,
+      },
+    },
+    async (request, reply) => {
+      const { id, field } = request.params
+      const { value, reason = '' } = request.body as { value: unknown; reason?: string }
+      return override(request, reply, id, { field, value: JSON.stringify(value ?? null), reason })
+    },
+  )
+
+  app.delete(
+    '/venues/:id/overrides/:field',
+    {
+      config: { permission: 'venues:override', action: 'venues.takeBackOverride' },
+      schema: {
+        summary: 'Take an override back: what the sources say is there again',
+        params: FieldParams,
+        headers: WriteHeaders,
+        response: written,
+      },
+    },
+    async (request, reply) =>
+      override(request, reply, request.params.id, { field: request.params.field, value: null, reason: '' }),
+  )
+
+  app.post(
+    '/venues/:id/refresh',
+    {
+      config: { permission: 'venues:refresh', limit: 'sync', action: 'venues.refresh' },
+      schema: { summary: 'Have its zones read now', params: IdParams, headers: WriteHeaders, response: written },
+    },
+    async (request, reply) => {
+      const { id: venue } = request.params
+      await requireVenue(pool, request.principal, venue)
+      await hot.invalidate('venue', venue)
+      const by = request.principal.id
+      return commands.give(request, reply, {
+        target: 'venue',
+        object: venue,
+        topic: venueInbox,
+        key: venue,
+        type: 'VenueRefresh',
+        record: (id, at) => ({ id, by, at }),
+      })
+    },
+  )
+
+  async function override(
+    request: FastifyRequest,
+    reply: Parameters<Commands['give']>[1],
+    venue: string,
+    what: { field: string; value: string | null; reason: string },
+  ) {
+    await requireVenue(pool, request.principal, venue)
+    await hot.invalidate('venue', venue)
+    const by = request.principal.id
+    return commands.give(request, reply, {
+      target: 'venue',
+      object: venue,
+      topic: venueInbox,
+      key: venue,
+      type: 'VenueOverride',
+      record: (id, at) => ({ id, by, at, ...what }),
+    })
+  }
+
+  /** A venue that the asker may see. @throws {Problem} `not_found` */
+  async function readVenue({ params, principal }: FastifyRequest): Promise<Venue> {
+    const { id } = params as { id: string }
+    const found = await hot.readThrough('venue', id, () => load(pool, id))
+    if (found === null || !sees(principal, id, found.region)) throw notFound(id)
+    return found
+  }
 }
 
-/** RFC 9110, 13.1.2: weak comparison with any of the listed tags. */
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false
-  return ifNoneMatch.split(',').some(tag => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag)
+async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {
+  const { rows } = await pool.query<Venue & { version: string }>(
+    `SELECT v.id, v.name, v.location, v.region, v.aliases, v.notes, v.removed, v.provenance, v.overrides, v.version,
+       v.soundtrack_account_id AS "soundtrackAccount", v.soundtrack_location_id AS "soundtrackLocation",
+       v.zone_count AS "zoneCount", v.subscription_status AS "subscriptionStatus", v.last_issue_date AS "lastIssueDate",
+       v.priority_level AS "priorityLevel", v.sla_tier AS "slaTier", v.volume_cap AS "volumeCap", v.updated_at AS "updatedAt",
+       json_build_object('name', contact_name, 'email', contact_email, 'phone', contact_phone, 'position', contact_position) AS contact,
+       (SELECT coalesce(json_agg(z ORDER BY z.name, z.id), '[]') FROM (
+         SELECT id, name, status, detail, lower(playback) = 'playing' AS playing, playback, volume, track, artist, source,
+           since, last_seen AS "lastSeen", as_of AS "asOf"
+         FROM zones WHERE venue_id = v.id) z) AS zones
+     FROM venues v WHERE v.id = $1`,
+    [id],
+  )
+  if (rows[0] === undefined) return null
+  const { version, ...venue } = rows[0]
+  return { value: plain(venue), version: Number(version) }
+}
+
+/** As it is answered: what is read from a cache has no Dates, and neither has what was just read. */
+function plain(venue: Venue): Venue {
+  const text = JSON.parse(JSON.stringify(venue)) as Venue & { zones: Record<string, unknown>[] }
+  for (const zone of text.zones) {
+    for (const field of ['since', 'lastSeen', 'asOf']) {
+      if (zone[field] !== null) (zone as Record<string, unknown>)[field] = new Date(zone[field] as never).toISOString()
+    }
+  }
+  return text
+}
+
+function withoutContact(venue: Venue): Venue {
+  const { name, email, phone, position } = venue.contact
+  return { ...venue, notes: null, contact: { name: masked(name), email: masked(email), phone: masked(phone), position } }
+}
+
+/** The same as `visible`, of a venue that has been read. */
+function sees({ scope }: Principal, id: string, region: string): boolean {
+  const { tenant, venues, regions } = scope
+  return id.startsWith(`${tenant}:`) && (venues === null || venues.includes(id)) && (regions === null || regions.includes(region))
+}
+
+/** @throws {Problem} `not_found` when there is none that the asker may see */
+export async function requireVenue(pool: pg.Pool, principal: Principal, id: string): Promise<void> {
+  const scope = visible(principal, 'v.id', 'v.id', 2)
+  const { rowCount } = await pool.query(`SELECT 1 FROM venues v WHERE v.id = $1 AND ${scope.sql}`, [id, ...scope.values])
+  if (rowCount === 0) throw notFound(id)
+}
+
+function notFound(id: string): Problem {
+  return new Problem('not_found', `no venue with the id "${id}"`)
 }

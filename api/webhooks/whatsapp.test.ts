@@ -4,7 +4,7 @@ import pino from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { opaque } from '../../connectors/whatsapp/webhook.ts'
 import { conversationId } from '../../processors/conversation/id.ts'
-import { TestLog } from '../../sinks/postgres/test-log.ts'
+import { TestLog } from '../../sinks/test-log.ts'
 import { LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 

@@ -8,6 +8,7 @@ import { actor } from '../../engine/actor.ts'
 import type { ChatMessage, QueuedMessage, Understood } from '../../schemas/types.ts'
 import { alerts, conversationInbox } from '../../topics/catalog.ts'
 import { reference } from './id.ts'
+import { act, rest } from './agent.ts'
 import { ask } from './ask.ts'
 import { judge } from './contact.ts'
 import { correctVenue, identify, restart, welcomeBack } from './dialogue.ts'
@@ -53,6 +54,8 @@ export const conversationActor = (settings: ConversationSettings = defaultConver
         t.event('MESSAGE_STATUS', { message: status.providerId, to: status.status, detail: errorOf(status.errorCode) })
         return state
       },
+      // Of a conversation that nobody has begun there is nothing to be done.
+      AgentAction: (state, action, context) => (state === null ? null : act(turn(state, context), action)),
     },
     timers: {
       idle: (state, _timer, context) => quiet(turn(state, context)),
@@ -113,6 +116,7 @@ function opened(message: ChatMessage, { now }: TurnContext): State {
     question: null,
     thanked: false,
     handover: null,
+    assignee: null,
     current: null,
     waiting: [],
     requests: [],
@@ -272,11 +276,7 @@ function override(turn: Turn, understood: Understood, message: QueuedMessage): b
 
 /** Nothing was said for a day: the bot has the conversation again, and no question is open. */
 function quiet(turn: Turn): State {
-  turn.own('BOT', 'idle')
-  turn.set({ handover: null, question: null, pending: null, candidates: [], tries: 0, thanked: false })
-  const { state, venue } = turn.state
-  if (venue === null) turn.moveTo('INITIAL')
-  else if (state !== 'ASKING_PERSON_NAME' && state !== 'ASKING_POSITION') turn.moveTo('IDENTIFIED')
+  rest(turn.settle(null).own('BOT', 'idle'))
   return turn.finish()
 }
 

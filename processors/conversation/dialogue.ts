@@ -40,7 +40,7 @@ export function identify(turn: Turn, understood: Understood, message: QueuedMess
 
 /** Begins anew: what was found out is forgotten, and a venue on file is asked about instead of assumed. */
 export function restart(turn: Turn, { onFile, runnerUp }: Understood): Turn {
-  forget(turn.own('BOT', 'restart')).set({ handover: null, pending: null })
+  forget(turn.settle(null).own('BOT', 'restart'))
   const [first, second] = onFile
   if (first !== undefined && second === undefined) return offer(turn, fromFile(first), runnerUp)
   if (first !== undefined) return choose(turn, onFile.map(fromFile), 'venue.choose_on_file')

@@ -33,6 +33,7 @@ export function profile(state: State, context: TurnContext): ConversationProfile
       at,
       endedAt,
     })),
+    assignee: state.assignee,
     commands: context.commands.map(({ id, outcome, reason }) => ({ id, outcome, reason })),
     openedAt: state.openedAt,
     updatedAt: state.updatedAt,

@@ -4,6 +4,7 @@
 import { type KitEmit, type KitStep, testkit } from '../../engine/testkit.ts'
 import type {
   ChatMessageInput,
+  Issue,
   IntentInput,
   SendMessage,
   Understand,
@@ -54,6 +55,7 @@ export interface Reply {
   readonly text: string
   readonly asked: ZoneRequest[]
   readonly alerts: { department: string; priority: string; text: string; id: string }[]
+  readonly issues: readonly Issue[]
   events(kind?: string): { kind: string; detail: string | null; from: string | null; to: string | null }[]
 }
 
@@ -160,6 +162,7 @@ function reply(steps: readonly KitStep[]): Reply {
     text: sent.map(m => m.text).join('\n---\n'),
     asked: of('ZoneRequest') as ZoneRequest[],
     alerts: of('Alert'),
+    issues: of('Issue') as Issue[],
     events: kind => of('ConversationEvent').filter((e: { kind: string }) => kind === undefined || e.kind === kind),
   }
 }

@@ -3,17 +3,21 @@
  * one message.
  */
 import type { Context } from '../../engine/actor.ts'
+import { COMMAND } from '../../engine/headers.ts'
 import type {
   ConversationEventKind,
   ConversationSender,
+  Department,
+  HandedOver,
   Owner,
   QueuedMessage,
   Records,
   ReplyButtonInput,
 } from '../../schemas/types.ts'
-import { alerts, conversationEvents, conversationProfiles, venueInbox, whatsappInbox } from '../../topics/catalog.ts'
+import { alerts, conversationEvents, conversationProfiles, issues, venueInbox, whatsappInbox } from '../../topics/catalog.ts'
 import { reference } from './id.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
+import { issueOf, publishIssue } from './issue.ts'
 import { profile } from './profile.ts'
 import type { ConversationSettings } from './settings.ts'
 import { firstName, isLanguage, type Language, type Values, type Word, words } from './words.ts'
@@ -31,7 +35,7 @@ export type Dialogue =
   | 'IDENTIFIED'
   | 'NOT_FOUND'
 
-export const EMITS = [venueInbox, whatsappInbox, conversationEvents, conversationProfiles, alerts] as const
+export const EMITS = [venueInbox, whatsappInbox, conversationEvents, conversationProfiles, issues, alerts] as const
 
 export const EFFECTS = {
   understand: { input: 'Understand', result: 'Understood', retry: 'idempotent', timeoutMs: 5_000 },
@@ -43,7 +47,7 @@ export type TurnContext = Context<(typeof EMITS)[number], typeof EFFECTS>
 const REPLY_TOPICS = { whatsapp: whatsappInbox } as const
 
 /** Characters of a body, of one with choices, of a button, of a row of a list and of its second line: WhatsApp's limits. */
-const TEXT = 4096
+export const TEXT = 4096
 const TEXT_WITH_CHOICES = 1024
 const BUTTONS = 3
 const BUTTON_TITLE = 20
@@ -72,6 +76,8 @@ export class Turn {
   #state: State
   #lines: { word: Word; text: string }[] = []
   #choices: readonly ReplyButtonInput[] = []
+  /** Who ended what was handed over. */
+  #endedBy: string | null = null
 
   constructor(settings: ConversationSettings, context: TurnContext, before: State | null, state: State) {
     this.settings = settings
@@ -125,15 +131,29 @@ export class Turn {
   /** Sends what was said since the last time, as one message. @param about the message that it answers */
   send(about: string): this {
     if (this.#lines.length === 0) return this
-    const { context, now } = this
-    const state = this.#state
+    const { state } = this
+    const choices = this.#choices
+    const body = this.#lines.map(line => line.text).join('\n\n')
+    const hello = state.greet ? `${this.words('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
+    const said = this.#lines.map(line => line.word).join(' ')
+    this.#emit(cut(hello + body, choices.length > 0 ? TEXT_WITH_CHOICES : TEXT), choices, about, said)
+    this.set({ greet: false })
+    this.#lines = []
+    this.#choices = []
+    return this
+  }
+
+  /** Sends what a person of support wrote, as it is. */
+  forward(text: string): this {
+    return this.#emit(text, [], this.#state.lastMessage, 'agent')
+  }
+
+  #emit(text: string, choices: readonly ReplyButtonInput[], about: string, said: string): this {
+    const { context, now, state } = this
     const topic = REPLY_TOPICS[state.channel as keyof typeof REPLY_TOPICS]
     if (topic === undefined)
       throw new Error(`no connector for channel "${state.channel}"; there are ${Object.keys(REPLY_TOPICS)}`)
     const id = context.id()
-    const choices = this.#choices
-    const body = this.#lines.map(line => line.text).join('\n\n')
-    const hello = state.greet ? `${this.words('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
     const rows = choices.length > BUTTONS
     context.emit(topic, context.key, 'SendMessage', {
       id,
@@ -141,7 +161,7 @@ export class Turn {
       channel: state.channel,
       account: state.account,
       to: state.chat,
-      text: cut(hello + body, choices.length > 0 ? TEXT_WITH_CHOICES : TEXT),
+      text,
       buttons: choices.map(({ id, title, description }) => ({
         id,
         title: cut(title, rows ? ROW_TITLE : BUTTON_TITLE),
@@ -152,12 +172,8 @@ export class Turn {
       lastInboundAt: state.lastInboundAt,
       createdAt: now,
     })
-    const said = this.#lines.map(line => line.word).join(' ')
     this.event('MESSAGE_OUT', { message: id, detail: `${said} (answers ${reference(about)})` })
-    this.set({ said: state.said + 1, greet: false })
-    this.#lines = []
-    this.#choices = []
-    return this
+    return this.set({ said: state.said + 1 })
   }
 
   event(kind: ConversationEventKind, fields: EventFields = {}): this {
@@ -203,7 +219,8 @@ export class Turn {
     const open = owner === 'WAITING' ? handover : null
     const first = open?.first ?? context.id()
     const worse = open === null || moreUrgent(priority, open.priority)
-    context.emit(alerts, venue ?? context.key, 'Alert', {
+    // The key stays the conversation's, so that what is said of an alert later comes later.
+    context.emit(alerts, context.key, 'Alert', {
       id: `${first}:${department}`,
       venue,
       conversation: context.key,
@@ -213,7 +230,11 @@ export class Turn {
       text: `${venueName ?? 'Venue not identified'}: ${reason.replaceAll('_', ' ')} (${channel})`,
       at: now,
     })
-    this.set({ handover: worse ? { first, department, priority, at: open?.at ?? now } : open })
+    const { at = now, respondedAt = null, departments = [] } = open ?? {}
+    const raised = [...new Set([...departments, department])]
+    const now_ = worse ? { first, department, priority, reason, at, respondedAt } : (open as HandedOver)
+    this.set({ handover: { ...now_, departments: raised } })
+    if (worse) this.event('HANDED_OVER', { to: department, detail: reason })
     this.own('WAITING', reason)
     if (!acknowledge) return this
     const when = expected(priority, now, this.settings.supportHours, this.language)
@@ -221,20 +242,54 @@ export class Turn {
     return open === null ? this.say('handover.ack', { team: this.words(`team.${department}` as Word), when }) : this
   }
 
+  /**
+   * What was handed over has ended: its alerts are resolved, nobody of support has the conversation, no question is open.
+   * @param by who ended it; null where nobody did
+   */
+  settle(by: string | null): this {
+    const { context, now } = this
+    const { handover, venue, venueName, channel } = this.#state
+    for (const department of handover?.departments ?? []) {
+      context.emit(alerts, context.key, 'Alert', {
+        id: `${handover?.first}:${department}`,
+        venue,
+        conversation: context.key,
+        department: department as Department,
+        priority: handover?.priority ?? 'NORMAL',
+        kind: 'handover',
+        text: `${venueName ?? 'Venue not identified'}: ${handover?.reason.replaceAll('_', ' ')} (${channel})`,
+        resolved: true,
+        at: now,
+      })
+    }
+    if (handover !== null) this.event('RESOLVED', { detail: handover.reason })
+    this.#endedBy = by
+    return this.set({ handover: null, assignee: null, question: null, pending: null })
+  }
+
   /** The sender of a message. */
   sender(id: string): ConversationSender | undefined {
     return this.#state.senders.find(s => s.id === id)
   }
 
-  /** The end of the handler: the state to keep, and the profile where what people see of it has changed. */
+  /** The end of the handler: the state to keep, and the profile where what people see of it has changed, or a command waits. */
   finish(): State {
+    const { context } = this
     this.set({ updatedAt: this.now, waiting: this.#state.waiting.map(kept) })
-    const shown = profile(this.#state, this.context)
-    const before = this.#before === null ? null : profile({ ...this.#before, updatedAt: this.now }, this.context)
-    if (JSON.stringify(shown) !== JSON.stringify(before)) {
-      this.context.emit(conversationProfiles, this.context.key, 'ConversationProfile', shown)
+    const [before, after] = [this.#before, this.#state]
+    const shown = profile(after, context)
+    const shownBefore = before === null ? null : profile({ ...before, updatedAt: this.now }, context)
+    if (context.headers[COMMAND] !== undefined || JSON.stringify(shown) !== JSON.stringify(shownBefore)) {
+      context.emit(conversationProfiles, context.key, 'ConversationProfile', shown)
     }
-    return this.#state
+    const { supportHours } = this.settings
+    publishIssue(
+      context,
+      before && issueOf(before, context.key, supportHours),
+      issueOf(after, context.key, supportHours),
+      this.#endedBy,
+    )
+    return after
   }
 }
 

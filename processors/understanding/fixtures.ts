@@ -22,6 +22,8 @@ export function profile(venue: string, name: string, more: Partial<VenueProfile>
     slaTier: null,
     volumeCap: 16,
     provenance: [],
+    overrides: [],
+    commands: [],
     zones: [],
     removed: false,
     updatedAt: 0,

@@ -7,6 +7,7 @@ import { venueInbox } from '../../topics/catalog.ts'
 import { offlineDue } from './alerts.ts'
 import { type Turn, VENUE_EMITS, type VenueContext } from './context.ts'
 import { jobDue, takeResult } from './jobs.ts'
+import { takeOverride, takeRefresh } from './overrides.ts'
 import { publish } from './profile.ts'
 import { requestDue, resumeDue, takeRequest } from './requests.ts'
 import { trimmed } from './room.ts'
@@ -34,6 +35,8 @@ export const venueActor = (given: VenueSettings) => {
       ZoneRequest: (state, request, context) => run(state, context, turn => takeRequest(state, request, turn)),
       ZoneResult: (state, result, context) =>
         run(state, context, turn => (state === null ? null : takeResult(state, result, turn))),
+      VenueOverride: (state, override, context) => run(state, context, turn => takeOverride(state, override, turn)),
+      VenueRefresh: (state, refresh, context) => run(state, context, turn => takeRefresh(state, refresh, turn)),
     },
     timers: {
       request: (state, { argument }, context) => run(state, context, turn => requestDue(state, Number(argument), turn)),

@@ -1,36 +1,41 @@
 /**
  * The venue as people see it: written when something they see has changed, and now and then so that its times are fresh.
  */
+import { COMMAND } from '../../engine/headers.ts'
 import { venueProfiles } from '../../topics/catalog.ts'
 import type { VenueProfileInput, VenueState, ZoneSlot } from '../../schemas/types.ts'
 import type { VenueContext } from './context.ts'
 
-/** Writes the profile when it is due. @returns the state with the time of it. */
+/** Writes the profile when it is due, and after every command. @returns the state with the time of it. */
 export function publish(
   before: VenueState | null,
   after: VenueState | null,
   context: VenueContext,
   profileMs: number,
 ): VenueState | null {
-  if (after === null || after === before) return after
+  const commanded = context.headers[COMMAND] !== undefined
+  if (after === null || (after === before && !commanded)) return after
   const changed = before === null || look(before) !== look(after)
   const read = newestReading(after)
   const timely = read > newestReading(before ?? after) && context.now - after.publishedAt >= profileMs
-  if (!changed && !timely) return after
+  if (!changed && !timely && !commanded) return after
   const updatedAt = changed ? context.now : after.updatedAt
   const published = { ...after, updatedAt, publishedAt: context.now }
-  context.emit(venueProfiles, context.key, 'VenueProfile', profileOf(published, context.key))
+  context.emit(venueProfiles, context.key, 'VenueProfile', profileOf(published, context))
   return published
 }
 
-function profileOf(state: VenueState, venue: string): VenueProfileInput {
-  const { provenance, zones, publishedAt, readError, nextSlot, requests, nextRequest, resumes, alerts, ...master } = state
+function profileOf(state: VenueState, { key, commands }: Pick<VenueContext, 'key' | 'commands'>): VenueProfileInput {
+  const { provenance, zones, publishedAt, readError, nextSlot, requests, nextRequest, resumes, alerts, overrides, ...master } =
+    state
   const read = newestReading(state)
   return {
-    venue,
+    venue: key,
     ...master,
     provenance: read === 0 ? provenance : [...provenance, { field: 'zones', source: 'soundtrack', at: read }],
     zones: zones.map(zone => ({ ...seen(zone), lastSeen: zone.lastSeen, asOf: zone.asOf })),
+    overrides: overrides.map(({ field, by, reason, at }) => ({ field, by, reason, at })),
+    commands: [...commands],
   }
 }
 
@@ -41,7 +46,7 @@ function seen({ zone, name, status, detail, playback, volume, track, artist, sou
 
 /** All that people see, to be compared. */
 function look(state: VenueState): string {
-  const { provenance, updatedAt, zones, ...master } = profileOf(state, '')
+  const { provenance, updatedAt, zones, ...master } = profileOf(state, { key: '', commands: [] })
   return JSON.stringify([master, state.zones.map(seen)])
 }
 

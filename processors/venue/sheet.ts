@@ -5,6 +5,7 @@ import { soundtrackInbox } from '../../topics/catalog.ts'
 import type { SheetRow, VenueState } from '../../schemas/types.ts'
 import { note, type Turn } from './context.ts'
 import { merge } from './merge.ts'
+import { below } from './overrides.ts'
 import { MAX_VOLUME } from './rules.ts'
 import { leave } from './snapshots.ts'
 import { NEW_VENUE } from './state.ts'
@@ -13,15 +14,18 @@ import { clip, clipped, phoneDigits } from './text.ts'
 export function takeRow(state: VenueState | null, row: SheetRow, turn: Turn): VenueState | null {
   if (row.removed) return state === null || state.removed ? state : remove(state, turn)
   const before = state ?? NEW_VENUE
-  const offer = { source: 'sheets', at: row.readAt, values: master(row, turn.settings.countryCode) } as const
-  const { fields, origins, changed } = merge(before, before.provenance, offer)
-  const merged = { ...fields, provenance: origins, removed: false }
+  const { values, overrides } = below(before, master(row, turn.settings.countryCode), row.readAt)
+  const offer = { source: 'sheets', at: row.readAt, values } as const
+  const { fields, origins, changed } = merge<VenueState>(before, before.provenance, offer)
+  const merged = { ...fields, provenance: origins, overrides, removed: false }
   if (state === null) note(turn, { kind: 'CREATED' })
   else if (state.removed) note(turn, { kind: 'CHANGED', detail: 'back in the sheet' })
   else if (changed.length > 0) note(turn, { kind: 'CHANGED', detail: changed.join(', ') })
   const watched = ['soundtrackAccount', 'soundtrackLocation', 'priorityLevel'].some(field => changed.includes(field))
   return state === null || state.removed || watched ? watch(before, merged, turn) : merged
 }
+
+export type Master = ReturnType<typeof master>
 
 /** The master fields as the sheet has them, cut to what a state has room for. */
 function master(row: SheetRow, countryCode: string) {
@@ -52,7 +56,7 @@ function remove(state: VenueState, turn: Turn): VenueState {
   return { ...leave(state, state.zones, turn), removed: true }
 }
 
-function watch(before: VenueState, after: VenueState, turn: Turn): VenueState {
+export function watch(before: VenueState, after: VenueState, turn: Turn): VenueState {
   const { key } = turn.context
   const { soundtrackAccount: account, soundtrackLocation: location, priorityLevel: priority, zoneCount: zones } = after
   const moved = before.soundtrackAccount !== account || before.soundtrackLocation !== location

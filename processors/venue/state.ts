@@ -29,6 +29,7 @@ export const NEW_VENUE: VenueState = {
   nextRequest: 1,
   resumes: [],
   alerts: [],
+  overrides: [],
 }
 
 export function zoneAt(state: VenueState, slot: number): ZoneSlot | undefined {

@@ -2,40 +2,41 @@
  * Numbered migrations, `migrations/0001_name.sql` and up, each applied once and in order. All that are due run in one
  * transaction under an advisory lock, so that several processes may start at once.
  */
-import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { runner } from 'node-pg-migrate'
 import type pg from 'pg'
 
-const folder = join(import.meta.dirname, 'migrations')
-const MIGRATING = 7_240_530
+const TABLE = 'migrations'
+/** Databases of the first release kept theirs in another table. */
+const ADOPT = `
+  DO $$ BEGIN
+    PERFORM pg_advisory_xact_lock(7240530);
+    IF to_regclass('schema_migrations') IS NULL THEN RETURN; END IF;
+    CREATE TABLE ${TABLE} (id serial PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL);
+    INSERT INTO ${TABLE} (name, run_on) SELECT replace(name, '.sql', ''), applied_at FROM schema_migrations ORDER BY name;
+    DROP TABLE schema_migrations;
+  END $$`
+const silent = { info: () => {}, warn: () => {}, error: () => {} }
 
 /** Brings the database to the newest schema. Returns the names of the migrations it applied. */
 export async function migrate(pool: pg.Pool): Promise<string[]> {
   const client = await pool.connect()
   try {
-    await client.query('BEGIN')
-    await client.query("SELECT pg_advisory_xact_lock($1), set_config('statement_timeout', '0', true)", [MIGRATING])
-    await client.query(
-      'CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())',
-    )
-    const { rows } = await client.query<{ name: string }>('SELECT name FROM schema_migrations')
-    const applied = new Set(rows.map(row => row.name))
-    const due = migrations().filter(name => !applied.has(name))
-    for (const name of due) {
-      await client.query(readFileSync(join(folder, name), 'utf8'))
-      await client.query('INSERT INTO schema_migrations (name) VALUES ($1)', [name])
-    }
-    await client.query('COMMIT')
-    client.release()
-    return due
+    await client.query("SELECT set_config('statement_timeout', '0', false)")
+    await client.query(ADOPT)
+    const applied = await runner({
+      dbClient: client,
+      dir: join(import.meta.dirname, 'migrations'),
+      direction: 'up',
+      migrationsTable: TABLE,
+      checkOrder: true,
+      advisoryLockMode: 'wait',
+      logger: silent,
+    })
+    client.release(true) // its settings go with it
+    return applied.map(({ name }) => name)
   } catch (error) {
-    client.release(true) // rolls back
+    client.release(true)
     throw error
   }
-}
-
-function migrations(): string[] {
-  return readdirSync(folder)
-    .filter(name => /^\d{4}_\w+\.sql$/.test(name))
-    .sort()
 }

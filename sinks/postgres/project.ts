@@ -1,21 +1,57 @@
 /** Which rows each record makes. */
 import type { ConversationProfile, VenueProfile } from '../../schemas/types.ts'
 import * as catalog from '../../topics/catalog.ts'
-import type { Decoded } from '../../topics/codec.ts'
+import type { Codec, Decoded } from '../../topics/codec.ts'
 import type { LogRecord } from '../../topics/log.ts'
 import type { Batch } from './batch.ts'
-import { alerts, conversations, deadLetters, isoTime, messages, syncRuns, venues, zones } from './tables.ts'
+import {
+  alerts,
+  archive,
+  conversationEvents,
+  conversations,
+  deadLetters,
+  isoTime,
+  issues,
+  notes,
+  syncRuns,
+  venueEvents,
+  venues,
+  zones,
+} from './tables.ts'
 
-/** Record types that make rows, by topic. */
-export const PROJECTED: ReadonlyMap<string, readonly string[]> = new Map([
+/** Record types that make rows, by topic; null for all of them. */
+export const PROJECTED: ReadonlyMap<string, readonly string[] | null> = new Map([
   [catalog.venueProfiles.name, ['VenueProfile']],
+  [catalog.venueEvents.name, ['VenueEvent']],
   [catalog.conversationProfiles.name, ['ConversationProfile']],
-  [catalog.conversationInbox.name, ['ChatMessage', 'SendOutcome', 'DeliveryStatus']],
+  [catalog.conversationEvents.name, ['ConversationEvent']],
+  [catalog.conversationInbox.name, null], // the archive
   [catalog.whatsappInbox.name, ['SendMessage']],
   [catalog.alerts.name, ['Alert']],
+  [catalog.issues.name, ['Issue']],
   [catalog.syncLog.name, ['SyncRun']],
+  [catalog.auditLog.name, ['AuditEvent']],
   [catalog.deadLetters.name, ['DeadLetter']],
 ])
+
+/** Keeps a record of a conversation's inbox as it came, for replay and explanation. */
+export function keep(batch: Batch, record: LogRecord, codec: Codec): void {
+  const { topic, partition, offset, timestamp, headers } = record
+  if (topic !== catalog.conversationInbox.name || record.value === null) return
+  const { name, fingerprint, raw } = codec.unwrap(record.value)
+  batch.schema(fingerprint, codec.schemaOf(record.value))
+  batch.put(archive, {
+    topic,
+    partition,
+    offset,
+    conversation_id: record.key ?? '',
+    at: timestamp,
+    record_type: name,
+    fingerprint: Buffer.from(fingerprint, 'hex'),
+    value: raw,
+    headers,
+  })
+}
 
 /** Adds what the record says to the batch. */
 export function project(batch: Batch, record: LogRecord, { type, value }: Decoded): void {
@@ -48,7 +84,7 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
       batch.put(conversations, conversationRow(value, version))
       break
     case 'ChatMessage':
-      batch.put(messages, {
+      batch.message({
         conversation_id: key,
         id: value.id,
         direction: 'in',
@@ -64,7 +100,7 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
       })
       break
     case 'SendMessage':
-      batch.put(messages, {
+      batch.message({
         conversation_id: value.conversation,
         id: value.id,
         direction: 'out',
@@ -94,6 +130,77 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
         errorCode: value.errorCode,
         at: value.at,
       })
+      break
+    case 'AgentAction':
+      if (value.kind !== 'NOTE') break
+      batch.put(notes, {
+        id: value.id,
+        conversation_id: key,
+        by_id: value.by,
+        by_name: value.byName,
+        text: value.text ?? '',
+        at: value.at,
+        version,
+      })
+      break
+    case 'ConversationEvent':
+      batch.put(conversationEvents, {
+        id: value.id,
+        conversation_id: value.conversation,
+        kind: lower(value.kind),
+        venue_id: value.venue,
+        language: value.language,
+        from: value.from,
+        to: value.to,
+        detail: value.detail,
+        score: value.score,
+        runner_up: value.runnerUp,
+        message: value.message,
+        request: value.request,
+        at: value.at,
+        version,
+      })
+      break
+    case 'VenueEvent':
+      batch.put(venueEvents, {
+        id: value.id,
+        venue_id: value.venue,
+        kind: lower(value.kind),
+        zone: value.zone,
+        request: value.request,
+        command: value.command,
+        detail: value.detail,
+        outcome: value.outcome,
+        volume_from: value.from,
+        volume_to: value.to,
+        at: value.at,
+        version,
+      })
+      break
+    case 'Issue':
+      batch.put(issues, {
+        id: value.id,
+        conversation_id: value.conversation,
+        channel: value.channel,
+        venue_id: value.venue,
+        venue_name: value.venueName,
+        department: lower(value.department),
+        priority: lower(value.priority),
+        reason: value.reason,
+        text: value.text,
+        status: lower(value.status),
+        assignee: value.assignee,
+        opened_at: value.openedAt,
+        due_at: value.dueAt,
+        responded_at: value.respondedAt,
+        resolved_at: value.resolvedAt,
+        resolved_by: value.resolvedBy,
+        updated_at: value.updatedAt,
+        version,
+      })
+      break
+    case 'AuditEvent':
+      batch.audit(partition, version, value)
       break
     case 'Alert':
       batch.put(alerts, {
@@ -151,6 +258,8 @@ export function projectDeletion(batch: Batch, { topic, key, offset: version }: L
     batch.zonesOf(key, version)
   } else if (topic === catalog.conversationProfiles.name) {
     batch.put(conversations, { id: key, version }, true)
+  } else if (topic === catalog.issues.name) {
+    batch.put(issues, { id: key, version }, true)
   }
 }
 
@@ -173,6 +282,8 @@ function venueRow(venue: VenueProfile, version: number) {
     priority_level: venue.priorityLevel,
     sla_tier: venue.slaTier,
     volume_cap: venue.volumeCap,
+    overrides: venue.overrides.map(({ at, ...override }) => ({ ...override, at: isoTime(at) })),
+    commands: venue.commands,
     provenance: Object.fromEntries(venue.provenance.map(({ field, source, at }) => [field, { source, at: isoTime(at) }])),
     removed: venue.removed,
     updated_at: venue.updatedAt,
@@ -188,6 +299,7 @@ function conversationRow(conversation: ConversationProfile, version: number) {
     user_id: conversation.user,
     state: conversation.state,
     owner: lower(conversation.owner),
+    assignee: conversation.assignee,
     trust: lower(conversation.trust),
     senders: conversation.senders,
     language: conversation.language,

@@ -14,6 +14,8 @@ export interface Table {
   readonly columns: Readonly<Record<string, ColumnType>>
   /** Columns that an upsert leaves as they are in a row that is there. */
   readonly kept?: readonly string[]
+  /** Column by whose month it is partitioned. */
+  readonly monthly?: string
 }
 
 const text = 'text' as const
@@ -41,6 +43,8 @@ export const venues: Table = {
     sla_tier: text,
     volume_cap: 'integer',
     provenance: 'jsonb',
+    overrides: 'jsonb',
+    commands: 'jsonb',
     removed: 'boolean',
     updated_at: time,
     version: 'bigint',
@@ -70,7 +74,8 @@ export const zones: Table = {
 
 export const conversations: Table = {
   name: 'conversations',
-  key: ['id'],
+  key: ['id', 'opened_at'],
+  monthly: 'opened_at',
   columns: {
     id: text,
     channel: text,
@@ -78,6 +83,7 @@ export const conversations: Table = {
     user_id: text,
     state: text,
     owner: text,
+    assignee: text,
     trust: text,
     senders: 'jsonb',
     language: text,
@@ -97,7 +103,8 @@ export const conversations: Table = {
 
 export const messages: Table = {
   name: 'messages',
-  key: ['conversation_id', 'id'],
+  key: ['conversation_id', 'at', 'id'],
+  monthly: 'at',
   columns: {
     conversation_id: text,
     id: text,
@@ -114,6 +121,121 @@ export const messages: Table = {
     version: 'bigint',
   },
   kept: ['provider_id', 'status', 'reason', 'error_code'],
+}
+
+export const notes: Table = {
+  name: 'conversation_notes',
+  key: ['id'],
+  columns: { id: text, conversation_id: text, by_id: text, by_name: text, text, at: time, version: 'bigint' },
+}
+
+export const conversationEvents: Table = {
+  name: 'conversation_events',
+  key: ['id'],
+  columns: {
+    id: text,
+    conversation_id: text,
+    kind: text,
+    venue_id: text,
+    language: text,
+    from: text,
+    to: text,
+    detail: text,
+    score: 'float8',
+    runner_up: 'float8',
+    message: text,
+    request: text,
+    at: time,
+    version: 'bigint',
+  },
+}
+
+export const venueEvents: Table = {
+  name: 'venue_events',
+  key: ['id'],
+  columns: {
+    id: text,
+    venue_id: text,
+    kind: text,
+    zone: text,
+    request: text,
+    command: text,
+    detail: text,
+    outcome: text,
+    volume_from: 'integer',
+    volume_to: 'integer',
+    at: time,
+    version: 'bigint',
+  },
+}
+
+export const issues: Table = {
+  name: 'issues',
+  key: ['id'],
+  columns: {
+    id: text,
+    conversation_id: text,
+    channel: text,
+    venue_id: text,
+    venue_name: text,
+    department: text,
+    priority: text,
+    reason: text,
+    text,
+    status: text,
+    assignee: text,
+    opened_at: time,
+    due_at: time,
+    responded_at: time,
+    resolved_at: time,
+    resolved_by: text,
+    updated_at: time,
+    version: 'bigint',
+  },
+}
+
+export const archive: Table = {
+  name: 'conversation_archive',
+  key: ['topic', 'partition', 'offset', 'at'],
+  monthly: 'at',
+  columns: {
+    topic: text,
+    partition: 'integer',
+    offset: 'bigint',
+    conversation_id: text,
+    at: time,
+    record_type: text,
+    fingerprint: 'bytea',
+    value: 'bytea',
+    headers: 'jsonb',
+  },
+}
+
+export const schemas: Table = { name: 'schemas', key: ['fingerprint'], columns: { fingerprint: 'bytea', schema: text } }
+
+export const auditLog: Table = {
+  name: 'audit_log',
+  key: ['log_partition', 'log_offset'],
+  columns: {
+    log_partition: 'integer',
+    log_offset: 'bigint',
+    id: text,
+    actor: text,
+    actor_kind: text,
+    role: text,
+    action: text,
+    object: text,
+    outcome: text,
+    status: 'integer',
+    personal: 'boolean',
+    request_id: text,
+    command: text,
+    before: text,
+    after: text,
+    at: time,
+    previous_hash: 'bytea',
+    hash: 'bytea',
+  },
 }
 
 export const alerts: Table = {
@@ -171,12 +293,19 @@ export const deadLetters: Table = {
   },
 }
 
+/** Rows of one statement: what it unnests stays within the server's working memory. */
+const ROWS = 5_000
+
 /** Inserts the rows, or updates those that are older; a row is there once per key. Returns how many were stale. */
 export async function upsert(client: pg.ClientBase, table: Table, rows: readonly Row[]): Promise<number> {
   if (rows.length === 0) return 0
   const sorted = rows.toSorted((a, b) => compareKeys(table, a, b))
-  const { rowCount } = await client.query(upsertSql(table), columnArrays(table.columns, sorted))
-  return rows.length - (rowCount ?? 0)
+  let written = 0
+  for (let from = 0; from < sorted.length; from += ROWS) {
+    const { rowCount } = await client.query(upsertSql(table), columnArrays(table.columns, sorted.slice(from, from + ROWS)))
+    written += rowCount ?? 0
+  }
+  return rows.length - written
 }
 
 /** Arrays of one column each, as the parameters of UNNEST. */
@@ -204,7 +333,7 @@ function upsertSql(table: Table): string {
     ? `DO UPDATE SET ${set.join(', ')} WHERE ${table.name}.version < excluded.version`
     : 'DO NOTHING'
   const sql = `INSERT INTO ${table.name} (${columns.map(column => `"${column}"`).join(', ')})
-    SELECT * FROM ${unnest(table.columns)} ON CONFLICT (${table.key.join(', ')}) ${onConflict}`
+    SELECT * FROM ${unnest(table.columns)} ON CONFLICT (${table.key.map(column => `"${column}"`).join(', ')}) ${onConflict}`
   statements.set(table, sql)
   return sql
 }

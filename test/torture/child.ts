@@ -42,6 +42,7 @@ const sink = await startPostgresSink({
   pool,
   logger: { info: silent, warn: silent, error: silent },
   topics: [alerts],
+  instance: folder.split('/').at(-1) as string,
 })
 const worker = new Worker({
   log,

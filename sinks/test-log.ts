@@ -1,10 +1,21 @@
-/** A log in memory for tests of what reads and writes one: appends, reads that wait, ends. No groups, no transactions. */
+/** A log in memory for tests of what reads and writes one: appends, reads that wait, ends, groups of one member. No transactions. */
 import { once, setMaxListeners } from 'node:events'
-import type { RecordInputs, RecordName } from '../../schemas/types.ts'
-import { allTopics, topicNamed } from '../../topics/catalog.ts'
-import { Codec, MemoryRegistry } from '../../topics/codec.ts'
-import { type Append, type Ends, type Log, LogError, type LogRecord, type Position, type Read } from '../../topics/log.ts'
-import { partitionOf } from '../../topics/murmur2.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RecordInputs, RecordName } from '../schemas/types.ts'
+import { allTopics, topicNamed } from '../topics/catalog.ts'
+import { Codec, MemoryRegistry } from '../topics/codec.ts'
+import {
+  type Append,
+  type Ends,
+  type JoinOptions,
+  type Log,
+  LogError,
+  type LogRecord,
+  type Membership,
+  type Position,
+  type Read,
+} from '../topics/log.ts'
+import { partitionOf } from '../topics/murmur2.ts'
 
 export class TestLog implements Log {
   readonly codec: Codec
@@ -52,15 +63,18 @@ export class TestLog implements Log {
   async read(
     { topic, partition }: { topic: string; partition: number },
     from: number,
-    options?: { wait?: number },
+    options?: { wait?: number; maxBytes?: number },
   ): Promise<Read> {
     const list = this.#topic(topic)[partition] as LogRecord[]
     const waited = AbortSignal.timeout(options?.wait ?? 0)
     while (list.length <= from && !waited.aborted) {
       await once(this.#arrived, 'arrived', { signal: waited }).catch(() => {})
     }
-    const records = list.slice(from)
-    return { records, next: from + records.length }
+    let end = from
+    for (let bytes = 0; end < list.length && bytes < (options?.maxBytes ?? Number.POSITIVE_INFINITY); end++) {
+      bytes += list[end]?.value?.length ?? 0
+    }
+    return { records: list.slice(from, end), next: Math.max(from, end) }
   }
 
   async ends(topic: string): Promise<Ends[]> {
@@ -75,8 +89,29 @@ export class TestLog implements Log {
     return this.groupPositions[group] ?? []
   }
 
-  async join(): Promise<never> {
-    throw new LogError('unavailable', 'the log of these tests has no groups')
+  /** A member that has everything, and polls nothing. */
+  async join({ group, topics, instance, assigned }: JoinOptions): Promise<Membership> {
+    const partitions = topics.flatMap(topic => this.#topic(topic).map((_, partition) => ({ topic, partition })))
+    assigned({ group, member: instance, generation: 1, partitions })
+    const left = new AbortController()
+    const none = () => {
+      throw new LogError('unavailable', 'the log of these tests has no transactions')
+    }
+    return {
+      exclusive: true,
+      fence: async () => {},
+      committed: async () => [],
+      start: none,
+      stop: () => {},
+      poll: async ({ wait }) => {
+        await sleep(wait, undefined, { signal: left.signal }).catch(() => {})
+        return []
+      },
+      wake: () => left.abort(),
+      begin: none,
+      lease: () => Number.POSITIVE_INFINITY,
+      leave: async () => left.abort(),
+    }
   }
 
   async close(): Promise<void> {}

@@ -1,0 +1,210 @@
+/**
+ * Writes. Each is a command on an actor's inbox; the actor says in its profile what has become of it, by its id:
+ *
+ *   request ─▶ commands (whose, for what) ─▶ inbox ─▶ actor ─▶ profile ─▶ Postgres ─▶ 200, or 409 where it was refused
+ *                                                                 └ not within the time: 202, and a place to look
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type pg from 'pg'
+import { type Static, Type } from 'typebox'
+import { COMMAND, RECORD_AT, RECORD_ID } from '../engine/headers.ts'
+import type { RecordInputs, RecordName } from '../schemas/types.ts'
+import type { Topic } from '../topics/catalog.ts'
+import type { Codec } from '../topics/codec.ts'
+import { type Log, LogError } from '../topics/log.ts'
+import { Problem } from './problem.ts'
+import { oneOf, Text, Time } from './schemas.ts'
+
+export const WriteHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      pattern: '^[\\x21-\\x7e]{1,200}$',
+      description: 'the same key and request give the same outcome, and are done once; kept for 30 days',
+    }),
+  ),
+  prefer: Type.Optional(
+    Type.String({ maxLength: 200, description: 'wait=<seconds>: how long to wait for the outcome, 0 to 10' }),
+  ),
+})
+
+export const Outcome = Type.Object({
+  id: Text,
+  action: Text,
+  outcome: oneOf('pending', 'handled', 'refused', 'skipped', 'parked'),
+  reason: Text,
+  at: Time,
+})
+type Outcome = Static<typeof Outcome>
+
+/** What a write answers. */
+export const written = { 200: Outcome, 202: Outcome }
+
+/** Kinds of actors that tell outcomes, and the table with their profiles. */
+const TABLES = { conversation: 'conversations', venue: 'venues' } as const
+export type Target = keyof typeof TABLES | 'dead_letter'
+
+export interface Command<R extends RecordName> {
+  readonly target: Target
+  /** Id of what it is done to. */
+  readonly object: string
+  readonly topic: Topic<R>
+  readonly key: string
+  readonly type: R
+  readonly record: (id: string, at: number) => RecordInputs[R]
+}
+
+const WAIT_MS = 2_000
+const POLL_MS = 40
+const KEPT = '30 days'
+const SWEEP_MS = 6 * 60 * 60_000
+
+interface Told {
+  readonly outcome: Outcome['outcome']
+  readonly reason: string
+}
+
+export class Commands {
+  readonly #log: Log
+  readonly #codec: Codec
+  readonly #pool: pg.Pool
+  /** Who waits for an outcome, by command. */
+  readonly #waiting = new Map<string, { target: keyof typeof TABLES; object: string; told: (outcome: Told) => void }>()
+  #polling: Promise<void> | null = null
+  readonly #sweeper: NodeJS.Timeout
+
+  constructor({ log, codec, pool }: { log: Log; codec: Codec; pool: pg.Pool }) {
+    this.#log = log
+    this.#codec = codec
+    this.#pool = pool
+    const sweep = () => pool.query(`DELETE FROM commands WHERE created_at < now() - interval '${KEPT}'`).catch(() => {})
+    this.#sweeper = setInterval(sweep, SWEEP_MS).unref()
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper)
+  }
+
+  /** Gives the command, and answers with what has become of it. */
+  async give<R extends RecordName>(request: FastifyRequest, reply: FastifyReply, command: Command<R>): Promise<FastifyReply> {
+    const { id, at } = await this.#enter(request, command)
+    Object.assign(request.audited, { object: command.object, command: id })
+    const action = command.type
+    const { target, object } = command
+    const former = target === 'dead_letter' ? null : await this.#told(target, object, id)
+    if (former === null) await this.#append(id, at, command)
+    const wait = waitOf(request)
+    const told = former ?? (target === 'dead_letter' || wait === 0 ? null : await this.#await(target, object, id, wait))
+    return answer(reply, { id, action, at: new Date(at), ...(told ?? PENDING) })
+  }
+
+  /** What has become of somebody's command; null where they gave none of this id. */
+  async outcomeOf(principal: string, id: string): Promise<Outcome | null> {
+    const { rows } = await this.#pool.query<{ action: string; target: Target; object: string; at: Date }>(
+      'SELECT action, target, object, created_at AS at FROM commands WHERE id = $1 AND principal = $2',
+      [id, principal],
+    )
+    if (rows[0] === undefined) return null
+    const { action, target, object, at } = rows[0]
+    const told = target === 'dead_letter' ? null : await this.#told(target, object, id)
+    return { id, action, at, ...(told ?? PENDING) }
+  }
+
+  /** @throws {Problem} when the key was used for another request */
+  async #enter<R extends RecordName>(request: FastifyRequest, command: Command<R>): Promise<{ id: string; at: number }> {
+    const { principal, method, url, body } = request
+    const key = (request.headers['idempotency-key'] as string | undefined) ?? null
+    const id = key === null ? randomUUID() : createHash('sha256').update(`${principal.id}\n${key}`).digest('base64url')
+    const hash = createHash('sha256')
+      .update(JSON.stringify([method, url, body ?? null]))
+      .digest()
+    const { rows } = await this.#pool.query<{ request_hash: Buffer; at: Date }>(
+      `INSERT INTO commands AS c (id, principal, idempotency_key, request_hash, action, target, object)
+       VALUES ($1, $2, $3, $4, $5, $6, $7)
+       ON CONFLICT (principal, idempotency_key) DO UPDATE SET action = c.action RETURNING request_hash, created_at AS at`,
+      [id, principal.id, key, hash, command.type, command.target, command.object],
+    )
+    const entered = rows[0] as { request_hash: Buffer; at: Date }
+    if (!entered.request_hash.equals(hash))
+      throw new Problem('idempotency_key_reused', 'this Idempotency-Key was sent with another request: take a new one')
+    return { id, at: entered.at.getTime() }
+  }
+
+  async #append<R extends RecordName>(id: string, at: number, { topic, key, type, record }: Command<R>): Promise<void> {
+    const value = this.#codec.encode(topic.name, type, record(id, at))
+    const headers = { [RECORD_ID]: id, [RECORD_AT]: String(at), [COMMAND]: id }
+    try {
+      await this.#log.append([{ topic: topic.name, key, value, headers }])
+    } catch (error) {
+      if (error instanceof LogError && error.code === 'too_large') throw new Problem('payload_too_large', 'the text is too large')
+      throw new Problem('unavailable', 'the log cannot take it now: try again with the same Idempotency-Key', { cause: error })
+    }
+  }
+
+  async #told(target: keyof typeof TABLES, object: string, id: string): Promise<Told | null> {
+    const found = await this.#lookUp([{ target, object, id }])
+    return found.get(id) ?? null
+  }
+
+  #await(target: keyof typeof TABLES, object: string, id: string, ms: number): Promise<Told | null> {
+    const { promise, resolve } = Promise.withResolvers<Told | null>()
+    const timer = setTimeout(() => resolve(null), ms)
+    this.#waiting.set(id, { target, object, told: resolve })
+    this.#polling ??= this.#poll()
+    return promise.finally(() => {
+      clearTimeout(timer)
+      this.#waiting.delete(id)
+    })
+  }
+
+  /** One query for all who wait, now and then, as long as somebody does. */
+  async #poll(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      await sleep(POLL_MS)
+      const asked = [...this.#waiting].map(([id, { target, object }]) => ({ id, target, object }))
+      const found = await this.#lookUp(asked).catch(() => new Map<string, Told>())
+      for (const [id, told] of found) this.#waiting.get(id)?.told(told)
+    }
+    this.#polling = null
+  }
+
+  async #lookUp(asked: readonly { id: string; target: keyof typeof TABLES; object: string }[]): Promise<Map<string, Told>> {
+    const found = new Map<string, Told>()
+    for (const [target, of] of Map.groupBy(asked, a => a.target)) {
+      const { rows } = await this.#pool.query<{ id: string } & Told>(
+        `SELECT c.id, c.outcome, c.reason FROM ${TABLES[target]} t, jsonb_to_recordset(t.commands) AS c (id text, outcome text, reason text)
+         WHERE t.id = ANY($1) AND c.id = ANY($2)`,
+        [of.map(a => a.object), of.map(a => a.id)],
+      )
+      for (const { id, outcome, reason } of rows) found.set(id, { outcome, reason })
+    }
+    return found
+  }
+}
+
+const PENDING: Told = { outcome: 'pending', reason: '' }
+
+function waitOf({ headers }: FastifyRequest): number {
+  const wanted = /(?:^|[,; ])wait=(\d{1,3})(?:$|[,; ])/.exec(String(headers.prefer ?? ''))?.[1]
+  return wanted === undefined ? WAIT_MS : Math.min(Number(wanted), 10) * 1000
+}
+
+function answer(reply: FastifyReply, outcome: Outcome): FastifyReply {
+  switch (outcome.outcome) {
+    case 'pending':
+      return reply
+        .code(202)
+        .header('location', `/api/v1/commands/${encodeURIComponent(outcome.id)}`)
+        .send(outcome)
+    case 'handled':
+      return reply.send(outcome)
+    case 'refused':
+      throw new Problem('command_refused', outcome.reason)
+    default:
+      throw new Problem(
+        'command_failed',
+        `the command was ${outcome.outcome}: it is in quarantine, and support of this service is told`,
+      )
+  }
+}

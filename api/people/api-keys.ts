@@ -1,0 +1,119 @@
+/** Keys for programs, of the tenant of whoever asks. */
+import type pg from 'pg'
+import { type Static, Type } from 'typebox'
+import { after, ListQuery, listOf, page } from '../lists.ts'
+import { Problem } from '../problem.ts'
+import { IdParams, oneOf, Text, Time, TimeOrNull } from '../schemas.ts'
+import type { Api } from '../types.ts'
+import type { Identities } from './identities.ts'
+import { makeKey } from './keys.ts'
+import { ROLES } from './principal.ts'
+import { digest, grant, lower, Names } from './users.ts'
+
+const key = {
+  id: Text,
+  name: Text,
+  role: oneOf(...ROLES),
+  regions: Names,
+  venues: Names,
+  createdBy: Text,
+  createdAt: Time,
+  expiresAt: TimeOrNull,
+  revokedAt: TimeOrNull,
+  lastUsedAt: TimeOrNull,
+}
+const ApiKey = Type.Object(key)
+type ApiKey = Static<typeof ApiKey>
+
+const NewKey = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 200, description: 'what it is for' }),
+    role: oneOf(...ROLES),
+    regions: Type.Optional(Names),
+    venues: Type.Optional(Names),
+    days: Type.Integer({ minimum: 1, maximum: 730, default: 365, description: 'how long it is good' }),
+  },
+  { additionalProperties: false },
+)
+
+const COLUMNS = `id, name, role, regions, venues, created_by AS "createdBy", created_at AS "createdAt", expires_at AS "expiresAt",
+  revoked_at AS "revokedAt", last_used_at AS "lastUsedAt"`
+
+export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; identities: Identities }): void {
+  app.get(
+    '/api-keys',
+    {
+      config: { permission: 'people:read' },
+      schema: {
+        summary: 'API keys, by id; without their secrets, which are not kept',
+        querystring: Type.Object(ListQuery, { additionalProperties: false }),
+        response: { 200: listOf(ApiKey) },
+      },
+    },
+    async ({ query: { limit, cursor }, principal }) => {
+      const [id] = after('api-keys', cursor, 'text')
+      const { rows } = await pool.query<ApiKey>(
+        `SELECT ${COLUMNS} FROM api_keys WHERE tenant = $1 AND ($2::text IS NULL OR id > $2) ORDER BY id LIMIT $3`,
+        [principal.scope.tenant, id, limit + 1],
+      )
+      return page('api-keys', rows, limit, row => [row.id, row.id])
+    },
+  )
+
+  app.post(
+    '/api-keys',
+    {
+      config: { permission: 'people:write' },
+      schema: {
+        summary: 'Make an API key; it is shown this once',
+        body: NewKey,
+        response: { 201: Type.Object({ ...key, key: Type.String({ description: 'to be sent as a bearer token' }) }) },
+      },
+    },
+    async ({ body, principal, audited }, reply) => {
+      const granted = { role: body.role, regions: lower(body.regions), venues: body.venues ?? null }
+      grant(principal, granted)
+      const made = makeKey()
+      const { rows } = await pool.query<ApiKey>(
+        `INSERT INTO api_keys (id, hash, tenant, name, role, regions, venues, created_by, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(days => $9)) RETURNING ${COLUMNS}`,
+        [
+          made.id,
+          made.hash,
+          principal.scope.tenant,
+          body.name,
+          granted.role,
+          granted.regions,
+          granted.venues,
+          principal.id,
+          body.days,
+        ],
+      )
+      const row = rows[0] as ApiKey
+      Object.assign(audited, { object: made.id, after: digest(row) })
+      return reply.code(201).send({ ...row, key: made.key })
+    },
+  )
+
+  app.delete(
+    '/api-keys/:id',
+    {
+      config: { permission: 'people:write' },
+      schema: {
+        summary: 'Revoke an API key',
+        params: IdParams,
+        response: { 204: Type.Unsafe<undefined>({ type: 'null', description: 'revoked' }) },
+      },
+    },
+    async ({ params: { id }, principal, audited }, reply) => {
+      const { rowCount } = await pool.query(
+        'UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant = $1 AND id = $2',
+        [principal.scope.tenant, id],
+      )
+      if (rowCount === 0) throw new Problem('not_found', `no API key with the id "${id}"`)
+      audited.object = id
+      identities.forget()
+      return reply.code(204).send(undefined)
+    },
+  )
+}

@@ -1,0 +1,113 @@
+/**
+ * The door of everything that is not for everybody. In this order:
+ *
+ *   request ─▶ token? 401 ─▶ too often? 429 ─▶ permission? 403 ─▶ route
+ *
+ * Nothing in it is reachable that does not name a permission (or says that it is public): the server refuses to start.
+ */
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import { Problem } from '../problem.ts'
+import { type AuditTrail, auditRequests } from './audit.ts'
+import type { Identities } from './identities.ts'
+import type { Limiter } from './limits.ts'
+import { may } from './principal.ts'
+
+export interface DoorOptions {
+  readonly identities: Identities
+  readonly limiter: Limiter
+  readonly trail: AuditTrail
+  /** Takes the token in every way in which ClickHouse's clients send a password, too. */
+  readonly passwords?: boolean
+}
+
+/** Paths behind the door. */
+const PROTECTED = ['/api', '/clickhouse']
+
+/** Whether an address, as it came, leads behind the door. */
+export function isProtected(url: string): boolean {
+  const first = /^\/[^/?#]*/.exec(url)?.[0] ?? ''
+  return PROTECTED.includes(decoded(first))
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
+/** Puts a door before everything in this scope. */
+export function closeDoor(scope: FastifyInstance, { identities, limiter, trail, passwords = false }: DoorOptions): void {
+  scope.addHook('onRoute', route => void behind.add(route))
+  auditRequests(scope, trail)
+  scope.addHook('onRequest', async (request, reply) => {
+    reply.header('cache-control', 'no-store')
+    if (!request.routeOptions.config.public) await admit(request, identities, passwords)
+  })
+  scope.addHook('onRequest', async (request, reply) => {
+    const { limit = 'other' } = request.routeOptions.config
+    await limiter(typeof limit === 'function' ? limit(request) : limit)(request, reply)
+  })
+  scope.addHook('onRequest', async request => {
+    const { permission, public: open } = request.routeOptions.config
+    if (open || request.is404) return
+    if (permission === undefined || !may(request.principal, permission)) {
+      throw new Problem(
+        'forbidden',
+        `this needs the permission "${permission}", which the role "${request.principal.role}" does not have`,
+      )
+    }
+  })
+}
+
+const behind = new WeakSet<RouteOptions>()
+
+/** Finds out who asks. @throws {Problem} when the request brings no good token. */
+export async function admit(request: FastifyRequest, identities: Identities, passwords = false): Promise<void> {
+  const token = tokenOf(request, passwords)
+  const principal = token === null ? null : await identities.of(token)
+  if (principal === null) throw new Problem('unauthorized', 'send a valid token as "Authorization: Bearer <token>"')
+  request.principal = principal
+}
+
+/** The token that a request brings. @param passwords whether it may come as a password */
+export function tokenOf({ headers, query }: FastifyRequest, passwords = false): string | null {
+  const { authorization = '' } = headers
+  const bearer = /^Bearer +(\S+) *$/i.exec(authorization)?.[1]
+  if (bearer !== undefined) return bearer
+  if (!passwords) return null
+  const basic = /^Basic +(\S+) *$/i.exec(authorization)?.[1]
+  const given = [
+    basic === undefined
+      ? undefined
+      : Buffer.from(basic, 'base64')
+          .toString()
+          .replace(/^[^:]*:?/, ''),
+    headers['x-clickhouse-key'],
+    (query as { password?: unknown } | undefined)?.password,
+  ]
+  return given.find((one): one is string => typeof one === 'string' && one !== '') ?? null
+}
+
+/** To be called before any route is added. @throws at the start, when there are routes that could be reached by everybody. */
+export function requirePermissions(app: FastifyInstance): void {
+  const routes: RouteOptions[] = []
+  app.addHook('onRoute', route => void routes.push(route))
+  app.addHook('onReady', async () => {
+    const open = routes.filter(route => isProtected(route.url) && !isSecured(route))
+    if (open.length === 0) return
+    const names = open.map(({ method, url }) => `${method} ${url}`).join(', ')
+    throw new Error(`routes without a door or a permission: ${names}; give each config: { permission } behind the door`)
+  })
+}
+
+function isSecured(route: RouteOptions): boolean {
+  const { permission, public: open } = route.config ?? {}
+  return behind.has(route) && (permission !== undefined || open === true || isPreflight(route))
+}
+
+/** The route that answers OPTIONS where other origins may ask: it finds nothing, and is behind the door. */
+function isPreflight({ method, url }: RouteOptions): boolean {
+  return method === 'OPTIONS' && url.endsWith('*')
+}

@@ -1,0 +1,186 @@
+/** From a token to who brings it. */
+import { hash, timingSafeEqual } from 'node:crypto'
+import type { JWTPayload } from 'jose'
+import type pg from 'pg'
+import type { Logger } from 'pino'
+import { Problem } from '../problem.ts'
+import { isSecret, parseKey } from './keys.ts'
+import { isRole, type Principal, type Scope } from './principal.ts'
+import type { Tokens } from './tokens.ts'
+
+/** A token that was found good is taken as such for so long: so late is it noticed elsewhere that it was revoked. */
+const TRUSTED_MS = 30_000
+const MOST_KNOWN = 10_000
+const LONGEST_TOKEN = 8 * 1024
+
+export interface IdentityOptions {
+  readonly adminToken: string | null
+  readonly tokens: Tokens
+  readonly pool: pg.Pool
+  readonly log: Pick<Logger, 'warn'>
+  readonly now?: () => number
+}
+
+interface Identified {
+  readonly principal: Principal
+  /** ms since the epoch. */
+  readonly until: number
+}
+
+export class Identities {
+  readonly #options: IdentityOptions
+  readonly #admin: Buffer | null
+  readonly #now: () => number
+  /** By the token's digest, the oldest first. */
+  readonly #known = new Map<string, Identified>()
+  #generation = 0
+
+  constructor(options: IdentityOptions) {
+    this.#options = options
+    this.#admin = options.adminToken ? digest(options.adminToken) : null
+    this.#now = options.now ?? Date.now
+  }
+
+  /** @returns null for a token that is not good. @throws {Problem} `forbidden` when it is, but nobody here is known by it. */
+  async of(token: string): Promise<Principal | null> {
+    if (token.length > LONGEST_TOKEN) return null
+    const digested = digest(token)
+    // Digests have one length, so that the comparison takes the same time whatever was sent.
+    if (this.#admin !== null && timingSafeEqual(digested, this.#admin)) return ADMIN
+    const key = digested.toString('latin1')
+    const known = this.#known.get(key)
+    if (known !== undefined && known.until > this.#now()) return known.principal
+    this.#known.delete(key)
+    const generation = this.#generation
+    const found = await this.#find(token)
+    if (found === null) return null
+    // What was looked up before a change is not kept after it.
+    if (generation === this.#generation) this.#keep(key, found)
+    return found.principal
+  }
+
+  /** To be called when people or keys have changed. */
+  forget(): void {
+    this.#generation++
+    this.#known.clear()
+  }
+
+  #keep(key: string, { principal, until }: Identified): void {
+    if (this.#known.size >= MOST_KNOWN) this.#known.delete(this.#known.keys().next().value as string)
+    this.#known.set(key, { principal, until: Math.min(until, this.#now() + TRUSTED_MS) })
+  }
+
+  #find(token: string): Promise<Identified | null> {
+    const key = parseKey(token)
+    return key === null ? this.#findByToken(token) : this.#findByKey(key)
+  }
+
+  async #findByKey({ id, secret }: { id: string; secret: string }): Promise<Identified | null> {
+    const { pool, log } = this.#options
+    const { rows } = await pool.query<KeyRow>(
+      'SELECT id, hash, tenant, name, role, regions, venues, expires_at, revoked_at FROM api_keys WHERE id = $1',
+      [id],
+    )
+    const [row] = rows
+    if (!isSecret(secret, row?.hash) || row === undefined || row.revoked_at !== null) return null
+    const until = row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY
+    const principal = principalOf('key', row)
+    if (until <= this.#now() || principal === null) return null
+    // Beside the request: it is not kept waiting, and does not fail with it.
+    pool
+      .query(
+        `UPDATE api_keys SET last_used_at = now() WHERE id = $1 AND (last_used_at < now() - interval '1 minute') IS NOT FALSE`,
+        [id],
+      )
+      .catch((error: Error) => log.warn({ reason: error.message }, 'the last use of an API key was not noted'))
+    return { principal, until }
+  }
+
+  async #findByToken(text: string): Promise<Identified | null> {
+    const token = await this.#options.tokens.read(text)
+    if (token === null) return null
+    const { rows } = await this.#options.pool.query<UserRow>(
+      `SELECT id, tenant, name, role, regions, venues, disabled, tokens_from > created_at AS revoked, tokens_from
+       FROM users WHERE id = $1`,
+      [token.subject],
+    )
+    const [row] = rows
+    if (row === undefined) {
+      if (token.own) return null
+      return { principal: principalOfClaims(token.subject, token.claims), until: token.expiresAt }
+    }
+    if (row.disabled || (row.revoked && !isFrom(token.issuedAt, row.tokens_from))) return null
+    const principal = principalOf('user', row)
+    return principal === null ? null : { principal, until: token.expiresAt }
+  }
+}
+
+/** A token that does not say when it was issued may be older. */
+function isFrom(issuedAt: number | null, from: Date): boolean {
+  return issuedAt !== null && Math.round(issuedAt) >= from.getTime()
+}
+
+interface Row {
+  readonly id: string
+  readonly tenant: string
+  readonly name: string
+  readonly role: string
+  readonly regions: string[] | null
+  readonly venues: string[] | null
+}
+
+interface UserRow extends Row {
+  readonly disabled: boolean
+  readonly revoked: boolean
+  readonly tokens_from: Date
+}
+
+interface KeyRow extends Row {
+  readonly hash: Buffer
+  readonly expires_at: Date | null
+  readonly revoked_at: Date | null
+}
+
+/** The installation's own token: everything of the tenant that is always there. */
+const ADMIN: Principal = {
+  id: 'admin-token',
+  kind: 'token',
+  name: 'ADMIN_TOKEN',
+  role: 'admin',
+  scope: { tenant: 'main', regions: null, venues: null },
+}
+
+function principalOf(kind: 'user' | 'key', { id, tenant, name, role, regions, venues }: Row): Principal | null {
+  return isRole(role) ? { id, kind, name, role, scope: scopeOf(tenant, regions, venues) } : null
+}
+
+/** Somebody whom only the CRM knows, as its token says. @throws {Problem} when it does not say what is needed. */
+function principalOfClaims(id: string, { role, tenant = 'main', regions = null, venues = null }: JWTPayload): Principal {
+  const refuse = (why: string) => new Problem('forbidden', `the token is good, but its subject has no account here, and ${why}`)
+  if (!isRole(role)) throw refuse('its claim "role" is not one of the roles here')
+  if (typeof tenant !== 'string' || !TENANT.test(tenant)) throw refuse('its claim "tenant" is not the name of one')
+  if (!isListOrNull(regions) || !isListOrNull(venues)) throw refuse('its claims "regions" and "venues" have to be lists of texts')
+  const scope = scopeOf(tenant, regions, venues)
+  if (!isScoped(role, scope)) throw refuse('staff need the claim "venues" or "regions"')
+  return { id, kind: 'user', name: id, role, scope }
+}
+
+/** Regions of venues are in lower case. */
+function scopeOf(tenant: string, regions: readonly string[] | null, venues: readonly string[] | null): Scope {
+  return { tenant, regions: regions?.map(region => region.trim().toLowerCase()) ?? null, venues }
+}
+
+/** Staff are of some venues, never of all. */
+export function isScoped(role: string, { regions, venues }: Pick<Scope, 'regions' | 'venues'>): boolean {
+  return role !== 'staff' || regions !== null || venues !== null
+}
+
+const TENANT = /^[a-z0-9][a-z0-9-]{0,49}$/
+
+function isListOrNull(value: unknown): value is string[] | null {
+  return value === null || (Array.isArray(value) && value.length <= 1_000 && value.every(one => typeof one === 'string'))
+}
+
+function digest(text: string): Buffer {
+  return hash('sha256', text, 'buffer')
+}

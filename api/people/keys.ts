@@ -1,0 +1,29 @@
+/**
+ * API keys, for programs: `bma_<id>_<secret>`. The secret is random, shown once and kept only as its digest; the id is public, and
+ * says which key it is in lists and in the audit trail.
+ */
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
+
+/** Parts of a key, or null for a text that is none. */
+export function parseKey(text: string): { id: string; secret: string } | null {
+  const [, id, secret] = /^bma_([0-9a-f]{16})_([\w-]{43})$/.exec(text) ?? []
+  return id === undefined || secret === undefined ? null : { id, secret }
+}
+
+export function makeKey(): { id: string; key: string; hash: Buffer } {
+  const id = randomBytes(8).toString('hex')
+  const secret = randomBytes(32).toString('base64url')
+  return { id, key: `bma_${id}_${secret}`, hash: digest(secret) }
+}
+
+/** Whether the secret is the one of this digest; takes the same time where there is no such key. */
+export function isSecret(secret: string, kept: Buffer | undefined): boolean {
+  const equal = timingSafeEqual(digest(secret), kept?.length === 32 ? kept : NONE)
+  return equal && kept !== undefined
+}
+
+const NONE = Buffer.alloc(32)
+
+function digest(secret: string): Buffer {
+  return hash('sha256', secret, 'buffer')
+}

@@ -1,0 +1,204 @@
+/** Logging in, for those who do not come with the CRM's token: a session is a short access token that is renewed while it is used. */
+import type { FastifyReply } from 'fastify'
+import type pg from 'pg'
+import { type Static, Type } from 'typebox'
+import { Problem } from '../problem.ts'
+import { oneOf, Text, Time } from '../schemas.ts'
+import type { Api } from '../types.ts'
+import { tokenOf } from './door.ts'
+import type { Identities } from './identities.ts'
+import { hashPassword, isPassword, NewPassword } from './passwords.ts'
+import { may, PERMISSIONS, type Permission, type Principal, ROLES } from './principal.ts'
+import type { Throttle, Tried } from './throttle.ts'
+import { SESSION_MS, type Tokens } from './tokens.ts'
+import { Names } from './users.ts'
+
+const Session = Type.Object({
+  token: Type.String({ description: 'to be sent as "Authorization: Bearer <token>"' }),
+  expiresAt: Type.Unsafe<Date>({ ...Time, description: 'renew it before' }),
+})
+
+const Credentials = Type.Object(
+  {
+    email: Type.String({ minLength: 3, maxLength: 320 }),
+    password: Type.String({ minLength: 1, maxLength: 200 }),
+    tenant: Type.String({ minLength: 1, maxLength: 50, default: 'main' }),
+  },
+  { additionalProperties: false },
+)
+
+const NewOwnPassword = Type.Object(
+  { password: Type.String({ minLength: 1, maxLength: 200, description: 'the present one' }), newPassword: NewPassword },
+  { additionalProperties: false },
+)
+
+const Done = Type.Unsafe<undefined>({ type: 'null', description: 'done' })
+
+const Me = Type.Object({
+  id: Text,
+  kind: oneOf('user', 'key', 'token'),
+  name: Text,
+  role: oneOf(...ROLES),
+  tenant: Text,
+  regions: Names,
+  venues: Names,
+  permissions: Type.Array(Text),
+})
+
+export interface LoginOptions {
+  readonly pool: pg.Pool
+  readonly tokens: Tokens
+  readonly throttle: Throttle
+  readonly identities: Identities
+}
+
+interface Account {
+  readonly id: string
+  readonly password_hash: string | null
+  readonly disabled: boolean
+  readonly tokens_from: Date
+  readonly now: Date
+}
+
+export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: LoginOptions): void {
+  app.post(
+    '/login',
+    {
+      config: { public: true, limit: 'login', action: 'login', write: false },
+      schema: {
+        summary: 'Log in with e-mail and password',
+        body: Credentials,
+        response: { 200: Session },
+      },
+    },
+    async (request, reply) => {
+      const { email, password, tenant } = request.body
+      const tried = { account: `${tenant} ${email.toLowerCase()}`, address: request.ip }
+      await slowDown(throttle, tried, reply)
+      const { rows } = await pool.query<Account>(
+        `SELECT id, password_hash, disabled, tokens_from, clock_timestamp() AS now FROM users
+         WHERE tenant = $1 AND lower(email) = lower($2)`,
+        [tenant, email],
+      )
+      const [account] = rows
+      request.audited.object = account?.id ?? null
+      // Whether there is such an account shows neither in the answer nor in its time.
+      const good = await isPassword(password, account?.password_hash ?? null)
+      if (!good || account === undefined || account.disabled) {
+        throw new Problem('invalid_credentials', 'e-mail or password is wrong')
+      }
+      await throttle.succeeded(tried)
+      const now = Math.max(account.now.getTime(), account.tokens_from.getTime())
+      const session = await tokens.issue(account.id, now, now)
+      const principal = await identities.of(session.token)
+      if (principal === null) throw new Problem('forbidden', 'this account has no role: ask an admin')
+      request.principal = principal
+      return session
+    },
+  )
+
+  app.post(
+    '/login/renew',
+    {
+      config: { permission: 'self:write', action: 'login.renew', write: false },
+      schema: {
+        summary: `A new token for one that is still good, up to ${SESSION_MS / 3_600_000} hours after logging in`,
+        response: { 200: Session },
+      },
+    },
+    async request => {
+      const token = await tokens.read(tokenOf(request) ?? '')
+      if (token === null || !token.own) throw new Problem('forbidden', 'only a token that came from /api/v1/login can be renewed')
+      const now = Date.now()
+      if (now >= token.since + SESSION_MS) throw new Problem('unauthorized', 'the session is over: log in again')
+      return tokens.issue(token.subject, now, token.since)
+    },
+  )
+
+  app.post(
+    '/logout',
+    {
+      config: { permission: 'self:write', action: 'logout', write: false },
+      schema: {
+        summary: 'End all sessions of whoever asks: every token that was issued to them before is void',
+        response: { 204: Done },
+      },
+    },
+    async ({ principal, audited }, reply) => {
+      // A millisecond on: what was issued in this one is void, too.
+      const { rowCount } = await pool.query(
+        "UPDATE users SET tokens_from = clock_timestamp() + interval '1 millisecond' WHERE id = $1 AND $2 = 'user'",
+        [principal.id, principal.kind],
+      )
+      if (rowCount === 0) throw new Problem('forbidden', 'only somebody with an account here can log out')
+      audited.object = principal.id
+      identities.forget()
+      return reply.code(204).send(undefined)
+    },
+  )
+
+  app.get(
+    '/me',
+    {
+      config: { permission: 'self:read' },
+      schema: { summary: 'Who asks, and what they may do', response: { 200: Me } },
+    },
+    async ({ principal }) => me(principal),
+  )
+
+  app.post(
+    '/me/password',
+    {
+      config: { permission: 'self:write', limit: 'login', action: 'me.password' },
+      schema: {
+        summary: "Change one's own password; ends all sessions",
+        body: NewOwnPassword,
+        response: { 204: Done },
+      },
+    },
+    async ({ body, principal, ip, audited }, reply) => {
+      const { rows } = await pool.query<Pick<Account, 'password_hash'>>(
+        "SELECT password_hash FROM users WHERE id = $1 AND $2 = 'user' AND password_hash IS NOT NULL",
+        [principal.id, principal.kind],
+      )
+      const [account] = rows
+      if (account === undefined) throw new Problem('forbidden', 'only somebody with a password here can change it')
+      audited.object = principal.id
+      const tried = { account: principal.id, address: ip }
+      await slowDown(throttle, tried, reply)
+      if (!(await isPassword(body.password, account.password_hash))) {
+        throw new Problem('invalid_credentials', 'the present password is wrong')
+      }
+      await throttle.succeeded(tried)
+      await pool.query(
+        "UPDATE users SET password_hash = $2, tokens_from = clock_timestamp() + interval '1 millisecond', updated_at = now() WHERE id = $1",
+        [principal.id, await hashPassword(body.newPassword)],
+      )
+      identities.forget()
+      return reply.code(204).send(undefined)
+    },
+  )
+}
+
+/** @throws {Problem} when a try has to wait. */
+async function slowDown(throttle: Throttle, tried: Tried, reply: FastifyReply): Promise<void> {
+  const seconds = await throttle.attempt(tried)
+  if (seconds === 0) return
+  reply.header('retry-after', seconds)
+  throw new Problem('rate_limited', `too many failed logins: try again in ${seconds} s`)
+}
+
+function me(principal: Principal): Static<typeof Me> {
+  const { id, kind, name, role, scope } = principal
+  const permissions = (Object.keys(PERMISSIONS) as Permission[]).filter(permission => may(principal, permission))
+  return {
+    id,
+    kind,
+    name,
+    role,
+    tenant: scope.tenant,
+    regions: scope.regions === null ? null : [...scope.regions],
+    venues: scope.venues === null ? null : [...scope.venues],
+    permissions,
+  }
+}

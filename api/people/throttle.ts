@@ -1,0 +1,75 @@
+/**
+ * Slows down guessing: after some failures the next try has to wait, twice as long each time. Every try is counted as failed before
+ * it is made, in one statement, so that many at once gain nothing; a good one takes its count back. The times are those of the
+ * clock, not of the transaction: one that waited for another's is later than it.
+ */
+import { createHmac, type KeyObject } from 'node:crypto'
+import type pg from 'pg'
+
+/** Failures that cost nothing. Many people may share an address. */
+const FREE = { account: 5, address: 20 }
+type Subject = keyof typeof FREE
+const LONGEST_S = 600
+/** Failures are forgotten after so long. */
+const KEPT = "interval '1 day'"
+/** SQL of how long after its last failure a subject waits. */
+const wait = (free: string) =>
+  `make_interval(secs => CASE WHEN f.failures < ${free} THEN 0 ELSE least(${LONGEST_S}, power(2, least(f.failures - ${free}, 20))) END)`
+
+/** Who is tried to be, and from where. */
+export interface Tried {
+  readonly account: string
+  readonly address: string
+}
+
+export class Throttle {
+  readonly #pool: pg.Pool
+  readonly #key: KeyObject
+
+  /** @param key of the digests: neither addresses nor accounts are kept */
+  constructor(pool: pg.Pool, key: KeyObject) {
+    this.#pool = pool
+    this.#key = key
+  }
+
+  /** Counts a try. @returns seconds to wait, 0 when it may be made */
+  async attempt(tried: Tried): Promise<number> {
+    for (const subject of ['address', 'account'] as const) {
+      const seconds = await this.#count(subject, tried[subject])
+      if (seconds > 0) return seconds
+    }
+    return 0
+  }
+
+  /** The last try was a good one. */
+  async succeeded({ account, address }: Tried): Promise<void> {
+    await this.#pool.query(`DELETE FROM login_failures WHERE subject = $1 OR last_at < now() - ${KEPT}`, [
+      this.#digest('account', account),
+    ])
+    await this.#pool.query('UPDATE login_failures SET failures = greatest(failures - 1, 0) WHERE subject = $1', [
+      this.#digest('address', address),
+    ])
+  }
+
+  async #count(subject: Subject, name: string): Promise<number> {
+    const values = [this.#digest(subject, name), FREE[subject]]
+    const counted = await this.#pool.query(
+      `INSERT INTO login_failures AS f (subject, failures, last_at) VALUES ($1, 1, clock_timestamp())
+       ON CONFLICT (subject) DO UPDATE
+         SET failures = CASE WHEN f.last_at < clock_timestamp() - ${KEPT} THEN 1 ELSE f.failures + 1 END, last_at = clock_timestamp()
+         WHERE f.last_at + ${wait('$2::integer')} <= clock_timestamp()`,
+      values,
+    )
+    if (counted.rowCount === 1) return 0
+    const { rows } = await this.#pool.query<{ seconds: number }>(
+      `SELECT ceil(extract(epoch FROM f.last_at + ${wait('$2::integer')} - clock_timestamp()))::integer AS seconds
+       FROM login_failures f WHERE subject = $1`,
+      values,
+    )
+    return Math.max(1, rows[0]?.seconds ?? 1)
+  }
+
+  #digest(subject: Subject, name: string): string {
+    return createHmac('sha256', this.#key).update(`${subject} ${name}`).digest('base64url')
+  }
+}

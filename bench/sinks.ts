@@ -1,0 +1,102 @@
+/**
+ * Rows per second from a log in memory into each store by its sink, beside what the store takes of the same rows without one:
+ * Postgres by COPY from a file, into the same tables with the same indexes.
+ */
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import { startEmbeddedPostgres } from '../sinks/postgres/embedded.ts'
+import { migrate } from '../sinks/postgres/migrate.ts'
+import { openPool } from '../sinks/postgres/pool.ts'
+import { startPostgresSink } from '../sinks/postgres/sink.ts'
+import type { Sink } from '../sinks/sink.ts'
+import { TestLog } from '../sinks/test-log.ts'
+import { conversationEvents, conversationInbox, type Topic } from '../topics/catalog.ts'
+
+export interface SinkRate {
+  readonly rows: number
+  readonly rowsPerSecond: number
+  readonly baselinePerSecond: number
+}
+
+const AT = Date.UTC(2026, 4, 1)
+const quiet = { info: () => {}, warn: () => {}, error: () => {} }
+
+/** Messages and events of 10,000 conversations over three months. */
+export async function conversationLog(messages: number): Promise<TestLog> {
+  const log = await TestLog.open()
+  for (let n = 0; n < messages; n++) {
+    const key = `main:c${(n * 7919) % 10_000}`
+    const at = AT + Math.floor((n / messages) * 90 * 86_400_000)
+    const [id, user] = [`wamid.${n.toString(36).padStart(40, 'A')}`, `668${(n * 7919) % 10_000}`]
+    await log.put('conversation.inbox', key, 'ChatMessage', {
+      id,
+      channel: 'whatsapp',
+      account: '1055',
+      chat: user,
+      sender: { id: user, name: 'Nok' },
+      kind: 'TEXT',
+      text: `The music in the lobby is too loud, please turn it down a little (${n})`,
+      sentAt: at,
+      receivedAt: at + 400,
+    })
+    await log.put('conversation.events', key, 'ConversationEvent', {
+      id: `e${n}`,
+      conversation: key,
+      channel: 'whatsapp',
+      kind: 'MESSAGE_IN',
+      venue: `main:v${n % 2_000}`,
+      language: 'en',
+      message: id,
+      at,
+    })
+  }
+  return log
+}
+
+/** Seconds until the sink has written all that the log has. */
+export async function secondsOf(log: TestLog, topics: readonly Topic[], start: () => Promise<Sink>): Promise<number> {
+  const ends = (await Promise.all(topics.map(t => log.ends(t.name)))).flat()
+  const all = ends.reduce((sum, { high }) => sum + high, 0)
+  const began = performance.now()
+  const sink = await start()
+  while (sink.positions().reduce((sum, { offset }) => sum + offset, 0) < all) await sleep(5)
+  const seconds = (performance.now() - began) / 1000
+  await sink.close()
+  return seconds
+}
+
+export async function benchPostgres(log: TestLog): Promise<SinkRate> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'bench-sinks-'))
+  chmodSync(dataDir, 0o777)
+  const server = await startEmbeddedPostgres({ dataDir, log: quiet })
+  const pool = openPool({ url: server.url, log: quiet })
+  try {
+    await migrate(pool)
+    const topics = [conversationInbox, conversationEvents]
+    const seconds = await secondsOf(log, topics, () => startPostgresSink({ log, codec: log.codec, pool, logger: quiet, topics }))
+    const { rows, seconds: copied } = await copyAgain(pool, dataDir)
+    return { rows, rowsPerSecond: rows / seconds, baselinePerSecond: rows / copied }
+  } finally {
+    await pool.end()
+    await server.stop()
+    rmSync(dataDir, { recursive: true, force: true })
+  }
+}
+
+const TABLES = ['messages', 'conversation_archive', 'conversation_events']
+
+/** The same rows into the same tables, emptied, by COPY. */
+async function copyAgain(pool: pg.Pool, folder: string): Promise<{ rows: number; seconds: number }> {
+  let rows = 0
+  for (const table of TABLES) {
+    const { rowCount } = await pool.query(`COPY (SELECT * FROM ${table}) TO '${join(folder, table)}'`)
+    rows += rowCount ?? 0
+  }
+  await pool.query(`TRUNCATE ${TABLES.join(', ')}; CHECKPOINT`)
+  const began = performance.now()
+  for (const table of TABLES) await pool.query(`COPY ${table} FROM '${join(folder, table)}'`)
+  return { rows, seconds: (performance.now() - began) / 1000 }
+}

@@ -1,0 +1,117 @@
+/**
+ * What a person of support does in a conversation. Each is a command: it is handled, or refused with a reason as a code.
+ */
+import type { AgentAction } from '../../schemas/types.ts'
+import { trusts } from './settings.ts'
+import { type State, TEXT, type Turn } from './turn.ts'
+
+const HOUR = 60 * 60_000
+/** WhatsApp takes free text for so long after the person last wrote. */
+const WINDOW = 24 * HOUR
+const NOTE = 4_000
+
+/** Returns why it is refused; null where it is done. */
+const ACTIONS: Readonly<Record<AgentAction['kind'], (turn: Turn, action: AgentAction) => string | null>> = {
+  TAKE_OVER: (turn, { by }) => takeOver(turn, by),
+  HAND_BACK: handBack,
+  REPLY: reply,
+  NOTE: note,
+  ASSIGN: assign,
+  RESOLVE: resolve,
+  APPROVE: approve,
+  UNKNOWN: () => 'unknown_action',
+}
+
+export function act(turn: Turn, action: AgentAction): State {
+  const refused = ACTIONS[action.kind](turn, action)
+  if (refused !== null) turn.context.refuse(refused)
+  return turn.finish()
+}
+
+/** The person of support has the conversation; the bot is silent in it. */
+function takeOver(turn: Turn, by: string): string | null {
+  const { owner, assignee } = turn.state
+  if (owner === 'AGENT' && assignee !== null && assignee !== by) return 'taken_by_other'
+  give(turn, by, 'taken_over')
+  return null
+}
+
+function give(turn: Turn, to: string, reason: string): void {
+  if (turn.state.assignee !== to) turn.event('ASSIGNED', { to })
+  turn.own('AGENT', reason).set({ assignee: to, question: null, pending: null })
+  turn.context.setTimer('idle', turn.after(turn.settings.idleMs))
+}
+
+/** The bot has it again. What came meanwhile was the human's to answer. */
+function handBack(turn: Turn, { by }: AgentAction): string | null {
+  if (turn.state.owner === 'BOT') return 'bot_has_it'
+  rest(turn.settle(by).own('BOT', 'handed_back'))
+  return null
+}
+
+/** Writing to the person is taking over. */
+function reply(turn: Turn, { by, text }: AgentAction): string | null {
+  const { lastInboundAt, handover } = turn.state
+  if (text === null || text.trim() === '') return 'empty_text'
+  if (text.length > TEXT) return 'text_too_long'
+  if (turn.now - lastInboundAt > WINDOW) return 'window_closed'
+  const refused = takeOver(turn, by)
+  if (refused !== null) return refused
+  if (handover !== null && handover.respondedAt === null) {
+    turn.set({ handover: { ...handover, respondedAt: turn.now } }).event('RESPONDED')
+  }
+  turn.forward(text)
+  return null
+}
+
+/** For colleagues: its text stays in the record. */
+function note(turn: Turn, { text }: AgentAction): string | null {
+  if (text === null || text.trim() === '') return 'empty_text'
+  if (text.length > NOTE) return 'text_too_long'
+  turn.event('NOTE')
+  return null
+}
+
+/** Gives it to somebody of support; to nobody: then it waits for a human. */
+function assign(turn: Turn, { assignee }: AgentAction): string | null {
+  if (assignee !== null) {
+    give(turn, assignee, 'assigned')
+    return null
+  }
+  if (turn.state.owner !== 'AGENT') return 'not_assigned'
+  turn.set({ assignee: null }).event('ASSIGNED')
+  if (turn.state.handover === null) turn.handOver({ department: 'GENERAL', priority: 'NORMAL', reason: 'unassigned' }, false)
+  else turn.own('WAITING', 'unassigned')
+  return null
+}
+
+function resolve(turn: Turn, { by }: AgentAction): string | null {
+  const { owner, handover } = turn.state
+  if (owner === 'BOT' && handover === null) return 'nothing_open'
+  rest(turn.settle(by).own('BOT', 'resolved'))
+  return null
+}
+
+/** Raises what a sender may do at the venue of the conversation. */
+function approve(turn: Turn, { sender: id, trust }: AgentAction): string | null {
+  const { state } = turn
+  const sender = id === null ? undefined : turn.sender(id)
+  if (sender === undefined) return 'no_such_sender'
+  if (state.venue === null) return 'no_venue'
+  if (trust !== 'HINTED' && trust !== 'BOUND') return 'invalid_trust'
+  if (trusts(sender.trust, trust)) return 'trusted_already'
+  turn.set({ senders: state.senders.map(s => (s.id === id ? { ...s, trust } : s)) })
+  turn.event('TRUST_CHANGED', { from: sender.trust, to: trust })
+  if (state.owner !== 'AGENT' && turn.now - state.lastInboundAt <= WINDOW) {
+    turn.say('trust.approved', { venue: state.venueName ?? '' }).send(state.lastMessage)
+  }
+  return null
+}
+
+/** Where the dialogue goes on from once no question of it is open. */
+export function rest(turn: Turn): Turn {
+  turn.set({ candidates: [], tries: 0, thanked: false })
+  const { state, venue } = turn.state
+  if (venue === null) return turn.moveTo('INITIAL')
+  return state === 'ASKING_PERSON_NAME' || state === 'ASKING_POSITION' ? turn : turn.moveTo('IDENTIFIED')
+}

@@ -1,0 +1,43 @@
+/** What a human has to see to, as it is kept for those who look after it: from the hand-over to its end. */
+import type { IssueInput } from '../../schemas/types.ts'
+import { issues } from '../../topics/catalog.ts'
+import { dueAt } from './handover.ts'
+import type { SupportHours } from './settings.ts'
+import type { State, TurnContext } from './turn.ts'
+
+type Issue = Omit<IssueInput, 'updatedAt'>
+
+/** The issue that a state has open; null where nothing is handed over. */
+export function issueOf(state: State, conversation: string, hours: SupportHours): Issue | null {
+  const { handover, owner, assignee, channel, venue, venueName, issue } = state
+  if (handover === null) return null
+  const { first, department, priority, reason, at, respondedAt } = handover
+  return {
+    id: first,
+    conversation,
+    channel,
+    venue,
+    venueName,
+    department,
+    priority,
+    reason,
+    text: issue,
+    status: owner === 'AGENT' ? 'ACKNOWLEDGED' : 'OPEN',
+    assignee,
+    openedAt: at,
+    dueAt: dueAt(priority, at, hours),
+    respondedAt,
+  }
+}
+
+/** Writes what has become of the issue. @param endedBy who ended the one of before; null where nobody did */
+export function publishIssue(context: TurnContext, before: Issue | null, after: Issue | null, endedBy: string | null): void {
+  const { now } = context
+  if (before !== null && before.id !== after?.id) {
+    const ended = { ...before, status: 'RESOLVED', resolvedAt: now, resolvedBy: endedBy, updatedAt: now } as const
+    context.emit(issues, before.id, 'Issue', ended)
+  }
+  if (after !== null && JSON.stringify(after) !== JSON.stringify(before)) {
+    context.emit(issues, after.id, 'Issue', { ...after, updatedAt: now })
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Fields of a venue that a person of support has forced. The value that the sources agree on lives on below the forced one, and is
+ * back when the override is taken back.
+ */
+import type { FieldOverride, VenueOverride, VenueRefresh, VenueState } from '../../schemas/types.ts'
+import { note, pollSooner, type Turn } from './context.ts'
+import { merge } from './merge.ts'
+import { MAX_VOLUME } from './rules.ts'
+import { type Master, watch } from './sheet.ts'
+import { clip, phoneDigits } from './text.ts'
+
+const MOST = 20
+
+/** A value that fits, or why it does not. */
+type Checked = { readonly value: unknown } | { readonly wrong: string }
+type Check = (value: unknown, countryCode: string) => Checked
+
+const text =
+  (bytes: number, { empty = false, absent = true } = {}): Check =>
+  value => {
+    if (value === null && absent) return { value }
+    if (typeof value !== 'string') return { wrong: absent ? 'has to be a text or null' : 'has to be a text' }
+    if (value.trim() === '' && !empty) return { wrong: 'is empty' }
+    return Buffer.byteLength(value) <= bytes ? { value } : { wrong: `is longer than ${bytes} bytes` }
+  }
+const number =
+  (most: number, { absent = true } = {}): Check =>
+  value => {
+    if (value === null && absent) return { value }
+    const fits = typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= most
+    return fits ? { value } : { wrong: `has to be a whole number from 0 to ${most}${absent ? ', or null' : ''}` }
+  }
+
+/** What can be forced, with the bounds that a row of the sheet has. */
+const FIELDS: Readonly<Record<keyof Master, Check>> = {
+  name: text(120, { absent: false }),
+  location: text(200, { empty: true, absent: false }),
+  aliases: value => {
+    const fits =
+      Array.isArray(value) && value.length <= 12 && value.every(alias => 'value' in text(60, { absent: false })(alias, ''))
+    return fits ? { value } : { wrong: 'has to be a list of at most 12 texts of at most 60 bytes' }
+  },
+  contactName: text(100),
+  contactEmail: (value, code) => {
+    const checked = text(100)(value, code)
+    return typeof value === 'string' && !/^\S+@\S+$/.test(value) ? { wrong: 'is no e-mail address' } : checked
+  },
+  contactPhone: (value, code) => {
+    if (value === null) return { value }
+    const digits = typeof value === 'string' ? phoneDigits(value, code) : null
+    return digits === null ? { wrong: 'is no phone number' } : { value: digits }
+  },
+  contactPosition: text(60),
+  soundtrackAccount: text(200),
+  soundtrackLocation: text(200),
+  zoneCount: number(10_000),
+  subscriptionStatus: text(40),
+  lastIssueDate: text(20),
+  notes: text(1000),
+  priorityLevel: text(40),
+  slaTier: text(40),
+  volumeCap: number(MAX_VOLUME, { absent: false }),
+}
+
+export function takeOverride(state: VenueState | null, override: VenueOverride, turn: Turn): VenueState | null {
+  if (state === null) return null
+  const { context } = turn
+  const done = state.removed
+    ? 'venue_removed'
+    : override.value === null
+      ? takeBack(state, override.field, turn)
+      : force(state, override, turn)
+  if (typeof done !== 'string') return done
+  context.refuse(done)
+  return state
+}
+
+/** Returns why it is refused, as a code, where it is. */
+function force(state: VenueState, { field, value, by, reason }: VenueOverride, turn: Turn): VenueState | string {
+  const check = FIELDS[field as keyof Master]
+  if (check === undefined) return `unknown_field: "${clip(field, 60)}"; there are ${Object.keys(FIELDS).join(', ')}`
+  const former = state.overrides.find(o => o.field === field)
+  if (former === undefined && state.overrides.length >= MOST) return `too_many_overrides: at most ${MOST}`
+  const parsed = parse(value as string)
+  const checked = parsed === undefined ? { wrong: 'is no JSON' } : check(parsed, turn.settings.countryCode)
+  if ('wrong' in checked) return `invalid_value: ${field} ${checked.wrong}`
+  const origin = state.provenance.find(p => p.field === field)
+  const { now: at } = turn.context
+  const under = former ?? {
+    under: JSON.stringify(state[field as keyof Master]),
+    underSource: origin?.source ?? null,
+    underAt: origin?.at ?? 0,
+  }
+  const forced: FieldOverride = { ...under, field, by, reason: clip(reason, 200), at }
+  const after = {
+    ...state,
+    [field]: checked.value,
+    provenance: [...state.provenance.filter(p => p.field !== field), { field, source: 'override', at }],
+    overrides: [...state.overrides.filter(o => o !== former), forced],
+  }
+  note(turn, { kind: 'OVERRIDDEN', detail: field })
+  return watched(state, after, field, turn)
+}
+
+function takeBack(state: VenueState, field: string, turn: Turn): VenueState | string {
+  const former = state.overrides.find(o => o.field === field)
+  if (former === undefined) return 'not_overridden'
+  const { under, underSource, underAt } = former
+  const rest = state.provenance.filter(p => p.field !== field)
+  const after = {
+    ...state,
+    [field]: JSON.parse(under),
+    provenance: underSource === null ? rest : [...rest, { field, source: underSource, at: underAt }],
+    overrides: state.overrides.filter(o => o !== former),
+  }
+  note(turn, { kind: 'OVERRIDE_TAKEN_BACK', detail: field })
+  return watched(state, after, field, turn)
+}
+
+const WATCHED: readonly string[] = ['soundtrackAccount', 'soundtrackLocation', 'priorityLevel']
+
+function watched(before: VenueState, after: VenueState, field: string, turn: Turn): VenueState {
+  return WATCHED.includes(field) ? watch(before, after, turn) : after
+}
+
+/**
+ * What the sheet says of fields that are forced goes below them.
+ * @returns what is left to be merged, and the overrides
+ */
+export function below(state: VenueState, values: Master, at: number): { values: Partial<Master>; overrides: FieldOverride[] } {
+  const left: Partial<Master> = { ...values }
+  const overrides = state.overrides.map(override => {
+    const field = override.field as keyof Master
+    const { under, underSource, underAt } = override
+    const held = underSource === null ? [] : [{ field, source: underSource, at: underAt }]
+    const merged = merge({ [field]: JSON.parse(under) }, held, { source: 'sheets', at, values: { [field]: values[field] } })
+    const [origin] = merged.origins
+    delete left[field]
+    return {
+      ...override,
+      under: JSON.stringify(merged.fields[field]),
+      underSource: origin?.source ?? null,
+      underAt: origin?.at ?? 0,
+    }
+  })
+  return { values: left, overrides }
+}
+
+/** Has the zones read now. */
+export function takeRefresh(state: VenueState | null, _refresh: VenueRefresh, turn: Turn): VenueState | null {
+  if (state === null) return null
+  const refused = state.removed ? 'venue_removed' : state.soundtrackAccount === null ? 'no_soundtrack_account' : null
+  if (refused !== null) {
+    turn.context.refuse(refused)
+    return state
+  }
+  note(turn, { kind: 'REFRESH' })
+  pollSooner(turn, state, null, 'refresh')
+  return state
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
+}

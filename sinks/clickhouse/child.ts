@@ -1,0 +1,153 @@
+/**
+ * The process that runs chdb, and answers as a ClickHouse server does over HTTP. It is a process of its own because a fault in
+ * native code ends the process it is in.
+ *
+ *   node child.ts <folder> <port or 0>      parent ─ipc─ child: {port} once it listens, disconnected when the parent has ended
+ */
+import { timingSafeEqual } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createGunzip, createInflate, gzipSync } from 'node:zlib'
+import { DATABASE, Engine, EngineError, type Statement } from './engine.ts'
+
+const USER = 'default'
+const MOST_BODY = 256 * 1024 * 1024
+const LAST_STATEMENTS_MS = 5_000
+/** Parameters of the interface that are no settings. Sessions are not offered: a statement sees nothing of another. */
+const NO_SETTINGS = new Set(
+  'query database default_format user password quota_key query_id session_id session_timeout session_check stacktrace compress decompress wait_end_of_query buffer_size close_session role client_protocol_version'.split(
+    ' ',
+  ),
+)
+const CONTENT_TYPES: readonly (readonly [RegExp, string])[] = [
+  [/^JSON.*EachRow/, 'application/x-ndjson; charset=UTF-8'],
+  [/^JSON/, 'application/json; charset=UTF-8'],
+  [/^CSV/, 'text/csv; charset=UTF-8; header=absent'],
+  [/^(TabSeparated|TSV)/, 'text/tab-separated-values; charset=UTF-8'],
+  [/^(Pretty|Vertical|Values|Markdown|XML)/, 'text/plain; charset=UTF-8'],
+]
+
+async function main(folder: string, port: number): Promise<void> {
+  // Also when the parent was killed.
+  process.on('disconnect', () => void end())
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end())
+  const password = process.env.CLICKHOUSE_PASSWORD ?? ''
+  mkdirSync(folder, { recursive: true })
+  const engine = new Engine(await import('chdb'), folder)
+  const server = createServer((request, response) => void answer(engine, password, request, response))
+  server.requestTimeout = 0
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+  process.send?.({ port: (server.address() as AddressInfo).port })
+
+  async function end(): Promise<void> {
+    // A statement that goes on and on is cut off: nothing is lost that was answered.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_STATEMENTS_MS).unref()
+    await new Promise(resolve => server.close(resolve).closeIdleConnections())
+    engine.close()
+    process.exit(0)
+  }
+}
+
+async function answer(engine: Engine, password: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  try {
+    const url = new URL(request.url ?? '/', 'http://localhost')
+    const { searchParams } = url
+    if (url.pathname === '/ping' || url.pathname === '/replicas_status') return void response.end('Ok.\n')
+    if (!['GET', 'POST', 'HEAD'].includes(request.method ?? '')) return void response.writeHead(405).end()
+    if (request.method === 'GET' && !searchParams.has('query')) return void response.end('Ok.\n')
+    authenticate(request, searchParams, password)
+    for (const name of ['compress', 'decompress']) {
+      if (searchParams.get(name) === '1') {
+        throw new EngineError(48, `${name}=1 is not offered by the embedded engine; use HTTP compression instead`)
+      }
+    }
+    const statement = await read(request, searchParams)
+    const outcome = await engine.run(statement, gone.signal)
+    const zipped =
+      searchParams.get('enable_http_compression') === '1' && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
+    response.writeHead(200, {
+      'content-type': CONTENT_TYPES.find(([name]) => name.test(outcome.format))?.[1] ?? 'application/octet-stream',
+      'x-clickhouse-format': outcome.format,
+      'x-clickhouse-timezone': 'UTC',
+      'x-clickhouse-server-display-name': 'embedded',
+      'x-clickhouse-query-id': searchParams.get('query_id') ?? '',
+      'x-clickhouse-summary': JSON.stringify({
+        read_rows: String(outcome.readRows),
+        read_bytes: String(outcome.readBytes),
+        written_rows: String(outcome.writtenRows),
+        written_bytes: String(outcome.writtenBytes),
+        elapsed_ns: String(Math.round(outcome.elapsedMs * 1e6)),
+      }),
+      ...(zipped ? { 'content-encoding': 'gzip' } : {}),
+    })
+    response.end(zipped ? gzipSync(outcome.body) : outcome.body)
+  } catch (error) {
+    fail(response, error, engine.version)
+  }
+}
+
+/** The password as any client of ClickHouse sends it. */
+function authenticate({ headers }: IncomingMessage, parameters: URLSearchParams, password: string): void {
+  const [kind, token = ''] = (headers.authorization ?? '').split(' ')
+  const basic = kind?.toLowerCase() === 'basic' ? Buffer.from(token, 'base64').toString() : null
+  const user = parameters.get('user') ?? headers['x-clickhouse-user'] ?? basic?.split(':')[0] ?? USER
+  const given = parameters.get('password') ?? headers['x-clickhouse-key'] ?? basic?.slice(basic.indexOf(':') + 1) ?? ''
+  const [a, b] = [Buffer.from(String(given)), Buffer.from(password)]
+  if (user !== USER || a.length !== b.length || !timingSafeEqual(a, b)) {
+    throw new EngineError(516, `Code: 516. DB::Exception: ${user}: Authentication failed. (AUTHENTICATION_FAILED)`)
+  }
+}
+
+async function read(request: IncomingMessage, url: URLSearchParams): Promise<Statement> {
+  const chunks: Buffer[] = []
+  const query = url.get('query')
+  if (query !== null) chunks.push(Buffer.from(`${query}\n`))
+  const encoding = request.headers['content-encoding']
+  const unzip = encoding === 'gzip' ? createGunzip() : encoding === 'deflate' ? createInflate() : null
+  let size = 0
+  for await (const chunk of unzip === null ? request : request.pipe(unzip)) {
+    size += chunk.length
+    if (size > MOST_BODY) throw new EngineError(307, `the body is larger than ${MOST_BODY} bytes`)
+    chunks.push(chunk)
+  }
+  const settings: Record<string, string> = {}
+  const parameters: Record<string, string> = {}
+  for (const [name, value] of url) {
+    if (name.startsWith('param_')) parameters[name.slice(6)] = value
+    else if (!NO_SETTINGS.has(name)) settings[name] = value
+  }
+  const { headers } = request
+  return {
+    body: Buffer.concat(chunks),
+    format: String(headers['x-clickhouse-format'] ?? url.get('default_format') ?? 'TabSeparated'),
+    database: String(headers['x-clickhouse-database'] ?? url.get('database') ?? DATABASE),
+    settings,
+    parameters,
+  }
+}
+
+/** HTTP statuses of ClickHouse's codes, as its server has them; any other is 500. */
+const STATUSES: readonly (readonly [status: number, codes: readonly number[]])[] = [
+  [400, [6, 26, 27, 36, 38, 41, 42, 43, 53, 62, 72, 117, 130, 131, 457, 469]],
+  [403, [164, 192, 193, 497, 516]],
+  [404, [16, 46, 47, 50, 60, 81, 115]],
+  [408, [159]],
+  [413, [307]],
+  [501, [48]],
+]
+
+function fail(response: ServerResponse, error: unknown, version: string): void {
+  if (response.headersSent) return void response.destroy()
+  const { code, message } = error instanceof EngineError ? error : new EngineError(1002, String(error))
+  const text = message.startsWith('Code: ') ? message : `Code: ${code}. DB::Exception: ${message}`
+  response.writeHead(STATUSES.find(([, codes]) => codes.includes(code))?.[0] ?? 500, {
+    'content-type': 'text/plain; charset=UTF-8',
+    'x-clickhouse-exception-code': String(code),
+  })
+  response.end(text.includes('(version ') ? `${text}\n` : `${text} (version ${version})\n`)
+}
+
+if (import.meta.main) await main(process.argv[2] as string, Number(process.argv[3]))

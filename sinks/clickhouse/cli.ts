@@ -1,0 +1,114 @@
+/**
+ * `npm run sql`: a prompt on the service's ClickHouse, or on standard input what it is given.
+ *
+ *   npm run sql                                    npm run sql -- --format JSON < questions.sql
+ *
+ * It asks the server of CLICKHOUSE_URL, otherwise the embedded one that runs on DATA_DIR, otherwise it starts that one for as long
+ * as the prompt lasts. It asks as the service does, with all rights.
+ */
+import { createInterface } from 'node:readline/promises'
+import { parseArgs, parseEnv } from 'node:util'
+import { existsSync, readFileSync } from 'node:fs'
+import { messageOf } from '../../engine/errors.ts'
+import { runningOn, startEmbeddedClickHouse } from './embedded.ts'
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { format: { type: 'string' }, help: { type: 'boolean' } } })
+  if (values.help === true) {
+    console.log('npm run sql [-- --format Vertical|JSON|CSV|…]      statements end with a semicolon')
+    return 0
+  }
+  const format = values.format ?? 'PrettyCompactMonoBlock'
+  const { url, stop } = await find()
+  try {
+    return process.stdin.isTTY ? await prompt(url, format) : await runAll(url, await read(process.stdin), format)
+  } finally {
+    await stop()
+  }
+}
+
+async function find(): Promise<{ url: string; stop: () => Promise<void> }> {
+  const env = { ...(existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {}), ...process.env }
+  const dataDir = env.DATA_DIR || './data'
+  const given = env.CLICKHOUSE_URL_FILE ? readFileSync(env.CLICKHOUSE_URL_FILE, 'utf8').trim() : env.CLICKHOUSE_URL
+  const url = given || runningOn(dataDir)
+  if (url) return { url, stop: async () => {} }
+  const server = await startEmbeddedClickHouse({ dataDir, log: { info: () => {}, warn: () => {} } })
+  return { url: server.url, stop: () => server.stop() }
+}
+
+async function prompt(url: string, format: string): Promise<number> {
+  const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: 'sql> ' })
+  console.log('Statements end with a semicolon; SHOW TABLES; shows what there is. Ctrl-D leaves.')
+  lines.prompt()
+  let typed = ''
+  for await (const line of lines) {
+    if (typed === '' && /^\s*(exit|quit)\s*;?\s*$/i.test(line)) break
+    typed += `${line}\n`
+    const { statements, rest } = split(typed)
+    for (const statement of statements) await run(url, statement, format)
+    typed = rest.trim() === '' ? '' : rest
+    lines.setPrompt(typed === '' ? 'sql> ' : '  -> ')
+    lines.prompt()
+  }
+  lines.close()
+  return 0
+}
+
+/** Ends at the first statement that fails. */
+async function runAll(url: string, sql: string, format: string): Promise<number> {
+  const { statements, rest } = split(sql)
+  for (const statement of [...statements, rest]) {
+    if (statement.trim() !== '' && !(await run(url, statement, format))) return 1
+  }
+  return 0
+}
+
+async function run(url: string, sql: string, format: string): Promise<boolean> {
+  try {
+    const { origin, pathname, username, password } = new URL(url)
+    const target = new URL(origin)
+    target.searchParams.set('default_format', format)
+    if (pathname.length > 1) target.searchParams.set('database', decodeURIComponent(pathname.slice(1)))
+    const user = `${decodeURIComponent(username) || 'default'}:${decodeURIComponent(password)}`
+    const response = await fetch(target, {
+      method: 'POST',
+      body: sql,
+      headers: { authorization: `Basic ${Buffer.from(user).toString('base64')}` },
+    })
+    const text = await response.text()
+    if (response.ok) process.stdout.write(text)
+    else process.stderr.write(text)
+    return response.ok
+  } catch (error) {
+    process.stderr.write(`ClickHouse does not answer: ${messageOf(error)}\n`)
+    return false
+  }
+}
+
+/** Strings, quoted names, comments, the end of a statement, and what is between. */
+const PARTS =
+  /'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|--[^\n]*|\/\*[\s\S]*?\*\/|;|[^'"`;/-]+|[\s\S]/g
+
+/** Whole statements, and what has been typed of the next one. */
+export function split(sql: string): { statements: string[]; rest: string } {
+  const statements: string[] = []
+  let rest = ''
+  for (const [part] of sql.matchAll(PARTS)) {
+    if (part !== ';') rest += part
+    else if (/^(\s|--[^\n]*|\/\*[\s\S]*?\*\/)*$/.test(rest)) rest = ''
+    else {
+      statements.push(rest.trim())
+      rest = ''
+    }
+  }
+  return { statements, rest }
+}
+
+async function read(stream: AsyncIterable<Buffer | string>): Promise<string> {
+  let text = ''
+  for await (const chunk of stream) text += chunk
+  return text
+}
+
+if (import.meta.main) process.exitCode = await main()

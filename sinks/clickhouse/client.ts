@@ -1,0 +1,20 @@
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
+
+/**
+ * A client of a server, or of the embedded one.
+ * @param url with user, password and, as its path, the database
+ */
+export function openClickHouse(url: string): ClickHouseClient {
+  return createClient({
+    url,
+    application: 'bma-social',
+    request_timeout: 30_000,
+    max_open_connections: 8,
+    // What fails is thrown, and told by whoever catches it.
+    log: { level: ClickHouseLogLevel.OFF },
+  })
+}
+
+export async function selectRows<T>(client: ClickHouseClient, query: string): Promise<T[]> {
+  return (await client.query({ query, format: 'JSONEachRow' })).json<T>()
+}

@@ -1,0 +1,190 @@
+/**
+ * One statement on chdb, as ClickHouse's HTTP interface takes it. Every statement has a session of its own, so that no setting,
+ * parameter or `USE` of one is seen by another; sessions of one data folder share the engine and run side by side.
+ */
+import { randomUUID } from 'node:crypto'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Session } from 'chdb'
+
+type Chdb = typeof import('chdb')
+
+/** Where tables are: chdb's own `default` also shows the machine's files as tables. */
+export const DATABASE = 'analytics'
+
+export interface Statement {
+  /** SQL; behind an INSERT … FORMAT its data, in the bytes of that format. */
+  readonly body: Buffer
+  /** Output format where the SQL names none. */
+  readonly format: string
+  readonly database: string
+  readonly settings: Readonly<Record<string, string>>
+  readonly parameters: Readonly<Record<string, string>>
+}
+
+export interface Outcome {
+  readonly body: Uint8Array
+  readonly format: string
+  readonly elapsedMs: number
+  readonly readRows: number
+  readonly readBytes: number
+  readonly writtenRows: number
+  readonly writtenBytes: number
+}
+
+/** What the engine says, with ClickHouse's code. */
+export class EngineError extends Error {
+  readonly code: number
+  constructor(code: number, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export class Engine {
+  readonly #chdb: Chdb
+  readonly #folder: string
+  /** Keeps the folder open, and ends what others have given up. */
+  readonly #first: Session
+  readonly version: string
+
+  /** @throws when another process has the folder */
+  constructor(chdb: Chdb, folder: string) {
+    this.#chdb = chdb
+    this.#folder = folder
+    this.#first = new chdb.Session(folder)
+    this.#first.query(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`)
+    this.version = this.#first.query('SELECT version()', 'TSV').trim()
+  }
+
+  /** @throws {EngineError} */
+  async run(statement: Statement, signal?: AbortSignal): Promise<Outcome> {
+    const began = performance.now()
+    const session = new this.#chdb.Session(this.#folder)
+    const mark = randomUUID()
+    const giveUp = () => this.#kill(mark)
+    signal?.addEventListener('abort', giveUp, { once: true })
+    try {
+      prepare(session, statement, mark)
+      const insert = readInsert(statement.body)
+      const outcome = insert === null ? await this.#query(session, statement) : await this.#insert(session, insert)
+      return { ...outcome, elapsedMs: performance.now() - began }
+    } catch (error) {
+      throw asEngineError(error)
+    } finally {
+      signal?.removeEventListener('abort', giveUp)
+      session.close()
+    }
+  }
+
+  close(): void {
+    this.#first.close()
+  }
+
+  /** Ends a statement that nobody waits for any more. */
+  #kill(mark: string): void {
+    this.#first.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = '${mark}' ASYNC`).catch(() => {})
+  }
+
+  async #query(session: Session, { body, format }: Statement): Promise<Omit<Outcome, 'elapsedMs'>> {
+    const sql = body.toString()
+    const result = await session.queryAsync(sql, { format })
+    const read = { readRows: result.rowsRead, readBytes: result.bytesRead }
+    return { body: result.bytes(), format: formatOf(sql) ?? format, ...read, writtenRows: 0, writtenBytes: 0 }
+  }
+
+  async #insert(session: Session, { table, columns, format, values }: Insert): Promise<Omit<Outcome, 'elapsedMs'>> {
+    const none = { body: new Uint8Array(), format, readRows: 0, readBytes: 0, writtenRows: 0, writtenBytes: values.length }
+    if (values.length === 0) return none
+    if (STREAMED.has(format) && [table, ...(columns ?? [])].every(name => PLAIN.test(name))) {
+      const names = columns === null ? {} : { columns }
+      const { rowsWritten } = await session.insert({ table, ...names, format: format as 'JSONEachRow', values })
+      return { ...none, writtenRows: rowsWritten }
+    }
+    const file = join(this.#folder, 'tmp', `insert-${randomUUID()}`)
+    await writeFile(file, values, { mode: 0o600 })
+    try {
+      const into = columns === null ? table : `${table} (${columns.map(name => `\`${name}\``).join(', ')})`
+      const result = await session.queryAsync(
+        `INSERT INTO ${into} FROM INFILE '${file.replace(/['\\]/g, '\\$&')}' FORMAT ${format}`,
+      )
+      return { ...none, writtenRows: result.rowsRead }
+    } finally {
+      await rm(file, { force: true })
+    }
+  }
+}
+
+/** Settings last but one, `readonly` last of all: nothing can be set after it. */
+function prepare(session: Session, { database, settings, parameters }: Statement, mark: string): void {
+  session.query(`USE ${identifier(database)}`)
+  const { readonly, ...others } = settings
+  const all = { ...others, log_comment: mark, ...prefixed(parameters), ...(readonly === undefined ? {} : { readonly }) }
+  const changes = Object.entries(all).map(([name, value]) => `${settingName(name)} = ${literal(value)}`)
+  session.query(`SET ${changes.join(', ')}`)
+}
+
+function prefixed(parameters: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(parameters).map(([name, value]) => [`param_${name}`, value]))
+}
+
+function settingName(name: string): string {
+  if (!/^\w+$/.test(name)) throw new EngineError(115, `Unknown setting '${name}'`)
+  return name
+}
+
+function identifier(name: string): string {
+  return `\`${name.replace(/[\\`]/g, '\\$&')}\``
+}
+
+function literal(text: string): string {
+  return `'${text.replace(/[\\']/g, '\\$&').replace(/\0/g, '\\0')}'`
+}
+
+interface Insert {
+  readonly table: string
+  readonly columns: readonly string[] | null
+  readonly format: string
+  readonly values: Buffer
+}
+
+/** Formats and names that chdb takes with bytes; others go through a file. */
+const STREAMED = new Set(['JSONEachRow', 'JSONCompactEachRow', 'CSV', 'CSVWithNames', 'TabSeparated', 'TabSeparatedWithNames'])
+const PLAIN = /^\w+(\.\w+)?$/
+const NAME = '(?:`[^`\\\\]+`|"[^"\\\\]+"|\\w+)'
+const INSERT = new RegExp(
+  `^\\s*INSERT\\s+INTO\\s+(?:TABLE\\s+)?(${NAME}(?:\\.${NAME})?)\\s*(?:\\(([^()]*)\\)\\s*)?FORMAT\\s+(\\w+)[ \\t]*;?[ \\t]*(?:\\r?\\n|(?=[^\\s])|$)`,
+  'i',
+)
+const LONGEST_HEAD = 64 * 1024
+
+/** The parts of an INSERT whose data follows; null for every other statement. */
+export function readInsert(body: Buffer): Insert | null {
+  const head = body.subarray(0, LONGEST_HEAD).toString('latin1')
+  const found = INSERT.exec(head)
+  if (found === null) return null
+  const [whole, table = '', list, format = ''] = found
+  if (/^values$/i.test(format)) return null
+  const text = (latin1: string) => Buffer.from(latin1, 'latin1').toString()
+  const columns =
+    list === undefined
+      ? null
+      : list.split(',').map(name =>
+          text(name)
+            .trim()
+            .replace(/^[`"]|[`"]$/g, ''),
+        )
+  return { table: text(table), columns, format, values: body.subarray(whole.length) }
+}
+
+/** The format that a statement names at its end. */
+function formatOf(sql: string): string | null {
+  return /\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;]*)?;?\s*$/i.exec(sql)?.[1] ?? null
+}
+
+function asEngineError(error: unknown): EngineError {
+  if (error instanceof EngineError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  const code = /Code: (\d+)\./.exec(message)
+  return new EngineError(Number(code?.[1] ?? 1002), message.replace(/^Query failed: /, ''))
+}

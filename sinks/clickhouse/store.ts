@@ -1,0 +1,248 @@
+/**
+ * ClickHouse as a store of the sink: every record's rows once in effect, though its inserts are in no transaction. A range of
+ * offsets is written down in Postgres before it is inserted, and is repeated exactly until it is through:
+ *
+ *   (a) until = next        WHERE position = from AND until is open or the same     none updated: another has it
+ *   (b) INSERT per table    under the token <topic>:<partition>:<from>-<next>:<table>, and not after (a) + 60 s
+ *   (c) position = next     WHERE position = from AND until = next                  none updated: another has done it
+ *
+ * Whoever stops, for however long, changes nothing by going on:
+ *   before (a)               its position is no longer there: (a) updates nothing, and nothing is inserted
+ *   between (a) and (b)      the range it inserts is the one that another has repeated: the token drops it. The server keeps the
+ *                            newest 10 000 tokens of a table, and past its deadline the insert is refused, by the server's clock:
+ *                            so no token is forgotten while it could still come
+ *   within (b)               the same, table by table; roll-ups are fed again, and hold sets, which do not grow by that
+ *   between (b) and (c)      (c) updates nothing, or does what the other would do
+ * A server that is killed may have kept a token without its rows: so a range that is repeated is looked for after its insert.
+ * A batch lies in one month of the log's time: one block of one partition per table. What a machine that loses power had not
+ * yet put on its disk is lost to ClickHouse (it does not sync every insert); `reconcile` and the log tell.
+ */
+import type { ClickHouseClient } from '@clickhouse/client'
+import Bottleneck from 'bottleneck'
+import type pg from 'pg'
+import { topicNamed } from '../../topics/catalog.ts'
+import { partitionKey, type TopicPartition } from '../../topics/log.ts'
+import { type Batch, type Claim, OwnershipLost, type Readable, type Store } from '../sink.ts'
+import { selectRows } from './client.ts'
+import { PROJECTED, project } from './project.ts'
+import { type Row, type TableKey, TABLES } from './tables.ts'
+
+const SINK = 'clickhouse'
+const IDENTITY = 'clickhouse.identity'
+/** How long after (a) an insert may begin. 10 000 blocks of one table take longer. */
+const FENCE_MS = 60_000
+/** Records of one batch: one block each, far below where ClickHouse splits an insert. */
+const MOST_RECORDS = 50_000
+const INSERTS_AT_ONCE = 4
+/** How often a server is killed between keeping a token and its rows, for one block, before that is no accident. */
+const MOST_LOST = 5
+/** Below the session time-out of 30 s, so that nobody is waited for who has lost the partition. */
+const LIMITS =
+  "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+
+export interface ClickHouseStoreOptions {
+  readonly client: ClickHouseClient
+  /** Where the positions are. */
+  readonly pool: pg.Pool
+}
+
+export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store {
+  const inserts = new Bottleneck({ maxConcurrent: INSERTS_AT_ONCE })
+  const clock = serverClock(client)
+  let known = false
+
+  return {
+    name: SINK,
+    topics: [...PROJECTED.keys()].map(topicNamed),
+    wants: (topic, type) => PROJECTED.get(topic)?.includes(type) === true,
+    cut: sameMonth,
+
+    async claim(partitions) {
+      await clock.measure()
+      if (!known) await recognise(client, pool)
+      known = true
+      return claim(pool, partitions)
+    },
+
+    async write(batches) {
+      const notAfter = clock.now() + FENCE_MS
+      const blocks = batches.flatMap(batch =>
+        [...project(batch.records, notAfter)].map(([table, rows]): Block => ({ batch, table, rows })),
+      )
+      const repeated = blocks.length === 0 ? new Set() : await begin(pool, batches)
+      try {
+        await Promise.all(
+          blocks.map(block => inserts.schedule(() => insert(client, block, repeated.has(partitionKey(block.batch.partition))))),
+        )
+      } catch (error) {
+        await clock.measure()
+        throw error
+      }
+      await finish(pool, batches)
+      return { stale: 0 }
+    },
+  }
+}
+
+/** How many of these lie in the month of the first, by the log's time. */
+export function sameMonth(records: readonly Readable[]): number {
+  const first = records[0]
+  if (first === undefined) return 0
+  const month = monthOf(first)
+  const other = records.findIndex(readable => monthOf(readable) !== month)
+  return Math.min(other === -1 ? records.length : other, MOST_RECORDS)
+}
+
+function monthOf({ record }: Readable): number {
+  const at = new Date(record.timestamp)
+  return at.getUTCFullYear() * 12 + at.getUTCMonth()
+}
+
+/** Rows of one batch for one table. */
+interface Block {
+  readonly batch: Batch
+  readonly table: TableKey
+  readonly rows: readonly Row[]
+}
+
+async function insert(client: ClickHouseClient, block: Block, repeated: boolean): Promise<void> {
+  const { partition, from, next } = block.batch
+  const token = `${partitionKey(partition)}:${from}-${next}:${TABLES[block.table].name}`
+  await insertAs(client, block, token)
+  for (let n = 1; repeated && !(await isThere(client, block)); n++) {
+    if (n > MOST_LOST) throw new Error(`ClickHouse takes ${token} and does not keep it`)
+    await insertAs(client, block, `${token}:${n}`)
+  }
+}
+
+async function insertAs(client: ClickHouseClient, { table, rows }: Block, token: string): Promise<void> {
+  const { name, columns } = TABLES[table]
+  await client.insert({
+    table: name,
+    columns: columns as [string, ...string[]],
+    values: rows,
+    format: 'JSONCompactEachRow',
+    clickhouse_settings: {
+      insert_deduplicate: 1,
+      insert_deduplication_token: token,
+      // What the table has already goes to the roll-ups all the same.
+      deduplicate_blocks_in_dependent_materialized_views: 1,
+      async_insert: 0,
+      // One block, whatever the number of cores.
+      input_format_parallel_parsing: 0,
+      // A roll-up of late events has rows of several months.
+      max_partitions_per_insert_block: '0',
+    },
+  })
+}
+
+/** A block is there as a whole or not at all. */
+async function isThere(client: ClickHouseClient, { batch, table }: Block): Promise<boolean> {
+  const { partition, from, next } = batch
+  const result = await client.query({
+    query: `SELECT 1 FROM ${TABLES[table].name} WHERE log_topic = {topic:String} AND log_partition = {partition:UInt16}
+      AND log_offset >= {from:UInt64} AND log_offset < {next:UInt64} LIMIT 1`,
+    query_params: { ...partition, from, next },
+    clickhouse_settings: { select_sequential_consistency: '1' },
+    format: 'JSONEachRow',
+  })
+  return (await result.json()).length > 0
+}
+
+/** The server's clock, by our monotonic one: a writer that was stopped knows an earlier time than it is, never a later one. */
+function serverClock(client: ClickHouseClient) {
+  let ahead = 0
+  return {
+    async measure(): Promise<void> {
+      const [row] = await selectRows<{ ms: string }>(client, 'SELECT toUnixTimestamp64Milli(now64(3)) AS ms')
+      ahead = Number(row?.ms) - performance.now()
+    },
+    now: () => performance.now() + ahead,
+  }
+}
+
+/** Forgets the positions of another ClickHouse: this one, new in its place, has nothing of what came before them. */
+async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<void> {
+  const [row] = await selectRows<{ id: string }>(client, 'SELECT id FROM store_identity LIMIT 1')
+  if (row === undefined) throw new Error('the schema of ClickHouse is incomplete: it has no identity; migrate it first')
+  await pool.query(
+    `WITH new AS (INSERT INTO sink_positions (sink, topic, partition, position) VALUES ($1, $2, 0, 0)
+       ON CONFLICT DO NOTHING RETURNING 1)
+     DELETE FROM sink_positions WHERE sink = $3 AND EXISTS (SELECT FROM new)`,
+    [IDENTITY, row.id, SINK],
+  )
+}
+
+async function claim(pool: pg.Pool, partitions: readonly TopicPartition[]): Promise<Claim[]> {
+  const where = [SINK, partitions.map(p => p.topic), partitions.map(p => p.partition)]
+  await pool.query(
+    `INSERT INTO sink_positions (sink, topic, partition, position)
+     SELECT $1, topic, partition, 0 FROM unnest($2::text[], $3::int[]) AS p (topic, partition) ON CONFLICT DO NOTHING`,
+    where,
+  )
+  const { rows } = await pool.query<{ topic: string; partition: number; position: string; until: string | null }>(
+    `SELECT topic, partition, position, until FROM sink_positions
+     JOIN unnest($2::text[], $3::int[]) AS p (topic, partition) USING (topic, partition) WHERE sink = $1`,
+    where,
+  )
+  const claims = new Map(
+    rows.map(row => [
+      partitionKey(row),
+      { position: Number(row.position), ...(row.until === null ? {} : { until: Number(row.until) }) },
+    ]),
+  )
+  return partitions.map(partition => claims.get(partitionKey(partition)) as Claim)
+}
+
+/** Locks the positions that are still where these batches begin, in one order, so that two writers never wait for each other. */
+const HELD = `b AS (SELECT * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS b (topic, partition, first, next)),
+  held AS (SELECT topic, partition, next, until FROM sink_positions p JOIN b USING (topic, partition)
+    WHERE sink = $1 AND position = first AND (until IS NULL OR until = next) ORDER BY topic, partition FOR UPDATE OF p)`
+
+/** (a): from here on these ranges are repeated until they are through. Returns the partitions whose range was begun before. @throws {OwnershipLost} */
+async function begin(pool: pg.Pool, batches: readonly Batch[]): Promise<Set<string>> {
+  const rows = await move(pool, batches, 'until = held.next')
+  return new Set(rows.filter(({ before }) => before !== null).map(partitionKey))
+}
+
+/** (c). A server that forgets it for lack of power has the range repeated. @throws {OwnershipLost} */
+async function finish(pool: pg.Pool, batches: readonly Batch[]): Promise<void> {
+  await move(pool, batches, 'position = held.next, until = NULL', 'SET LOCAL synchronous_commit = off')
+}
+
+interface Moved extends TopicPartition {
+  readonly before: string | null
+}
+
+/** All or none of them. */
+async function move(pool: pg.Pool, batches: readonly Batch[], change: string, setting = ''): Promise<Moved[]> {
+  const client = await pool.connect()
+  try {
+    await client.query(`BEGIN; ${LIMITS}; ${setting}`)
+    const { rows } = await client.query<Moved>(
+      `WITH ${HELD} UPDATE sink_positions p SET ${change} FROM held
+       WHERE p.sink = $1 AND p.topic = held.topic AND p.partition = held.partition RETURNING p.topic, p.partition, held.until AS before`,
+      [
+        SINK,
+        batches.map(b => b.partition.topic),
+        batches.map(b => b.partition.partition),
+        batches.map(b => b.from),
+        batches.map(b => b.next),
+      ],
+    )
+    if (rows.length < batches.length) {
+      const moved = new Set(rows.map(partitionKey))
+      throw new OwnershipLost(batches.map(b => b.partition).filter(partition => !moved.has(partitionKey(partition))))
+    }
+    await client.query('COMMIT')
+    client.release()
+    return rows
+  } catch (error) {
+    const rolledBack = await client.query('ROLLBACK').then(
+      () => true,
+      () => false,
+    )
+    client.release(!rolledBack)
+    throw error
+  }
+}
