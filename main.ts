@@ -6,6 +6,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import type { Dependencies, DependencyStatus } from './api/health.ts'
 import { startApi, startHealth } from './api/server.ts'
@@ -38,10 +39,14 @@ import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
 import { openPool } from './sinks/postgres/pool.ts'
 import { startPostgresSink } from './sinks/postgres/sink.ts'
+import { MemoryCache } from './sinks/redis/cache.ts'
+import { Hot } from './sinks/redis/hot.ts'
+import { openRedis, RedisCache } from './sinks/redis/redis.ts'
+import { CACHED, entriesOf, redisStore } from './sinks/redis/store.ts'
 import { type Sink, startSink } from './sinks/sink.ts'
 import { allTopics, changelog, sheetsInbox, syncLog, venueProfiles } from './topics/catalog.ts'
-import { Codec } from './topics/codec.ts'
-import type { Log, Position } from './topics/log.ts'
+import { Codec, type Decoded } from './topics/codec.ts'
+import type { Log, LogRecord, Position } from './topics/log.ts'
 
 type Actor = ActorDefinition
 type ActorPorts = Readonly<Record<string, Port>>
@@ -120,6 +125,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   }
   const pool = openPool({ url, log: logger, name: 'api', statementTimeoutMs: 5_000 })
   closers.push(() => pool.end())
+  const hot = await startHot(parts)
   const page = demo?.page({ log, codec })
   const api = await startApi({
     ...server,
@@ -131,6 +137,9 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     corsOrigins: settings.corsOrigins,
     trustedProxies: settings.trustedProxies,
     limits: settings.limits,
+    redis: hot.redis,
+    hot: hot.hot,
+    settings: publicSettings(settings),
     clickhouse: clickhouse === null ? null : { url: clickhouse },
     codec,
     pool,
@@ -301,6 +310,11 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
   }
   const postgres = await run('postgres', startPostgresSink({ log, codec, pool, logger, instance }))
   dependencies.postgres = () => postgres.status()
+  if (parts.settings.redisUrl !== null) {
+    const store = redisStore(openRedisOf(parts, parts.settings.redisUrl, SINK_REDIS_MS))
+    const cache = await run('redis', startSink({ log, codec, store, logger, instance }))
+    dependencies.redis = () => lessened(cache.status())
+  }
   if (clickhouse === null) return
   const client = openClickHouseClient(clickhouse)
   closers.push(() => client.close())
@@ -317,6 +331,59 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
   )
   const server = dependencies.clickhouse as () => DependencyStatus
   dependencies.clickhouse = () => (server().status === 'up' ? lessened(analytics.status()) : server())
+}
+
+/** A look-up that takes longer is made in the serving store. */
+const API_REDIS_MS = 50
+const SINK_REDIS_MS = 5_000
+
+function openRedisOf({ logger, closers }: Parts, url: string, timeoutMs: number): Redis {
+  let told = false
+  const onError = (error: Error) => {
+    if (!told) logger.warn({ reason: error.message }, 'Redis cannot be reached')
+    told = true
+  }
+  const redis = openRedis(url, { timeoutMs, onError })
+  redis.on('ready', () => {
+    told = false
+  })
+  closers.push(() => redis.disconnect())
+  return redis
+}
+
+/** Hot look-ups: in Redis, where the sink keeps them; otherwise in this process, which reads the log for them. */
+async function startHot(parts: Parts): Promise<{ hot: Hot; redis: Redis | null }> {
+  const { settings, log, codec, closers, onError } = parts
+  if (settings.redisUrl !== null) {
+    const redis = openRedisOf(parts, settings.redisUrl, API_REDIS_MS)
+    return { hot: new Hot(new RedisCache(redis)), redis }
+  }
+  const cache = new MemoryCache()
+  for (const topic of CACHED) {
+    const apply = (_key: string, decoded: Decoded | null, record: LogRecord) => void cache.put(entriesOf(record, decoded))
+    const projection = startProjection({ log, codec, topic, apply, onError: error => onError('hot look-ups', error) })
+    closers.push(() => projection.close())
+  }
+  return { hot: new Hot(cache), redis: null }
+}
+
+/** What administrators may see of the settings. */
+function publicSettings({ roles, controlTrust, timeScale, kafka, demo, corsOrigins, ...settings }: Config) {
+  return {
+    roles: roles.join(','),
+    log: kafka === null ? 'local' : 'kafka',
+    postgres: settings.databaseUrl === null ? 'embedded' : 'server',
+    redis: settings.redisUrl === null ? 'in process' : 'server',
+    clickhouse: settings.clickhouseUrl === null ? 'embedded' : 'server',
+    controlTrust,
+    timeScale,
+    demo,
+    whatsapp: settings.whatsapp !== null,
+    soundtrack: settings.soundtrack !== null,
+    venuesCsv: settings.venuesCsv !== null,
+    crmTokens: settings.jwt !== null,
+    corsOrigins: corsOrigins.join(','),
+  }
 }
 
 /** What is down keeps the service from nothing that people wait for. */

@@ -33,6 +33,7 @@ export interface LaneSettings {
 const BACK_OFF_MS = { first: 100, most: 5_000 }
 /** How long the one that lost a partition waits before it looks whether the other goes on. */
 const STAND_BY_MS = 1_000
+const CHECK_MS = 2_000
 
 export class Lane {
   readonly #settings: LaneSettings
@@ -43,6 +44,7 @@ export class Lane {
   /** The write that is under way. */
   writing: Promise<unknown> = Promise.resolve()
   #failures = 0
+  #checked = 0
   #wake: (() => void) | null = null
   #woken = false
 
@@ -65,6 +67,7 @@ export class Lane {
       await this.#claim()
       const waiting = [...shares.values()].filter(s => s.claimed && s.waits)
       const wait = this.#lingers(waiting)
+      if (wait === null) await this.#check()
       if (wait !== 0) return await this.#news(wait ?? READ_WAIT_MS)
       const batches = await this.#gather(waiting)
       if (batches.length === 0) return await this.#news(READ_WAIT_MS)
@@ -125,6 +128,15 @@ export class Lane {
       logger.warn({ partition: key, position, low: ends.low }, `records have left the log before they reached ${store.name}`)
     }
     return null
+  }
+
+  /** A store that has forgotten where it was is filled anew. */
+  async #check(): Promise<void> {
+    const { shares, store } = this.#settings
+    if (store.check === undefined || performance.now() - this.#checked < CHECK_MS) return
+    this.#checked = performance.now()
+    const lost = await store.check([...shares.values()].filter(s => s.claimed).map(s => s.reached))
+    if (lost.length > 0) throw new OwnershipLost(lost)
   }
 
   /** How long it is worth waiting for more, ms; null where nothing has come. */

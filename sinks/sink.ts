@@ -60,6 +60,8 @@ export interface Store {
   write(batches: readonly Batch[]): Promise<{ stale: number }>
   /** How many of these, from the first on, may be in one batch; all where it is left out. At least 1. */
   cut?(records: readonly Readable[]): number
+  /** Which of these positions the store does not have any more; asked now and then while nothing is written. */
+  check?(positions: readonly Position[]): Promise<readonly TopicPartition[]>
   /** Whether this is due to a record itself, which no repetition mends: then the record is skipped. */
   refuses?(error: unknown): boolean
 }

@@ -1,0 +1,88 @@
+/**
+ * Fills the cache from the log. One topic writes a key, so versions are offsets that compare. In Redis, positions lie beside the
+ * values and are moved after them by compare-and-set:
+ *
+ *   (a) positions are those that were read     otherwise another process has them, or Redis was flushed: claim anew
+ *   (b) values, each unless a newer one is there
+ *   (c) position = next WHERE position = from  otherwise as (a)
+ *
+ * What a process that stops anywhere leaves is written again by whoever claims. One that was paused between (a) and (b) writes
+ * older values than are there, and the versions refuse them, deletions included. Left open: a value that comes so late that the
+ * newer one, or the memory of its deletion, has gone by its TTL meanwhile; it stays until its own TTL or the next record.
+ */
+import type { Redis } from 'ioredis'
+import { conversationProfiles, type Topic, venueProfiles } from '../../topics/catalog.ts'
+import type { Decoded } from '../../topics/codec.ts'
+import type { LogRecord, Position, TopicPartition } from '../../topics/log.ts'
+import { conversationView, venueView } from '../../topics/views.ts'
+import { type Batch, OwnershipLost, type Store } from '../sink.ts'
+import type { Entry, Kind } from './cache.ts'
+import { putAll, run } from './redis.ts'
+
+/** Whose records make values. */
+export const CACHED: readonly Topic[] = [venueProfiles, conversationProfiles]
+const WANTED = new Set(['VenueProfile', 'ConversationProfile'])
+/** Commands of one round trip. */
+const FLUSH = 1_000
+
+/** @param redis a connection of its own, with a time-out that a large batch fits into */
+export function redisStore(redis: Redis): Store {
+  const positions = async (of: readonly TopicPartition[]) =>
+    of.length === 0 ? [] : (await redis.mget(of.map(positionKey))).map(position => Number(position ?? 0))
+  const moved = async (at: readonly Position[]) => {
+    const now = await positions(at)
+    return at.filter(({ offset }, n) => now[n] !== offset)
+  }
+  return {
+    name: 'redis',
+    topics: CACHED,
+    wants: (_topic, type) => WANTED.has(type),
+    claim: async partitions => (await positions(partitions)).map(position => ({ position })),
+    check: moved,
+    write: async batches => {
+      const lost = await moved(batches.map(({ partition, from }) => ({ ...partition, offset: from })))
+      if (lost.length > 0) throw new OwnershipLost(lost)
+      const entries = newestOf(batches)
+      for (let from = 0; from < entries.length; from += FLUSH) {
+        const pipeline = redis.pipeline()
+        putAll(pipeline, entries.slice(from, from + FLUSH))
+        await run(pipeline)
+      }
+      const pipeline = redis.pipeline()
+      for (const { partition, from, next } of batches) pipeline.movePosition(positionKey(partition), from, next)
+      const done = await run(pipeline)
+      const taken = batches.filter((_, n) => done[n] !== 1)
+      if (taken.length > 0) throw new OwnershipLost(taken.map(({ partition }) => partition))
+      return { stale: 0 }
+    },
+  }
+}
+
+function positionKey({ topic, partition }: TopicPartition): string {
+  return `v1:sink:${topic}/${partition}`
+}
+
+/** The newest of each key. */
+function newestOf(batches: readonly Batch[]): Entry[] {
+  const newest = new Map<string, Entry[]>()
+  for (const { records } of batches) {
+    for (const { record, decoded } of records) newest.set(`${record.topic} ${record.key}`, entriesOf(record, decoded))
+  }
+  return [...newest.values()].flat()
+}
+
+/** What a record makes of the cache: also of one in this process, which a projection fills. */
+export function entriesOf({ topic, key: id, offset: version }: LogRecord, decoded: Decoded | null): Entry[] {
+  if (id === null) return []
+  const entry = (kind: Kind, value: unknown): Entry => ({
+    kind,
+    id,
+    version,
+    json: value === null ? null : JSON.stringify(value),
+  })
+  if (topic === venueProfiles.name) {
+    const view = decoded?.type === 'VenueProfile' ? venueView(decoded.value) : null
+    return [entry('venue', view), entry('zones', view?.zones ?? null)]
+  }
+  return [entry('conversation', decoded?.type === 'ConversationProfile' ? conversationView(decoded.value) : null)]
+}
