@@ -19,6 +19,7 @@ import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
+import { liveRoutes } from './live.ts'
 import { type Metrics, serveMetrics } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
 import { keyRoutes } from './people/api-keys.ts'
@@ -104,6 +105,7 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
   operationsRoutes,
   quarantineRoutes,
   auditRoutes,
+  liveRoutes,
   loginRoutes,
   userRoutes,
   keyRoutes,
@@ -183,7 +185,9 @@ async function buildServer(
   options: ServerOptions,
   identities: Identities | null,
 ): Promise<{ app: FastifyInstance; metrics: Metrics }> {
+  let secure: Awaited<ReturnType<typeof secureHeaders>> = () => {}
   const handleBadUrl = async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+    secure(request, reply)
     try {
       if (identities !== null && isProtected(request.url)) await admit(request, identities)
     } catch (refusal) {
@@ -211,7 +215,7 @@ async function buildServer(
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(notFound)
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id))
-  await secureHeaders(app)
+  secure = await secureHeaders(app)
   logRequests(app)
   requirePermissions(app)
   await serveOpenApi(app)

@@ -1,7 +1,7 @@
 /** Headers that keep browsers from doing what nobody asked for, and which other origins may ask. */
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 
 /** Pages here are files of this origin: no inline script or style, no frames, no plugins. */
 const HELMET = {
@@ -21,15 +21,19 @@ const HELMET = {
 }
 const TLS_ONLY = 'strict-transport-security'
 
-/** Sets the headers on every answer. */
-export async function secureHeaders(app: FastifyInstance): Promise<void> {
+/** Sets the headers on every answer. @returns what does so, for answers that no hook comes before */
+export async function secureHeaders(app: FastifyInstance): Promise<(request: FastifyRequest, reply: FastifyReply) => void> {
   asked ??= askHelmet()
   const { [TLS_ONLY]: hsts, ...headers } = await asked
-  app.addHook('onRequest', (request, reply, done) => {
+  const secure = (request: FastifyRequest, reply: FastifyReply) => {
     reply.headers(headers)
     if (request.protocol === 'https') reply.header(TLS_ONLY, hsts)
+  }
+  app.addHook('onRequest', (request, reply, done) => {
+    secure(request, reply)
     done()
   })
+  return secure
 }
 
 let asked: Promise<Record<string, string>> | undefined
