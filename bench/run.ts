@@ -1,7 +1,9 @@
-/** `npm run bench [-- keyed|turn|kafka]`: each benchmark with its baseline in the same run. */
+/** `npm run bench [-- keyed|turn|kafka|sinks|api]`: each benchmark with its baseline in the same run. */
 import { cpus } from 'node:os'
+import { benchApi } from './api.ts'
 import { benchKeyed } from './keyed.ts'
 import { benchOnKafka } from './kafka/bench.ts'
+import { benchClickHouse, benchPostgres, benchRedis, conversationLog, type SinkRate, venueLog } from './sinks.ts'
 import { benchTurn } from './turn.ts'
 
 const wanted = process.argv.slice(2)
@@ -79,5 +81,37 @@ if (wanted.includes('kafka')) {
     }
   } finally {
     await kafka.close()
+  }
+}
+
+if (wanted.includes('sinks')) {
+  console.log('rows/s by the sinks from a log in memory, each beside the store alone')
+  const conversations = await conversationLog(60_000)
+  const venues = await venueLog(60_000)
+  const stores: [string, () => Promise<SinkRate>][] = [
+    ['Postgres (COPY)', () => benchPostgres(conversations)],
+    ['ClickHouse (client insert)', () => benchClickHouse(conversations)],
+    ['Redis (pipeline)', () => benchRedis(venues)],
+  ]
+  for (const [name, measure] of stores) {
+    const rates: SinkRate[] = []
+    for (let run = 0; run < 3; run++) rates.push(await measure())
+    const ratios = rates.map(r => r.rowsPerSecond / r.baselinePerSecond)
+    console.log(
+      `  ${name.padEnd(27)} ${rates.map(r => whole(r.rowsPerSecond)).join(', ')} rows/s of ${whole(rates[0]?.rows as number)}, ` +
+        `alone ${rates.map(r => whole(r.baselinePerSecond)).join(', ')}; ratio ${median(ratios).toFixed(2)} (${ratios.map(r => r.toFixed(2)).join(', ')})`,
+    )
+  }
+}
+
+if (wanted.includes('api')) {
+  console.log('API at 1,000 connections, as admin, the server in a process of its own')
+  const results = await benchApi()
+  const empty = results[0]?.load.requestsPerSecond as number
+  for (const { name, load } of results) {
+    console.log(
+      `  ${name.padEnd(28)} ${whole(load.requestsPerSecond).padStart(7)} requests/s, ratio ${(load.requestsPerSecond / empty).toFixed(2)}; ` +
+        `p50 ${load.p50.toFixed(0)} ms, p95 ${load.p95.toFixed(0)} ms${load.failed > 0 ? `; ${load.failed} failed` : ''}`,
+    )
   }
 }

@@ -1,19 +1,27 @@
 /**
  * Rows per second from a log in memory into each store by its sink, beside what the store takes of the same rows without one:
- * Postgres by COPY from a file, into the same tables with the same indexes.
+ * Postgres by COPY from a file into the same tables with the same indexes, Redis by a pipeline of HSET and PEXPIRE, ClickHouse by
+ * inserts of its client in blocks of 10,000.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
+import { openClickHouse, selectRows } from '../sinks/clickhouse/client.ts'
+import { startEmbeddedClickHouse } from '../sinks/clickhouse/embedded.ts'
+import { migrateClickHouse } from '../sinks/clickhouse/migrate.ts'
+import { clickhouseStore } from '../sinks/clickhouse/store.ts'
 import { startEmbeddedPostgres } from '../sinks/postgres/embedded.ts'
 import { migrate } from '../sinks/postgres/migrate.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
 import { startPostgresSink } from '../sinks/postgres/sink.ts'
-import type { Sink } from '../sinks/sink.ts'
+import { openRedis } from '../sinks/redis/redis.ts'
+import { redisStore } from '../sinks/redis/store.ts'
+import { type Sink, startSink } from '../sinks/sink.ts'
 import { TestLog } from '../sinks/test-log.ts'
-import { conversationEvents, conversationInbox, type Topic } from '../topics/catalog.ts'
+import { startStack } from '../test/stack/stack.ts'
+import { conversationEvents, conversationInbox, type Topic, venueProfiles } from '../topics/catalog.ts'
 
 export interface SinkRate {
   readonly rows: number
@@ -54,6 +62,98 @@ export async function conversationLog(messages: number): Promise<TestLog> {
     })
   }
   return log
+}
+
+/** A profile of each of so many venues. */
+export async function venueLog(profiles: number): Promise<TestLog> {
+  const log = await TestLog.open()
+  for (let n = 0; n < profiles; n++) {
+    const venue = `main:v${n}`
+    const zones = ['z1', 'z2', 'z3'].map(zone => ({
+      zone,
+      name: `Zone ${zone}`,
+      status: 'ONLINE' as const,
+      volume: n % 17,
+      asOf: AT + n,
+    }))
+    await log.put('venue.profiles', venue, 'VenueProfile', {
+      venue,
+      name: `Venue ${venue}`,
+      location: 'Phuket',
+      zones,
+      updatedAt: AT + n,
+    })
+  }
+  return log
+}
+
+export async function benchRedis(log: TestLog): Promise<SinkRate> {
+  const stack = await startStack({ only: ['redis'] })
+  const redis = openRedis(stack.env.REDIS_URL as string, { timeoutMs: 10_000, onError: () => {} })
+  try {
+    await new Promise(resolve => redis.once('ready', resolve))
+    // The sink writes the newest of each key in a batch: what it wrote is what is counted.
+    let rows = 0
+    const store = redisStore(redis)
+    const pipeline = redis.pipeline.bind(redis)
+    const entries: [key: string, version: string, json: string][] = []
+    redis.pipeline = ((...args: Parameters<typeof pipeline>) => {
+      const made = pipeline(...args)
+      const put = made.putVersioned.bind(made)
+      made.putVersioned = (key, version, json, ttl) => {
+        rows++
+        entries.push([key, String(version), json])
+        return put(key, version, json, ttl)
+      }
+      return made
+    }) as typeof pipeline
+    const seconds = await secondsOf(log, [venueProfiles], () =>
+      startSink({ log, codec: log.codec, logger: quiet, store: { ...store, topics: [venueProfiles] } }),
+    )
+    await redis.flushall()
+    const began = performance.now()
+    for (let from = 0; from < entries.length; from += 1_000) {
+      const raw = pipeline()
+      for (const [key, version, json] of entries.slice(from, from + 1_000))
+        raw.hset(key, 'v', version, 'j', json).pexpire(key, 3_600_000)
+      await raw.exec()
+    }
+    return { rows, rowsPerSecond: rows / seconds, baselinePerSecond: rows / ((performance.now() - began) / 1000) }
+  } finally {
+    redis.disconnect()
+    await stack.stop()
+  }
+}
+
+export async function benchClickHouse(log: TestLog): Promise<SinkRate> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'bench-sinks-'))
+  const [server, postgres] = [
+    await startEmbeddedClickHouse({ dataDir, log: quiet }),
+    await startEmbeddedPostgres({ dataDir, log: quiet }),
+  ]
+  const [client, pool] = [openClickHouse(server.url), openPool({ url: postgres.url, log: quiet })]
+  try {
+    await migrate(pool)
+    await migrateClickHouse({ client, pool })
+    const store = { ...clickhouseStore({ client, pool }), topics: [conversationEvents] }
+    const options = { log, codec: log.codec, logger: quiet, store, lingerMs: 100, batchBytes: 8 * 1024 * 1024 }
+    const seconds = await secondsOf(log, store.topics, () => startSink(options))
+    const rows = await selectRows<object>(client, 'SELECT * EXCEPT (not_after) FROM conversation_events')
+    await client.command({ query: 'TRUNCATE TABLE conversation_events' })
+    const began = performance.now()
+    for (let from = 0; from < rows.length; from += 10_000)
+      await client.insert({ table: 'conversation_events', values: rows.slice(from, from + 10_000), format: 'JSONEachRow' })
+    return {
+      rows: rows.length,
+      rowsPerSecond: rows.length / seconds,
+      baselinePerSecond: rows.length / ((performance.now() - began) / 1000),
+    }
+  } finally {
+    await client.close()
+    await pool.end()
+    await Promise.all([server.stop(), postgres.stop()])
+    rmSync(dataDir, { recursive: true, force: true })
+  }
 }
 
 /** Seconds until the sink has written all that the log has. */

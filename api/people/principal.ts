@@ -75,10 +75,28 @@ export function seesPersonalData({ role }: Principal): boolean {
  * @param first number of the first of its three parameters
  */
 export function visible({ scope }: Principal, venueId: string, id: string, first: number): { sql: string; values: unknown[] } {
+  return { sql: visibleSql(venueId, id, first), values: [scope.tenant, scope.regions, scope.venues] }
+}
+
+/** The SQL of `visible` alone. */
+export function visibleSql(venueId: string, id: string, first: number): string {
   const [tenant, regions, venues] = [`$${first}::text`, `$${first + 1}::text[]`, `$${first + 2}::text[]`]
-  const sql = `(starts_with(${id}, ${tenant} || ':') AND (${venues} IS NULL OR ${venueId} = ANY(${venues}))
+  return `(starts_with(${id}, ${tenant} || ':') AND (${venues} IS NULL OR ${venueId} = ANY(${venues}))
     AND (${regions} IS NULL OR ${venueId} IN (SELECT id FROM venues WHERE region = ANY(${regions}))))`
-  return { sql, values: [scope.tenant, scope.regions, scope.venues] }
+}
+
+/** Whether a row that has been read is visible: the same condition. @param region of the row's venue, asked for where it matters */
+export async function sees(
+  { scope: { tenant, regions, venues } }: Principal,
+  venueId: string | null,
+  id: string,
+  region: () => Promise<string | null>,
+): Promise<boolean> {
+  if (!id.startsWith(`${tenant}:`)) return false
+  if (venues !== null && (venueId === null || !venues.includes(venueId))) return false
+  if (regions === null) return true
+  const of = venueId === null ? null : await region()
+  return of !== null && regions.includes(of)
 }
 
 declare module 'fastify' {

@@ -7,7 +7,8 @@ import { type Commands, WriteHeaders, written } from '../commands.ts'
 import { hasAlready } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
-import { type Principal, seesPersonalData, visible } from '../people/principal.ts'
+import { Memo } from '../memo.ts'
+import { type Principal, sees, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, NotModified, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
@@ -15,6 +16,8 @@ import type { Api } from '../types.ts'
 /** The newest messages that a conversation's detail shows, and all of its notes up to so many. */
 const MESSAGES = 200
 const NOTES = 100
+/** How long a list is kept: less than it takes a change to be seen. */
+const LIST_MS = 250
 /** How far back the words of messages are searched. */
 const SEARCHED = '90 days'
 
@@ -135,6 +138,8 @@ interface Context {
 }
 
 export function conversationRoutes(app: Api, { pool, commands }: Context): void {
+  const listed = new Memo<pg.QueryResult<Static<typeof ConversationItem>>>(LIST_MS)
+
   app.get(
     '/conversations',
     {
@@ -153,8 +158,11 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
       const [openedAt, id] = after('conversations', cursor, 'time')
       const scope = visible(principal, 'c.venue_id', 'c.id', 1)
       const pattern = q === undefined ? null : `%${q.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
-      const { rows } = await pool.query<Static<typeof ConversationItem>>(
-        `SELECT ${ITEM} FROM conversations c
+      const values = [...scope.values, channel, user, state, owner, assignee, venue, language, pattern, openedAt, id, limit + 1]
+      const { rows } = await listed.get(JSON.stringify(values), () =>
+        pool.query<Static<typeof ConversationItem>>({
+          name: 'conversations',
+          text: `SELECT ${ITEM} FROM conversations c
          WHERE ${scope.sql} AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR user_id = $5)
            AND ($6::text IS NULL OR state = $6) AND ($7::text IS NULL OR owner = $7) AND ($8::text IS NULL OR assignee = $8)
            AND ($9::text IS NULL OR venue_id = $9) AND ($10::text IS NULL OR language = $10)
@@ -162,9 +170,10 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
              SELECT conversation_id FROM messages WHERE at > now() - interval '${SEARCHED}' AND lower(text) LIKE $11))
            AND ($12::timestamptz IS NULL OR (opened_at, id) < ($12, $13))
          ORDER BY opened_at DESC, id DESC LIMIT $14`,
-        [...scope.values, channel, user, state, owner, assignee, venue, language, pattern, openedAt, id, limit + 1],
+          values,
+        }),
       )
-      const shown = seesPersonalData(principal) ? rows : rows.map(row => ({ ...hidden(row, PERSONAL_ITEM) }))
+      const shown = seesPersonalData(principal) ? rows : rows.map(row => hidden(row, PERSONAL_ITEM))
       return page('conversations', shown, limit, row => [row.openedAt.toISOString(), row.id])
     },
   )
@@ -183,14 +192,18 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
     async (request, reply) => {
       const { params, principal } = request
       const { id } = params
-      const scope = visible(principal, 'c.venue_id', 'c.id', 2)
-      const { rows } = await pool.query<Omit<Conversation, 'messages' | 'notes'>>(
-        `SELECT ${ITEM}, senders, requests FROM conversations c WHERE id = $1 AND ${scope.sql} ORDER BY opened_at DESC LIMIT 1`,
-        [id, ...scope.values],
-      )
-      if (rows[0] === undefined) throw notFound(id)
-      const [messages, notes] = await Promise.all([messagesOf(id, null, null, MESSAGES), notesOf(id)])
-      const whole = { ...rows[0], messages: messages.reverse(), notes: notes.reverse() }
+      const [{ rows }, messages, notes] = await Promise.all([
+        pool.query<Omit<Conversation, 'messages' | 'notes'>>({
+          name: 'conversation',
+          text: `SELECT ${ITEM}, senders, requests FROM conversations c WHERE id = $1 ORDER BY opened_at DESC LIMIT 1`,
+          values: [id],
+        }),
+        messagesOf(id, null, null, MESSAGES),
+        notesOf(id),
+      ])
+      const [found] = rows
+      if (found === undefined || !(await sees(principal, found.venue, id, () => regionOf(found.venue)))) throw notFound(id)
+      const whole = { ...found, messages: messages.reverse(), notes: notes.reverse() }
       const body = seesPersonalData(principal) ? whole : hidden(whole, PERSONAL)
       return hasAlready(request, reply, body) ? reply.code(304).send(undefined) : body
     },
@@ -229,12 +242,13 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
     },
     async ({ params: { id }, query: { limit, cursor }, principal }) => {
       await requireConversation(principal, id)
-      const { rows } = await pool.query<Static<typeof ConversationEvent>>(
-        `SELECT id, kind, venue_id AS venue, "from", "to", detail, score, runner_up AS "runnerUp", message, request, at
+      const { rows } = await pool.query<Static<typeof ConversationEvent>>({
+        name: 'conversation-events',
+        text: `SELECT id, kind, venue_id AS venue, "from", "to", detail, score, runner_up AS "runnerUp", message, request, at
          FROM conversation_events WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
          ORDER BY at DESC, id DESC LIMIT $4`,
-        [id, ...after('events', cursor, 'time'), limit + 1],
-      )
+        values: [id, ...after('events', cursor, 'time'), limit + 1],
+      })
       return page('events', rows, limit, row => [row.at.toISOString(), row.id])
     },
   )
@@ -293,28 +307,39 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
   }
 
   async function messagesOf(id: string, before: string | null, message: string | null, limit: number) {
-    const { rows } = await pool.query<Static<typeof Message>>(
-      `SELECT id, direction, kind, text, at, status, reason FROM messages
+    const { rows } = await pool.query<Static<typeof Message>>({
+      name: 'messages',
+      text: `SELECT id, direction, kind, text, at, status, reason FROM messages
        WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
        ORDER BY at DESC, direction DESC, version DESC, id DESC LIMIT $4`,
-      [id, before, message, limit],
-    )
+      values: [id, before, message, limit],
+    })
     return rows
   }
 
   async function notesOf(id: string) {
-    const { rows } = await pool.query<Conversation['notes'][number]>(
-      `SELECT id, by_id AS by, by_name AS "byName", text, at FROM conversation_notes WHERE conversation_id = $1
+    const { rows } = await pool.query<Conversation['notes'][number]>({
+      name: 'notes',
+      text: `SELECT id, by_id AS by, by_name AS "byName", text, at FROM conversation_notes WHERE conversation_id = $1
        ORDER BY at DESC LIMIT ${NOTES}`,
-      [id],
-    )
+      values: [id],
+    })
     return rows
+  }
+
+  async function regionOf(venue: string | null): Promise<string | null> {
+    const { rows } = await pool.query<{ region: string }>('SELECT region FROM venues WHERE id = $1', [venue])
+    return rows[0]?.region ?? null
   }
 
   /** @throws {Problem} `not_found` when there is none that the asker may see */
   async function requireConversation(principal: Principal, id: string): Promise<void> {
     const scope = visible(principal, 'c.venue_id', 'c.id', 2)
-    const { rowCount } = await pool.query(`SELECT 1 FROM conversations c WHERE id = $1 AND ${scope.sql}`, [id, ...scope.values])
+    const { rowCount } = await pool.query({
+      name: 'conversation-seen',
+      text: `SELECT 1 FROM conversations c WHERE id = $1 AND ${scope.sql}`,
+      values: [id, ...scope.values],
+    })
     if (rowCount === 0) throw notFound(id)
   }
 }

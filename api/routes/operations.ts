@@ -87,15 +87,16 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
       const { limit, cursor, department = null, priority = null, venue = null, kind = null, resolved = null } = query
       // The id of an alert is not the tenant's; whose it is, its venue or conversation says.
       const scope = visible(principal, 'a.venue_id', 'coalesce(a.venue_id, a.conversation_id)', 1)
-      const { rows } = await pool.query<Static<typeof Alert>>(
-        `SELECT id, venue_id AS venue, conversation_id AS conversation, department, priority, kind, text, resolved, at
+      const { rows } = await pool.query<Static<typeof Alert>>({
+        name: 'alerts',
+        text: `SELECT id, venue_id AS venue, conversation_id AS conversation, department, priority, kind, text, resolved, at
          FROM alerts a WHERE (${scope.sql} OR (coalesce(a.venue_id, a.conversation_id) IS NULL AND $2::text[] IS NULL AND $3::text[] IS NULL))
            AND ($4::text IS NULL OR department = $4) AND ($5::text IS NULL OR priority = $5) AND ($6::text IS NULL OR venue_id = $6)
            AND ($7::text IS NULL OR kind = $7) AND ($8::boolean IS NULL OR resolved = $8)
            AND ($9::timestamptz IS NULL OR (at, id) < ($9, $10))
          ORDER BY at DESC, id DESC LIMIT $11`,
-        [...scope.values, department, priority, venue, kind, resolved, ...after('alerts', cursor, 'time'), limit + 1],
-      )
+        values: [...scope.values, department, priority, venue, kind, resolved, ...after('alerts', cursor, 'time'), limit + 1],
+      })
       return page('alerts', rows, limit, row => [row.at.toISOString(), row.id])
     },
   )
@@ -122,8 +123,9 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
     async ({ query, principal }) => {
       const { limit, cursor, department = null, priority = null, venue = null, status = null, assignee = null } = query
       const scope = visible(principal, 'i.venue_id', 'i.conversation_id', 1)
-      const { rows } = await pool.query<Static<typeof Issue>>(
-        `SELECT id, conversation_id AS conversation, channel, venue_id AS venue, venue_name AS "venueName", department, priority,
+      const { rows } = await pool.query<Static<typeof Issue>>({
+        name: 'issues',
+        text: `SELECT id, conversation_id AS conversation, channel, venue_id AS venue, venue_name AS "venueName", department, priority,
            reason, text, status, assignee, opened_at AS "openedAt", due_at AS "dueAt", responded_at AS "respondedAt",
            resolved_at AS "resolvedAt", resolved_by AS "resolvedBy", updated_at AS "updatedAt"
          FROM issues i WHERE ${scope.sql} AND ($4::text IS NULL OR department = $4) AND ($5::text IS NULL OR priority = $5)
@@ -132,7 +134,7 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
            AND ($8::text IS NULL OR assignee = $8) AND ($9::text IS NULL OR conversation_id = $9)
            AND ($10::timestamptz IS NULL OR (opened_at, id) < ($10, $11))
          ORDER BY opened_at DESC, id DESC LIMIT $12`,
-        [
+        values: [
           ...scope.values,
           department,
           priority,
@@ -143,7 +145,7 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
           ...after('issues', cursor, 'time'),
           limit + 1,
         ],
-      )
+      })
       const shown = seesPersonalData(principal) ? rows : rows.map(row => maskPaths(row, ['text']) as typeof row)
       return page('issues', shown, limit, row => [row.openedAt.toISOString(), row.id])
     },
@@ -163,13 +165,14 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
       },
     },
     async ({ query: { limit, cursor, source = null } }) => {
-      const { rows } = await pool.query<Static<typeof SyncRun>>(
-        `SELECT id, source, started_at AS "startedAt", ended_at AS "endedAt", outcome, venues, changed, errors,
+      const { rows } = await pool.query<Static<typeof SyncRun>>({
+        name: 'sync-runs',
+        text: `SELECT id, source, started_at AS "startedAt", ended_at AS "endedAt", outcome, venues, changed, errors,
            duration_ms AS "durationMs", reason, refusals
          FROM sync_runs WHERE ($1::text IS NULL OR source = $1) AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
          ORDER BY started_at DESC, id DESC LIMIT $4`,
-        [source, ...after('sync-runs', cursor, 'time'), limit + 1],
-      )
+        values: [source, ...after('sync-runs', cursor, 'time'), limit + 1],
+      })
       return page('sync-runs', rows, limit, row => [row.startedAt.toISOString(), row.id])
     },
   )

@@ -7,7 +7,8 @@ import { hasAlready } from '../etag.ts'
 import { direct, type Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
-import { type Principal, seesPersonalData, visible } from '../people/principal.ts'
+import { Memo } from '../memo.ts'
+import { type Principal, sees, seesPersonalData, visible, visibleSql } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, IntegerOrNull, NotModified, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
@@ -101,6 +102,14 @@ const ITEM = `v.id, v.name, v.location, v.region, v.soundtrack_account_id AS "so
     'unknown', count(*) FILTER (WHERE status = 'unknown')
   ) FROM zones WHERE venue_id = v.id) AS "zoneCounts"`
 
+/** Of those that the asker may see, which: parameters 1 to 7. */
+const FILTERS = `NOT v.removed AND ${visibleSql('v.id', 'v.id', 1)} AND ($4::text IS NULL OR v.region = lower($4))
+  AND ($5::text IS NULL OR v.id IN (SELECT venue_id FROM zones WHERE zones.status = $5))
+  AND ($6::text IS NULL OR lower(v.subscription_status) = lower($6)) AND ($7::text IS NULL OR lower(v.priority_level) = lower($7))`
+
+/** How long the answer to a search is kept: names change seldom. */
+const SEARCH_MS = 10_000
+
 type Item = Static<typeof VenueItem> & { sortedBy: string }
 
 interface Context {
@@ -112,6 +121,7 @@ interface Context {
 export function venueRoutes(app: Api, context: Context): void {
   const { pool, commands } = context
   const hot = context.hot ?? direct
+  const found = new Memo<ReturnType<typeof page<Item>>>(SEARCH_MS)
 
   app.get(
     '/venues',
@@ -129,34 +139,15 @@ export function venueRoutes(app: Api, context: Context): void {
     async ({ query, principal }) => {
       const { limit, cursor, q, region = null, status = null, subscription = null, priority = null } = query
       const scope = visible(principal, 'v.id', 'v.id', 1)
-      const filters = `NOT v.removed AND ${scope.sql} AND ($4::text IS NULL OR v.region = lower($4))
-        AND ($5::text IS NULL OR v.id IN (SELECT venue_id FROM zones WHERE zones.status = $5))
-        AND ($6::text IS NULL OR lower(v.subscription_status) = lower($6)) AND ($7::text IS NULL OR lower(v.priority_level) = lower($7))`
       const values = [...scope.values, region, status, subscription, priority]
-      if (q !== undefined) {
-        const [score, id] = after('venues?q', cursor, 'text')
-        // A part of the name comes before what is only like it; Thai has no spaces between words, and is found as a part.
-        const { rows } = await pool.query<Item>(
-          `WITH found AS (
-             SELECT v.*, round(greatest(
-               CASE WHEN lower(v.name) = $8 THEN 1.0 WHEN strpos(lower(v.name), $8) > 0 OR strpos(lower(v.aliases::text), $8) > 0 THEN 0.9
-                 ELSE 0 END, word_similarity($8, lower(v.name)) * 0.85)::numeric, 4)::float8 AS score
-             FROM venues v
-             WHERE ${filters} AND (lower(v.name) LIKE $9 OR $8 <% lower(v.name) OR strpos(lower(v.aliases::text), $8) > 0)
-           )
-           SELECT v.score, ${ITEM} FROM found v
-           WHERE v.score >= ${SIMILAR} AND ($10::text IS NULL OR (v.score, v.id) < ($10::float8, $11))
-           ORDER BY v.score DESC, v.id DESC LIMIT $12`,
-          [...values, q.toLowerCase(), `%${q.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`, score, id, limit + 1],
-        )
-        return page('venues?q', rows, limit, row => [String(row.score), row.id])
-      }
+      if (q !== undefined) return found.get(JSON.stringify([...values, q, cursor, limit]), () => search(q, values, cursor, limit))
       const [name, id] = after('venues', cursor, 'text')
-      const { rows } = await pool.query<Item>(
-        `SELECT ${ITEM} FROM venues v WHERE ${filters} AND ($8::text IS NULL OR (lower(v.name), v.id) > ($8, $9))
+      const { rows } = await pool.query<Item>({
+        name: 'venues',
+        text: `SELECT ${ITEM} FROM venues v WHERE ${FILTERS} AND ($8::text IS NULL OR (lower(v.name), v.id) > ($8, $9))
          ORDER BY lower(v.name), v.id LIMIT $10`,
-        [...values, name, id, limit + 1],
-      )
+        values: [...values, name, id, limit + 1],
+      })
       return page('venues', rows, limit, row => [row.sortedBy, row.id])
     },
   )
@@ -173,9 +164,14 @@ export function venueRoutes(app: Api, context: Context): void {
       },
     },
     async (request, reply) => {
-      const venue = await readVenue(request)
-      const body = seesPersonalData(request.principal) ? venue : withoutContact(venue)
-      return hasAlready(request, reply, body) ? reply.code(304).send(undefined) : body
+      const text = await readVenue(request)
+      const body = seesPersonalData(request.principal) ? text : JSON.stringify(withoutContact(JSON.parse(text)))
+      if (hasAlready(request, reply, body)) return reply.code(304).send(undefined)
+      // It is JSON of this form already.
+      return reply
+        .type('application/json; charset=utf-8')
+        .serializer(asItIs)
+        .send(body as never)
     },
   )
 
@@ -189,7 +185,7 @@ export function venueRoutes(app: Api, context: Context): void {
         response: { 200: Type.Object({ items: Type.Array(Zone) }) },
       },
     },
-    async request => ({ items: (await readVenue(request)).zones }),
+    async request => ({ items: (JSON.parse(await readVenue(request)) as Venue).zones }),
   )
 
   app.get(
@@ -205,11 +201,12 @@ export function venueRoutes(app: Api, context: Context): void {
     },
     async ({ params: { id }, query: { limit, cursor }, principal }) => {
       await requireVenue(pool, principal, id)
-      const { rows } = await pool.query<Static<typeof VenueEvent>>(
-        `SELECT id, kind, zone, request, command, detail, outcome, volume_from AS "from", volume_to AS "to", at FROM venue_events
+      const { rows } = await pool.query<Static<typeof VenueEvent>>({
+        name: 'venue-history',
+        text: `SELECT id, kind, zone, request, command, detail, outcome, volume_from AS "from", volume_to AS "to", at FROM venue_events
          WHERE venue_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3)) ORDER BY at DESC, id DESC LIMIT $4`,
-        [id, ...after('history', cursor, 'time'), limit + 1],
-      )
+        values: [id, ...after('history', cursor, 'time'), limit + 1],
+      })
       return page('history', rows, limit, row => [row.at.toISOString(), row.id])
     },
   )
@@ -297,18 +294,40 @@ export function venueRoutes(app: Api, context: Context): void {
     })
   }
 
-  /** A venue that the asker may see. @throws {Problem} `not_found` */
-  async function readVenue({ params, principal }: FastifyRequest): Promise<Venue> {
+  /** A part of a name comes before what is only like it; Thai has no spaces between words, and is found as a part. */
+  async function search(q: string, values: readonly unknown[], cursor: string | undefined, limit: number) {
+    const [score, id] = after('venues?q', cursor, 'text')
+    const words = q.toLowerCase()
+    const pattern = `%${words.replace(/[\\%_]/g, '\\$&')}%`
+    const { rows } = await pool.query<Item>({
+      name: 'venue-search',
+      text: `WITH found AS (
+          SELECT v.*, round(greatest(CASE WHEN lower(v.name) = $8 THEN 1.0 WHEN v.names LIKE $9 THEN 0.9 ELSE 0 END,
+            word_similarity($8, v.names) * 0.85)::numeric, 4)::float8 AS score
+          FROM venues v WHERE ${FILTERS} AND (v.names LIKE $9 OR $8 <% v.names)
+        )
+        SELECT v.score, ${ITEM} FROM found v
+        WHERE v.score >= ${SIMILAR} AND ($10::text IS NULL OR (v.score, v.id) < ($10::float8, $11))
+        ORDER BY v.score DESC, v.id DESC LIMIT $12`,
+      values: [...values, words, pattern, score, id, limit + 1],
+    })
+    return page('venues?q', rows, limit, row => [String(row.score), row.id])
+  }
+
+  /** JSON of a venue that the asker may see. @throws {Problem} `not_found` */
+  async function readVenue({ params, principal }: FastifyRequest): Promise<string> {
     const { id } = params as { id: string }
-    const found = await hot.readThrough('venue', id, () => load(pool, id))
-    if (found === null || !sees(principal, id, found.region)) throw notFound(id)
+    const found = await hot.readText('venue', id, () => load(pool, id))
+    const region = async () => (JSON.parse(found as string) as Venue).region
+    if (found === null || !(await sees(principal, id, id, region))) throw notFound(id)
     return found
   }
 }
 
 async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {
-  const { rows } = await pool.query<Venue & { version: string }>(
-    `SELECT v.id, v.name, v.location, v.region, v.aliases, v.notes, v.removed, v.provenance, v.overrides, v.version,
+  const { rows } = await pool.query<Venue & { version: string }>({
+    name: 'venue',
+    text: `SELECT v.id, v.name, v.location, v.region, v.aliases, v.notes, v.removed, v.provenance, v.overrides, v.version,
        v.soundtrack_account_id AS "soundtrackAccount", v.soundtrack_location_id AS "soundtrackLocation",
        v.zone_count AS "zoneCount", v.subscription_status AS "subscriptionStatus", v.last_issue_date AS "lastIssueDate",
        v.priority_level AS "priorityLevel", v.sla_tier AS "slaTier", v.volume_cap AS "volumeCap", v.updated_at AS "updatedAt",
@@ -318,8 +337,8 @@ async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version:
            since, last_seen AS "lastSeen", as_of AS "asOf"
          FROM zones WHERE venue_id = v.id) z) AS zones
      FROM venues v WHERE v.id = $1`,
-    [id],
-  )
+    values: [id],
+  })
   if (rows[0] === undefined) return null
   const { version, ...venue } = rows[0]
   return { value: plain(venue), version: Number(version) }
@@ -341,16 +360,16 @@ function withoutContact(venue: Venue): Venue {
   return { ...venue, notes: null, contact: { name: masked(name), email: masked(email), phone: masked(phone), position } }
 }
 
-/** The same as `visible`, of a venue that has been read. */
-function sees({ scope }: Principal, id: string, region: string): boolean {
-  const { tenant, venues, regions } = scope
-  return id.startsWith(`${tenant}:`) && (venues === null || venues.includes(id)) && (regions === null || regions.includes(region))
-}
+const asItIs = (text: unknown) => text as string
 
 /** @throws {Problem} `not_found` when there is none that the asker may see */
 export async function requireVenue(pool: pg.Pool, principal: Principal, id: string): Promise<void> {
   const scope = visible(principal, 'v.id', 'v.id', 2)
-  const { rowCount } = await pool.query(`SELECT 1 FROM venues v WHERE v.id = $1 AND ${scope.sql}`, [id, ...scope.values])
+  const { rowCount } = await pool.query({
+    name: 'venue-seen',
+    text: `SELECT 1 FROM venues v WHERE v.id = $1 AND ${scope.sql}`,
+    values: [id, ...scope.values],
+  })
   if (rowCount === 0) throw notFound(id)
 }
 

@@ -10,31 +10,41 @@ export interface HotStats {
 
 export class Hot {
   readonly #cache: Cache
-  readonly #flights = new Map<string, Promise<unknown>>()
+  readonly #flights = new Map<string, Promise<string | null>>()
   readonly #stats = new Map<Kind, { hits: number; misses: number; failures: number }>()
 
   constructor(cache: Cache) {
     this.#cache = cache
   }
 
-  /**
-   * What is kept; otherwise what `load` finds, which is kept from then on unless something newer is. Those who ask at once for the
-   * same share one load.
-   */
+  /** `readText` of which the JSON is parsed. */
   async readThrough<T>(kind: Kind, id: string, load: () => Promise<{ value: T; version: number } | null>): Promise<T | null> {
+    const json = await this.readText(kind, id, load)
+    return json === null ? null : (JSON.parse(json) as T)
+  }
+
+  /**
+   * The JSON that is kept; otherwise what `load` finds, which is kept from then on unless something newer is. Those who ask at once
+   * for the same share one load.
+   */
+  async readText(
+    kind: Kind,
+    id: string,
+    load: () => Promise<{ value: unknown; version: number } | null>,
+  ): Promise<string | null> {
     const stats = this.#of(kind)
     try {
       const json = await this.#cache.get(kind, id)
       if (json !== null) {
         stats.hits++
-        return JSON.parse(json) as T
+        return json
       }
       stats.misses++
     } catch {
       stats.failures++
     }
     const key = `${kind} ${id}`
-    const flying = this.#flights.get(key) as Promise<T | null> | undefined
+    const flying = this.#flights.get(key)
     if (flying !== undefined) return flying
     const flight = this.#load(kind, id, load).finally(() => this.#flights.delete(key))
     this.#flights.set(key, flight)
@@ -51,12 +61,13 @@ export class Hot {
     return this.#stats
   }
 
-  async #load<T>(kind: Kind, id: string, load: () => Promise<{ value: T; version: number } | null>): Promise<T | null> {
+  async #load(kind: Kind, id: string, load: () => Promise<{ value: unknown; version: number } | null>): Promise<string | null> {
     const loaded = await load()
     if (loaded === null) return null
-    const { value, version } = loaded
-    void this.#cache.put([{ kind, id, version, json: JSON.stringify(value) }]).catch(() => this.#of(kind).failures++)
-    return value
+    const json = JSON.stringify(loaded.value)
+    const entry = { kind, id, version: loaded.version, json }
+    void this.#cache.put([entry]).catch(() => this.#of(kind).failures++)
+    return json
   }
 
   #of(kind: Kind) {

@@ -26,9 +26,10 @@ END $$;
 
 ALTER TABLE venues
   ADD COLUMN region text GENERATED ALWAYS AS (lower(trim(regexp_replace(location, '^.*,', '')))) STORED,
+  ADD COLUMN names text GENERATED ALWAYS AS (lower(name || ' ' || aliases::text)) STORED, -- what is searched
   ADD COLUMN overrides jsonb NOT NULL DEFAULT '[]', -- [{field, by, reason, at}]
   ADD COLUMN commands jsonb NOT NULL DEFAULT '[]'; -- [{id, outcome, reason}]
-CREATE INDEX idx_venues_name_trgm ON venues USING gin (lower(name) gin_trgm_ops);
+CREATE INDEX idx_venues_names_trgm ON venues USING gin (names gin_trgm_ops);
 CREATE INDEX idx_venues_region ON venues (region);
 
 CREATE TABLE venue_events (

@@ -1,0 +1,39 @@
+/** A process that serves the API on a database that is filled, or an empty route. It tells its address on standard output. */
+import { parseArgs } from 'node:util'
+import fastify from 'fastify'
+import pino from 'pino'
+import { startApi } from '../api/server.ts'
+import { openPool } from '../sinks/postgres/pool.ts'
+import { MemoryCache } from '../sinks/redis/cache.ts'
+import { Hot } from '../sinks/redis/hot.ts'
+import { openRedis, RedisCache } from '../sinks/redis/redis.ts'
+import { TestLog } from '../sinks/test-log.ts'
+
+process.on('SIGINT', () => process.exit(0))
+const { values } = parseArgs({ options: { database: { type: 'string' }, redis: { type: 'string' }, token: { type: 'string' } } })
+const logger = pino({ level: 'silent' })
+
+if (values.database === undefined) {
+  const app = fastify({ loggerInstance: logger })
+  app.get('/', async () => ({ status: 'ok' }))
+  process.stdout.write(`${await app.listen({ host: '127.0.0.1', port: 0 })}\n`)
+} else {
+  const log = await TestLog.open()
+  const redis = values.redis === undefined ? null : openRedis(values.redis, { timeoutMs: 1_000, onError: () => {} })
+  const many = 1e9
+  const api = await startApi({
+    host: '127.0.0.1',
+    port: 0,
+    adminToken: values.token ?? '',
+    whatsapp: null,
+    tenantKey: 'x',
+    log,
+    codec: log.codec,
+    pool: openPool({ url: values.database, log: logger, max: 10, statementTimeoutMs: 5_000 }),
+    logger,
+    dependencies: {},
+    limits: { search: many, status: many, other: many },
+    hot: new Hot(redis === null ? new MemoryCache() : new RedisCache(redis)),
+  })
+  process.stdout.write(`${api.url}\n`)
+}
