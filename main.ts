@@ -3,11 +3,12 @@
  *
  *   log ─▶ stores ─▶ processors, connectors ─▶ sinks ─▶ api        (by ROLES; stopped in the opposite order)
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
+import type { ClickHouseRouteOptions } from './api/clickhouse.ts'
 import type { Dependencies, DependencyStatus } from './api/health.ts'
 import { startApi, startHealth } from './api/server.ts'
 import { type Config, ConfigError, configFrom, environment, ROLES } from './config.ts'
@@ -34,7 +35,9 @@ import { VenueIndex } from './processors/understanding/venues.ts'
 import { venueActor } from './processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from './processors/venue/settings.ts'
 import type { SyncRun } from './schemas/types.ts'
+import { ensureAnalyst } from './sinks/clickhouse/analyst.ts'
 import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/client.ts'
+import { reconcile } from './sinks/clickhouse/reconcile.ts'
 import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
 import { openPool } from './sinks/postgres/pool.ts'
@@ -126,12 +129,13 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const pool = openPool({ url, log: logger, name: 'api', statementTimeoutMs: 5_000 })
   closers.push(() => pool.end())
   const hot = await startHot(parts)
+  const tenantKey = settings.tenantKey ?? kept(join(dataDir, 'tenant.key'), 24)
   const page = demo?.page({ log, codec })
   const api = await startApi({
     ...server,
     adminToken: settings.adminToken ?? kept(join(dataDir, 'admin.token'), 24),
     whatsapp: outside.whatsapp,
-    tenantKey: settings.tenantKey ?? kept(join(dataDir, 'tenant.key'), 24),
+    tenantKey,
     jwt: settings.jwt,
     sessionKey: settings.sessionKey ?? kept(join(dataDir, 'session.key'), 32),
     corsOrigins: settings.corsOrigins,
@@ -140,7 +144,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     redis: hot.redis,
     hot: hot.hot,
     settings: publicSettings(settings),
-    clickhouse: clickhouse === null ? null : { url: clickhouse },
+    clickhouse: clickhouse === null ? null : await analystsOf(parts, clickhouse, tenantKey),
     codec,
     pool,
     ...(page === undefined ? {} : { extend: page }),
@@ -329,8 +333,42 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
     'clickhouse',
     startSink({ log, codec, store: { ...store, claim }, logger, instance, lingerMs: 1_000 }),
   )
+  reconcileNowAndThen(parts, client)
   const server = dependencies.clickhouse as () => DependencyStatus
   dependencies.clickhouse = () => (server().status === 'up' ? lessened(analytics.status()) : server())
+}
+
+/** On a server, analysts ask as a user who may only read; where none can be made, as the service does, read only. */
+async function analystsOf({ settings, logger }: Parts, url: string, tenantKey: string): Promise<ClickHouseRouteOptions> {
+  if (settings.clickhouseUrl === null) return { url }
+  const client = openClickHouseClient(url)
+  try {
+    const password = createHmac('sha256', tenantKey).update('clickhouse-analyst').digest('base64url')
+    const user = await ensureAnalyst(client, password)
+    return user === null ? { url } : { url, readOnlyUser: user }
+  } catch (error) {
+    logger.warn({ reason: messageOf(error) }, 'no user for analysts could be made in ClickHouse')
+    return { url }
+  } finally {
+    await client.close()
+  }
+}
+
+/** Whether roll-ups say what their rows say. */
+const RECONCILE_MS = 60 * 60_000
+
+function reconcileNowAndThen({ logger, closers }: Parts, client: ReturnType<typeof openClickHouseClient>): void {
+  const check = async () => {
+    try {
+      const differences = await reconcile(client)
+      if (differences.length > 0)
+        logger.error({ differences: differences.slice(0, 5) }, 'roll-ups of ClickHouse differ from their rows')
+    } catch (error) {
+      logger.warn({ reason: messageOf(error) }, 'roll-ups could not be checked')
+    }
+  }
+  const timer = setInterval(() => void check(), RECONCILE_MS).unref()
+  closers.push(() => clearInterval(timer))
 }
 
 /** A look-up that takes longer is made in the serving store. */

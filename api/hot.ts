@@ -1,3 +1,5 @@
+import type { LookUps } from './metrics.ts'
+
 /** Look-ups that are kept close by, so that most of them never reach the serving store. */
 export interface Hot {
   /**
@@ -7,6 +9,8 @@ export interface Hot {
   readText(kind: 'venue', id: string, load: () => Promise<{ value: unknown; version: number } | null>): Promise<string | null>
   /** Forgets it, so that the next look-up reads it anew. */
   invalidate(kind: 'venue', id: string): Promise<void>
+  /** How look-ups ended, by kind, since the start. */
+  stats?(): ReadonlyMap<string, LookUps>
 }
 
 /** Keeps nothing. */

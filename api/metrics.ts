@@ -16,6 +16,7 @@ export interface Metrics {
  * Counts the requests of this server and serves `/metrics`.
  * @param readers positions of those that read without a group, such as sinks, shown as groups of these names
  * @param workers tasks of this process, by the name of the worker
+ * @param lookUps how hot look-ups ended, by kind, since the start
  */
 export function serveMetrics(
   app: FastifyInstance,
@@ -23,8 +24,10 @@ export function serveMetrics(
     log,
     readers,
     workers,
+    lookUps,
   }: {
     log: Log
+    lookUps: () => ReadonlyMap<string, LookUps>
     readers: Readonly<Record<string, () => readonly Position[]>>
     workers: Readonly<Record<string, () => readonly TaskStatus[]>>
   },
@@ -49,6 +52,7 @@ export function serveMetrics(
 
   const refresh = logGauges(registry, log, readers)
   taskGauges(registry, workers)
+  lookUpCounter(registry, lookUps)
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus' } }, async (request, reply) => {
     await refresh().catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
     return reply.type(registry.contentType).send(await registry.metrics())
@@ -68,6 +72,25 @@ export function serveMetrics(
       registers,
     }),
   }
+}
+
+export interface LookUps {
+  readonly hits: number
+  readonly misses: number
+  readonly failures: number
+}
+
+function lookUpCounter(registry: Registry, lookUps: () => ReadonlyMap<string, LookUps>): void {
+  new Counter({
+    name: 'app_hot_lookups_total',
+    help: 'Hot look-ups by kind: hits, misses, failures (the cache could not be asked)',
+    labelNames: ['kind', 'result'] as const,
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [kind, counts] of lookUps()) for (const [result, n] of Object.entries(counts)) this.inc({ kind, result }, n)
+    },
+  })
 }
 
 /** Which tasks this process has, and where they stand. */

@@ -56,6 +56,8 @@ export interface ServerOptions {
   readonly readers?: Readonly<Record<string, () => readonly Position[]>>
   /** Workers of this process, for the metrics. */
   readonly workers?: Readonly<Record<string, () => readonly TaskStatus[]>>
+  /** Look-ups that are kept close by; null reads the serving store each time. */
+  readonly hot?: Hot | null
   /** Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none otherwise. */
   readonly trustedProxies?: readonly string[]
 }
@@ -77,8 +79,6 @@ export interface ApiOptions extends ServerOptions {
   readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string } | null
   /** Where analysts' statements go; null where there is no ClickHouse. */
   readonly clickhouse?: ClickHouseRouteOptions | null
-  /** Look-ups that are kept close by; null reads the serving store each time. */
-  readonly hot?: Hot | null
   /** What `/settings` tells. */
   readonly settings?: PublicSettings
   readonly tenantKey: Buffer | string
@@ -220,7 +220,7 @@ async function buildServer(
   requirePermissions(app)
   await serveOpenApi(app)
   const { log, readers = {}, workers = {} } = options
-  const metrics = serveMetrics(app, { log, readers, workers })
+  const metrics = serveMetrics(app, { log, readers, workers, lookUps: () => options.hot?.stats?.() ?? new Map() })
   healthRoutes(app as Api, options)
   return { app, metrics }
 }

@@ -2,19 +2,21 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
 import { migrate } from '../../sinks/postgres/migrate.ts'
 import { openPool } from '../../sinks/postgres/pool.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { type Answer, get, testOptions } from '../test-client.ts'
+import { LogError } from '../../topics/log.ts'
+import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
 import { fill } from './fixture.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
 let dataDir: string
 let server: EmbeddedPostgres
 let pool: pg.Pool
+let log: TestLog
 let api: ApiServer
 
 beforeAll(async () => {
@@ -22,7 +24,7 @@ beforeAll(async () => {
   server = await startEmbeddedPostgres({ dataDir, log: quiet })
   pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000 })
   await migrate(pool)
-  const log = await TestLog.open()
+  log = await TestLog.open()
   await fill(log, pool)
   api = await startApi(testOptions(log, pool))
 })
@@ -67,6 +69,114 @@ test('q finds venues by a part of the name, in any case, and takes no patterns',
   expect(await names('BLUE')).toEqual(['blue heron', 'Blue Lagoon'])
   expect(await names('étoi')).toEqual(['Étoile'])
   expect(await names('%')).toEqual([])
+})
+
+test('q finds names with typing errors, the most alike first', async () => {
+  const names = async (q: string) =>
+    (await read(`/api/v1/venues?q=${encodeURIComponent(q)}`)).body.items.map((v: { name: string }) => v.name)
+  expect(await names('lag0on')).toEqual(['Blue Lagoon'])
+  expect(await names('blue lagon')).toEqual(['Blue Lagoon', 'blue heron'])
+  expect((await names('siam terace'))[0]).toBe('Siam Terrace')
+  expect((await names('Lotus Bay'))[0]).toBe('Lotus Bay')
+  expect(await names('zzzz')).toEqual([])
+  const { body } = await read('/api/v1/venues?q=Lotus%20Bay')
+  expect(body.items[0].score).toBe(1)
+})
+
+describe('a command', () => {
+  const venue = '/api/v1/venues/main:v2'
+  const put = (body: object, headers: Record<string, string> = {}) =>
+    send('PUT', `${api.url}${venue}/overrides/notes`, { body, headers })
+  /** What the actor would say of a command. */
+  const tell = (id: string, outcome: string, reason = '') =>
+    pool.query("UPDATE venues SET commands = commands || $1::jsonb WHERE id = 'main:v2'", [
+      JSON.stringify([{ id, outcome, reason }]),
+    ])
+  const given = () => log.content('venue.inbox').filter(r => r.type === 'VenueOverride')
+
+  test('is on the inbox under its id, and answered once its actor has told of it', async () => {
+    const before = given().length
+    const asked = put({ value: 'quiet', reason: 'told so' })
+    await expect.poll(() => given().length).toBe(before + 1)
+    const record = given().at(-1)
+    expect(record?.headers).toMatchObject({ id: record?.headers.command })
+    expect(record?.value).toMatchObject({ field: 'notes', value: '"quiet"', reason: 'told so', by: 'admin-token' })
+    await tell(record?.headers.command as string, 'handled')
+    expect(await asked).toMatchObject({ status: 200, body: { outcome: 'handled', action: 'VenueOverride' } })
+  })
+
+  test.each([
+    ['refused', 409, 'command_refused', 'invalid_value: notes'],
+    ['skipped', 422, 'command_failed', undefined],
+    ['parked', 422, 'command_failed', undefined],
+  ])('that was %s is %i %s', async (outcome, status, code, detail) => {
+    const before = given().length
+    const asked = put({ value: 1 })
+    await expect.poll(() => given().length).toBe(before + 1)
+    await tell(given().at(-1)?.headers.command as string, outcome, 'invalid_value: notes')
+    const answer = await asked
+    expect([answer.status, answer.body.code]).toEqual([status, code])
+    if (detail !== undefined) expect(answer.body.detail).toBe(detail)
+  })
+
+  test('that takes longer is 202 with a place to look, which only the one who gave it sees', async () => {
+    const { status, headers, body } = await put({ value: 'later' }, { prefer: 'wait=0' })
+    expect([status, body.outcome]).toEqual([202, 'pending'])
+    const place = headers.get('location') as string
+    expect((await read(place)).body).toMatchObject({ id: body.id, outcome: 'pending' })
+    await tell(body.id, 'handled')
+    expect((await read(place)).body).toMatchObject({ id: body.id, outcome: 'handled' })
+    expect((await get(api.url + place, { authorization: `Bearer ${await tokenFor({ role: 'admin' })}` })).status).toBe(404)
+  })
+
+  test('given many times under one key has one id, and is the same to its actor', async () => {
+    const headers = { 'idempotency-key': 'the-same', prefer: 'wait=0' }
+    const before = given().length
+    const answers = await Promise.all(Array.from({ length: 8 }, () => put({ value: 'once' }, headers)))
+    expect(new Set(answers.map(a => a.body.id)).size).toBe(1)
+    expect(
+      new Set(
+        given()
+          .slice(before)
+          .map(r => r.headers.id),
+      ).size,
+    ).toBe(1)
+    const [{ body }] = answers as [Answer]
+    await tell(body.id, 'handled')
+    const count = given().length
+    expect(await put({ value: 'once' }, headers)).toMatchObject({ status: 200, body: { id: body.id, outcome: 'handled' } })
+    expect(given()).toHaveLength(count)
+    expect((await put({ value: 'twice' }, headers)).body.code).toBe('idempotency_key_reused')
+  })
+
+  test('is 503 while the log takes nothing, and done by the same key later', async () => {
+    log.failing = new LogError('unavailable', 'away')
+    const headers = { 'idempotency-key': 'later', prefer: 'wait=0' }
+    expect((await put({ value: 'x' }, headers)).status).toBe(503)
+    log.failing = null
+    expect((await put({ value: 'x' }, headers)).status).toBe(202)
+  })
+
+  test('in a conversation names who does it', async () => {
+    const token = await tokenFor({ role: 'agent', id: 'main:nok' })
+    for (const [path, body, kind] of [
+      ['take-over', undefined, 'TAKE_OVER'],
+      ['replies', { text: 'hello' }, 'REPLY'],
+      ['notes', { text: 'prefers calls' }, 'NOTE'],
+      ['assign', { assignee: null }, 'ASSIGN'],
+      ['resolve', {}, 'RESOLVE'],
+      ['approve', { sender: '66800000000', trust: 'bound' }, 'APPROVE'],
+      ['hand-back', undefined, 'HAND_BACK'],
+    ] as const) {
+      const url = `${api.url}/api/v1/conversations/main:c0/${path}`
+      expect((await send('POST', url, { token, body, headers: { prefer: 'wait=0' } })).status).toBe(202)
+      const record = log.content('conversation.inbox').at(-1)
+      const wanted = { kind, by: 'main:nok', ...(body ?? {}) } as Record<string, unknown>
+      if (kind === 'APPROVE') wanted.trust = 'BOUND'
+      expect(record?.value).toMatchObject(wanted)
+      expect(record?.key).toBe('main:c0')
+    }
+  })
 })
 
 test.each(['/api/v1/venues', '/api/v1/conversations', '/api/v1/alerts', '/api/v1/sync-runs'])(
