@@ -1,10 +1,11 @@
-/** `npm run bench [-- keyed|turn|kafka|sinks|api]`: each benchmark with its baseline in the same run. */
+/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api]`: each benchmark with its baseline in the same run. */
 import { cpus } from 'node:os'
 import { benchApi } from './api.ts'
 import { benchKeyed } from './keyed.ts'
 import { benchOnKafka } from './kafka/bench.ts'
 import { benchClickHouse, benchPostgres, benchRedis, conversationLog, type SinkRate, venueLog } from './sinks.ts'
 import { benchTurn } from './turn.ts'
+import { benchVisible } from './visible.ts'
 
 const wanted = process.argv.slice(2)
 const runs = (name: string) => wanted.length === 0 || wanted.includes(name)
@@ -102,6 +103,12 @@ if (wanted.includes('sinks')) {
         `alone ${rates.map(r => whole(r.baselinePerSecond)).join(', ')}; ratio ${median(ratios).toFixed(2)} (${ratios.map(r => r.toFixed(2)).join(', ')})`,
     )
   }
+}
+
+if (wanted.includes('sinks') || wanted.includes('visible')) {
+  console.log('from a webhook to visible, at 100 messages/s')
+  for (const { store, p50, p99 } of await benchVisible())
+    console.log(`  ${store.padEnd(12)} p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms`)
 }
 
 if (wanted.includes('api')) {

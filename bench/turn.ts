@@ -64,7 +64,7 @@ async function load(url: string, provider: Provider, messages: number): Promise<
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
-function webhook(from: string, n: number) {
+export function webhook(from: string, n: number) {
   const message = {
     from,
     id: `wamid.${from}`,
@@ -86,7 +86,7 @@ interface Provider {
 }
 
 /** A provider that takes every message and notes when. */
-async function startProvider(): Promise<Provider> {
+export async function startProvider(): Promise<Provider> {
   const received = new Map<string, number>()
   const server = createServer((request, response) => {
     const at = performance.now()

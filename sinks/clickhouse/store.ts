@@ -21,8 +21,9 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import Bottleneck from 'bottleneck'
 import type pg from 'pg'
 import { topicNamed } from '../../topics/catalog.ts'
-import { partitionKey, type TopicPartition } from '../../topics/log.ts'
-import { type Batch, type Claim, OwnershipLost, type Readable, type Store } from '../sink.ts'
+import { partitionKey } from '../../topics/log.ts'
+import { claimPositions, LIMITS, movePositions, transact } from '../postgres/positions.ts'
+import type { Batch, Readable, Store } from '../sink.ts'
 import { selectRows } from './client.ts'
 import { PROJECTED, project } from './project.ts'
 import { type Row, type TableKey, TABLES } from './tables.ts'
@@ -36,9 +37,6 @@ const MOST_RECORDS = 50_000
 const INSERTS_AT_ONCE = 4
 /** How often a server is killed between keeping a token and its rows, for one block, before that is no accident. */
 const MOST_LOST = 5
-/** Below the session time-out of 30 s, so that nobody is waited for who has lost the partition. */
-const LIMITS =
-  "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
 
 export interface ClickHouseStoreOptions {
   readonly client: ClickHouseClient
@@ -61,7 +59,7 @@ export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store
       await clock.measure()
       if (!known) await recognise(client, pool)
       known = true
-      return claim(pool, partitions)
+      return claimPositions(pool, SINK, partitions)
     },
 
     async write(batches) {
@@ -173,76 +171,19 @@ async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<void>
   )
 }
 
-async function claim(pool: pg.Pool, partitions: readonly TopicPartition[]): Promise<Claim[]> {
-  const where = [SINK, partitions.map(p => p.topic), partitions.map(p => p.partition)]
-  await pool.query(
-    `INSERT INTO sink_positions (sink, topic, partition, position)
-     SELECT $1, topic, partition, 0 FROM unnest($2::text[], $3::int[]) AS p (topic, partition) ON CONFLICT DO NOTHING`,
-    where,
-  )
-  const { rows } = await pool.query<{ topic: string; partition: number; position: string; until: string | null }>(
-    `SELECT topic, partition, position, until FROM sink_positions
-     JOIN unnest($2::text[], $3::int[]) AS p (topic, partition) USING (topic, partition) WHERE sink = $1`,
-    where,
-  )
-  const claims = new Map(
-    rows.map(row => [
-      partitionKey(row),
-      { position: Number(row.position), ...(row.until === null ? {} : { until: Number(row.until) }) },
-    ]),
-  )
-  return partitions.map(partition => claims.get(partitionKey(partition)) as Claim)
-}
-
-/** Locks the positions that are still where these batches begin, in one order, so that two writers never wait for each other. */
-const HELD = `b AS (SELECT * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS b (topic, partition, first, next)),
-  held AS (SELECT topic, partition, next, until FROM sink_positions p JOIN b USING (topic, partition)
-    WHERE sink = $1 AND position = first AND (until IS NULL OR until = next) ORDER BY topic, partition FOR UPDATE OF p)`
-
 /** (a): from here on these ranges are repeated until they are through. Returns the partitions whose range was begun before. @throws {OwnershipLost} */
 async function begin(pool: pg.Pool, batches: readonly Batch[]): Promise<Set<string>> {
-  const rows = await move(pool, batches, 'until = held.next')
+  const rows = await transact(pool, async client => {
+    await client.query(LIMITS)
+    return movePositions(client, SINK, batches, 'until = held.next')
+  })
   return new Set(rows.filter(({ before }) => before !== null).map(partitionKey))
 }
 
 /** (c). A server that forgets it for lack of power has the range repeated. @throws {OwnershipLost} */
 async function finish(pool: pg.Pool, batches: readonly Batch[]): Promise<void> {
-  await move(pool, batches, 'position = held.next, until = NULL', 'SET LOCAL synchronous_commit = off')
-}
-
-interface Moved extends TopicPartition {
-  readonly before: string | null
-}
-
-/** All or none of them. */
-async function move(pool: pg.Pool, batches: readonly Batch[], change: string, setting = ''): Promise<Moved[]> {
-  const client = await pool.connect()
-  try {
-    await client.query(`BEGIN; ${LIMITS}; ${setting}`)
-    const { rows } = await client.query<Moved>(
-      `WITH ${HELD} UPDATE sink_positions p SET ${change} FROM held
-       WHERE p.sink = $1 AND p.topic = held.topic AND p.partition = held.partition RETURNING p.topic, p.partition, held.until AS before`,
-      [
-        SINK,
-        batches.map(b => b.partition.topic),
-        batches.map(b => b.partition.partition),
-        batches.map(b => b.from),
-        batches.map(b => b.next),
-      ],
-    )
-    if (rows.length < batches.length) {
-      const moved = new Set(rows.map(partitionKey))
-      throw new OwnershipLost(batches.map(b => b.partition).filter(partition => !moved.has(partitionKey(partition))))
-    }
-    await client.query('COMMIT')
-    client.release()
-    return rows
-  } catch (error) {
-    const rolledBack = await client.query('ROLLBACK').then(
-      () => true,
-      () => false,
-    )
-    client.release(!rolledBack)
-    throw error
-  }
+  await transact(pool, async client => {
+    await client.query(`${LIMITS}; SET LOCAL synchronous_commit = off`)
+    await movePositions(client, SINK, batches, 'position = held.next, until = NULL')
+  })
 }

@@ -8,18 +8,14 @@
 import pg from 'pg'
 import type { Topic } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
-import { partitionKey, type TopicPartition } from '../../topics/log.ts'
-import { type Batch as RecordBatch, type Claim, OwnershipLost, type Store } from '../sink.ts'
+import type { Store } from '../sink.ts'
 import { Batch } from './batch.ts'
 import { Months } from './months.ts'
+import { claimPositions, LIMITS, movePositions, transact } from './positions.ts'
 import { keep, PROJECTED, project, projectDeletion } from './project.ts'
 
-/**
- * Time-outs below the session time-out of 30 s, so that nobody is waited for who has lost the partition. A commit need not reach
- * the disk before it counts: a machine that crashes loses rows and position together, and the log has them still.
- */
-const LIMITS =
-  "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
+/** A commit need not reach the disk before it counts: a machine that crashes loses rows and position together; the log has them still. */
+const SETTINGS = `${LIMITS}; SET LOCAL synchronous_commit = off`
 
 /**
  * @param name of its positions
@@ -44,7 +40,7 @@ export function postgresStore({
     name,
     topics,
     wants: (topic, type) => PROJECTED.get(topic)?.includes(type) ?? PROJECTED.get(topic) === null,
-    claim: partitions => claim(pool, name, partitions),
+    claim: partitions => claimPositions(pool, name, partitions),
     refuses: isDataError,
     write: async batches => {
       const batch = new Batch()
@@ -57,31 +53,14 @@ export function postgresStore({
       }
       if (monthly) await months.make(pool, batch.rows(), Date.now())
       await keepSchemas(pool, batch.schemas, kept)
-      return { stale: await transact(pool, client => write(client, name, batches, batch)) }
+      const stale = await transact(pool, async client => {
+        await client.query(SETTINGS)
+        await movePositions(client, name, batches, 'position = held.next')
+        return batch.write(client)
+      })
+      return { stale }
     },
   }
-}
-
-async function write(client: pg.ClientBase, name: string, batches: readonly RecordBatch[], batch: Batch): Promise<number> {
-  await client.query(LIMITS)
-  const { rows } = await client.query<TopicPartition>(
-    `UPDATE sink_positions p SET position = n.next
-     FROM UNNEST($2::text[], $3::integer[], $4::bigint[], $5::bigint[]) AS n (topic, partition, "from", next)
-     WHERE p.sink = $1 AND p.topic = n.topic AND p.partition = n.partition AND p.position = n."from"
-     RETURNING p.topic, p.partition`,
-    [
-      name,
-      batches.map(b => b.partition.topic),
-      batches.map(b => b.partition.partition),
-      batches.map(b => b.from),
-      batches.map(b => b.next),
-    ],
-  )
-  if (rows.length < batches.length) {
-    const moved = new Set(rows.map(partitionKey))
-    throw new OwnershipLost(batches.map(b => b.partition).filter(p => !moved.has(partitionKey(p))))
-  }
-  return batch.write(client)
 }
 
 /** In a transaction of their own: two lanes may be the first to meet one, and neither should wait for the other. */
@@ -90,40 +69,6 @@ async function keepSchemas(pool: pg.Pool, met: ReadonlyMap<string, string>, kept
     if (kept.has(fingerprint)) continue
     await pool.query('INSERT INTO schemas VALUES ($1, $2) ON CONFLICT DO NOTHING', [Buffer.from(fingerprint, 'hex'), schema])
     kept.add(fingerprint)
-  }
-}
-
-async function claim(pool: pg.Pool, name: string, partitions: readonly TopicPartition[]): Promise<Claim[]> {
-  const where = [name, partitions.map(p => p.topic), partitions.map(p => p.partition)]
-  await pool.query(
-    'INSERT INTO sink_positions SELECT $1, p.*, 0 FROM UNNEST($2::text[], $3::integer[]) AS p ORDER BY 2, 3 ON CONFLICT DO NOTHING',
-    where,
-  )
-  const { rows } = await pool.query<TopicPartition & { position: string }>(
-    `SELECT topic, partition, position FROM sink_positions
-     WHERE sink = $1 AND (topic, partition) IN (SELECT * FROM UNNEST($2::text[], $3::integer[]))`,
-    where,
-  )
-  const found = new Map(rows.map(row => [partitionKey(row), Number(row.position)]))
-  return partitions.map(p => ({ position: found.get(partitionKey(p)) as number }))
-}
-
-/** @throws what the work throws, after rolling back; a connection that cannot even do that is not used again. */
-export async function transact<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-  const client = await pool.connect()
-  try {
-    await client.query('BEGIN')
-    const done = await work(client)
-    await client.query('COMMIT')
-    client.release()
-    return done
-  } catch (error) {
-    const rolledBack = await client.query('ROLLBACK').then(
-      () => true,
-      () => false,
-    )
-    client.release(!rolledBack)
-    throw error
   }
 }
 

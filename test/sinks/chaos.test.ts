@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, expect, it } from 'vitest'
 import { startEmbeddedClickHouse } from '../../sinks/clickhouse/embedded.ts'
@@ -27,6 +28,13 @@ await describeWithStack('sinks that are killed and stopped past their sessions',
     return url.href
   }
   const closers: (() => unknown)[] = []
+  const servers: Server[] = []
+  /** Redis is away, and comes back empty. */
+  const interrupt = async () => {
+    await servers[0]?.kill()
+    await setTimeout(3_000)
+    await servers[0]?.start()
+  }
   const redis = async () => {
     const port = await freePort()
     const server = new Server({
@@ -38,6 +46,7 @@ await describeWithStack('sinks that are killed and stopped past their sessions',
     })
     await server.start()
     closers.push(() => server.kill())
+    servers.push(server)
     return `redis://127.0.0.1:${port}`
   }
   const clickhouse = async () => {
@@ -60,7 +69,7 @@ await describeWithStack('sinks that are killed and stopped past their sessions',
   it(`leave every store as if nothing had happened (${faults} of each, seed ${seed})`, { timeout: 600_000 }, async () => {
     const addresses = await stores()
     const clean = await stores()
-    const { differences, ...rest } = await chaos({ seed, faults, brokers: KAFKA_BROKERS, addresses, clean })
+    const { differences, ...rest } = await chaos({ seed, faults, brokers: KAFKA_BROKERS, addresses, clean, interrupt })
     console.log(JSON.stringify(rest))
     expect(differences).toEqual([])
     expect(rest.records).toBeGreaterThan(1_000)

@@ -45,8 +45,10 @@ export async function chaos(options: {
   readonly brokers: string
   readonly addresses: Addresses
   readonly clean: Addresses
+  /** Takes a store away for a while, once in the middle. */
+  readonly interrupt: () => Promise<void>
 }): Promise<Chaos> {
-  const { seed, faults, brokers, addresses, clean } = options
+  const { seed, faults, brokers, addresses, clean, interrupt } = options
   const random = new Random(seed)
   const prefix = `chaos-${process.pid}-${Date.now()}.`
   const folder = mkdtempSync(join(tmpdir(), 'chaos-'))
@@ -74,7 +76,10 @@ export async function chaos(options: {
       }
     })()
     const kinds = Array.from({ length: faults }, () => ['kill', 'stop'] as const).flat()
+    const half = kinds.length / 2
+    let interrupted: Promise<void> | null = null
     while (kinds.length > 0) {
+      if (kinds.length <= half) interrupted ??= interrupt()
       const [kind] = kinds.splice(random.below(kinds.length), 1)
       const victim = random.pick(fleet)
       await sleep(random.below(1_500))
@@ -88,6 +93,7 @@ export async function chaos(options: {
         victim.signal('SIGCONT')
       }
     }
+    await interrupted
     stopping = true
     await loading
 
