@@ -33,6 +33,7 @@ export async function benchVisible(): Promise<Visible[]> {
   const pool = openPool({ url: DATABASE_URL, log: quiet })
   const redis = openRedis(REDIS_URL, { timeoutMs: 5_000, onError: () => {} })
   const client = openClickHouse(clickhouse.url)
+  await new Promise(resolve => redis.once('ready', resolve))
   try {
     const sent = new Map<string, number>()
     const seen = { postgres: new Map<string, number>(), redis: new Map<string, number>(), clickhouse: new Map<string, number>() }
@@ -52,7 +53,8 @@ export async function benchVisible(): Promise<Visible[]> {
     const watching = [
       watch(5, async () => {
         const found = await pool.query<{ user_id: string; opened_at: Date }>(
-          'SELECT user_id, opened_at FROM conversations WHERE opened_at >= $1 ORDER BY opened_at',
+          // They come in order by partition alone.
+          "SELECT user_id, opened_at FROM conversations WHERE opened_at >= $1::timestamptz - interval '3 seconds' ORDER BY opened_at",
           [newest],
         )
         newest = found.rows.at(-1)?.opened_at ?? newest
