@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
@@ -13,6 +12,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
 import { migrate } from './migrate.ts'
 import { openPool } from './pool.ts'
 import { startPostgresSink } from './sink.ts'
+import { openGate, through } from '../../test/stack/gate.ts'
 import type { Sink } from '../sink.ts'
 import { TestLog } from '../test-log.ts'
 
@@ -448,10 +448,8 @@ test('rows lie in the partition of their month, those of months ahead included; 
 })
 
 test('waits while Postgres is away, says so, and catches up', async () => {
-  const gate = await openGate(new URL(server.url))
-  const throughGate = new URL(server.url)
-  throughGate.port = String(gate.port)
-  const gated = openPool({ url: throughGate.href, log: quiet })
+  const gate = await openGate({ host: '127.0.0.1', port: Number(new URL(server.url).port) })
+  const gated = openPool({ url: through(gate, server.url), log: quiet })
   const sink = await start({ pool: gated })
   await vi.waitFor(() => expect(sink.status()).toMatchObject({ status: 'up', skipped: 0 }))
   gate.shut()
@@ -484,28 +482,6 @@ test('stays down while a table cannot be written, however often it tries', async
   await caughtUp()
   await vi.waitFor(() => expect(sink.status().status).toBe('up'))
 })
-
-/** A way to the server that can be shut. */
-async function openGate(url: URL) {
-  const sockets = new Set<Socket>()
-  let gate: Server
-  const open = async (port: number) => {
-    gate = createServer(socket => {
-      const onward = createConnection(Number(url.port), url.hostname)
-      for (const end of [socket, onward]) sockets.add(end.on('error', () => {}))
-      socket.pipe(onward).pipe(socket)
-    })
-    await new Promise<void>(resolve => gate.listen(port, '127.0.0.1', resolve))
-    return (gate.address() as AddressInfo).port
-  }
-  const port = await open(0)
-  const shut = () => {
-    gate.close()
-    for (const socket of sockets) socket.destroy()
-    sockets.clear()
-  }
-  return { port, shut, open: () => open(port) }
-}
 
 test('refuses a database that was filled from another log', async () => {
   const first = await start()
