@@ -1,5 +1,6 @@
 /** Each store away for a while under load: the others go on, nothing is lost, `/readyz` says which. `OUTAGE_S=60` is the long run. */
 import { createHmac, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -121,7 +122,7 @@ await describeWithStack('each store away under load', ({ DATABASE_URL }) => {
         () => redis.disconnect(),
         () => client.close(),
       )
-      await rows.connect()
+      await Promise.all([rows.connect(), once(redis, 'ready')])
       const mine = "direction = 'in'"
       await until(async () => (await rows.query(`SELECT 1 FROM messages WHERE ${mine}`)).rowCount === sent, 60_000)
       await until(async () => (await redis.keys('v1:conv:*')).length === sent, 60_000)
