@@ -1,6 +1,7 @@
 /** Lists by keyset: a page, and a cursor that says after which item the next one begins. */
 import { type TSchema, Type } from 'typebox'
 import { Problem } from './problem.ts'
+import { orNull } from './schemas.ts'
 
 export const ListQuery = {
   limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
@@ -8,7 +9,7 @@ export const ListQuery = {
 }
 
 export function listOf<T extends TSchema>(items: T) {
-  return Type.Object({ items: Type.Array(items), next: Type.Union([Type.String(), Type.Null()]) })
+  return Type.Object({ items: Type.Array(items), next: orNull(Type.String()) })
 }
 
 /**

@@ -1911,6 +1911,8 @@ export interface SheetBucket {
   kept: string[]
   /** False when the id of a refused row could not be read: a venue that is missing may be that row. */
   removals: boolean
+  /** The reading, to be named in the answer. */
+  attempt: string
 }
 
 export interface SheetBucketInput {
@@ -1926,6 +1928,27 @@ export interface SheetBucketInput {
   kept?: string[] | undefined
   /** False when the id of a refused row could not be read: a venue that is missing may be that row. */
   removals?: boolean | undefined
+  /** The reading, to be named in the answer. */
+  attempt?: string | undefined
+}
+
+/** A bucket's answer to the sheet: what it passed on. */
+export interface SheetBucketTaken {
+  /** The reading. */
+  attempt: string
+  /** Bucket. */
+  bucket: number
+  /** Rows that changed anything. */
+  changed: number
+}
+
+export interface SheetBucketTakenInput {
+  /** The reading. */
+  attempt: string
+  /** Bucket. */
+  bucket: number
+  /** Rows that changed anything. */
+  changed: number
 }
 
 /** What the reading found. */
@@ -2017,6 +2040,21 @@ export interface SheetPartInput {
   fingerprint?: string | undefined
 }
 
+/** A refused row. */
+export interface SyncRefusal {
+  /** Line. */
+  line: number
+  /** Why. */
+  reason: string
+}
+
+export interface SyncRefusalInput {
+  /** Line. */
+  line: number
+  /** Why. */
+  reason: string
+}
+
 /** A reading under way. */
 export interface SheetReading {
   /** Its effect attempt. */
@@ -2033,6 +2071,14 @@ export interface SheetReading {
   durationMs: number
   /** The bucket that comes next. */
   next: number
+  /** Buckets that were passed on. */
+  sent: number
+  /** Answers to them. */
+  answered: number
+  /** Rows that changed anything, as far as buckets have said. */
+  changed: number
+  /** Refused rows, for the run. */
+  refusals: SyncRefusal[]
 }
 
 export interface SheetReadingInput {
@@ -2050,6 +2096,14 @@ export interface SheetReadingInput {
   durationMs?: number | undefined
   /** The bucket that comes next. */
   next?: number | undefined
+  /** Buckets that were passed on. */
+  sent?: number | undefined
+  /** Answers to them. */
+  answered?: number | undefined
+  /** Rows that changed anything, as far as buckets have said. */
+  changed?: number | undefined
+  /** Refused rows, for the run. */
+  refusals?: SyncRefusalInput[] | undefined
 }
 
 /** A row as it was last passed on. */
@@ -2123,21 +2177,6 @@ export interface SyncNowInput {
 
 export type SyncOutcome = 'UNKNOWN' | 'OK' | 'UNCHANGED' | 'REFUSED' | 'FAILED'
 
-/** A refused row. */
-export interface SyncRefusal {
-  /** Line. */
-  line: number
-  /** Why. */
-  reason: string
-}
-
-export interface SyncRefusalInput {
-  /** Line. */
-  line: number
-  /** Why. */
-  reason: string
-}
-
 /** One synchronisation. */
 export interface SyncRun {
   /** Id. */
@@ -2152,7 +2191,7 @@ export interface SyncRun {
   outcome: SyncOutcome
   /** Valid rows or venues read. */
   venues: number
-  /** Rows that changed anything. */
+  /** Rows that changed anything; 0 of sources that are not read by rows. */
   changed: number
   /** Errors and refused rows. */
   errors: number
@@ -2177,7 +2216,7 @@ export interface SyncRunInput {
   outcome: SyncOutcome
   /** Valid rows or venues read. */
   venues?: number | undefined
-  /** Rows that changed anything. */
+  /** Rows that changed anything; 0 of sources that are not read by rows. */
   changed?: number | undefined
   /** Errors and refused rows. */
   errors?: number | undefined
@@ -3761,6 +3800,7 @@ export interface Records {
   TimerDue: TimerDue
   ReadSheet: ReadSheet
   SheetBucket: SheetBucket
+  SheetBucketTaken: SheetBucketTaken
   SheetPart: SheetPart
   SheetState: SheetState
   SyncNow: SyncNow
@@ -3819,6 +3859,7 @@ export interface RecordInputs {
   TimerDue: TimerDueInput
   ReadSheet: ReadSheetInput
   SheetBucket: SheetBucketInput
+  SheetBucketTaken: SheetBucketTakenInput
   SheetPart: SheetPartInput
   SheetState: SheetStateInput
   SyncNow: SyncNowInput

@@ -93,7 +93,13 @@ export function zoneKey(account: string, zone: string): string {
   return `${encodeURIComponent(account)}:${encodeURIComponent(zone)}`
 }
 
-export const sheetsInbox = inbox('sheets.inbox', 'sheet, or sheet:bucket', ['SyncNow', 'SheetPart', 'SheetBucket'], 3, ONE)
+export const sheetsInbox = inbox(
+  'sheets.inbox',
+  'sheet, or sheet:bucket',
+  ['SyncNow', 'SheetPart', 'SheetBucket', 'SheetBucketTaken'],
+  3,
+  ONE,
+)
 
 export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
 export const syncLog = topic('sync.log', 'source', ['SyncRun'])

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
-import { IntegerOrNull, Text, TextOrNull, Time } from '../schemas.ts'
+import { IntegerOrNull, orNull, Text, TextOrNull, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
 const AuditEvent = Type.Object({
@@ -30,12 +30,12 @@ const COLUMNS = `id, actor, actor_kind AS "actorKind", role, action, object, out
 const Verification = Type.Object({
   intact: Type.Boolean(),
   events: Type.Integer({ description: 'looked at' }),
-  brokenAt: Type.Union([Type.Integer(), Type.Null()], {
+  brokenAt: orNull(Type.Integer(), {
     description: 'offset of the first event that does not follow from the one before',
   }),
   from: IntegerOrNull,
   to: IntegerOrNull,
-  hash: Type.Union([Text, Type.Null()], { description: 'of the last event, to be written down elsewhere' }),
+  hash: orNull(Text, { description: 'of the last event, to be written down elsewhere' }),
 })
 
 /** Events that one verification looks at. */

@@ -4,13 +4,13 @@ import { type Static, Type } from 'typebox'
 import type { AgentActionInput } from '../../schemas/types.ts'
 import { conversationInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
-import { hasAlready } from '../etag.ts'
+import { answer } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
 import { Memo } from '../memo.ts'
-import { type Principal, sees, seesPersonalData, visible } from '../people/principal.ts'
+import { type Principal, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
-import { IdParams, NotModified, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
+import { IdParams, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
 /** The newest messages that a conversation's detail shows, and all of its notes up to so many. */
@@ -27,10 +27,10 @@ const item = {
   user: Type.String({ description: "the provider's id of the person, or of the group" }),
   state: Text,
   owner: oneOf('bot', 'waiting', 'agent', 'watch', 'unknown'),
-  assignee: Type.Union([Text, Type.Null()], { description: 'id of the person of support who has it' }),
+  assignee: orNull(Text, { description: 'id of the person of support who has it' }),
   trust: oneOf('claimed', 'hinted', 'bound', 'unknown'),
   language: TextOrNull,
-  venue: Type.Union([Text, Type.Null()], { description: 'id of the venue, once identified' }),
+  venue: orNull(Text, { description: 'id of the venue, once identified' }),
   venueName: TextOrNull,
   contact: Type.Object({ name: TextOrNull, position: TextOrNull }),
   issue: TextOrNull,
@@ -55,7 +55,7 @@ const Request = Type.Object({
   kind: Text,
   zone: TextOrNull,
   zoneName: TextOrNull,
-  value: Type.Union([Type.Number(), Type.Null()]),
+  value: orNull(Type.Number()),
   outcome: oneOf('pending', 'confirmed', 'refused', 'unverified', 'expired', 'unknown'),
   reason: Text,
   at: Time,
@@ -66,6 +66,14 @@ const Request = Type.Object({
 const ITEM = `id, channel, user_id AS user, state, owner, assignee, trust, language, venue_id AS venue, venue_name AS "venueName", issue,
   json_build_object('name', contact_name, 'position', contact_position) AS contact,
   opened_at AS "openedAt", updated_at AS "updatedAt", last_inbound_at AS "lastInboundAt"`
+
+const MESSAGE = 'SELECT id, direction, kind, text, at, status, reason FROM messages'
+const NEWEST = 'ORDER BY at DESC, direction DESC, version DESC, id DESC'
+const NOTE = 'SELECT id, by_id AS by, by_name AS "byName", text, at FROM conversation_notes'
+
+/** What a query finds as JSON, times as they are answered. */
+const arrayOf = (query: string) =>
+  `(SELECT coalesce(json_agg(to_jsonb(row) || jsonb_build_object('at', ${isoSql('row.at')})), '[]') FROM (${query}) row)`
 
 const Conversation = Type.Object({
   ...item,
@@ -85,8 +93,8 @@ const ConversationEvent = Type.Object({
   from: TextOrNull,
   to: TextOrNull,
   detail: TextOrNull,
-  score: Type.Union([Type.Number(), Type.Null()]),
-  runnerUp: Type.Union([Type.Number(), Type.Null()]),
+  score: orNull(Type.Number()),
+  runnerUp: orNull(Type.Number()),
   message: TextOrNull,
   request: TextOrNull,
   at: Time,
@@ -191,21 +199,21 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
     },
     async (request, reply) => {
       const { params, principal } = request
-      const { id } = params
-      const [{ rows }, messages, notes] = await Promise.all([
-        pool.query<Omit<Conversation, 'messages' | 'notes'>>({
-          name: 'conversation',
-          text: `SELECT ${ITEM}, senders, requests FROM conversations c WHERE id = $1 ORDER BY opened_at DESC LIMIT 1`,
-          values: [id],
-        }),
-        messagesOf(id, null, null, MESSAGES),
-        notesOf(id),
-      ])
+      const scope = visible(principal, 'c.venue_id', 'c.id', 2)
+      const { rows } = await pool.query<Conversation>({
+        name: 'conversation',
+        text: `SELECT ${ITEM}, senders, requests, ${arrayOf(`${MESSAGE} WHERE conversation_id = c.id ${NEWEST} LIMIT ${MESSAGES}`)} AS messages,
+             ${arrayOf(`${NOTE} WHERE conversation_id = c.id ORDER BY at DESC LIMIT ${NOTES}`)} AS notes
+           FROM (SELECT * FROM conversations c WHERE id = $1 AND ${scope.sql} ORDER BY opened_at DESC LIMIT 1) c`,
+        values: [params.id, ...scope.values],
+      })
       const [found] = rows
-      if (found === undefined || !(await sees(principal, found.venue, id, () => regionOf(found.venue)))) throw notFound(id)
-      const whole = { ...found, messages: messages.reverse(), notes: notes.reverse() }
-      const body = seesPersonalData(principal) ? whole : hidden(whole, PERSONAL)
-      return hasAlready(request, reply, body) ? reply.code(304).send(undefined) : body
+      if (found === undefined) throw notFound(params.id)
+      // Read newest first, told oldest first.
+      found.messages.reverse()
+      found.notes.reverse()
+      const shown = seesPersonalData(principal) ? found : hidden(found, PERSONAL)
+      return answer(request, reply, reply.serialize(shown) as string)
     },
   )
 
@@ -309,27 +317,10 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
   async function messagesOf(id: string, before: string | null, message: string | null, limit: number) {
     const { rows } = await pool.query<Static<typeof Message>>({
       name: 'messages',
-      text: `SELECT id, direction, kind, text, at, status, reason FROM messages
-       WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
-       ORDER BY at DESC, direction DESC, version DESC, id DESC LIMIT $4`,
+      text: `${MESSAGE} WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3)) ${NEWEST} LIMIT $4`,
       values: [id, before, message, limit],
     })
     return rows
-  }
-
-  async function notesOf(id: string) {
-    const { rows } = await pool.query<Conversation['notes'][number]>({
-      name: 'notes',
-      text: `SELECT id, by_id AS by, by_name AS "byName", text, at FROM conversation_notes WHERE conversation_id = $1
-       ORDER BY at DESC LIMIT ${NOTES}`,
-      values: [id],
-    })
-    return rows
-  }
-
-  async function regionOf(venue: string | null): Promise<string | null> {
-    const { rows } = await pool.query<{ region: string }>('SELECT region FROM venues WHERE id = $1', [venue])
-    return rows[0]?.region ?? null
   }
 
   /** @throws {Problem} `not_found` when there is none that the asker may see */

@@ -11,7 +11,7 @@ import { after, ListQuery, listOf, page } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
 import { seesPersonalData } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
-import { oneOf, Text, Time } from '../schemas.ts'
+import { oneOf, orNull, Text, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
 const DECISIONS = ['skip', 'park', 'drop', 'refused', 'unknown'] as const
@@ -32,7 +32,7 @@ const Letter = Type.Object(item)
 const LetterDetail = Type.Object({
   ...item,
   value: Type.Any({ description: 'the record as JSON, bytes in base64; null where it cannot be read' }),
-  unreadable: Type.Union([Text, Type.Null()], { description: 'why it cannot be read' }),
+  unreadable: orNull(Text, { description: 'why it cannot be read' }),
   raw: Type.String({ description: 'as it came, base64; empty for those who may not see personal data' }),
 })
 

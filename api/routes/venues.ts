@@ -3,14 +3,14 @@ import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { venueInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
-import { hasAlready } from '../etag.ts'
+import { answer } from '../etag.ts'
 import { direct, type Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
 import { Memo } from '../memo.ts'
 import { type Principal, sees, seesPersonalData, visible, visibleSql } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
-import { IdParams, IntegerOrNull, NotModified, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
+import { IdParams, IntegerOrNull, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
 const VenueItem = Type.Object({
@@ -32,15 +32,15 @@ const Zone = Type.Object({
   name: Text,
   status: oneOf('online', 'offline', 'unknown'),
   detail: Type.String({ description: 'unpaired, no_subscription, expired, muted … or empty' }),
-  playing: Type.Union([Type.Boolean(), Type.Null()], { description: 'null where it is not known' }),
+  playing: orNull(Type.Boolean(), { description: 'null where it is not known' }),
   playback: TextOrNull,
-  volume: Type.Union([Type.Integer(), Type.Null()], { description: '0 to 16' }),
+  volume: orNull(Type.Integer(), { description: '0 to 16' }),
   track: TextOrNull,
   artist: TextOrNull,
   source: TextOrNull,
   since: TimeOrNull,
   lastSeen: TimeOrNull,
-  asOf: Type.Union([Time, Type.Null()], { description: 'when it was last read' }),
+  asOf: orNull(Time, { description: 'when it was last read' }),
 })
 
 const Venue = Type.Object({
@@ -166,12 +166,7 @@ export function venueRoutes(app: Api, context: Context): void {
     async (request, reply) => {
       const text = await readVenue(request)
       const body = seesPersonalData(request.principal) ? text : JSON.stringify(withoutContact(JSON.parse(text)))
-      if (hasAlready(request, reply, body)) return reply.code(304).send(undefined)
-      // It is JSON of this form already.
-      return reply
-        .type('application/json; charset=utf-8')
-        .serializer(asItIs)
-        .send(body as never)
+      return answer(request, reply, body)
     },
   )
 
@@ -334,33 +329,20 @@ async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version:
        json_build_object('name', contact_name, 'email', contact_email, 'phone', contact_phone, 'position', contact_position) AS contact,
        (SELECT coalesce(json_agg(z ORDER BY z.name, z.id), '[]') FROM (
          SELECT id, name, status, detail, lower(playback) = 'playing' AS playing, playback, volume, track, artist, source,
-           since, last_seen AS "lastSeen", as_of AS "asOf"
+           ${isoSql('since')} AS since, ${isoSql('last_seen')} AS "lastSeen", ${isoSql('as_of')} AS "asOf"
          FROM zones WHERE venue_id = v.id) z) AS zones
      FROM venues v WHERE v.id = $1`,
     values: [id],
   })
   if (rows[0] === undefined) return null
-  const { version, ...venue } = rows[0]
-  return { value: plain(venue), version: Number(version) }
-}
-
-/** As it is answered: what is read from a cache has no Dates, and neither has what was just read. */
-function plain(venue: Venue): Venue {
-  const text = JSON.parse(JSON.stringify(venue)) as Venue & { zones: Record<string, unknown>[] }
-  for (const zone of text.zones) {
-    for (const field of ['since', 'lastSeen', 'asOf']) {
-      if (zone[field] !== null) (zone as Record<string, unknown>)[field] = new Date(zone[field] as never).toISOString()
-    }
-  }
-  return text
+  const { version, ...value } = rows[0]
+  return { value, version: Number(version) }
 }
 
 function withoutContact(venue: Venue): Venue {
   const { name, email, phone, position } = venue.contact
   return { ...venue, notes: null, contact: { name: masked(name), email: masked(email), phone: masked(phone), position } }
 }
-
-const asItIs = (text: unknown) => text as string
 
 /** @throws {Problem} `not_found` when there is none that the asker may see */
 export async function requireVenue(pool: pg.Pool, principal: Principal, id: string): Promise<void> {

@@ -28,11 +28,16 @@ const sheet = () => {
   const ask = (record: { accept?: boolean } = {}) => kit.handle('SyncNow', { reason: 'asked', ...record })
   const read = (result: object | object[], record: { accept?: boolean } = {}) => {
     ask(record)
-    return kit.complete(kit.started[0]?.attempt ?? '', result)
+    return complete(result)
   }
-  return { kit, ask, read }
+  const complete = (result: object | object[]) => {
+    const step = kit.complete(kit.started[0]?.attempt ?? '', result)
+    const answers = of(step, 'SheetBucket').map(bucket => kit.handle('SheetBucketTaken', { ...bucket, changed: 2 }))
+    return { emits: [step, ...answers].flatMap(one => one.emits), effects: [step, ...answers].flatMap(one => one.effects) }
+  }
+  return { kit, ask, read, complete }
 }
-const of = (step: KitStep, type: string) => step.emits.filter(emit => emit.type === type).map(emit => emit.record)
+const of = (step: Pick<KitStep, 'emits'>, type: string) => step.emits.filter(emit => emit.type === type).map(emit => emit.record)
 
 describe('a sheet', () => {
   it('passes a good reading on by bucket and logs the run with its refused rows', () => {
@@ -44,6 +49,7 @@ describe('a sheet', () => {
         source: 'sheets:venues',
         outcome: 'OK',
         venues: 3,
+        changed: 4,
         errors: 1,
         durationMs: 12.5,
         refusals: [{ line: 9, reason: 'venue_name is missing' }],
@@ -68,12 +74,11 @@ describe('a sheet', () => {
   })
 
   it('asked for while it is being read is read once more afterwards', () => {
-    const { kit, ask } = sheet()
+    const { ask, complete } = sheet()
     ask()
     expect([ask(), ask()].flatMap(step => step.effects)).toEqual([])
-    const step = kit.complete(kit.started[0]?.attempt ?? '', parts('f1', many(3)))
-    expect(step.effects).toHaveLength(1)
-    expect(kit.complete(kit.started[0]?.attempt ?? '', parts('f2', many(3))).effects).toEqual([])
+    expect(complete(parts('f1', many(3))).effects).toHaveLength(1)
+    expect(complete(parts('f2', many(3))).effects).toEqual([])
   })
 
   it.each([
@@ -136,33 +141,42 @@ describe('a sheet', () => {
   })
 
   it('whose reading was cut off and run again keeps the fingerprint of what it took whole', () => {
-    const { kit, ask } = sheet()
+    const { kit, ask, complete } = sheet()
     ask()
     const attempt = kit.started[0]?.attempt ?? ''
     for (const [n, part] of parts('f1', many(4)).slice(0, 2).entries()) {
       kit.handle('SheetPart', part, { headers: { attempt, part: String(n), last: '0' } })
     }
     expect(kit.state?.fingerprint).toBeNull()
-    const step = kit.complete(attempt, parts('f2', many(6)))
-    expect(of(step, 'SyncRun')).toMatchObject([{ outcome: 'OK', venues: 6 }])
+    expect(of(complete(parts('f2', many(6))), 'SyncRun')).toEqual([])
+    // The bucket that was passed on twice answers twice.
+    const step = kit.handle('SheetBucketTaken', { attempt, bucket: 0, changed: 2 })
+    expect(of(step, 'SyncRun')).toMatchObject([{ outcome: 'OK', venues: 6, changed: 6 }])
     expect(kit.state?.fingerprint).toBe('f2')
   })
 
   it('whose reading came mixed of two contents takes no foreign bucket and is read again at once', () => {
-    const { kit, read } = sheet()
+    const { read, complete } = sheet()
     const step = read([...parts('f1', many(4)).slice(0, 2), parts('f2', [])[2] as object])
     expect(of(step, 'SheetBucket')).toHaveLength(1)
     expect(of(step, 'SyncRun')).toMatchObject([{ outcome: 'FAILED', reason: 'torn: two readings came mixed' }])
     expect(step.effects).toMatchObject([{ effect: 'read', input: { fingerprint: null } }])
-    expect(of(kit.complete(kit.started[0]?.attempt ?? '', parts('f2', many(4))), 'SyncRun')).toMatchObject([{ outcome: 'OK' }])
+    expect(of(complete(parts('f2', many(4))), 'SyncRun')).toMatchObject([{ outcome: 'OK' }])
   })
 })
 
 describe('a bucket', () => {
   const bucket = () => {
     const kit = testkit(sheetsActor(settings), { key: 'venues:0', now: NOW })
-    const take = (rows: SheetVenueInput[], more: { kept?: string[]; removals?: boolean; readAt?: number } = {}) =>
-      kit.handle('SheetBucket', { sheet: 'venues', bucket: 0, rows, readAt: NOW, ...more }).emits
+    /** What the bucket passes on, once it is seen that its answer counts that. */
+    const take = (rows: SheetVenueInput[], more: { kept?: string[]; removals?: boolean; readAt?: number } = {}) => {
+      const { emits } = kit.handle('SheetBucket', { sheet: 'venues', bucket: 0, rows, readAt: NOW, attempt: 'a', ...more })
+      const passed = emits.filter(({ type }) => type === 'SheetRow')
+      expect(emits.filter(({ type }) => type !== 'SheetRow')).toMatchObject([
+        { key: 'venues', type: 'SheetBucketTaken', record: { attempt: 'a', bucket: 0, changed: passed.length } },
+      ])
+      return passed
+    }
     return { kit, take }
   }
 

@@ -3,6 +3,7 @@
  * passes on what has changed.
  *
  *   SyncNow, interval ─▶ sheet ─read─▶ SheetPart … ─▶ taken? ─ yes ─▶ SheetBucket ─▶ sheet:bucket ─▶ SheetRow of changed rows
+ *                                                      │                                  └─▶ SheetBucketTaken ─▶ sheet ─▶ SyncRun
  *                                                      └─ no ──▶ nothing changes; SyncRun and Alert say why
  *
  * A reading cut off in the middle does no harm: a bucket's hashes belong to the bucket, and the sheet's fingerprint is kept
@@ -10,7 +11,15 @@
  */
 import { createHash } from 'node:crypto'
 import { actor, type Context } from '../../engine/actor.ts'
-import type { SheetBucket, SheetPart, SheetState, SheetVenue, SyncOutcome } from '../../schemas/types.ts'
+import type {
+  SheetBucket,
+  SheetBucketTaken,
+  SheetPart,
+  SheetRowInput,
+  SheetState,
+  SheetVenue,
+  SyncOutcome,
+} from '../../schemas/types.ts'
 import { alerts, sheetsInbox, syncLog, venueInbox } from '../../topics/catalog.ts'
 
 export interface SheetsSettings {
@@ -68,6 +77,10 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
       refused: 0,
       durationMs: 0,
       next: 0,
+      sent: 0,
+      answered: 0,
+      changed: 0,
+      refusals: [],
     }
     return { ...state, again: false, reading: started }
   }
@@ -91,15 +104,27 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     const { sheet, bucket, rows, kept, removals, readAt, fingerprint } = part
     if (bucket === null || reading.fingerprint === null) return state
     const fits = bucket === reading.next && fingerprint === reading.fingerprint
-    if (fits) context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, rows, kept, removals, readAt })
-    const next = fits ? bucket + 1 : reading.next
-    if (bucket + 1 < settings.buckets) return { ...state, reading: { ...reading, next } }
-    if (next < settings.buckets) {
+    const { attempt } = reading
+    if (fits)
+      context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, rows, kept, removals, readAt, attempt })
+    const now = fits ? { ...reading, next: bucket + 1, sent: reading.sent + 1 } : reading
+    if (bucket + 1 < settings.buckets) return { ...state, reading: now }
+    if (now.next < settings.buckets) {
       // Two runs of the effect came mixed, each with its own content: what was passed on is right, the rest is read again.
-      return done({ ...state, again: true }, reading, 'FAILED', part, context, 'torn: two readings came mixed')
+      return done({ ...state, again: true }, now, 'FAILED', part, context, 'torn: two readings came mixed')
     }
     const taken = { ...resolve(state, context), fingerprint, rows: reading.rows }
-    return done(taken, reading, 'OK', part, context)
+    return finish(taken, { ...now, refusals: part.refusals }, context)
+  }
+
+  function bucketAnswered(state: SheetState, reading: Reading, { changed }: SheetBucketTaken, context: Ctx): SheetState {
+    return finish(state, { ...reading, answered: reading.answered + 1, changed: reading.changed + changed }, context)
+  }
+
+  /** The run is over when every bucket has said what changed. */
+  function finish(state: SheetState, reading: Reading, context: Ctx): SheetState {
+    if (reading.next < settings.buckets || reading.answered < reading.sent) return { ...state, reading }
+    return done(state, reading, 'OK', null, context)
   }
 
   /** Nothing of the reading is taken. A person is told once per reason. */
@@ -152,30 +177,37 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
       endedAt: context.now,
       outcome,
       venues: reading.rows,
+      changed: reading.changed,
       errors: reading.refused + (outcome === 'FAILED' ? 1 : 0),
       durationMs: reading.durationMs,
       reason,
-      refusals: part?.refusals ?? [],
+      refusals: part?.refusals ?? reading.refusals,
     })
     const idle = { ...state, accept: false, reading: null }
     return state.again ? sync(idle, context) : idle
   }
 
   /** Passes on the rows of a bucket that are not as they were. */
-  function bucketTaken(state: SheetState, { sheet, rows, kept, removals, readAt }: SheetBucket, context: Ctx): SheetState {
+  function bucketTaken(state: SheetState, taken: SheetBucket, context: Ctx): SheetState {
+    const { sheet, bucket, rows, kept, removals, readAt, attempt } = taken
+    let changed = 0
+    const pass = (venue: string, row: Omit<SheetRowInput, 'venue' | 'sheet' | 'readAt'>) => {
+      changed++
+      context.emit(venueInbox, venue, 'SheetRow', { ...row, venue, sheet, readAt })
+    }
     const before = new Map(state.venues.map(({ venue, hash }) => [venue, hash]))
     const after = new Map(rows.map(row => [row.venue, hashOf(row)]))
     const idOf = (venue: string) => `${settings.tenant}:${venue}`
     for (const row of rows) {
       if (after.get(row.venue) === before.get(row.venue)) continue
-      const venue = idOf(row.venue)
-      context.emit(venueInbox, venue, 'SheetRow', { ...row, venue, sheet, readAt })
+      pass(idOf(row.venue), row)
     }
     for (const [id, hash] of before) {
       if (after.has(id)) continue
       if (!removals || kept.includes(id)) after.set(id, hash)
-      else context.emit(venueInbox, idOf(id), 'SheetRow', { venue: idOf(id), sheet, removed: true, name: '', readAt })
+      else pass(idOf(id), { removed: true, name: '' })
     }
+    context.emit(sheetsInbox, sheet, 'SheetBucketTaken', { attempt, bucket, changed })
     return { ...state, venues: [...after].map(([venue, hash]) => ({ venue, hash })) }
   }
 
@@ -195,6 +227,10 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
           : summaryRead(state, state.reading, part.summary, part, context)
       },
       SheetBucket: (state, bucket, context) => bucketTaken(state ?? NEW, bucket, context),
+      SheetBucketTaken: (state, taken, context) => {
+        if (state?.reading?.attempt !== taken.attempt) return state
+        return bucketAnswered(state, state.reading, taken, context)
+      },
     },
     timers: { interval: (state, _timer, context) => sync(state, context) },
     effects,

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { Redis } from 'ioredis'
-import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { freePort, Server } from '../../test/stack/server.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import { partitionKey } from '../../topics/log.ts'
@@ -137,6 +138,7 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
     for (const redis of opened) redis.disconnect()
   })
   const shared = open()
+  beforeAll(() => once(shared, 'ready'))
   cacheSuite('the cache', () => new RedisCache(shared))
 
   it('every key has a time to live', async () => {
