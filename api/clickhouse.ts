@@ -98,7 +98,7 @@ class ReadOnlyProxy {
       return reply.send(response.body === null ? '' : Readable.fromWeb(response.body as import('node:stream/web').ReadableStream))
     } catch (error) {
       if (error instanceof SqlRefused) return refuse(reply, error)
-      request.log.warn({ reason: String(error) }, 'ClickHouse does not answer')
+      request.log.warn({ requestId: request.id, reason: String(error) }, 'ClickHouse does not answer')
       return refuse(reply, new SqlRefused(210, 'NETWORK_ERROR', 'ClickHouse does not answer at the moment'))
     }
   }

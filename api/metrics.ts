@@ -44,10 +44,11 @@ export function serveMetrics(
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const labels = { method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode }
     requests.inc(labels)
     durations.observe(labels, reply.elapsedTime / 1000)
+    done()
   })
 
   const refresh = logGauges(registry, log, readers)

@@ -7,7 +7,7 @@ const OPEN = new Set(['limit', 'channel'])
 
 /** One line per request, once it is answered. Values in the query may be personal or secret: they are left out. */
 export function logRequests(app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const principal: Principal | null = request.principal
     const quiet = ['/healthz', '/readyz', '/metrics'].includes(request.routeOptions.url ?? '')
     request.log[quiet ? 'debug' : 'info'](
@@ -21,6 +21,7 @@ export function logRequests(app: FastifyInstance): void {
       },
       'request',
     )
+    done()
   })
 }
 

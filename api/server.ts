@@ -198,6 +198,7 @@ async function buildServer(
   const app = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }), // request-log.ts does it, without the query
+    childLoggerFactory: logger => logger, // lines of a request name it themselves
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
@@ -214,7 +215,10 @@ async function buildServer(
   app.decorateRequest('audited', null as never)
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(notFound)
-  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id))
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id)
+    done()
+  })
   secure = await secureHeaders(app)
   logRequests(app)
   requirePermissions(app)

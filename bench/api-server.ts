@@ -7,10 +7,14 @@ import { openPool } from '../sinks/postgres/pool.ts'
 import { MemoryCache } from '../sinks/redis/cache.ts'
 import { Hot } from '../sinks/redis/hot.ts'
 import { openRedis, RedisCache } from '../sinks/redis/redis.ts'
-import { TestLog } from '../sinks/test-log.ts'
+import { allTopics } from '../topics/catalog.ts'
+import { Codec } from '../topics/codec.ts'
+import { openLocalLog } from '../topics/local/log.ts'
 
 process.on('SIGINT', () => process.exit(0))
-const { values } = parseArgs({ options: { database: { type: 'string' }, redis: { type: 'string' }, token: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { database: { type: 'string' }, redis: { type: 'string' }, token: { type: 'string' }, log: { type: 'string' } },
+})
 const logger = pino({ level: 'silent' })
 
 if (values.database === undefined) {
@@ -18,7 +22,7 @@ if (values.database === undefined) {
   app.get('/', async () => ({ status: 'ok' }))
   process.stdout.write(`${await app.listen({ host: '127.0.0.1', port: 0 })}\n`)
 } else {
-  const log = await TestLog.open()
+  const log = await openLocalLog({ file: values.log ?? '', topics: allTopics() })
   const redis = values.redis === undefined ? null : openRedis(values.redis, { timeoutMs: 1_000, onError: () => {} })
   const many = 1e9
   const api = await startApi({
@@ -28,7 +32,7 @@ if (values.database === undefined) {
     whatsapp: null,
     tenantKey: 'x',
     log,
-    codec: log.codec,
+    codec: await Codec.open(log, allTopics()),
     pool: openPool({ url: values.database, log: logger, max: 10, statementTimeoutMs: 5_000 }),
     logger,
     dependencies: {},

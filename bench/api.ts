@@ -44,7 +44,7 @@ export async function benchApi(): Promise<{ name: string; load: Load }[]> {
         child.kill('SIGKILL')
       }
     }
-    const api = ['--database', server.url, '--token', TOKEN]
+    const api = ['--database', server.url, '--token', TOKEN, '--log', join(dataDir, 'log.sqlite')]
     const some = (count: number, path: (n: number) => string) =>
       Array.from({ length: count }, (_, n) => path((n * 7919) % VENUES))
     const venues = some(1_000, n => `/api/v1/venues/main:v${n}`)

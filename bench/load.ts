@@ -1,4 +1,7 @@
-/** Many connections that each ask again as soon as they are answered. Bare sockets, so that the one who asks is not what is measured. */
+/**
+ * Many connections that each ask again as soon as they are answered. Bare sockets that are asked without a pause, so that neither the
+ * one who asks nor waking it up is what is measured.
+ */
 import { connect, type Socket } from 'node:net'
 
 export interface Load {
@@ -51,6 +54,8 @@ export async function load(
     sockets.push(socket)
   }
   for (const socket of sockets) ask(socket)
+  const awake = () => void (over || setImmediate(awake))
+  awake()
   await new Promise(resolve => setTimeout(resolve, warmUp * 1000))
   measuring = true
   const began = performance.now()
@@ -66,15 +71,17 @@ export async function load(
 
 /** Reads one answer that tells its length. */
 function answer(socket: Socket, done: (status: number) => void): void {
-  let [head, left, status] = ['', -1, 0]
+  let [left, status] = [-1, 0]
+  let head: Buffer | null = null
   const read = (chunk: Buffer) => {
     let rest = chunk.length
     if (left < 0) {
-      head += chunk.toString('latin1')
+      head = head === null ? chunk : Buffer.concat([head, chunk])
       const end = head.indexOf('\r\n\r\n')
       if (end < 0) return
-      status = Number(head.slice(9, 12))
-      left = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
+      status = Number(head.toString('latin1', 9, 12))
+      const length = head.indexOf('content-length: ')
+      left = length < 0 || length > end ? 0 : Number.parseInt(head.toString('latin1', length + 16, length + 26), 10)
       rest = head.length - end - 4
     }
     left -= rest

@@ -3,6 +3,7 @@
  * Postgres by COPY from a file into the same tables with the same indexes, Redis by a pipeline of HSET and PEXPIRE, ClickHouse by
  * inserts of its client in blocks of 10,000.
  */
+import { connectRedis } from '../test/stack/redis.ts'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +17,6 @@ import { startEmbeddedPostgres } from '../sinks/postgres/embedded.ts'
 import { migrate } from '../sinks/postgres/migrate.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
 import { startPostgresSink } from '../sinks/postgres/sink.ts'
-import { openRedis } from '../sinks/redis/redis.ts'
 import { redisStore } from '../sinks/redis/store.ts'
 import { type Sink, startSink } from '../sinks/sink.ts'
 import { TestLog } from '../sinks/test-log.ts'
@@ -89,9 +89,8 @@ export async function venueLog(profiles: number): Promise<TestLog> {
 
 export async function benchRedis(log: TestLog): Promise<SinkRate> {
   const stack = await startStack({ only: ['redis'] })
-  const redis = openRedis(stack.env.REDIS_URL as string, { timeoutMs: 10_000, onError: () => {} })
+  const redis = await connectRedis(stack.env.REDIS_URL as string, 10_000)
   try {
-    await new Promise(resolve => redis.once('ready', resolve))
     // The sink writes the newest of each key in a batch: what it wrote is what is counted.
     let rows = 0
     const store = redisStore(redis)

@@ -1,4 +1,5 @@
 /** How long after a webhook its message is in Postgres, Redis and ClickHouse, at a steady rate through the whole service. */
+import { connectRedis } from '../test/stack/redis.ts'
 import { createHmac } from 'node:crypto'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,7 +7,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openClickHouse, selectRows } from '../sinks/clickhouse/client.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
-import { openRedis } from '../sinks/redis/redis.ts'
 import { startService } from '../test/service/harness.ts'
 import { startStack } from '../test/stack/stack.ts'
 import { startEmbeddedClickHouse } from '../sinks/clickhouse/embedded.ts'
@@ -31,9 +31,8 @@ export async function benchVisible(): Promise<Visible[]> {
   const env = { WHATSAPP_API_URL: provider.url, DATABASE_URL, REDIS_URL, CLICKHOUSE_URL: clickhouse.url, LOG_LEVEL: 'error' }
   const service = await startService({ env })
   const pool = openPool({ url: DATABASE_URL, log: quiet })
-  const redis = openRedis(REDIS_URL, { timeoutMs: 5_000, onError: () => {} })
+  const redis = await connectRedis(REDIS_URL)
   const client = openClickHouse(clickhouse.url)
-  await new Promise(resolve => redis.once('ready', resolve))
   try {
     const sent = new Map<string, number>()
     const seen = { postgres: new Map<string, number>(), redis: new Map<string, number>(), clickhouse: new Map<string, number>() }

@@ -162,15 +162,17 @@ export class AuditTrail {
 
 /** Hooks that write down what happens in a part of the server. */
 export function auditRequests(scope: FastifyInstance, trail: AuditTrail): void {
-  scope.addHook('onRequest', async (request, reply) => {
+  scope.addHook('onRequest', (request, reply, done) => {
     request.audited = {}
     // Comes for a connection that was lost, too.
     reply.raw.once('close', () => {
       if (isAudited(request, reply)) trail.add(eventOf(request, outcomeOf(reply.statusCode), reply.statusCode))
     })
+    done()
   })
-  scope.addHook('preHandler', async request => {
-    if (isWrite(request)) await trail.begin(eventOf(request, 'accepted', 0))
+  scope.addHook('preHandler', (request, _reply, done) => {
+    if (isWrite(request)) trail.begin(eventOf(request, 'accepted', 0)).then(() => done(), done)
+    else done()
   })
 }
 
@@ -229,11 +231,20 @@ const VERBS: Readonly<Record<string, string>> = {
   DELETE: 'remove',
 }
 
-/** `conversations.reply` of POST /api/v1/conversations/:id/reply, `users.change` of PATCH /api/v1/users/:id. */
-export function actionOf({ method, routeOptions, is404 }: FastifyRequest): string {
+const actions = new WeakMap<object, string>()
+
+/** The name of what a request does. It is the route's. */
+export function actionOf({ method, routeOptions: { config, url = '' }, is404 }: FastifyRequest): string {
   if (is404) return 'none'
-  const { config, url = '' } = routeOptions
-  if (config.action !== undefined) return config.action
+  const known = config.action ?? actions.get(config)
+  if (known !== undefined) return known
+  const action = nameOf(method, url)
+  actions.set(config, action)
+  return action
+}
+
+/** `conversations.reply` of POST /api/v1/conversations/:id/reply, `users.change` of PATCH /api/v1/users/:id. */
+function nameOf(method: string, url: string): string {
   const parts = url.split('/').filter(part => part !== '' && part !== 'api' && part !== 'v1')
   const names = parts.filter(part => !part.startsWith(':'))
   if (method === 'GET' || method === 'HEAD') return [...names, parts.at(-1)?.startsWith(':') ? 'read' : 'list'].join('.')

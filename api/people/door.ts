@@ -49,15 +49,11 @@ export function closeDoor(scope: FastifyInstance, { identities, limiter, trail, 
     const { limit = 'other' } = request.routeOptions.config
     await limiter(typeof limit === 'function' ? limit(request) : limit)(request, reply)
   })
-  scope.addHook('onRequest', async request => {
+  scope.addHook('onRequest', (request, _reply, done) => {
     const { permission, public: open } = request.routeOptions.config
-    if (open || request.is404) return
-    if (permission === undefined || !may(request.principal, permission)) {
-      throw new Problem(
-        'forbidden',
-        `this needs the permission "${permission}", which the role "${request.principal.role}" does not have`,
-      )
-    }
+    if (open || request.is404 || (permission !== undefined && may(request.principal, permission))) return done()
+    const { role } = request.principal
+    done(new Problem('forbidden', `this needs the permission "${permission}", which the role "${role}" does not have`))
   })
 }
 

@@ -2,6 +2,7 @@
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { isProtected } from './door.ts'
 
 /** Pages here are files of this origin: no inline script or style, no frames, no plugins. */
 const HELMET = {
@@ -21,12 +22,16 @@ const HELMET = {
 }
 const TLS_ONLY = 'strict-transport-security'
 
+/** Of those, what answers need that are no pages (OWASP REST Security Cheat Sheet, "Security headers"). */
+const FOR_PROGRAMS = ['content-security-policy', 'x-content-type-options', 'x-frame-options']
+
 /** Sets the headers on every answer. @returns what does so, for answers that no hook comes before */
 export async function secureHeaders(app: FastifyInstance): Promise<(request: FastifyRequest, reply: FastifyReply) => void> {
   asked ??= askHelmet()
-  const { [TLS_ONLY]: hsts, ...headers } = await asked
+  const { [TLS_ONLY]: hsts, ...pages } = await asked
+  const programs = Object.fromEntries(FOR_PROGRAMS.map(name => [name, pages[name]]))
   const secure = (request: FastifyRequest, reply: FastifyReply) => {
-    reply.headers(headers)
+    reply.headers(isProtected(request.url) ? programs : pages)
     if (request.protocol === 'https') reply.header(TLS_ONLY, hsts)
   }
   app.addHook('onRequest', (request, reply, done) => {

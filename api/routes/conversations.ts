@@ -146,7 +146,7 @@ interface Context {
 }
 
 export function conversationRoutes(app: Api, { pool, commands }: Context): void {
-  const listed = new Memo<pg.QueryResult<Static<typeof ConversationItem>>>(LIST_MS)
+  const listed = new Memo<string>(LIST_MS)
 
   app.get(
     '/conversations',
@@ -155,10 +155,12 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
       schema: {
         summary: 'Conversations, newest first',
         querystring: Type.Object({ ...ListQuery, ...Filters }, { additionalProperties: false }),
-        response: { 200: listOf(ConversationItem) },
+        headers: Type.Object({ 'if-none-match': Type.Optional(Type.String()) }),
+        response: { 200: listOf(ConversationItem), 304: NotModified },
       },
     },
-    async ({ query, principal }) => {
+    async (request, reply) => {
+      const { query, principal } = request
       const { limit, cursor, channel = null, user = null, state = null, owner = null, assignee = null, venue = null } = query
       const { language = null, q } = query
       if (user !== null && !seesPersonalData(principal))
@@ -167,8 +169,9 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
       const scope = visible(principal, 'c.venue_id', 'c.id', 1)
       const pattern = q === undefined ? null : `%${q.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
       const values = [...scope.values, channel, user, state, owner, assignee, venue, language, pattern, openedAt, id, limit + 1]
-      const { rows } = await listed.get(JSON.stringify(values), () =>
-        pool.query<Static<typeof ConversationItem>>({
+      const personal = seesPersonalData(principal)
+      const json = await listed.get(JSON.stringify([personal, ...values]), async () => {
+        const { rows } = await pool.query<Static<typeof ConversationItem>>({
           name: 'conversations',
           text: `SELECT ${ITEM} FROM conversations c
          WHERE ${scope.sql} AND ($4::text IS NULL OR channel = $4) AND ($5::text IS NULL OR user_id = $5)
@@ -179,10 +182,11 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
            AND ($12::timestamptz IS NULL OR (opened_at, id) < ($12, $13))
          ORDER BY opened_at DESC, id DESC LIMIT $14`,
           values,
-        }),
-      )
-      const shown = seesPersonalData(principal) ? rows : rows.map(row => hidden(row, PERSONAL_ITEM))
-      return page('conversations', shown, limit, row => [row.openedAt.toISOString(), row.id])
+        })
+        const shown = personal ? rows : rows.map(row => hidden(row, PERSONAL_ITEM))
+        return reply.serialize(page('conversations', shown, limit, row => [row.openedAt.toISOString(), row.id])) as string
+      })
+      return answer(request, reply, json)
     },
   )
 

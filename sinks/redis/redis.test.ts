@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { connectRedis } from '../../test/stack/redis.ts'
 import { freePort, Server } from '../../test/stack/server.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import { partitionKey } from '../../topics/log.ts'
@@ -129,16 +129,18 @@ describe('reading through', () => {
 
 await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
   const opened: Redis[] = []
-  const open = (url = REDIS_URL, timeoutMs = 2_000) => {
-    const redis = openRedis(url, { timeoutMs, onError: () => {} })
+  const open = async (url: string, timeoutMs = 2_000) => {
+    const redis = await connectRedis(url, timeoutMs)
     opened.push(redis)
     return redis
   }
   afterAll(() => {
     for (const redis of opened) redis.disconnect()
   })
-  const shared = open()
-  beforeAll(() => once(shared, 'ready'))
+  let shared: Redis
+  beforeAll(async () => {
+    shared = await open(REDIS_URL)
+  })
   cacheSuite('the cache', () => new RedisCache(shared))
 
   it('every key has a time to live', async () => {
@@ -174,8 +176,7 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
         },
       })
       await server.start()
-      redis = open(`redis://127.0.0.1:${port}`)
-      await new Promise(resolve => redis.once('ready', resolve))
+      redis = await open(`redis://127.0.0.1:${port}`)
     }
 
     let log: TestLog
@@ -221,8 +222,7 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
         await server.start()
         await writing
         await equal()
-        const quick = open(`redis://${redis.options.host}:${redis.options.port}`, 50)
-        await new Promise(resolve => quick.once('ready', resolve))
+        const quick = await open(`redis://${redis.options.host}:${redis.options.port}`, 50)
         const hot = new Hot(new RedisCache(quick))
         expect(await hot.readThrough('venue', 'main:v1', async () => null)).toMatchObject({ id: 'main:v1' })
         server.signal('SIGSTOP')

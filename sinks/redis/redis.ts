@@ -45,6 +45,7 @@ export function openRedis(url: string, { timeoutMs, onError }: { timeoutMs: numb
     connectTimeout: 2_000,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
+    enableAutoPipelining: true, // what is asked in one turn goes out together
     retryStrategy: tries => Math.min(50 * 2 ** tries, 2_000),
     connectionName: 'bma-social',
   })

@@ -1,6 +1,5 @@
 /** Each store away for a while under load: the others go on, nothing is lost, `/readyz` says which. `OUTAGE_S=60` is the long run. */
 import { createHmac, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,8 +8,8 @@ import pg from 'pg'
 import { expect, it } from 'vitest'
 import { openClickHouse, selectRows } from '../../sinks/clickhouse/client.ts'
 import { startEmbeddedClickHouse } from '../../sinks/clickhouse/embedded.ts'
-import { openRedis } from '../../sinks/redis/redis.ts'
 import { openGate, through } from '../stack/gate.ts'
+import { connectRedis } from '../stack/redis.ts'
 import { startStack } from '../stack/stack.ts'
 import { describeWithStack } from '../stack/vitest.ts'
 import { startService, until } from './harness.ts'
@@ -115,14 +114,14 @@ await describeWithStack('each store away under load', ({ DATABASE_URL }) => {
       expect(refused).toEqual([])
 
       const rows = new pg.Client({ connectionString: urls.postgres })
-      const redis = openRedis(urls.redis, { timeoutMs: 5_000, onError: () => {} })
+      const redis = await connectRedis(urls.redis)
       const client = openClickHouse(urls.clickhouse)
       closers.push(
         () => rows.end(),
         () => redis.disconnect(),
         () => client.close(),
       )
-      await Promise.all([rows.connect(), once(redis, 'ready')])
+      await rows.connect()
       const mine = "direction = 'in'"
       await until(async () => (await rows.query(`SELECT 1 FROM messages WHERE ${mine}`)).rowCount === sent, 60_000)
       await until(async () => (await redis.keys('v1:conv:*')).length === sent, 60_000)

@@ -1,4 +1,5 @@
 /** The stores that the chaos fills, each also filled once without any fault, to be compared. */
+import { connectRedis } from '../stack/redis.ts'
 import type pg from 'pg'
 import { openClickHouse, selectRows } from '../../sinks/clickhouse/client.ts'
 import { migrateClickHouse } from '../../sinks/clickhouse/migrate.ts'
@@ -7,7 +8,6 @@ import { clickhouseStore } from '../../sinks/clickhouse/store.ts'
 import { migrate } from '../../sinks/postgres/migrate.ts'
 import { openPool } from '../../sinks/postgres/pool.ts'
 import { postgresTopics, startPostgresSink } from '../../sinks/postgres/sink.ts'
-import { openRedis } from '../../sinks/redis/redis.ts'
 import { CACHED, redisStore } from '../../sinks/redis/store.ts'
 import { type Sink, startSink } from '../../sinks/sink.ts'
 import type { Topic } from '../../topics/catalog.ts'
@@ -87,18 +87,12 @@ const postgres: Target = {
   },
 }
 
-const redisOf = async (url: string) => {
-  const redis = openRedis(url, { timeoutMs: 5_000, onError: () => {} })
-  await new Promise(resolve => redis.once('ready', resolve))
-  return redis
-}
-
 const redis: Target = {
   name: 'redis',
   topics: CACHED,
   prepare: async () => {},
   start: async (addresses, { log, codec, instance, group }) => {
-    const client = await redisOf(addresses.redis)
+    const client = await connectRedis(addresses.redis)
     const sink = await startSink({ log, codec, instance, group, logger, store: redisStore(client) })
     return {
       sink,
@@ -110,7 +104,7 @@ const redis: Target = {
   },
   /** Deletions may be remembered or not: only values count. */
   dump: async addresses => {
-    const client = await redisOf(addresses.redis)
+    const client = await connectRedis(addresses.redis)
     const lines: string[] = []
     for await (const keys of client.scanStream({ match: 'v1:*:{*', count: 1_000 })) {
       for (const key of keys as string[]) {
