@@ -1,7 +1,4 @@
-/**
- * Many connections that each ask again as soon as they are answered. Bare sockets that are asked without a pause, so that neither the
- * one who asks nor waking it up is what is measured.
- */
+/** Many connections that each ask again as soon as they are answered. Bare sockets, so that the one who asks is not what is measured. */
 import { connect, type Socket } from 'node:net'
 
 export interface Load {
@@ -54,8 +51,6 @@ export async function load(
     sockets.push(socket)
   }
   for (const socket of sockets) ask(socket)
-  const awake = () => void (over || setImmediate(awake))
-  awake()
   await new Promise(resolve => setTimeout(resolve, warmUp * 1000))
   measuring = true
   const began = performance.now()

@@ -8,6 +8,7 @@
  * No personal data: ids, names of operations, digests.
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
@@ -25,6 +26,7 @@ type AuditEvent = RecordInputs['AuditEvent']
 /** More than that is not kept while the log takes nothing. */
 const MOST_WAITING = 10_000
 const BATCH = 500
+const LINGER_MS = 20
 const RETRY_MS = 1_000
 /** A write is refused when the log has not taken its event by then. */
 const APPEND_MS = 5_000
@@ -51,6 +53,7 @@ export class AuditTrail {
   #retry: NodeJS.Timeout | null = null
   #failing: string | null = null
   #dropped = 0
+  #closing = false
   #strangers = { since: 0, count: 0 }
   readonly #lost: Counter<'reason'>
 
@@ -112,6 +115,7 @@ export class AuditTrail {
 
   /** Writes what waits, as far as the log takes it. */
   async close(): Promise<void> {
+    this.#closing = true
     this.#stopRetrying()
     this.#flushing ??= this.#flush()
     await inTime(this.#flushing, CLOSE_MS).catch(() => {}) // what is left is told below
@@ -124,7 +128,7 @@ export class AuditTrail {
   /** Never rejects. */
   async #flush(): Promise<void> {
     // A moment later, so that what comes together is written together.
-    await new Promise(setImmediate)
+    if (!this.#closing) await sleep(LINGER_MS)
     try {
       while (this.#waiting.length > 0) {
         const batch = this.#waiting.slice(0, BATCH)

@@ -8,7 +8,7 @@ import { answer } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
 import { Memo } from '../memo.ts'
-import { type Principal, seesPersonalData, visible } from '../people/principal.ts'
+import { type Principal, sees, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
@@ -67,13 +67,13 @@ const ITEM = `id, channel, user_id AS user, state, owner, assignee, trust, langu
   json_build_object('name', contact_name, 'position', contact_position) AS contact,
   opened_at AS "openedAt", updated_at AS "updatedAt", last_inbound_at AS "lastInboundAt"`
 
-const MESSAGE = 'SELECT id, direction, kind, text, at, status, reason FROM messages'
+const MESSAGE = 'id, direction, kind, text, at, status, reason'
 const NEWEST = 'ORDER BY at DESC, direction DESC, version DESC, id DESC'
-const NOTE = 'SELECT id, by_id AS by, by_name AS "byName", text, at FROM conversation_notes'
+const NOTE = 'id, by_id AS by, by_name AS "byName", text, at'
 
-/** What a query finds as JSON, times as they are answered. */
-const arrayOf = (query: string) =>
-  `(SELECT coalesce(json_agg(to_jsonb(row) || jsonb_build_object('at', ${isoSql('row.at')})), '[]') FROM (${query}) row)`
+/** Rows as an array of JSON objects, with times as they are answered. */
+const arrayOf = (columns: string, from: string) =>
+  `(SELECT coalesce(json_agg(to_jsonb(row) || jsonb_build_object('at', ${isoSql('row.at')})), '[]') FROM (SELECT ${columns} FROM ${from}) row)`
 
 const Conversation = Type.Object({
   ...item,
@@ -203,16 +203,14 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
     },
     async (request, reply) => {
       const { params, principal } = request
-      const scope = visible(principal, 'c.venue_id', 'c.id', 2)
       const { rows } = await pool.query<Conversation>({
         name: 'conversation',
-        text: `SELECT ${ITEM}, senders, requests, ${arrayOf(`${MESSAGE} WHERE conversation_id = c.id ${NEWEST} LIMIT ${MESSAGES}`)} AS messages,
-             ${arrayOf(`${NOTE} WHERE conversation_id = c.id ORDER BY at DESC LIMIT ${NOTES}`)} AS notes
-           FROM (SELECT * FROM conversations c WHERE id = $1 AND ${scope.sql} ORDER BY opened_at DESC LIMIT 1) c`,
-        values: [params.id, ...scope.values],
+        text: `SELECT ${ITEM}, senders, requests, ${arrayOf(MESSAGE, `messages WHERE conversation_id = $1 ${NEWEST} LIMIT ${MESSAGES}`)} AS messages,
+             ${arrayOf(NOTE, `conversation_notes WHERE conversation_id = $1 ORDER BY at DESC LIMIT ${NOTES}`)} AS notes
+           FROM (SELECT * FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1) c`,
+        values: [params.id],
       })
-      const [found] = rows
-      if (found === undefined) throw notFound(params.id)
+      const found = await requireSeen(principal, params.id, rows[0])
       // Read newest first, told oldest first.
       found.messages.reverse()
       found.notes.reverse()
@@ -321,7 +319,7 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
   async function messagesOf(id: string, before: string | null, message: string | null, limit: number) {
     const { rows } = await pool.query<Static<typeof Message>>({
       name: 'messages',
-      text: `${MESSAGE} WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3)) ${NEWEST} LIMIT $4`,
+      text: `SELECT ${MESSAGE} FROM messages WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3)) ${NEWEST} LIMIT $4`,
       values: [id, before, message, limit],
     })
     return rows
@@ -329,13 +327,27 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
 
   /** @throws {Problem} `not_found` when there is none that the asker may see */
   async function requireConversation(principal: Principal, id: string): Promise<void> {
-    const scope = visible(principal, 'c.venue_id', 'c.id', 2)
-    const { rowCount } = await pool.query({
+    const { rows } = await pool.query<{ venue: string | null }>({
       name: 'conversation-seen',
-      text: `SELECT 1 FROM conversations c WHERE id = $1 AND ${scope.sql}`,
-      values: [id, ...scope.values],
+      text: 'SELECT venue_id AS venue FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1',
+      values: [id],
     })
-    if (rowCount === 0) throw notFound(id)
+    await requireSeen(principal, id, rows[0])
+  }
+
+  /** @throws {Problem} `not_found` */
+  async function requireSeen<C extends { venue: string | null }>(
+    principal: Principal,
+    id: string,
+    found: C | undefined,
+  ): Promise<C> {
+    if (found === undefined || !(await sees(principal, found.venue, id, () => regionOf(found.venue)))) throw notFound(id)
+    return found
+  }
+
+  async function regionOf(venue: string | null): Promise<string | null> {
+    const { rows } = await pool.query<{ region: string }>('SELECT region FROM venues WHERE id = $1', [venue])
+    return rows[0]?.region ?? null
   }
 }
 
