@@ -312,11 +312,11 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
     readers[`bma.sinks.${name}`] = () => sink.positions()
     return sink
   }
-  const postgres = await run('postgres', startPostgresSink({ log, codec, pool, logger, instance }))
+  const postgres = await run('postgres', startPostgresSink({ log, codec, pool, logger, instance, lingerMs: LINGER_MS.soon }))
   dependencies.postgres = () => postgres.status()
   if (parts.settings.redisUrl !== null) {
     const store = redisStore(openRedisOf(parts, parts.settings.redisUrl, SINK_REDIS_MS))
-    const cache = await run('redis', startSink({ log, codec, store, logger, instance }))
+    const cache = await run('redis', startSink({ log, codec, store, logger, instance, lingerMs: LINGER_MS.soon }))
     dependencies.redis = () => lessened(cache.status())
   }
   if (clickhouse === null) return
@@ -331,7 +331,7 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
   }
   const analytics = await run(
     'clickhouse',
-    startSink({ log, codec, store: { ...store, claim }, logger, instance, lingerMs: 1_000 }),
+    startSink({ log, codec, store: { ...store, claim }, logger, instance, lingerMs: LINGER_MS.analytics }),
   )
   reconcileNowAndThen(parts, client)
   const server = dependencies.clickhouse as () => DependencyStatus
@@ -372,6 +372,8 @@ function reconcileNowAndThen({ logger, closers }: Parts, client: ReturnType<type
 }
 
 /** A look-up that takes longer is made in the serving store. */
+/** What the API reads is there at once; ClickHouse wants few large inserts. */
+const LINGER_MS = { soon: 5, analytics: 1_000 }
 const API_REDIS_MS = 50
 const SINK_REDIS_MS = 5_000
 

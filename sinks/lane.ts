@@ -34,6 +34,7 @@ const BACK_OFF_MS = { first: 100, most: 5_000 }
 /** How long the one that lost a partition waits before it looks whether the other goes on. */
 const STAND_BY_MS = 1_000
 const CHECK_MS = 2_000
+const MOST_LINGERS = 10
 
 export class Lane {
   readonly #settings: LaneSettings
@@ -43,6 +44,8 @@ export class Lane {
   stale = 0
   /** The write that is under way. */
   writing: Promise<unknown> = Promise.resolve()
+  /** How long the last write took, ms. */
+  #took = 0
   #failures = 0
   #checked = 0
   #wake: (() => void) | null = null
@@ -144,7 +147,9 @@ export class Lane {
     const { batchBytes, lingerMs } = this.#settings
     if (waiting.length === 0) return null
     if (lingerMs === 0 || waiting.reduce((sum, s) => sum + sizeOf(s.waiting().records), 0) >= batchBytes) return 0
-    return Math.max(0, lingerMs - (performance.now() - Math.min(...waiting.map(s => s.since))))
+    // A store that is slow to write is written less often: it is at work for a fifth of the time, however little comes.
+    const linger = Math.max(lingerMs, Math.min(this.#took * 4, lingerMs * MOST_LINGERS))
+    return Math.max(0, linger - (performance.now() - Math.min(...waiting.map(s => s.since))))
   }
 
   /** What these have read, as batches; those that have waited longest come first. */
@@ -173,9 +178,11 @@ export class Lane {
     const batches = all.filter(({ partition }) => shares.get(partitionKey(partition))?.claimed)
     if (batches.length === 0) return
     try {
+      const began = performance.now()
       const writing = store.write(batches)
       this.writing = writing
       const { stale } = await writing
+      this.#took = performance.now() - began
       this.stale += stale
       for (const { partition, next } of batches) shares.get(partitionKey(partition))?.advance(next)
     } catch (error) {

@@ -104,7 +104,7 @@ export interface SinkOptions {
   readonly instance?: string
   /** Most that one write takes, in bytes of the log. */
   readonly batchBytes?: number
-  /** How long records wait for a batch to fill, ms. */
+  /** How long records wait for a batch to fill, ms; up to ten times as long where writing takes long. */
   readonly lingerMs?: number
   /** Batches that are written at a time. */
   readonly lanes?: number

@@ -136,7 +136,9 @@ export function transactions(kit: Kit): void {
       await successor.membership.leave()
     })
 
-    it('reads, decides and commits exactly once over any mix of commits, aborts and restarts of the member', async () => {
+    it('reads, decides and commits exactly once over any mix of commits, aborts and restarts of the member', {
+      timeout: 60_000,
+    }, async () => {
       const step = fc.record({
         inputs: fc.nat({ max: 3 }),
         take: fc.integer({ min: 1, max: 4 }),

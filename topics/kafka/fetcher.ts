@@ -12,12 +12,14 @@ export interface FetcherSettings {
   readonly client: KafkaClient
   /** How long a broker waits for records where there are none, ms. */
   readonly wait?: number
+  /** Between two fetches from a broker at least, ms, while they bring little: each costs the broker a look at every partition. */
+  readonly pace?: number
   /** Bytes per partition and fetch; and per partition, bytes that may be queued before it is fetched again. */
   readonly partitionBytes?: number
   /** Bytes per fetch. */
   readonly maxBytes?: number
-  /** Something came in, or went wrong. */
-  readonly onNews: () => void
+  /** To these something came in, or something is wrong with them. */
+  readonly onNews: (cursors: readonly Cursor[]) => void
   readonly onError: (what: string, error: unknown) => void
 }
 
@@ -88,6 +90,7 @@ export class Cursor {
 }
 
 const FIRST_WAIT = 10
+const LITTLE = 64 * 1024
 
 export class Fetcher {
   readonly #settings: Required<FetcherSettings>
@@ -100,7 +103,7 @@ export class Fetcher {
   #looking = false
 
   constructor(settings: FetcherSettings) {
-    this.#settings = { wait: 250, partitionBytes: 1024 * 1024, maxBytes: 10 * 1024 * 1024, ...settings }
+    this.#settings = { wait: 250, pace: 0, partitionBytes: 1024 * 1024, maxBytes: 10 * 1024 * 1024, ...settings }
   }
 
   get(partition: TopicPartition): Cursor | undefined {
@@ -195,7 +198,7 @@ export class Fetcher {
 
   /** Fetches from a broker until it leads nothing that is wanted. */
   async #pump(node: number): Promise<void> {
-    const { client, wait, partitionBytes, maxBytes, onNews, onError } = this.#settings
+    const { client, wait, pace, partitionBytes, maxBytes, onNews, onError } = this.#settings
     this.#asking.add(node)
     try {
       for (let failures = 0; !this.#closed; ) {
@@ -205,11 +208,15 @@ export class Fetcher {
           (c): Wanted => ({ topic: c.topic, partition: c.partition, offset: c.next, maxBytes: partitionBytes }),
         )
         const waitMs = performance.now() < this.#calm ? Math.min(wait, FIRST_WAIT) : wait
+        const began = performance.now()
         try {
           const broker = await client.broker(node)
           const fetched = await client.send(broker, fetch(client.prefix, asked, waitMs, maxBytes))
           failures = 0
-          if (await this.#deliver(fetched, asked)) onNews()
+          const news = await this.#deliver(fetched, asked)
+          if (news.length > 0) onNews(news)
+          const early = began + pace - performance.now()
+          if (early > 0 && fetched.reduce((sum, { bytes }) => sum + bytes, 0) < LITTLE) await sleep(early)
         } catch (error) {
           if (this.#closed || client.closed) return
           if (failures++ > 0) onError('records could not be fetched; trying again', error)
@@ -223,8 +230,8 @@ export class Fetcher {
     }
   }
 
-  async #deliver(fetched: readonly Fetched[], asked: readonly Wanted[]): Promise<boolean> {
-    let news = false
+  async #deliver(fetched: readonly Fetched[], asked: readonly Wanted[]): Promise<Cursor[]> {
+    const news: Cursor[] = []
     let stale = false
     const from = new Map(asked.map(a => [partitionKey(a), a.offset]))
     for (const part of fetched) {
@@ -234,20 +241,20 @@ export class Fetcher {
       if (cursor === undefined || cursor.next !== from.get(key)) continue
       if (part.damage !== null) {
         this.#fail(cursor, part.damage)
-        news = true
+        news.push(cursor)
       } else if (part.errorCode === 0) {
         const first = !cursor.answered
         cursor.answered = true
         cursor.stable = part.stable
         const moved = part.next > cursor.next
         cursor.add(part)
-        news ||= first || moved
+        if (first || moved) news.push(cursor)
       } else if (part.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
-        news = (await this.#outside(cursor)) || news
+        if (await this.#outside(cursor)) news.push(cursor)
       } else if (isMoved(part.errorCode)) stale = true
       else {
         this.#fail(cursor, new KafkaError(part.errorCode))
-        news = true
+        news.push(cursor)
       }
     }
     if (stale) {

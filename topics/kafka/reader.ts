@@ -16,6 +16,8 @@ const IDLE_MS = 2_000
 /** A read of no more than this, without waiting, is a look at one place: nothing is fetched ahead. */
 const LOOK_BYTES = 64 * 1024
 const READ_BYTES = 1024 * 1024
+/** A store or a list that is this much later is noticed by nobody. */
+const PACE_MS = 20
 
 export class Reader {
   readonly #kafka: KafkaSettings
@@ -23,7 +25,8 @@ export class Reader {
   readonly #lanes: Lane[] = []
   /** Cursors by when they were last read, and whether somebody reads them now. */
   readonly #use = new WeakMap<Cursor, { busy: boolean; at: number }>()
-  readonly #waiting = new Set<() => void>()
+  /** Who waits for something to come to a cursor. */
+  readonly #waiting = new Map<Cursor, () => void>()
   readonly #reaper: NodeJS.Timeout
   #closed = false
 
@@ -54,7 +57,7 @@ export class Reader {
         if (cursor.head > from) return { records: [], next: cursor.head }
         const left = until - performance.now()
         if (cursor.answered && left <= 0) return { records: [], next: from }
-        await this.#news(cursor.answered ? left : 30_000)
+        await this.#news(cursor, cursor.answered ? left : 30_000)
       }
     } finally {
       use.busy = false
@@ -66,7 +69,7 @@ export class Reader {
     this.#closed = true
     clearInterval(this.#reaper)
     for (const { fetcher } of this.#lanes) fetcher.close()
-    for (const wake of [...this.#waiting]) wake()
+    for (const wake of this.#waiting.values()) wake()
     await Promise.all(this.#lanes.map(({ client }) => client.close()))
   }
 
@@ -118,10 +121,10 @@ export class Reader {
     const there = this.#lanes[i]
     if (there !== undefined) return there
     const client = new KafkaClient(this.#kafka)
-    const onNews = () => {
-      for (const wake of [...this.#waiting]) wake()
+    const onNews = (cursors: readonly Cursor[]) => {
+      for (const cursor of cursors) this.#waiting.get(cursor)?.()
     }
-    const lane = { client, fetcher: new Fetcher({ client, onNews, onError: this.#onError }) }
+    const lane = { client, fetcher: new Fetcher({ client, pace: PACE_MS, onNews, onError: this.#onError }) }
     this.#lanes.push(lane)
     return lane
   }
@@ -137,14 +140,13 @@ export class Reader {
     }
   }
 
-  async #news(ms: number): Promise<void> {
-    const waiting = Promise.withResolvers<void>()
-    const wake = () => waiting.resolve()
-    this.#waiting.add(wake)
-    const timer = setTimeout(wake, ms)
-    await waiting.promise
+  async #news(cursor: Cursor, ms: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiting.set(cursor, resolve)
+    const timer = setTimeout(resolve, ms)
+    await promise
     clearTimeout(timer)
-    this.#waiting.delete(wake)
+    this.#waiting.delete(cursor)
   }
 
   #check(): void {
