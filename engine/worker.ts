@@ -71,6 +71,9 @@ const IDLE_WAIT = 200
 /** Folding should not keep the process from its other work for longer, ms. */
 const FOLD_MS = 100
 const LEAST_RECORDS = 200
+/** Of fewer records than that a transaction costs far more than they do: between two of them as much time passes as one takes. */
+const FEW = 100
+const LONGEST_REST = 5
 const RETRY_WAIT = 1_000
 const TIMERS_A_CYCLE = 500
 /** A state store may be this many transactions behind. */
@@ -98,6 +101,8 @@ export class Worker {
   #held: Promise<void> = Promise.resolve()
   #loop: Promise<void> = Promise.resolve()
   #lastCycle = 0
+  /** Monotonic ms until when a cycle of few records waits for more. */
+  #restsUntil = 0
   /** Records that can be folded in the time of a cycle, as seen lately. */
   #affordable = 5_000
 
@@ -375,6 +380,35 @@ export class Worker {
     records: readonly LogRecord[],
     lives: ReadonlyMap<Task, number>,
   ): Promise<void> {
+    const { clock } = this.#settings
+    let folded = records.length
+    await this.#fold(records, lives)
+    await this.#committing
+    if (folded < FEW) {
+      // What comes while the last transaction is on its way, and a moment after it, goes into this one.
+      const rest = this.#restsUntil - clock.mono()
+      if (rest > 0) await clock.sleep(rest)
+      const more = await membership.poll({ max: FEW, wait: 0 })
+      folded += more.length
+      await this.#fold(more, this.#lives())
+    }
+    const running = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
+    for (const task of running) {
+      if (task.writing > WRITES_AHEAD) await task.written()
+      task.fireTimers(clock.now(), TIMERS_A_CYCLE)
+      this.#judge(task)
+    }
+    const dirty = running.filter(t => t.dirty)
+    if (dirty.length === 0 || this.#assignment !== assignment) return
+    this.#committing = this.#commit(membership, assignment, dirty, folded).catch(error => {
+      this.#settings.onError('after a commit', error)
+      this.#recover(assignment, RETRY_WAIT)
+      return false
+    })
+  }
+
+  async #fold(records: readonly LogRecord[], lives: ReadonlyMap<Task, number>): Promise<void> {
+    if (records.length === 0) return
     const { codec, clock } = this.#settings
     await codec.prepare(records)
     const began = clock.mono()
@@ -388,20 +422,6 @@ export class Worker {
       }
     }
     this.#measure(records.length, clock.mono() - began)
-    await this.#committing
-    const running = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
-    for (const task of running) {
-      if (task.writing > WRITES_AHEAD) await task.written()
-      task.fireTimers(clock.now(), TIMERS_A_CYCLE)
-      this.#judge(task)
-    }
-    const dirty = running.filter(t => t.dirty)
-    if (dirty.length === 0 || this.#assignment !== assignment) return
-    this.#committing = this.#commit(membership, assignment, dirty, records.length).catch(error => {
-      this.#settings.onError('after a commit', error)
-      this.#recover(assignment, RETRY_WAIT)
-      return false
-    })
   }
 
   /** A cycle takes as much as can be folded in its time: what is slow to handle comes in smaller transactions, not in longer ones. */
@@ -444,7 +464,9 @@ export class Worker {
       if (task.stopped !== null) this.#halt(task)
     }
     for (const [task, startable] of started) this.#effects.start(task, startable)
-    onCommit(records, clock.mono() - began)
+    const ended = clock.mono()
+    this.#restsUntil = ended + Math.min(ended - began, LONGEST_REST)
+    onCommit(records, ended - began)
     return true
   }
 

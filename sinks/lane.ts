@@ -146,7 +146,7 @@ export class Lane {
   #lingers(waiting: readonly Share[]): number | null {
     const { batchBytes, lingerMs } = this.#settings
     if (waiting.length === 0) return null
-    if (lingerMs === 0 || waiting.reduce((sum, s) => sum + sizeOf(s.waiting().records), 0) >= batchBytes) return 0
+    if (lingerMs === 0 || waiting.reduce((sum, { bytes }) => sum + bytes, 0) >= batchBytes) return 0
     // A store that is slow to write is written less often: it is at work for a fifth of the time, however little comes.
     const linger = Math.max(lingerMs, Math.min(this.#took * 4, lingerMs * MOST_LINGERS))
     return Math.max(0, linger - (performance.now() - Math.min(...waiting.map(s => s.since))))

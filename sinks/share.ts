@@ -49,6 +49,11 @@ export class Share {
     return this.#reads.length > 0
   }
 
+  /** That wait to be written. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   get reached(): Position {
     return { ...this.at, offset: this.position }
   }

@@ -51,8 +51,8 @@ export const mutations: readonly Mutation[] = [
   one(
     'a transaction begun before the last has ended',
     'engine/worker.ts',
-    'await this.#committing\n    const running',
-    'const running',
+    'await this.#committing\n    if (folded < FEW)',
+    'if (folded < FEW)',
   ),
   one(
     'overlay kept after a failed commit',
