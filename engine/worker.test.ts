@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TrialInputInput, TrialState } from '../schemas/types.ts'
 import { changelog, deadLetters, defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
+import type { JoinOptions } from '../topics/log.ts'
 import { partitionOf } from '../topics/murmur2.ts'
 import { actor } from './actor.ts'
 import { LmdbStores } from './lmdb.ts'
@@ -135,6 +137,41 @@ describe('a worker', () => {
     const second = await start({ group: 'another' })
     await log.append([input('a')])
     await eventually(() => count(second, 'a')).toBe(3)
+  })
+
+  it('takes into a transaction what came while the last one was on its way', async () => {
+    let commits = 0
+    const landing = Promise.withResolvers<void>()
+    const slow = new Proxy(log, {
+      get: (target, name) => {
+        if (name !== 'join') return Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)
+        return async (options: JoinOptions) => {
+          const membership = await target.join(options)
+          const begin = membership.begin.bind(membership)
+          membership.begin = assignment => {
+            const transaction = begin(assignment)
+            const commit = transaction.commit.bind(transaction)
+            transaction.commit = async () => {
+              if (++commits === 1) await landing.promise
+              return commit()
+            }
+            return transaction
+          }
+          return membership
+        }
+      },
+    })
+    const sizes: number[] = []
+    const worker = await start({ log: slow, onCommit: records => sizes.push(records) })
+    await log.append([input('a')])
+    await eventually(() => commits).toBe(1)
+    for (let n = 0; n < 3; n++) {
+      await log.append([input('a')])
+      await setTimeout(20)
+    }
+    landing.resolve()
+    await eventually(() => worker.task(AT)?.position).toBe(4)
+    expect(sizes).toEqual([1, 3])
   })
 
   it('finds the record that makes a state too large, and goes on with the others', async () => {
