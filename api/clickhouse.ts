@@ -46,7 +46,7 @@ export function clickhouseRoute(app: FastifyInstance, options: ClickHouseRouteOp
   app.register(async scope => {
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: MOST_SQL }, (_request, body, done) => done(null, body))
-    const config = { permission: 'analytics:query' as const, write: false, action: 'analytics.query' }
+    const config = { permission: 'analytics:query' as const, whole: true as const, write: false, action: 'analytics.query' }
     scope.route({
       method: ['GET', 'POST'],
       url: '/',

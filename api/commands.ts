@@ -3,6 +3,8 @@
  *
  *   request ─▶ commands (whose, for what) ─▶ inbox ─▶ actor ─▶ profile ─▶ Postgres ─▶ 200, or 409 where it was refused
  *                                                                 └ not within the time: 202, and a place to look
+ *
+ * A profile tells the newest outcomes only: each is written into `commands` before it is forgotten.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -49,6 +51,8 @@ export interface Command<R extends RecordName> {
   readonly target: Target
   /** Id of what it is done to. */
   readonly object: string
+  /** What the audit names instead. */
+  readonly audited?: string
   readonly topic: Topic<R>
   readonly key: string
   readonly type: R
@@ -59,6 +63,9 @@ const WAIT_MS = 2_000
 const POLL_MS = 40
 const KEPT = '30 days'
 const SWEEP_MS = 6 * 60 * 60_000
+/** Outcomes that nobody waits for are noted this often, of commands no older than that. */
+const NOTE_MS = 5_000
+const PENDING_MS = 60 * 60_000
 
 interface Told {
   readonly outcome: Outcome['outcome']
@@ -72,27 +79,28 @@ export class Commands {
   /** Who waits for an outcome, by command. */
   readonly #waiting = new Map<string, { target: keyof typeof TABLES; object: string; told: (outcome: Told) => void }>()
   #polling: Promise<void> | null = null
-  readonly #sweeper: NodeJS.Timeout
+  readonly #timers: readonly NodeJS.Timeout[]
 
   constructor({ log, codec, pool }: { log: Log; codec: Codec; pool: pg.Pool }) {
     this.#log = log
     this.#codec = codec
     this.#pool = pool
     const sweep = () => pool.query(`DELETE FROM commands WHERE created_at < now() - interval '${KEPT}'`).catch(() => {})
-    this.#sweeper = setInterval(sweep, SWEEP_MS).unref()
+    const note = () => this.#note().catch(() => {})
+    this.#timers = [setInterval(sweep, SWEEP_MS).unref(), setInterval(note, NOTE_MS).unref()]
   }
 
   close(): void {
-    clearInterval(this.#sweeper)
+    for (const timer of this.#timers) clearInterval(timer)
   }
 
   /** Gives the command, and answers with what has become of it. */
   async give<R extends RecordName>(request: FastifyRequest, reply: FastifyReply, command: Command<R>): Promise<FastifyReply> {
-    const { id, at } = await this.#enter(request, command)
-    Object.assign(request.audited, { object: command.object, command: id })
+    const { id, at, told: known } = await this.#enter(request, command)
+    Object.assign(request.audited, { object: command.audited ?? command.object, command: id })
     const action = command.type
     const { target, object } = command
-    const former = target === 'dead_letter' ? null : await this.#told(target, object, id)
+    const former = known ?? (target === 'dead_letter' ? null : await this.#told(target, object, id))
     if (former === null) await this.#append(id, at, command)
     const wait = waitOf(request)
     const told = former ?? (target === 'dead_letter' || wait === 0 ? null : await this.#await(target, object, id, wait))
@@ -101,34 +109,38 @@ export class Commands {
 
   /** What has become of somebody's command; null where they gave none of this id. */
   async outcomeOf(principal: string, id: string): Promise<Outcome | null> {
-    const { rows } = await this.#pool.query<{ action: string; target: Target; object: string; at: Date }>(
-      'SELECT action, target, object, created_at AS at FROM commands WHERE id = $1 AND principal = $2',
+    const { rows } = await this.#pool.query<{ action: string; target: Target; object: string; at: Date } & Known>(
+      'SELECT action, target, object, created_at AS at, outcome, reason FROM commands WHERE id = $1 AND principal = $2',
       [id, principal],
     )
     if (rows[0] === undefined) return null
     const { action, target, object, at } = rows[0]
-    const told = target === 'dead_letter' ? null : await this.#told(target, object, id)
-    return { id, action, at, ...(told ?? PENDING) }
+    const told = toldOf(rows[0]) ?? (target === 'dead_letter' ? null : await this.#told(target, object, id))
+    const parked: Told | null = rows[0].outcome === null ? null : { outcome: rows[0].outcome, reason: rows[0].reason ?? '' }
+    return { id, action, at, ...(told ?? parked ?? PENDING) }
   }
 
   /** @throws {Problem} when the key was used for another request */
-  async #enter<R extends RecordName>(request: FastifyRequest, command: Command<R>): Promise<{ id: string; at: number }> {
+  async #enter<R extends RecordName>(
+    request: FastifyRequest,
+    command: Command<R>,
+  ): Promise<{ id: string; at: number; told: Told | null }> {
     const { principal, method, url, body } = request
     const key = (request.headers['idempotency-key'] as string | undefined) ?? null
     const id = key === null ? randomUUID() : createHash('sha256').update(`${principal.id}\n${key}`).digest('base64url')
     const hash = createHash('sha256')
       .update(JSON.stringify([method, url, body ?? null]))
       .digest()
-    const { rows } = await this.#pool.query<{ request_hash: Buffer; at: Date }>(
+    const { rows } = await this.#pool.query<{ request_hash: Buffer; at: Date } & Known>(
       `INSERT INTO commands AS c (id, principal, idempotency_key, request_hash, action, target, object)
        VALUES ($1, $2, $3, $4, $5, $6, $7)
-       ON CONFLICT (principal, idempotency_key) DO UPDATE SET action = c.action RETURNING request_hash, created_at AS at`,
+       ON CONFLICT (principal, idempotency_key) DO UPDATE SET action = c.action RETURNING request_hash, created_at AS at, outcome, reason`,
       [id, principal.id, key, hash, command.type, command.target, command.object],
     )
-    const entered = rows[0] as { request_hash: Buffer; at: Date }
+    const entered = rows[0] as (typeof rows)[0]
     if (!entered.request_hash.equals(hash))
       throw new Problem('idempotency_key_reused', 'this Idempotency-Key was sent with another request: take a new one')
-    return { id, at: entered.at.getTime() }
+    return { id, at: entered.at.getTime(), told: toldOf(entered) }
   }
 
   async #append<R extends RecordName>(id: string, at: number, { topic, key, type, record }: Command<R>): Promise<void> {
@@ -179,8 +191,36 @@ export class Commands {
       )
       for (const { id, outcome, reason } of rows) found.set(id, { outcome, reason })
     }
+    if (found.size > 0) {
+      const told = [...found.values()]
+      await this.#pool.query(
+        `UPDATE commands c SET outcome = t.outcome, reason = t.reason FROM UNNEST($1::text[], $2::text[], $3::text[]) AS t (id, outcome, reason)
+         WHERE c.id = t.id AND (c.outcome IS NULL OR c.outcome = 'parked')`,
+        [[...found.keys()], told.map(t => t.outcome), told.map(t => t.reason)],
+      )
+    }
     return found
   }
+
+  /** Notes the outcomes of commands that are pending, whoever gave them. */
+  async #note(): Promise<void> {
+    const { rows } = await this.#pool.query<{ id: string; target: keyof typeof TABLES; object: string }>(
+      `SELECT id, target, object FROM commands WHERE outcome IS NULL AND target <> 'dead_letter'
+         AND created_at > now() - $1 * interval '1 ms' LIMIT 1000`,
+      [PENDING_MS],
+    )
+    if (rows.length > 0) await this.#lookUp(rows)
+  }
+}
+
+/** Columns of `commands`; null while the outcome is not known. One that is parked may still be handled. */
+interface Known {
+  readonly outcome: Outcome['outcome'] | null
+  readonly reason: string | null
+}
+
+function toldOf({ outcome, reason }: Known): Told | null {
+  return outcome === null || outcome === 'parked' ? null : { outcome, reason: reason ?? '' }
 }
 
 const PENDING: Told = { outcome: 'pending', reason: '' }

@@ -15,7 +15,7 @@ import { alerts, conversationProfiles, issues, type Topic, venueProfiles } from 
 import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import { type Log, LogError, type LogRecord, type Read, type TopicPartition } from '../topics/log.ts'
 import { conversationView, venueView } from '../topics/views.ts'
-import { may, type Permission, type Principal, visible } from './people/principal.ts'
+import { may, type Permission, type Principal, seesEverything, visible } from './people/principal.ts'
 import { Problem } from './problem.ts'
 import type { Api } from './types.ts'
 
@@ -302,7 +302,7 @@ class Connection {
   async #sees({ event, venue, of }: Update): Promise<boolean> {
     const { tenant, regions, venues } = this.#principal.scope
     if (!may(this.#principal, NEEDS[event])) return false
-    if (of === '') return regions === null && venues === null
+    if (of === '') return seesEverything(this.#principal)
     if (!of.startsWith(`${tenant}:`)) return false
     if (regions === null) return venues === null || (venue !== null && venues.includes(venue))
     return venue !== null && (await this.#venues()).has(venue)

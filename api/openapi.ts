@@ -82,11 +82,17 @@ function operation(path: string, method: string, { schema = {}, config = {} }: R
     schema.body === undefined
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: plain(schema.body as object) } } } }
-  const { permission } = config as { permission?: string; public?: boolean }
+  const { permission, whole } = config as { permission?: string; whole?: boolean }
   return {
     operationId: `${method.toLowerCase()}${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase()).replace(/\W/g, '')}`,
     ...(schema.summary === undefined ? {} : { summary: schema.summary }),
-    ...(permission === undefined ? {} : { description: `Needs the permission \`${permission}\`.`, 'x-permission': permission }),
+    ...(permission === undefined
+      ? {}
+      : {
+          description: `Needs the permission \`${permission}\`${whole ? ', and to see the whole installation' : ''}.`,
+          'x-permission': permission,
+        }),
+    ...(whole ? { 'x-whole': true } : {}),
     ...(isProtected && !(config as { public?: boolean }).public ? { security: [{ token: [] }] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...body,

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { masked } from './masks.ts'
 import { actionOf } from './people/audit.ts'
 import type { Principal } from './people/principal.ts'
 
@@ -16,13 +17,18 @@ export function logRequests(app: FastifyInstance): void {
         method: request.method,
         url: redactedUrl(request.url),
         status: reply.statusCode,
-        ...(principal === null ? {} : { user_id: principal.id, action: actionOf(request) }),
+        ...(principal === null ? {} : { user_id: withoutAddress(principal.id), action: actionOf(request) }),
         duration_ms: Math.round(reply.elapsedTime * 10) / 10,
       },
       'request',
     )
     done()
   })
+}
+
+/** The CRM may know people by their e-mail address. */
+function withoutAddress(id: string): string | null {
+  return id.includes('@') ? masked(id) : id
 }
 
 export function redactedUrl(url: string): string {

@@ -30,6 +30,7 @@ interface Schema {
 }
 interface Operation {
   readonly 'x-permission'?: Permission
+  readonly 'x-whole'?: boolean
   readonly security?: unknown
   readonly parameters?: readonly { name: string; in: string; required?: boolean; schema: Schema }[]
   readonly requestBody?: { content: { 'application/json': { schema: Schema } } }
@@ -148,6 +149,15 @@ test('every route, by every role, with and without the permission, and by nobody
       if (allowed && /logout|renew|password|users|api-keys/.test(route.path) && route.method !== 'GET') continue
       const own = await ask(route, { token })
       if (!allowed && own.status !== 403) wrong.push(`${name} by ${role}: ${own.status}, and they may not`)
+      if (route.operation['x-whole']) {
+        // Of the whole installation: not for those of a venue, nor of another tenant.
+        const other = await ask(route, { token: await tokenFor({ role, tenant: 'other', id: `other:${role}` }) })
+        if (own.status !== 403 || other.status !== 403) wrong.push(`${name} by ${role}: ${own.status}, ${other.status}`)
+        if (!allowed) continue
+        const whole = await ask(route, { token: await tokenFor({ role, id: `main:${role}-of-all` }) })
+        if (whole.status === 401 || whole.status === 403 || whole.status >= 500) wrong.push(`${name} by ${role}: ${whole.status}`)
+        continue
+      }
       if (allowed && (own.status === 401 || own.status === 403 || own.status >= 500))
         wrong.push(`${name} by ${role}: ${own.status} ${own.text}`)
       if (!allowed || !/\{id\}|messages$/.test(route.path) || !/venues|conversations|messages/.test(route.path)) continue

@@ -157,6 +157,7 @@ class Filling implements Sink {
       group,
       topics: store.topics.map(t => t.name),
       instance,
+      byNumber: true,
       assigned: assignment => this.#assign(assignment),
       revoked: async () => {
         this.#release()

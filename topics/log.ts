@@ -52,6 +52,8 @@ export interface JoinOptions {
   readonly topics: readonly string[]
   /** A stable name of this worker over restarts; the log fences the transactions of an earlier life of it. */
   readonly instance: string
+  /** Partitions of one number, of all topics, go to one member: for what writes several topics' records of one key. */
+  readonly byNumber?: boolean
   /** Awaited before the member joins anew: every open transaction has ended once it resolves. Fetched records are dropped. */
   revoked(): Promise<void>
   /** A new assignment. Nothing is polled of its partitions before `start`. */

@@ -10,7 +10,7 @@ import { Problem } from '../problem.ts'
 import { type AuditTrail, auditRequests } from './audit.ts'
 import type { Identities } from './identities.ts'
 import type { Limiter } from './limits.ts'
-import { may } from './principal.ts'
+import { may, seesEverything } from './principal.ts'
 
 export interface DoorOptions {
   readonly identities: Identities
@@ -50,10 +50,16 @@ export function closeDoor(scope: FastifyInstance, { identities, limiter, trail, 
     await limiter(typeof limit === 'function' ? limit(request) : limit)(request, reply)
   })
   scope.addHook('onRequest', (request, _reply, done) => {
-    const { permission, public: open } = request.routeOptions.config
-    if (open || request.is404 || (permission !== undefined && may(request.principal, permission))) return done()
-    const { role } = request.principal
-    done(new Problem('forbidden', `this needs the permission "${permission}", which the role "${role}" does not have`))
+    const { permission, whole, public: open } = request.routeOptions.config
+    if (open || request.is404) return done()
+    const { principal } = request
+    if (permission === undefined || !may(principal, permission)) {
+      const { role } = principal
+      return done(new Problem('forbidden', `this needs the permission "${permission}", which the role "${role}" does not have`))
+    }
+    if (whole && !seesEverything(principal))
+      return done(new Problem('forbidden', 'this is of the whole installation, of which you may see a part'))
+    done()
   })
 }
 

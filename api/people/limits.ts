@@ -53,10 +53,11 @@ export async function rateLimits(
     errorResponseBuilder: (_, { max, after }) =>
       new Problem('rate_limited', `no more than ${max} of these: try again in ${after}`),
   })
+  // An address is personal, and so may be the id that the CRM gives somebody: neither is in a key.
   const who = ({ principal, ip }: FastifyRequest) =>
-    principal === null
-      ? createHmac('sha256', key).update(normalizeIP(ip)).digest('base64url')
-      : `${principal.kind}:${principal.id}`
+    createHmac('sha256', key)
+      .update(principal === null ? normalizeIP(ip) : `${principal.kind}:${principal.id}`)
+      .digest('base64url')
   const hookOf = (name: LimitName): ReturnType<Limiter> => {
     const { max: usual, windowMs } = LIMITS[name]
     const hook = app.rateLimit({

@@ -52,6 +52,14 @@ export function isRole(value: unknown): value is Role {
   return (ROLES as readonly unknown[]).includes(value)
 }
 
+/** The tenant of the installation itself: what belongs to no venue and no conversation is its. */
+export const HOME_TENANT = 'main'
+
+/** Whether somebody sees the whole installation: what is not told apart by venue is for them alone. */
+export function seesEverything({ scope: { tenant, regions, venues } }: Principal): boolean {
+  return tenant === HOME_TENANT && regions === null && venues === null
+}
+
 /** Whether a scope holds nothing that the other does not: nobody grants more than they have. */
 export function within(outer: Scope, inner: Scope): boolean {
   const holds = (all: readonly string[] | null, some: readonly string[] | null) =>
@@ -101,6 +109,8 @@ export async function sees(
 
 declare module 'fastify' {
   interface FastifyContextConfig {
+    /** Whether it is for those alone who see the whole installation. */
+    whole?: true
     /** What one has to be allowed. A route under /api without it is refused at the start. */
     permission?: Permission
     /** Lets everybody in, without a token. */

@@ -50,7 +50,7 @@ export function auditRoutes(app: Api, { pool, settings = {} }: { pool: pg.Pool; 
   app.get(
     '/audit',
     {
-      config: { permission: 'audit:read' },
+      config: { permission: 'audit:read', whole: true },
       schema: {
         summary: 'Who did what, newest first',
         querystring: Type.Object(
@@ -84,7 +84,7 @@ export function auditRoutes(app: Api, { pool, settings = {} }: { pool: pg.Pool; 
   app.get(
     '/audit/verify',
     {
-      config: { permission: 'audit:read' },
+      config: { permission: 'audit:read', whole: true },
       schema: {
         summary: `Whether nobody has changed the audit trail: follows its chain of hashes, at most ${MOST} events`,
         querystring: Type.Object(
@@ -124,7 +124,7 @@ async function verify(pool: pg.Pool, from: number): Promise<Static<typeof Verifi
     for (const { log_offset, previous_hash, own, at, ...event } of rows) {
       const offset = Number(log_offset)
       first ??= offset
-      const begins = previous ?? (offset === 0 ? FIRST_HASH : previous_hash)
+      const begins = previous ?? (from === 0 ? FIRST_HASH : previous_hash)
       const wanted = auditHash(begins, offset, { ...event, at: at.getTime() })
       if (!begins.equals(previous_hash) || !wanted.equals(own))
         return { intact: false, events, brokenAt: offset, from: first, to: offset, hash: null }

@@ -67,7 +67,8 @@ const ITEM = `id, channel, user_id AS user, state, owner, assignee, trust, langu
   json_build_object('name', contact_name, 'position', contact_position) AS contact,
   opened_at AS "openedAt", updated_at AS "updatedAt", last_inbound_at AS "lastInboundAt"`
 
-const MESSAGE = 'id, direction, kind, text, at, status, reason'
+const MESSAGE = 'id, direction, kind, text, at, status, reason, version'
+/** Providers know whole seconds: of one second, what was said comes before what was answered. */
 const NEWEST = 'ORDER BY at DESC, direction DESC, version DESC, id DESC'
 const NOTE = 'id, by_id AS by, by_name AS "byName", text, at'
 
@@ -232,10 +233,9 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
     },
     async ({ params: { id }, query: { limit, cursor }, principal }) => {
       await requireConversation(principal, id)
-      const [at, message] = after('messages', cursor, 'time')
-      const rows = await messagesOf(id, at, message, limit + 1)
+      const rows = await messagesOf(id, after('messages', cursor, 'time'), limit + 1)
       const shown = seesPersonalData(principal) ? rows : rows.map(row => hidden(row, ['text']))
-      return page('messages', shown, limit, row => [row.at.toISOString(), row.id])
+      return page('messages', shown, limit, row => [row.at.toISOString(), [row.direction, row.version, row.id].join(' ')])
     },
   )
 
@@ -316,11 +316,14 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
     })
   }
 
-  async function messagesOf(id: string, before: string | null, message: string | null, limit: number) {
-    const { rows } = await pool.query<Static<typeof Message>>({
+  async function messagesOf(id: string, [before, message]: [string, string] | [null, null], limit: number) {
+    const [, direction, version, of] = /^(in|out) (\d{1,18}) (.+)$/s.exec(message ?? '') ?? []
+    if (message !== null && of === undefined) throw new Problem('invalid_cursor', 'cursor is not one that this list gave')
+    const { rows } = await pool.query<Static<typeof Message> & { version: string }>({
       name: 'messages',
-      text: `SELECT ${MESSAGE} FROM messages WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3)) ${NEWEST} LIMIT $4`,
-      values: [id, before, message, limit],
+      text: `SELECT ${MESSAGE} FROM messages
+       WHERE conversation_id = $1 AND ($2::timestamptz IS NULL OR (at, direction, version, id) < ($2, $3, $4::bigint, $5)) ${NEWEST} LIMIT $6`,
+      values: [id, before, direction ?? null, version ?? null, of ?? null, limit],
     })
     return rows
   }

@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox'
 import { type Commands, Outcome } from '../commands.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
-import { seesPersonalData, visible } from '../people/principal.ts'
+import { seesEverything, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, oneOf, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
@@ -90,12 +90,22 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
       const { rows } = await pool.query<Static<typeof Alert>>({
         name: 'alerts',
         text: `SELECT id, venue_id AS venue, conversation_id AS conversation, department, priority, kind, text, resolved, at
-         FROM alerts a WHERE (${scope.sql} OR (coalesce(a.venue_id, a.conversation_id) IS NULL AND $2::text[] IS NULL AND $3::text[] IS NULL))
+         FROM alerts a WHERE (${scope.sql} OR (coalesce(a.venue_id, a.conversation_id) IS NULL AND $12::boolean))
            AND ($4::text IS NULL OR department = $4) AND ($5::text IS NULL OR priority = $5) AND ($6::text IS NULL OR venue_id = $6)
            AND ($7::text IS NULL OR kind = $7) AND ($8::boolean IS NULL OR resolved = $8)
            AND ($9::timestamptz IS NULL OR (at, id) < ($9, $10))
          ORDER BY at DESC, id DESC LIMIT $11`,
-        values: [...scope.values, department, priority, venue, kind, resolved, ...after('alerts', cursor, 'time'), limit + 1],
+        values: [
+          ...scope.values,
+          department,
+          priority,
+          venue,
+          kind,
+          resolved,
+          ...after('alerts', cursor, 'time'),
+          limit + 1,
+          seesEverything(principal),
+        ],
       })
       return page('alerts', rows, limit, row => [row.at.toISOString(), row.id])
     },
@@ -154,7 +164,7 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
   app.get(
     '/sync-runs',
     {
-      config: { permission: 'sync:read' },
+      config: { permission: 'sync:read', whole: true },
       schema: {
         summary: 'Runs of the synchronisations, newest first',
         querystring: Type.Object(

@@ -4,15 +4,18 @@ import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { isRecordName, piiPaths } from '../../schemas/index.ts'
 import type { RecordName } from '../../schemas/types.ts'
-import { allTopics, type Topic } from '../../topics/catalog.ts'
+import { allTopics, conversationInbox, type Topic, venueInbox } from '../../topics/catalog.ts'
 import { type Codec, CodecError } from '../../topics/codec.ts'
-import { type Commands, WriteHeaders, written } from '../commands.ts'
+import { type Commands, type Target, WriteHeaders, written } from '../commands.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
 import { seesPersonalData } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { oneOf, orNull, Text, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
+
+/** Topics whose actors tell what has become of a command. */
+const ACTORS: Readonly<Record<string, Target>> = { [conversationInbox.name]: 'conversation', [venueInbox.name]: 'venue' }
 
 const DECISIONS = ['skip', 'park', 'drop', 'refused', 'unknown'] as const
 
@@ -52,7 +55,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
   app.get(
     '/quarantine',
     {
-      config: { permission: 'quarantine:read' },
+      config: { permission: 'quarantine:read', whole: true },
       schema: {
         summary: 'Records that could not be handled, newest first',
         querystring: Type.Object(
@@ -87,7 +90,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
   app.get(
     '/quarantine/:id',
     {
-      config: { permission: 'quarantine:read', personal: true },
+      config: { permission: 'quarantine:read', whole: true, personal: true },
       schema: { summary: 'A record that could not be handled, decoded', params: Params, response: { 200: LetterDetail } },
     },
     async ({ params: { id }, principal }) => {
@@ -113,7 +116,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
   app.post(
     '/quarantine/:id/redrive',
     {
-      config: { permission: 'quarantine:write', personal: true, action: 'quarantine.redrive' },
+      config: { permission: 'quarantine:write', whole: true, personal: true, action: 'quarantine.redrive' },
       schema: {
         summary: 'Handle a parked record again, as it was or mended; what waits behind it follows',
         params: Params,
@@ -132,7 +135,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
   app.post(
     '/quarantine/:id/drop',
     {
-      config: { permission: 'quarantine:write', action: 'quarantine.drop' },
+      config: { permission: 'quarantine:write', whole: true, action: 'quarantine.drop' },
       schema: {
         summary: 'Drop a parked record; what waits behind it is handled',
         params: Params,
@@ -155,8 +158,9 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
       throw new Problem('conflict', `this record was not parked but "${letter.decision}": it does not wait to be handled`)
     const mended = value === undefined ? null : encode(topic, letter, value)
     return commands.give(request, reply, {
-      target: 'dead_letter',
-      object: id,
+      target: ACTORS[topic.name] ?? 'dead_letter',
+      object: letter.key,
+      audited: id,
       topic,
       key: letter.key,
       type: 'Redrive',

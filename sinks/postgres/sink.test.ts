@@ -507,7 +507,7 @@ test('migrations may run in several processes at once, and run once', async () =
   await client.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
   client.release()
   const applied = await Promise.all([migrate(pool), migrate(pool), migrate(pool)])
-  expect(applied.flat()).toEqual(['0001_serving_store', '0002_complete_serving_schema'])
+  expect(applied.flat()).toEqual(['0001_serving_store', '0002_complete_serving_schema', '0003_command_outcomes'])
 })
 
 test('a database of the first release is adopted, with its rows', async () => {
@@ -521,7 +521,7 @@ test('a database of the first release is adopted, with its rows', async () => {
       ('main:c1', 'm2', 'out', '', 'wamid.2', NULL, NULL, 'unknown', '2026-05-01', 'read', '', NULL, -1);
     INSERT INTO delivery_reports VALUES ('main:c1', 'wamid.3', 'failed', 'no such phone', 131026)`)
   client.release()
-  expect(await migrate(pool)).toEqual(['0002_complete_serving_schema'])
+  expect(await migrate(pool)).toEqual(['0002_complete_serving_schema', '0003_command_outcomes'])
   expect(await rows('SELECT tableoid::regclass::text AS partition, id, status FROM messages')).toEqual([
     { partition: 'messages_2026_05', id: 'm1', status: 'sent' },
   ])

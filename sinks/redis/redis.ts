@@ -20,18 +20,18 @@ return 1`
 const INVALIDATE = `
 if redis.call('HDEL', KEYS[1], 'j') == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1`
-/** Moves a position from ARGV[1] to ARGV[2]. */
+/** Moves a position from ARGV[1] to ARGV[2], kept for ARGV[3] ms: one that is lost has its keys filled anew. */
 const MOVE = `
 local at = redis.call('GET', KEYS[1]) or '0'
 if at ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1`
 
 declare module 'ioredis' {
   interface RedisCommander<Context> {
     putVersioned(key: string, version: number, json: string, ttl: number): Result<number, Context>
     dropValue(key: string, ttl: number): Result<number, Context>
-    movePosition(key: string, from: number, to: number): Result<number, Context>
+    movePosition(key: string, from: number, to: number, ttl: number): Result<number, Context>
   }
 }
 

@@ -22,6 +22,8 @@ import { putAll, run } from './redis.ts'
 /** Whose records make values. */
 export const CACHED: readonly Topic[] = [venueProfiles, conversationProfiles]
 const WANTED = new Set(['VenueProfile', 'ConversationProfile'])
+/** Longer than a value lives. */
+const POSITION_MS = 30 * 24 * 60 * 60_000
 /** Commands of one round trip. */
 const FLUSH = 1_000
 
@@ -49,7 +51,7 @@ export function redisStore(redis: Redis): Store {
         await run(pipeline)
       }
       const pipeline = redis.pipeline()
-      for (const { partition, from, next } of batches) pipeline.movePosition(positionKey(partition), from, next)
+      for (const { partition, from, next } of batches) pipeline.movePosition(positionKey(partition), from, next, POSITION_MS)
       const done = await run(pipeline)
       const taken = batches.filter((_, n) => done[n] !== 1)
       if (taken.length > 0) throw new OwnershipLost(taken.map(({ partition }) => partition))

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { partitionKey, type TopicPartition } from '../log.ts'
-import { assign, decodeClaim, encodeClaim, type Claim, type GroupMember } from './assigner.ts'
+import { assign, assignByNumber, decodeClaim, encodeClaim, type Claim, type GroupMember } from './assigner.ts'
 
 type Assigned = Map<string, TopicPartition[]>
 
@@ -44,6 +44,18 @@ describe('an assignment', () => {
       fc.property(members, topics, (members, topics) => {
         const given = [...assign(members, topics).values()].flat().map(partitionKey)
         expect(given.toSorted()).toEqual(all(topics).toSorted())
+      }),
+    )
+  })
+
+  test('by number gives every partition once, those of one number to one member, and leaves them there', () => {
+    fc.assert(
+      fc.property(members, topics, (members, topics) => {
+        const given = assignByNumber(members, topics)
+        expect([...given.values()].flat().map(partitionKey).toSorted()).toEqual(all(topics).toSorted())
+        const numbers = [...given].flatMap(([id, of]) => [...new Set(of.map(p => p.partition))].map(n => [n, id] as const))
+        expect(new Set(numbers.map(([n]) => n)).size).toBe(numbers.length)
+        expect(owners(assignByNumber(honest(given), topics))).toEqual(owners(given))
       }),
     )
   })

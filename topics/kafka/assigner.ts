@@ -48,6 +48,22 @@ export function assign(members: readonly GroupMember[], topics: ReadonlyMap<stri
   return assigned
 }
 
+/** The same, with partitions of one number of every topic given to one member: what several topics say of one key comes together. */
+export function assignByNumber(
+  members: readonly GroupMember[],
+  topics: ReadonlyMap<string, number>,
+): Map<string, TopicPartition[]> {
+  const numbered = (partitions: readonly TopicPartition[]) =>
+    [...new Set(partitions.map(p => p.partition))].map(partition => ({ topic: '', partition }))
+  const known = members.map(({ id, claim }) => ({
+    id,
+    claim: claim === null ? null : { ...claim, partitions: numbered(claim.partitions) },
+  }))
+  const numbers = assign(known, new Map([['', Math.max(...topics.values())]]))
+  const of = (partition: number) => [...topics].filter(([, count]) => partition < count).map(([topic]) => ({ topic, partition }))
+  return new Map([...numbers].map(([id, given]) => [id, given.flatMap(({ partition }) => of(partition))]))
+}
+
 /** By partition; of two that claim one, the newer claim holds. */
 function ownersOf(members: readonly GroupMember[]): Map<string, string> {
   const owners = new Map<string, { id: string; generation: number }>()

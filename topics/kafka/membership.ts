@@ -18,7 +18,7 @@ import {
   type TopicPartition,
   type Transaction,
 } from '../log.ts'
-import { assign, type Claim, decodeClaim, encodeClaim } from './assigner.ts'
+import { assign, assignByNumber, type Claim, decodeClaim, encodeClaim } from './assigner.ts'
 import type { Compression } from './batch.ts'
 import { CODE, check, isPassing, KafkaError, KafkaClient, type KafkaSettings, logError, persist, sleep } from './client.ts'
 import { Fetcher } from './fetcher.ts'
@@ -324,7 +324,9 @@ export class KafkaMembership implements Membership {
       id: memberId,
       claim: decodeClaim(AssignerProtocol.MemberMetadata.decode(memberMetadata)?.userData ?? null),
     }))
-    return [...assign(known, this.#settings.topics)].map(([memberId, partitions]) => {
+    const { join, topics } = this.#settings
+    const given = join.byNumber === true ? assignByNumber(known, topics) : assign(known, topics)
+    return [...given].map(([memberId, partitions]) => {
       const byTopic = Map.groupBy(partitions, p => p.topic)
       const assignment = Object.fromEntries([...byTopic].map(([topic, of]) => [topic, of.map(p => p.partition)]))
       return {
