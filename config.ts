@@ -153,7 +153,8 @@ export function configFrom(env: Environment): Config {
     problems.push(`ROLES is "${roles.join(',')}": DATABASE_URL is missing, which api and sinks share`)
   }
   for (const name of ['TENANT_KEY', 'SESSION_KEY']) {
-    if (cluster !== null && split && roles.includes('api') && text(name) === null)
+    // With servers of its own elsewhere there may be other processes, and a person must be the same one to all of them.
+    if (cluster !== null && (split || text('DATABASE_URL') !== null) && roles.includes('api') && text(name) === null)
       problems.push(`ROLES is "${roles.join(',')}": ${name} is missing, which every api shares`)
   }
   const sasl = together(['KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD'], 'SASL of Kafka')

@@ -302,7 +302,7 @@ async function startClickHouse({ settings, logger, closers, dependencies }: Part
 }
 
 async function startSinks(parts: Parts, url: string, clickhouse: string | null): Promise<void> {
-  const { log, codec, logger, closers, dependencies, readers } = parts
+  const { log, codec, logger, settings, closers, dependencies, readers } = parts
   const pool = openPool({ url, log: logger, name: 'sink' })
   closers.push(() => pool.end())
   const instance = instanceOf(parts, 'sinks')
@@ -329,9 +329,11 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
     migrated = true
     return store.claim(partitions)
   }
+  // One that is inside has all of the log for itself.
+  const share = settings.kafka !== null && settings.clickhouseUrl === null ? { group: `bma.sinks.clickhouse.${instance}` } : {}
   const analytics = await run(
     'clickhouse',
-    startSink({ log, codec, store: { ...store, claim }, logger, instance, lingerMs: LINGER_MS.analytics }),
+    startSink({ log, codec, store: { ...store, claim }, logger, instance, lingerMs: LINGER_MS.analytics, ...share }),
   )
   reconcileNowAndThen(parts, client)
   const server = dependencies.clickhouse as () => DependencyStatus

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,6 +12,7 @@ import { selectRows } from './client.ts'
 import { fill, fillAll, quiet, randomOf, readable, type Servers, startServers } from './fixture.ts'
 import { reconcile } from './reconcile.ts'
 import { clickhouseStore, sameMonth } from './store.ts'
+import { TABLES } from './tables.ts'
 
 const AT = Date.UTC(2026, 2, 31, 23, 50)
 const PATIENT = { timeout: 20_000, interval: 50 }
@@ -304,11 +306,20 @@ test('the sink fills it from the log; a message brought twice is one, and nothin
   expect(JSON.stringify(everything)).not.toMatch(/66812345678|Nok|เพลง/)
 })
 
-test('a ClickHouse made anew is filled from the beginning', async () => {
+test('each ClickHouse has positions of its own; one with rows that Postgres knows nothing of is not filled again', async () => {
   const all = records(60)
+  const partition = (all[0] as Readable).record
   await fill(store(), all, randomOf(1))
-  await servers.client.command({ query: 'TRUNCATE TABLE store_identity' })
-  await servers.client.command({ query: 'INSERT INTO store_identity SELECT generateUUIDv4()' })
-  const [claim] = await store().claim([(all[0] as Readable).record])
-  expect(claim).toEqual({ position: 0 })
+  const [reached] = await store().claim([partition])
+  const [first] = await selectRows<{ id: string }>(servers.client, 'SELECT id FROM store_identity')
+  const become = async (id: string) => {
+    await servers.client.command({ query: 'TRUNCATE TABLE store_identity' })
+    await servers.client.command({ query: `INSERT INTO store_identity VALUES ('${id}')` })
+  }
+  await become(randomUUID())
+  await expect(store().claim([partition])).rejects.toThrow('Postgres does not know how far it was filled')
+  for (const { name } of Object.values(TABLES)) await servers.client.command({ query: `TRUNCATE TABLE ${name}` })
+  expect(await store().claim([partition])).toEqual([{ position: 0 }])
+  await become(first?.id as string)
+  expect(await store().claim([partition])).toEqual([reached])
 })

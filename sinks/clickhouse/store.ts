@@ -29,7 +29,6 @@ import { PROJECTED, project } from './project.ts'
 import { type Row, type TableKey, TABLES } from './tables.ts'
 
 const SINK = 'clickhouse'
-const IDENTITY = 'clickhouse.identity'
 /** How long after (a) an insert may begin. 10 000 blocks of one table take longer. */
 const FENCE_MS = 60_000
 /** Records of one batch: one block each, far below where ClickHouse splits an insert. */
@@ -47,7 +46,8 @@ export interface ClickHouseStoreOptions {
 export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store {
   const inserts = new Bottleneck({ maxConcurrent: INSERTS_AT_ONCE })
   const clock = serverClock(client)
-  let known = false
+  /** Name of the positions: of this ClickHouse, whichever others the same Postgres knows. */
+  let sink = ''
 
   return {
     name: SINK,
@@ -57,9 +57,8 @@ export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store
 
     async claim(partitions) {
       await clock.measure()
-      if (!known) await recognise(client, pool)
-      known = true
-      return claimPositions(pool, SINK, partitions)
+      if (sink === '') sink = await recognise(client, pool)
+      return claimPositions(pool, sink, partitions)
     },
 
     async write(batches) {
@@ -67,7 +66,7 @@ export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store
       const blocks = batches.flatMap(batch =>
         [...project(batch.records, notAfter)].map(([table, rows]): Block => ({ batch, table, rows })),
       )
-      const repeated = blocks.length === 0 ? new Set() : await begin(pool, batches)
+      const repeated = blocks.length === 0 ? new Set() : await begin(pool, sink, batches)
       try {
         await Promise.all(
           blocks.map(block => inserts.schedule(() => insert(client, block, repeated.has(partitionKey(block.batch.partition))))),
@@ -76,7 +75,7 @@ export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store
         await clock.measure()
         throw error
       }
-      await finish(pool, batches)
+      await finish(pool, sink, batches)
       return { stale: 0 }
     },
   }
@@ -159,31 +158,39 @@ function serverClock(client: ClickHouseClient) {
   }
 }
 
-/** Forgets the positions of another ClickHouse: this one, new in its place, has nothing of what came before them. */
-async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<void> {
+/**
+ * The name under which Postgres keeps the positions of this ClickHouse. A new one begins with the log.
+ * @throws where it has rows and Postgres has no positions of it: every row would be inserted twice
+ */
+async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<string> {
   const [row] = await selectRows<{ id: string }>(client, 'SELECT id FROM store_identity LIMIT 1')
   if (row === undefined) throw new Error('the schema of ClickHouse is incomplete: it has no identity; migrate it first')
-  await pool.query(
-    `WITH new AS (INSERT INTO sink_positions (sink, topic, partition, position) VALUES ($1, $2, 0, 0)
-       ON CONFLICT DO NOTHING RETURNING 1)
-     DELETE FROM sink_positions WHERE sink = $3 AND EXISTS (SELECT FROM new)`,
-    [IDENTITY, row.id, SINK],
-  )
+  const sink = `${SINK}.${row.id}`
+  const { rowCount } = await pool.query('SELECT 1 FROM sink_positions WHERE sink = $1 LIMIT 1', [sink])
+  if (rowCount !== 0) return sink
+  for (const { name } of Object.values(TABLES)) {
+    const rows = await selectRows(client, `SELECT 1 FROM ${name} LIMIT 1`)
+    if (rows.length > 0)
+      throw new Error(
+        `ClickHouse has rows in ${name}, and Postgres does not know how far it was filled: bring that Postgres back, or empty ClickHouse`,
+      )
+  }
+  return sink
 }
 
 /** (a): from here on these ranges are repeated until they are through. Returns the partitions whose range was begun before. @throws {OwnershipLost} */
-async function begin(pool: pg.Pool, batches: readonly Batch[]): Promise<Set<string>> {
+async function begin(pool: pg.Pool, sink: string, batches: readonly Batch[]): Promise<Set<string>> {
   const rows = await transact(pool, async client => {
     await client.query(LIMITS)
-    return movePositions(client, SINK, batches, 'until = held.next')
+    return movePositions(client, sink, batches, 'until = held.next')
   })
   return new Set(rows.filter(({ before }) => before !== null).map(partitionKey))
 }
 
 /** (c). A server that forgets it for lack of power has the range repeated. @throws {OwnershipLost} */
-async function finish(pool: pg.Pool, batches: readonly Batch[]): Promise<void> {
+async function finish(pool: pg.Pool, sink: string, batches: readonly Batch[]): Promise<void> {
   await transact(pool, async client => {
     await client.query(`${LIMITS}; SET LOCAL synchronous_commit = off`)
-    await movePositions(client, SINK, batches, 'position = held.next, until = NULL')
+    await movePositions(client, sink, batches, 'position = held.next, until = NULL')
   })
 }

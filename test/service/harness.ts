@@ -127,6 +127,8 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     DATA_DIR: join(folder, 'data'),
     LOG_LEVEL: 'warn',
     ADMIN_TOKEN,
+    TENANT_KEY: 'an-invented-tenant-key-of-the-tests',
+    SESSION_KEY: 'an-invented-session-key-of-the-tests',
     // Tests ask over and over until something has come.
     RATE_LIMIT_OTHER: '1000000',
     RATE_LIMIT_STATUS: '1000000',
