@@ -87,16 +87,21 @@ const SYSTEM = new Set(
 const FORMATS =
   /^(TSV|TabSeparated|CSV|JSON|Pretty|Vertical|Values|Native|RowBinary|Arrow|Parquet|ORC|Markdown|XML|Null|MsgPack|BSONEachRow|SQLInsert)\w*$/i
 
-/**
- * @param tableFunctions names of all that this ClickHouse has, in lower case
- * @throws {SqlRefused}
- */
-export function checkSql(sql: string, tableFunctions: ReadonlySet<string>): void {
+/** What a ClickHouse has that a statement could reach for. */
+export interface Reach {
+  /** Names of table functions, in lower case. */
+  readonly tableFunctions: ReadonlySet<string>
+  /** Names of databases that are not the analysts'. */
+  readonly otherDatabases: ReadonlySet<string>
+}
+
+/** @throws {SqlRefused} */
+export function checkSql(sql: string, reach: Reach): void {
   const tokens = tokensOf(sql)
   while (tokens.at(-1)?.text === ';' && tokens.at(-1)?.type === 'sign') tokens.pop()
   if (tokens.some(isSign(';'))) throw new SqlRefused(62, 'SYNTAX_ERROR', 'Syntax error (Multi-statements are not allowed)')
   if (!reads(tokens)) throw readonly()
-  for (const [n, token] of tokens.entries()) checkToken(token, tokens[n + 1], tokens[n + 2], tableFunctions)
+  for (const [n, token] of tokens.entries()) checkToken(token, tokens[n + 1], tokens[n + 2], reach)
 }
 
 /** @throws {SqlRefused} */
@@ -135,7 +140,7 @@ function plainNames(tokens: readonly Token[]): boolean {
   return tokens.every(({ type, text }) => type !== 'quoted' || /^\w+$/.test(text))
 }
 
-function checkToken(token: Token, next: Token | undefined, after: Token | undefined, tableFunctions: ReadonlySet<string>): void {
+function checkToken(token: Token, next: Token | undefined, after: Token | undefined, reach: Reach): void {
   const { type, text } = token
   if (type === 'sign' && text === '{' && next?.type === 'word') return // a parameter; its type is checked as a word
   if (type !== 'word' && type !== 'quoted') return
@@ -146,8 +151,9 @@ function checkToken(token: Token, next: Token | undefined, after: Token | undefi
   if (name === 'system' && next !== undefined && isSign('.')(next) && !SYSTEM.has(after?.text ?? '')) {
     throw denied(`system.${after?.text ?? ''}`)
   }
+  if (next !== undefined && isSign('.')(next) && reach.otherDatabases.has(text)) throw denied(`database ${text}`)
   if (next === undefined || !isSign('(')(next)) return
-  if (FUNCTIONS.has(name) || FAMILIES.test(text) || (tableFunctions.has(name) && !TABLE_FUNCTIONS.has(name))) {
+  if (FUNCTIONS.has(name) || FAMILIES.test(text) || (reach.tableFunctions.has(name) && !TABLE_FUNCTIONS.has(name))) {
     throw denied(`function ${text}`)
   }
 }

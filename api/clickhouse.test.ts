@@ -168,6 +168,18 @@ test.each([...WRITING, ...REACHING])('refuses %s', async given => {
   expect(await (await owner.query({ query: 'SELECT count() FROM seen', format: 'TabSeparated' })).text()).toBe('2\n')
 })
 
+test('other databases of the server are not for analysts', async () => {
+  for (const query of ['CREATE DATABASE other', 'CREATE TABLE other.secrets (a Int8) ENGINE = Memory'])
+    await owner.command({ query })
+  const apart = fastify()
+  await apart.register(async scope => clickhouseRoute(scope, { url: server.url }), { prefix: '/clickhouse' })
+  for (const name of ['other.secrets', '`other`.secrets', '"other" . secrets']) {
+    const { body } = await apart.inject({ method: 'POST', url: '/clickhouse/', payload: `SELECT * FROM ${name}` })
+    expect(body).toContain('database other is not offered to analysts')
+  }
+  await apart.close()
+})
+
 test('a write is refused as ClickHouse refuses it', async () => {
   await expect(analyst.insert({ table: 'seen', values: [{ id: 3 }], format: 'JSONEachRow' })).rejects.toMatchObject({
     code: '164',

@@ -7,7 +7,7 @@
 import { Readable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { checkFormat, checkSql, SqlRefused } from './clickhouse-sql.ts'
+import { checkFormat, checkSql, type Reach, SqlRefused } from './clickhouse-sql.ts'
 import './people/principal.ts'
 
 export interface ClickHouseRouteOptions {
@@ -26,6 +26,8 @@ const LIMITS: Readonly<Record<string, number>> = {
 }
 const STATEMENTS_AT_ONCE = 4
 const MOST_SQL = 1024 * 1024
+/** A database that is new is known after so long. */
+const REACH_MS = 60_000
 
 /** Parameters that are none of ClickHouse's settings, and are passed on. */
 const PASSED = new Set(['query_id', 'default_format', 'compress'])
@@ -65,7 +67,7 @@ class ReadOnlyProxy {
   readonly #authorization: string
   readonly #settings: Readonly<Record<string, string>> | null
   #running = 0
-  #tableFunctions: ReadonlySet<string> | null = null
+  #reach: { readonly known: Reach; readonly until: number } | null = null
 
   constructor({ url, readOnlyUser }: ClickHouseRouteOptions) {
     const { origin, pathname, username, password } = new URL(url)
@@ -90,8 +92,7 @@ class ReadOnlyProxy {
       const sql = sqlOf(request, given)
       if (sql.trim() === '') return reply.type('text/plain').send('Ok.\n')
       const passed = this.#parameters(given, request)
-      this.#tableFunctions ??= await this.#askTableFunctions()
-      checkSql(sql, this.#tableFunctions)
+      checkSql(sql, await this.#known())
       const response = await this.#ask(sql, passed, gone.signal)
       for (const [name, value] of response.headers) if (ANSWERED.test(name)) reply.header(name, value)
       reply.code(response.status)
@@ -142,11 +143,22 @@ class ReadOnlyProxy {
   }
 
   /** What there is besides the tables: other versions have others. */
-  async #askTableFunctions(): Promise<Set<string>> {
-    const response = await this.#ask('SELECT lower(name) FROM system.table_functions FORMAT TSV', new URLSearchParams())
-    const text = await response.text()
-    if (!response.ok) throw new Error(text)
-    return new Set(text.trim().split('\n'))
+  async #known(): Promise<Reach> {
+    const now = performance.now()
+    if (this.#reach !== null && this.#reach.until > now) return this.#reach.known
+    const names = async (sql: string) => {
+      const response = await this.#ask(`${sql} FORMAT JSONCompactColumns`, new URLSearchParams())
+      const text = await response.text()
+      if (!response.ok) throw new Error(text)
+      return ((JSON.parse(text) as string[][])[0] ?? []).filter(name => name !== this.#database)
+    }
+    const [tableFunctions, databases] = await Promise.all([
+      names('SELECT lower(name) FROM system.table_functions'),
+      names("SELECT name FROM system.databases WHERE lower(name) NOT IN ('system', 'information_schema')"),
+    ])
+    const known = { tableFunctions: new Set(tableFunctions), otherDatabases: new Set(databases) }
+    this.#reach = { known, until: now + REACH_MS }
+    return known
   }
 }
 

@@ -10,7 +10,8 @@ export interface ReadOnlyUser {
   readonly password: string
 }
 
-const NAME = 'bma_analyst'
+/** One for each database: several installations may share a server. */
+const nameOf = (database: string) => `bma_analyst_${database.replace(/\W/g, '_')}`
 /** Not enough rights, no store for users that can be written, or access management switched off. */
 const NOT_ALLOWED = ['497', '514', '495']
 
@@ -21,8 +22,9 @@ const NOT_ALLOWED = ['497', '514', '495']
  */
 export async function ensureAnalyst(client: ClickHouseClient, password: string): Promise<ReadOnlyUser | null> {
   try {
-    for (const query of analystSql(await currentDatabase(client), password)) await client.command({ query })
-    return { name: NAME, password }
+    const database = await currentDatabase(client)
+    for (const query of analystSql(database, password)) await client.command({ query })
+    return { name: nameOf(database), password }
   } catch (error) {
     if (NOT_ALLOWED.includes((error as { code?: string }).code ?? '')) return null
     throw error
@@ -31,21 +33,22 @@ export async function ensureAnalyst(client: ClickHouseClient, password: string):
 
 /** What an administrator runs by hand where our own user may not. */
 export function analystSql(database: string, password: string): string[] {
+  const name = nameOf(database)
   const on = `\`${database.replace(/[\\`]/g, '\\$&')}\``
   return [
-    `CREATE SETTINGS PROFILE IF NOT EXISTS ${NAME}_limits`,
-    `ALTER SETTINGS PROFILE ${NAME}_limits SETTINGS readonly = 1, max_execution_time = 30, max_memory_usage = 1073741824,
+    `CREATE SETTINGS PROFILE IF NOT EXISTS ${name}_limits`,
+    `ALTER SETTINGS PROFILE ${name}_limits SETTINGS readonly = 1, max_execution_time = 30, max_memory_usage = 1073741824,
       max_result_rows = 1000000, max_result_bytes = 134217728, result_overflow_mode = 'throw', max_concurrent_queries_for_user = 4`,
-    `CREATE QUOTA IF NOT EXISTS ${NAME}_quota`,
-    `ALTER QUOTA ${NAME}_quota KEYED BY user_name FOR INTERVAL 1 hour MAX queries = 2000, execution_time = 1800`,
-    `CREATE ROLE IF NOT EXISTS ${NAME}_role`,
-    `GRANT SELECT, SHOW ON ${on}.* TO ${NAME}_role`,
-    `CREATE USER IF NOT EXISTS ${NAME}`,
-    `ALTER USER ${NAME} IDENTIFIED WITH sha256_password BY '${password.replace(/[\\']/g, '\\$&')}'
-      DEFAULT DATABASE ${on} DEFAULT ROLE NONE SETTINGS PROFILE '${NAME}_limits'`,
-    `GRANT ${NAME}_role TO ${NAME}`,
-    `ALTER USER ${NAME} DEFAULT ROLE ${NAME}_role`,
-    `ALTER QUOTA ${NAME}_quota TO ${NAME}`,
+    `CREATE QUOTA IF NOT EXISTS ${name}_quota`,
+    `ALTER QUOTA ${name}_quota KEYED BY user_name FOR INTERVAL 1 hour MAX queries = 2000, execution_time = 1800`,
+    `CREATE ROLE IF NOT EXISTS ${name}_role`,
+    `GRANT SELECT, SHOW ON ${on}.* TO ${name}_role`,
+    `CREATE USER IF NOT EXISTS ${name}`,
+    `ALTER USER ${name} IDENTIFIED WITH sha256_password BY '${password.replace(/[\\']/g, '\\$&')}'
+      DEFAULT DATABASE ${on} DEFAULT ROLE NONE SETTINGS PROFILE '${name}_limits'`,
+    `GRANT ${name}_role TO ${name}`,
+    `ALTER USER ${name} DEFAULT ROLE ${name}_role`,
+    `ALTER QUOTA ${name}_quota TO ${name}`,
   ]
 }
 

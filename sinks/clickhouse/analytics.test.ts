@@ -1,18 +1,11 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { selectRows } from './client.ts'
-import { fill, randomOf, type Servers, startServers } from './fixture.ts'
+import { DOCUMENT, fill, QUESTIONS, randomOf, type Servers, startServers } from './fixture.ts'
 import { reconcile } from './reconcile.ts'
 import { clickhouseStore } from './store.ts'
 import { worldOf } from './test-world.ts'
 
-/** Each question of the document: its heading, its SQL, and the table that answers it. */
-const DOCUMENT = readFileSync(join(import.meta.dirname, '../../docs/ANALYTICS.md'), 'utf8')
-const QUESTIONS = [...DOCUMENT.matchAll(/^### (\d+\. .*)\n+(?:[^`#]*?\n)?```sql\n([\s\S]*?)```\n+((?:\|.*\n)+)/gm)].map(
-  ([, question = '', sql = '', answer = '']) => ({ question, sql, answer }),
-)
 const FOREVER = Date.UTC(2100, 0, 1)
 let servers: Servers
 
@@ -29,7 +22,7 @@ test('the document has its questions', () => {
 })
 
 test.each(QUESTIONS)('$question', async ({ sql, answer }) => {
-  const result = await servers.client.exec({ query: `${sql.replace(/;\s*$/, '')} FORMAT Markdown` })
+  const result = await servers.client.exec({ query: `${sql} FORMAT Markdown` })
   expect(await text(result.stream)).toBe(answer)
 })
 

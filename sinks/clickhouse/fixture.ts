@@ -1,5 +1,5 @@
 /** For tests: the two servers, records as the sink gives them to the store, and a small invented world of two days. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
@@ -17,6 +17,12 @@ import { TestLog } from '../test-log.ts'
 import { openClickHouse, selectRows } from './client.ts'
 import { type EmbeddedClickHouse, startEmbeddedClickHouse } from './embedded.ts'
 import { migrateClickHouse } from './migrate.ts'
+
+export const DOCUMENT = readFileSync(join(import.meta.dirname, '../../docs/ANALYTICS.md'), 'utf8')
+/** Each question of the document: its heading, its SQL, and the table that answers it. */
+export const QUESTIONS = [
+  ...DOCUMENT.matchAll(/^### (\d+\. .*)\n+(?:[^`#]*?\n)?```sql\n([\s\S]*?);?\s*```\n+((?:\|.*\n)+)/gm),
+].map(([, question = '', sql = '', answer = '']) => ({ question, sql, answer }))
 
 export const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 
