@@ -174,6 +174,10 @@ export function configFrom(env: Environment): Config {
   const [jwtSecret, jwksUrl] = [text('JWT_SECRET'), text('JWT_JWKS_URL')]
   if (jwtSecret !== null && jwksUrl !== null)
     problems.push('JWT_SECRET and JWT_JWKS_URL are both given; tokens have one kind of key')
+  for (const name of ['JWT_ISSUER', 'JWT_AUDIENCE']) {
+    if (jwksUrl !== null && text(name) === null)
+      problems.push(`${name} is missing: whoever publishes keys at JWT_JWKS_URL signs tokens for others, too`)
+  }
   if (jwtSecret !== null && jwtSecret.length < 32) problems.push('JWT_SECRET is shorter than 32 characters')
   const list = (name: string) =>
     (text(name) ?? '')

@@ -128,7 +128,12 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   }
   const pool = openPool({ url, log: logger, name: 'api', statementTimeoutMs: 5_000 })
   closers.push(() => pool.end())
+  // Where sinks run, too, they say more of it.
+  dependencies.postgres ??= () => pool.query('SELECT 1').then(() => ({ status: 'up', detail: '' }))
   const hot = await startHot(parts)
+  const { redis } = hot
+  if (redis !== null)
+    dependencies.redis ??= () => lessened({ status: redis.status === 'ready' ? 'up' : 'down', detail: redis.status })
   const tenantKey = settings.tenantKey ?? kept(join(dataDir, 'tenant.key'), 24)
   const page = demo?.page({ log, codec })
   const api = await startApi({
@@ -373,9 +378,9 @@ function reconcileNowAndThen({ logger, closers }: Parts, client: ReturnType<type
   closers.push(() => clearInterval(timer))
 }
 
-/** A look-up that takes longer is made in the serving store. */
 /** What the API reads is there at once; ClickHouse wants few large inserts. */
 const LINGER_MS = { soon: 5, analytics: 1_000 }
+/** A look-up that takes longer is made in the serving store. */
 const API_REDIS_MS = 50
 const SINK_REDIS_MS = 5_000
 

@@ -9,6 +9,8 @@ export interface Hot {
   readText(kind: 'venue', id: string, load: () => Promise<{ value: unknown; version: number } | null>): Promise<string | null>
   /** Forgets it, so that the next look-up reads it anew. */
   invalidate(kind: 'venue', id: string): Promise<void>
+  /** Forgets everything: it fills again from the log and from look-ups. */
+  flush(): Promise<void>
   /** How look-ups ended, by kind, since the start. */
   stats?(): ReadonlyMap<string, LookUps>
 }
@@ -20,4 +22,5 @@ export const direct: Hot = {
     return loaded === null ? null : JSON.stringify(loaded.value)
   },
   invalidate: async () => {},
+  flush: async () => {},
 }

@@ -19,6 +19,7 @@ export const PERMISSIONS = {
   'quarantine:read': ['admin', 'ops'],
   'quarantine:write': ['admin', 'ops'],
   'audit:read': ['admin'],
+  'cache:flush': ['admin', 'ops'],
   'settings:read': ['admin', 'ops'],
   'people:read': ['admin'],
   'people:write': ['admin'],

@@ -2,7 +2,9 @@
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
+import type { Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
+import { Problem } from '../problem.ts'
 import { IntegerOrNull, orNull, Text, TextOrNull, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
@@ -38,6 +40,8 @@ const Verification = Type.Object({
   hash: orNull(Text, { description: 'of the last event, to be written down elsewhere' }),
 })
 
+const Forgotten = Type.Unsafe<undefined>({ type: 'null', description: 'forgotten' })
+
 /** Events that one verification looks at. */
 const MOST = 100_000
 
@@ -46,7 +50,13 @@ export interface PublicSettings {
   readonly [name: string]: string | number | boolean | null
 }
 
-export function auditRoutes(app: Api, { pool, settings = {} }: { pool: pg.Pool; settings?: PublicSettings }): void {
+interface Context {
+  readonly pool: pg.Pool
+  readonly settings?: PublicSettings
+  readonly hot?: Hot | null
+}
+
+export function auditRoutes(app: Api, { pool, settings = {}, hot = null }: Context): void {
   app.get(
     '/audit',
     {
@@ -107,6 +117,20 @@ export function auditRoutes(app: Api, { pool, settings = {} }: { pool: pg.Pool; 
       },
     },
     async () => settings,
+  )
+
+  app.post(
+    '/cache/flush',
+    {
+      config: { permission: 'cache:flush', whole: true, limit: 'sync', action: 'cache.flush' },
+      schema: { summary: 'Forget every look-up that is kept: it fills again', response: { 204: Forgotten } },
+    },
+    async (_, reply) => {
+      await hot?.flush().catch(cause => {
+        throw new Problem('unavailable', 'the cache cannot be reached now', { cause })
+      })
+      return reply.code(204).send(undefined)
+    },
   )
 }
 

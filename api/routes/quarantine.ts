@@ -55,7 +55,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
   app.get(
     '/quarantine',
     {
-      config: { permission: 'quarantine:read', whole: true },
+      config: { permission: 'quarantine:read', whole: true, personal: true },
       schema: {
         summary: 'Records that could not be handled, newest first',
         querystring: Type.Object(

@@ -56,6 +56,11 @@ export class Hot {
     await this.#cache.invalidate(kind, id).catch(() => this.#of(kind).failures++)
   }
 
+  /** Forgets everything. @throws when the cache cannot be asked */
+  flush(): Promise<void> {
+    return this.#cache.flush()
+  }
+
   /** By kind, since the start. */
   stats(): ReadonlyMap<Kind, HotStats> {
     return this.#stats
