@@ -5,7 +5,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { Problem } from '../problem.ts'
 import { isSecret, parseKey } from './keys.ts'
-import { isRole, type Principal, type Scope } from './principal.ts'
+import { HOME_TENANT, isRole, type Principal, type Scope } from './principal.ts'
 import type { Tokens } from './tokens.ts'
 
 /** A token that was found good is taken as such for so long: so late is it noticed elsewhere that it was revoked. */
@@ -147,7 +147,7 @@ const ADMIN: Principal = {
   kind: 'token',
   name: 'ADMIN_TOKEN',
   role: 'admin',
-  scope: { tenant: 'main', regions: null, venues: null },
+  scope: { tenant: HOME_TENANT, regions: null, venues: null },
 }
 
 function principalOf(kind: 'user' | 'key', { id, tenant, name, role, regions, venues }: Row): Principal | null {
@@ -155,7 +155,7 @@ function principalOf(kind: 'user' | 'key', { id, tenant, name, role, regions, ve
 }
 
 /** Somebody whom only the CRM knows, as its token says. @throws {Problem} when it does not say what is needed. */
-function principalOfClaims(id: string, { role, tenant = 'main', regions = null, venues = null }: JWTPayload): Principal {
+function principalOfClaims(id: string, { role, tenant = HOME_TENANT, regions = null, venues = null }: JWTPayload): Principal {
   const refuse = (why: string) => new Problem('forbidden', `the token is good, but its subject has no account here, and ${why}`)
   if (!isRole(role)) throw refuse('its claim "role" is not one of the roles here')
   if (typeof tenant !== 'string' || !TENANT.test(tenant)) throw refuse('its claim "tenant" is not the name of one')

@@ -2,12 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
+import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
 import { migrate } from '../../sinks/postgres/migrate.ts'
 import { openPool } from '../../sinks/postgres/pool.ts'
+import { startPostgresSink } from '../../sinks/postgres/sink.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
+import { auditLog } from '../../topics/catalog.ts'
 import { LogError } from '../../topics/log.ts'
 import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
 import { fill } from './fixture.ts'
@@ -129,6 +132,19 @@ describe('a command', () => {
     expect((await get(api.url + place, { authorization: `Bearer ${await tokenFor({ role: 'admin' })}` })).status).toBe(404)
   })
 
+  test('keeps its outcome when its actor has long forgotten it', async () => {
+    const headers = { 'idempotency-key': 'kept', prefer: 'wait=0' }
+    const { body } = await put({ value: 'kept' }, headers)
+    await tell(body.id, 'refused', 'invalid_value: notes')
+    const outcome = { id: body.id, outcome: 'refused' }
+    expect((await read(`/api/v1/commands/${body.id}`)).body).toMatchObject(outcome)
+    await pool.query("UPDATE venues SET commands = '[]' WHERE id = 'main:v2'")
+    expect((await read(`/api/v1/commands/${body.id}`)).body).toMatchObject(outcome)
+    const count = given().length
+    expect((await put({ value: 'kept' }, headers)).body.code).toBe('command_refused')
+    expect(given()).toHaveLength(count)
+  })
+
   test('given many times under one key has one id, and is the same to its actor', async () => {
     const headers = { 'idempotency-key': 'the-same', prefer: 'wait=0' }
     const before = given().length
@@ -195,6 +211,47 @@ test.each(['/api/v1/venues', '/api/v1/conversations', '/api/v1/alerts', '/api/v1
     expect(paged).toEqual(whole)
   },
 )
+
+test('the pages of a conversation skip none of the messages of one second', async () => {
+  await pool.query(
+    `INSERT INTO messages (conversation_id, id, direction, channel, text, kind, at, status, reason, version)
+     SELECT 'main:c2', id, direction, 'line', id, 'text', '2026-05-01T10:00:00Z', 'sent', '', version
+     FROM (VALUES ('b 1', 'in', 1), ('a', 'in', 2), ('d', 'out', 1), ('c', 'out', 3)) AS m (id, direction, version)`,
+  )
+  const path = '/api/v1/conversations/main:c2/messages'
+  const paged: string[] = []
+  let cursor: string | null = null
+  do {
+    const page: Answer = await read(`${path}?limit=1${cursor === null ? '' : `&cursor=${cursor}`}`)
+    paged.push(...page.body.items.map((m: { id: string }) => m.id))
+    cursor = page.body.next
+  } while (cursor !== null)
+  expect(paged).toEqual(['c', 'd', 'a', 'b 1'])
+  const thread = (await read('/api/v1/conversations/main:c2')).body.messages.map((m: { id: string }) => m.id)
+  expect(thread).toEqual(paged.toReversed())
+})
+
+test('the audit trail is intact until an event is changed, or taken away at its beginning', async () => {
+  const event = { actorKind: 'user', role: 'agent', outcome: 'done', status: 200, personal: true, requestId: 'r', at: 1_000 }
+  for (const n of [0, 1, 2])
+    await log.put('audit.log', 'main:nok', 'AuditEvent', { ...event, id: `e${n}`, actor: 'main:nok', action: 'venues.read' })
+  const logger = pino({ level: 'silent' })
+  const sink = await startPostgresSink({ log, codec: log.codec, pool, logger, topics: [auditLog] })
+  const verified = async () => (await read('/api/v1/audit/verify')).body
+  await expect.poll(async () => (await verified()).events).toBeGreaterThanOrEqual(3)
+  await sink.close()
+  expect(await verified()).toMatchObject({ intact: true, from: 0, brokenAt: null })
+  const tamper = (sql: string) =>
+    pool.query(`ALTER TABLE audit_log DISABLE TRIGGER USER; ${sql}; ALTER TABLE audit_log ENABLE TRIGGER USER`)
+  await tamper("UPDATE audit_log SET action = 'venues.list' WHERE log_offset = 1")
+  expect(await verified()).toMatchObject({ intact: false, brokenAt: 1 })
+  await tamper('DELETE FROM audit_log WHERE log_offset <= 1')
+  expect(await verified()).toMatchObject({ intact: false, brokenAt: 2 })
+})
+
+test('the cache forgets when it is told to', async () => {
+  expect((await send('POST', `${api.url}/api/v1/cache/flush`)).status).toBe(204)
+})
 
 test.each(['0', '201', '-1', 'ten', '1.5', ''])('a limit of "%s" is refused', async limit => {
   const { status, headers, body } = await read(`/api/v1/alerts?limit=${limit}`)

@@ -107,14 +107,14 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     const { attempt } = reading
     if (fits)
       context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, rows, kept, removals, readAt, attempt })
-    const now = fits ? { ...reading, next: bucket + 1, sent: reading.sent + 1 } : reading
-    if (bucket + 1 < settings.buckets) return { ...state, reading: now }
-    if (now.next < settings.buckets) {
+    const further = fits ? { ...reading, next: bucket + 1, sent: reading.sent + 1 } : reading
+    if (bucket + 1 < settings.buckets) return { ...state, reading: further }
+    if (further.next < settings.buckets) {
       // Two runs of the effect came mixed, each with its own content: what was passed on is right, the rest is read again.
-      return done({ ...state, again: true }, now, 'FAILED', part, context, 'torn: two readings came mixed')
+      return done({ ...state, again: true }, further, 'FAILED', part, context, 'torn: two readings came mixed')
     }
     const taken = { ...resolve(state, context), fingerprint, rows: reading.rows }
-    return finish(taken, { ...now, refusals: part.refusals }, context)
+    return finish(taken, { ...further, refusals: part.refusals }, context)
   }
 
   function bucketAnswered(state: SheetState, reading: Reading, { changed }: SheetBucketTaken, context: Ctx): SheetState {

@@ -6,6 +6,7 @@ import type { Random } from '../simulation/scheduler.ts'
 
 const CONVERSATIONS = 120
 const VENUES = 40
+const REPORTED = 60
 const AT = Date.UTC(2026, 3, 28)
 /** So that the load crosses the end of a month. */
 const STEP_MS = 20_000
@@ -14,6 +15,8 @@ export class Load {
   readonly #codec: Codec
   readonly #random: Random
   #n = 0
+  /** The newest messages that were sent: what is reported is reported of them. */
+  readonly #sent: { id: string; conversation: string }[] = []
 
   constructor(codec: Codec, random: Random) {
     this.#codec = codec
@@ -32,7 +35,7 @@ export class Load {
     const conversation = `main:c${random.below(CONVERSATIONS)}`
     const venue = `main:v${random.below(VENUES)}`
     const phone = `6680000${conversation.slice(6).padStart(4, '0')}`
-    const someMessage = `out-${random.below(n + 1)}`
+    const sent = this.#sent.length === 0 ? { id: `out-${n}`, conversation } : random.pick(this.#sent)
     const make = <N extends RecordName>(topic: string, key: string, type: N, record: RecordInputs[N]): Append => ({
       topic,
       key,
@@ -53,6 +56,8 @@ export class Load {
           receivedAt: at + 300,
         })
       case 2:
+        this.#sent.push({ id: `out-${n}`, conversation })
+        if (this.#sent.length > REPORTED) this.#sent.shift()
         return make('whatsapp.inbox', conversation, 'SendMessage', {
           id: `out-${n}`,
           conversation,
@@ -64,15 +69,15 @@ export class Load {
           createdAt: at,
         })
       case 3:
-        return make('conversation.inbox', conversation, 'SendOutcome', {
-          id: someMessage,
+        return make('conversation.inbox', sent.conversation, 'SendOutcome', {
+          id: sent.id,
           status: random.pick(['QUEUED', 'SENT', 'DELIVERED', 'READ', 'FAILED', 'UNKNOWN']),
-          providerId: random.chance(0.5) ? `wamid.${someMessage}` : null,
+          providerId: random.chance(0.5) ? `wamid.${sent.id}` : null,
           at,
         })
       case 4:
-        return make('conversation.inbox', conversation, 'DeliveryStatus', {
-          providerId: `wamid.${someMessage}`,
+        return make('conversation.inbox', sent.conversation, 'DeliveryStatus', {
+          providerId: `wamid.${sent.id}`,
           status: random.pick(['SENT', 'DELIVERED', 'READ', 'FAILED']),
           errorCode: null,
           at,
