@@ -66,17 +66,23 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
       config: { permission: 'people:write' },
       schema: {
         summary: 'Make an API key; it is shown this once',
+        headers: Type.Object({
+          'idempotency-key': Type.Optional(
+            Type.String({ pattern: '^[\\x21-\\x7e]{1,200}$', description: 'under the same one no other key is made' }),
+          ),
+        }),
         body: NewKey,
         response: { 201: Type.Object({ ...key, key: Type.String({ description: 'to be sent as a bearer token' }) }) },
       },
     },
-    async ({ body, principal, audited }, reply) => {
+    async ({ body, headers, principal, audited }, reply) => {
       const granted = { role: body.role, regions: lower(body.regions), venues: body.venues ?? null }
       grant(principal, granted)
-      const made = makeKey()
+      const once = headers['idempotency-key']
+      const made = makeKey(once === undefined ? undefined : `${principal.id}\n${once}`)
       const { rows } = await pool.query<ApiKey>(
         `INSERT INTO api_keys (id, hash, tenant, name, role, regions, venues, created_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(days => $9)) RETURNING ${COLUMNS}`,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(days => $9)) ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
         [
           made.id,
           made.hash,
@@ -89,7 +95,12 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
           body.days,
         ],
       )
-      const row = rows[0] as ApiKey
+      const [row] = rows
+      if (row === undefined)
+        throw new Problem(
+          'conflict',
+          `the key ${made.id} was made under this Idempotency-Key; if it was not read, revoke it first`,
+        )
       Object.assign(audited, { object: made.id, after: digest(row) })
       return reply.code(201).send({ ...row, key: made.key })
     },

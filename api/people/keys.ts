@@ -10,8 +10,9 @@ export function parseKey(text: string): { id: string; secret: string } | null {
   return id === undefined || secret === undefined ? null : { id, secret }
 }
 
-export function makeKey(): { id: string; key: string; hash: Buffer } {
-  const id = randomBytes(8).toString('hex')
+/** @param seed under the same one the id is the same; the secret never is */
+export function makeKey(seed?: string): { id: string; key: string; hash: Buffer } {
+  const id = seed === undefined ? randomBytes(8).toString('hex') : hash('sha256', seed).slice(0, 16)
   const secret = randomBytes(32).toString('base64url')
   return { id, key: `bma_${id}_${secret}`, hash: digest(secret) }
 }

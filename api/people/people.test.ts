@@ -330,6 +330,17 @@ test('a key is shown once, works, says when it was used, and ends when it is rev
   expect((await send('DELETE', `${v1}/api-keys/0000000000000000`)).status).toBe(404)
 })
 
+test('under one Idempotency-Key one key is made', async () => {
+  const make = (once: string) =>
+    send('POST', `${v1}/api-keys`, { body: { name: 'once', role: 'analyst' }, headers: { 'idempotency-key': once } })
+  const made = await make('first')
+  expect(made.status).toBe(201)
+  const again = await make('first')
+  expect([again.status, again.body.code]).toEqual([409, 'conflict'])
+  expect(again.body.detail).toContain(made.body.id)
+  expect((await make('second')).body.id).not.toBe(made.body.id)
+})
+
 test('a key with another secret, or past its day, is no key', async () => {
   const { body } = await send('POST', `${v1}/api-keys`, { body: { name: 'k', role: 'ops', days: 1 } })
   expect(await statusAs(body.key.slice(0, 21) + makeKey().key.slice(21))).toBe(401)
