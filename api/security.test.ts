@@ -168,6 +168,24 @@ test('every route, by every role, with and without the permission, and by nobody
   expect(wrong).toEqual([])
 })
 
+test('SQL is for those alone who may ask it and see the whole installation', async () => {
+  // Where nothing answers: who gets so far was let in.
+  const { url, close } = await startApi({ ...testOptions(log, pool), clickhouse: { url: 'http://127.0.0.1:9' } })
+  try {
+    const asks = async (token: string | null) => (await send('POST', `${url}/clickhouse/`, { token, body: 'SELECT 1' })).status
+    expect(await asks(null)).toBe(401)
+    for (const role of ROLES) {
+      const allowed = (PERMISSIONS['analytics:query'] as readonly Role[]).includes(role)
+      const status = await asks(await tokenFor({ role, id: `main:${role}-of-all` }))
+      expect(status === 403, `${role}: ${status}`).toBe(!allowed)
+      expect(await asks(await tokenFor({ role, venues: ['main:v1'], id: `main:${role}-of-v1` }))).toBe(403)
+      expect(await asks(await tokenFor({ role, tenant: 'other', id: `other:${role}` }))).toBe(403)
+    }
+  } finally {
+    await close()
+  }
+})
+
 test('lists show nothing of other venues, nor of other tenants', async () => {
   const lists = guarded().filter(r => r.method === 'GET' && /\/(venues|conversations|alerts|issues)$/.test(r.path))
   expect(lists).toHaveLength(4)

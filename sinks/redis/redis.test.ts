@@ -236,6 +236,8 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
         server.signal('SIGCONT')
         await equal()
         expect(sink.status().skipped).toBe(0)
+        // Positions, too.
+        for (const key of await redis.keys('*')) expect(await redis.pttl(key), key).toBeGreaterThan(0)
       } finally {
         await sink.close()
         await server.kill()
