@@ -17,7 +17,7 @@ export async function load(
     token = '',
     connections = 1_000,
     seconds = 8,
-    warmUp = 2,
+    warmUp = 5,
   }: {
     paths: readonly string[]
     token?: string

@@ -90,9 +90,6 @@ const Filters = {
   priority: Type.Optional(Type.String({ maxLength: 100 })),
 }
 
-/** Below that a name is not like what was asked for. */
-const SIMILAR = 0.35
-
 const ITEM = `v.id, v.name, v.location, v.region, v.soundtrack_account_id AS "soundtrackAccount",
   v.subscription_status AS "subscriptionStatus", v.priority_level AS "priorityLevel", v.sla_tier AS "slaTier",
   v.updated_at AS "updatedAt", lower(v.name) AS "sortedBy",
@@ -302,7 +299,7 @@ export function venueRoutes(app: Api, context: Context): void {
           FROM venues v WHERE ${FILTERS} AND (v.names LIKE $9 OR $8 <% v.names)
         )
         SELECT v.score, ${ITEM} FROM found v
-        WHERE v.score >= ${SIMILAR} AND ($10::text IS NULL OR (v.score, v.id) < ($10::float8, $11))
+        WHERE ($10::text IS NULL OR (v.score, v.id) < ($10::float8, $11))
         ORDER BY v.score DESC, v.id DESC LIMIT $12`,
       values: [...values, words, pattern, score, id, limit + 1],
     })
