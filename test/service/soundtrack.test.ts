@@ -13,9 +13,16 @@ afterAll(() => service.close())
 afterEach(() => service.soundtrack.heal())
 
 const lobby = () => [...service.soundtrack.zones.values()].find(z => z.name === 'Lobby')
-const request = async () => {
+interface Asked {
+  readonly at: string
+  readonly outcome: string
+  readonly reason: string
+  readonly value: number
+}
+/** What was asked, the newest first: of one reading, for the next one may know more. */
+const asked = async (): Promise<Asked[]> => {
   const { requests } = await service.conversation(CONTACT)
-  return [...requests].sort((a, b) => (a.at < b.at ? 1 : -1))[0]
+  return requests.toSorted((a: Asked, b: Asked) => (a.at < b.at ? 1 : -1))
 }
 
 const troubles: readonly { name: string; fault: Fault; outcomes: readonly string[]; reasons: RegExp; ms: number }[] = [
@@ -56,18 +63,15 @@ describe('a volume asked for while Soundtrack', () => {
     const before = lobby()?.volume as number
     const wanted = before === 5 ? 7 : 5
     service.soundtrack.fault(fault)
-    const known = (await service.conversation(CONTACT)).requests.length
+    const known = (await asked()).length
     const sent = service.whatsapp.sent.length
     const began = Date.now()
     await service.say(CONTACT, `Set the lobby to ${wanted}`, { ms: 20_000 })
     expect(Date.now() - began, 'a first word').toBeLessThan(20_000)
     const ended = await until(async () => {
-      const now = await request()
-      return (await service.conversation(CONTACT)).requests.length >= Math.min(known + 1, 20) &&
-        now.outcome !== 'pending' &&
-        now.value === wanted
-        ? now
-        : null
+      const requests = await asked()
+      const [now] = requests
+      return requests.length >= Math.min(known + 1, 20) && now?.outcome !== 'pending' && now?.value === wanted ? now : null
     }, ms)
     expect(outcomes).toContain(ended.outcome)
     expect(ended.reason).toMatch(reasons)
