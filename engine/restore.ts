@@ -19,6 +19,8 @@ export const reserved = {
   identity: '\0identity',
   position: '\0position',
   stop: '\0stop',
+  inbox: '\0inbox',
+  decision: '\0decision',
   schema: (fingerprint: string) => `\0schema:${fingerprint}`,
 }
 

@@ -69,6 +69,16 @@ export interface StateStore {
   wipe(): Promise<void>
 }
 
+/** The state stores of a process: one for each task that it has or had. */
+export interface StateStores {
+  /** @throws when it cannot be opened now */
+  store(actor: string, partition: number): StateStore
+  /** Tasks that have a store here. */
+  list(): { readonly actor: string; readonly partition: number }[]
+  /** Removes the store of a task that lives elsewhere, with all that is in it. */
+  drop(actor: string, partition: number): Promise<void>
+}
+
 /** Key of an attempt's input, in the changelog and in the store. */
 export function inputKey(key: string, attempt: string): string {
   return `${key}\0${attempt}`

@@ -64,7 +64,23 @@ export interface TaskStatus extends TopicPartition {
   readonly actor: string
   readonly state: Task['state']
   readonly position: number
+  /** Why it stands still until a person or other code comes; null while it does not. */
   readonly stopped: string | null
+  /** Why it does not go on at present, though it is tried again by itself; null while it goes on. */
+  readonly waits: string | null
+}
+
+export interface WorkerStatus {
+  /** False until the group has given it its tasks, which may be none. */
+  readonly assigned: boolean
+  /** All tasks that it was given, those that are still to be opened or restored among them. */
+  readonly tasks: readonly TaskStatus[]
+  /** Effects that are under way. */
+  readonly effects: number
+  /** Since the last cycle that succeeded, ms. */
+  readonly cycleAgeMs: number
+  /** Why its cycles fail; null while they succeed. */
+  readonly failing: string | null
 }
 
 const IDLE_WAIT = 200
@@ -157,17 +173,17 @@ export class Worker {
     await this.#membership?.leave()
   }
 
-  /** `assigned` is false until the group has given it its tasks, which may be none. */
-  status(): { assigned: boolean; tasks: TaskStatus[]; effects: number; cycleAgeMs: number } {
+  status(): WorkerStatus {
     const tasks = [...this.#tasks.values()].map(task => ({
       ...task.inbox,
       actor: task.definition.name,
       state: task.state,
       position: task.position,
       stopped: task.stopped?.cause ?? null,
+      waits: null,
     }))
     const cycleAgeMs = this.#settings.clock.mono() - this.#lastCycle
-    return { assigned: this.#assignment !== null && !this.#revoked, tasks, effects: this.#effects.size, cycleAgeMs }
+    return { assigned: this.#assignment !== null && !this.#revoked, tasks, effects: this.#effects.size, cycleAgeMs, failing: null }
   }
 
   /** A person lets a task go on that too much poison has stopped; kept in its changelog. */

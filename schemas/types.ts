@@ -1440,6 +1440,8 @@ export interface DeadLetter {
   recordType: string
   /** The record as it came. Personal data. */
   value: Buffer
+  /** Bytes of the whole record, where value holds only its beginning because all of it does not fit; -1 otherwise. */
+  bytes: number
   /** What was done with it. REFUSED: malformed part of a webhook or sheet. */
   decision: QuarantineDecision
   /** The error, for people. */
@@ -1463,6 +1465,8 @@ export interface DeadLetterInput {
   recordType: string
   /** The record as it came. Personal data. */
   value: Buffer
+  /** Bytes of the whole record, where value holds only its beginning because all of it does not fit; -1 otherwise. */
+  bytes?: number | undefined
   /** What was done with it. REFUSED: malformed part of a webhook or sheet. */
   decision: QuarantineDecision
   /** The error, for people. */
@@ -1752,6 +1756,54 @@ export interface SchemaTextInput {
   fingerprint: string
   /** The schema as JSON. */
   schema: string
+}
+
+export type TaskAction = 'UNKNOWN' | 'RESUME' | 'ACCEPT' | 'REBUILD'
+
+/** A person's decision how a task that stands still goes on; appended to its changelog under a reserved key. */
+export interface TaskDecision {
+  /** Id of the decision. */
+  id: string
+  /** RESUME: go on where it stands. ACCEPT: go on at `offset` of the inbox as it is now; what lies before is given up. REBUILD: the local store is given up, and the state is what the changelog says. */
+  action: TaskAction
+  /** ACCEPT: the next offset of the inbox to handle; -1 otherwise. */
+  offset: number
+  /** Who decided: an id of a user or key, no personal data. */
+  by: string
+  /** Why, for people. */
+  reason: string
+  /** When. */
+  at: number
+}
+
+export interface TaskDecisionInput {
+  /** Id of the decision. */
+  id: string
+  /** RESUME: go on where it stands. ACCEPT: go on at `offset` of the inbox as it is now; what lies before is given up. REBUILD: the local store is given up, and the state is what the changelog says. */
+  action: TaskAction
+  /** ACCEPT: the next offset of the inbox to handle; -1 otherwise. */
+  offset?: number | undefined
+  /** Who decided: an id of a user or key, no personal data. */
+  by: string
+  /** Why, for people. */
+  reason?: string | undefined
+  /** When. */
+  at: number
+}
+
+/** The inbox that the state in a changelog was made from; kept under a reserved key. */
+export interface TaskInbox {
+  /** Id of the topic: one deleted and made again has another. */
+  identity: string
+  /** How many partitions it had: a key's place depends on it. */
+  partitions: number
+}
+
+export interface TaskInboxInput {
+  /** Id of the topic: one deleted and made again has another. */
+  identity: string
+  /** How many partitions it had: a key's place depends on it. */
+  partitions: number
 }
 
 /** Next input offset of a task, kept in its changelog under a reserved key. */
@@ -3795,6 +3847,8 @@ export interface Records {
   LogIdentity: LogIdentity
   Redrive: Redrive
   SchemaText: SchemaText
+  TaskDecision: TaskDecision
+  TaskInbox: TaskInbox
   TaskPosition: TaskPosition
   TaskStop: TaskStop
   TimerDue: TimerDue
@@ -3854,6 +3908,8 @@ export interface RecordInputs {
   LogIdentity: LogIdentityInput
   Redrive: RedriveInput
   SchemaText: SchemaTextInput
+  TaskDecision: TaskDecisionInput
+  TaskInbox: TaskInboxInput
   TaskPosition: TaskPositionInput
   TaskStop: TaskStopInput
   TimerDue: TimerDueInput

@@ -19,7 +19,16 @@ export const ENGINE_RECORDS = ['TimerDue', 'EffectEnded', 'Redrive'] as const
 export type EngineRecord = (typeof ENGINE_RECORDS)[number]
 
 /** Records of every changelog. */
-export const CHANGELOG_RECORDS = ['Envelope', 'LedgerInput', 'TaskPosition', 'LogIdentity', 'SchemaText', 'TaskStop'] as const
+export const CHANGELOG_RECORDS = [
+  'Envelope',
+  'LedgerInput',
+  'TaskPosition',
+  'LogIdentity',
+  'SchemaText',
+  'TaskStop',
+  'TaskInbox',
+  'TaskDecision',
+] as const
 
 const DAY = 24 * 60 * 60 * 1000
 const topics = new Map<string, Topic>()

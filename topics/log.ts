@@ -38,6 +38,19 @@ export interface Position extends TopicPartition {
   readonly offset: number
 }
 
+/**
+ * What a poll hands over of one partition: everything that is there for readers from `from` up to, and without, `next`. Ranges of
+ * a partition follow one another without a gap, so that whoever takes them can tell when something is missing.
+ */
+export interface Polled extends TopicPartition {
+  /** Where the last one of this partition ended, or where `start` has put it. */
+  readonly from: number
+  readonly next: number
+  readonly records: readonly LogRecord[]
+  /** Why the partition cannot be read at present: then there are no records, and `next` is `from`. */
+  readonly error: LogError | null
+}
+
 /** What a member was given. A transaction carries the assignment that it was begun with, never a newer one. */
 export interface Assignment {
   readonly group: string
@@ -68,15 +81,20 @@ export interface Membership {
   fence(): Promise<void>
   /** Stable committed offsets of the group: waits for open transactions that hold them. Absent: never committed. */
   committed(partitions: readonly TopicPartition[]): Promise<Position[]>
-  /** From now on `poll` brings the records of this partition, from this offset on. */
+  /** From now on `poll` brings the records of this partition, from this offset on; what was fetched of it before is dropped. */
   start(position: Position): void
   /** `poll` brings no more of this partition, and drops what was fetched. */
   stop(partition: TopicPartition): void
   /**
-   * Records of started partitions, in offset order per partition; at most `max`, at once when there are some, otherwise
-   * empty after `wait` ms or on `wake`.
+   * What has come to started partitions, at most one range of each, with at most `max` records in all; at once when there is
+   * something, otherwise empty after `wait` ms or on `wake`.
+   *
+   * A partition that cannot be read says so in `error`, each time an attempt has failed, and keeps up no other. It is tried again
+   * from the same offset, ever more slowly (0.1 to 10 s), until it can be read, is stopped, or is started anew. `gap`: the offset
+   * is below the first or beyond the last record, which no trying mends; nothing is passed over.
+   * @throws {LogError} only what concerns all partitions: `closed`, `fenced`.
    */
-  poll(options: { max: number; wait: number }): Promise<LogRecord[]>
+  poll(options: { max: number; wait: number }): Promise<Polled[]>
   /** Ends a waiting `poll`. */
   wake(): void
   /** A transaction fenced by this assignment. One at a time; after one that failed, `fence` comes first. */
@@ -126,6 +144,8 @@ export interface Log {
    */
   read(partition: TopicPartition, from: number, options?: { maxBytes?: number; wait?: number }): Promise<Read>
   ends(topic: string): Promise<Ends[]>
+  /** An id that a topic has as long as it lives: one deleted and made again has another. @throws {LogError} `no_topic` */
+  identity(topic: string): Promise<string>
   join(options: JoinOptions): Promise<Membership>
   /** Committed offsets of a group, for metrics. */
   groupOffsets(group: string): Promise<Position[]>
@@ -140,6 +160,7 @@ export type LogErrorCode =
   | 'unavailable' // cannot be reached or written now
   | 'locked' // another process owns it
   | 'corrupt' // what is stored cannot be read
+  | 'gap' // what was to be read is not there any more, or not yet
   | 'no_topic'
   | 'closed'
 
