@@ -6,6 +6,7 @@
  *   key\0attempt   → input of an open attempt      key           → actors with open attempts
  *   fingerprint    → schema that wrote the above   checkpoint: how far the changelog is in
  */
+import type { TaskInbox } from '../schemas/types.ts'
 import type { Instance } from './instance.ts'
 
 export interface DueTimer {
@@ -25,6 +26,10 @@ export interface Checkpoint {
   readonly at: number
   /** Where the task stands still: why, and under which code. */
   readonly stop: { readonly codeVersion: string; readonly cause: string } | null
+  /** The inbox that the state was made from. */
+  readonly inbox?: TaskInbox | null
+  /** Next inbox offset by a person's decision, while no transaction has begun from it. */
+  readonly accepted?: number | null
 }
 
 /** What of an instance the store has indexes for. */
