@@ -285,7 +285,7 @@ async function rebuilt(
  */
 async function inboxOf({ log, task }: RestoreOptions, { inbox: before, accepted }: Kept): Promise<TaskInbox> {
   const { topic } = task.inbox
-  const [identity, ends] = await Promise.all([log.identity(topic), log.ends(topic)])
+  const [identity, ends] = await Promise.all([log.topicId(topic), log.ends(topic)])
   const present = { identity, partitions: ends.length, scope: before?.scope ?? '' }
   if (before === null) return present
   if (accepted !== null) return before.identity === identity ? present : { ...present, scope: `/${identity}` }

@@ -302,7 +302,8 @@ export class Task {
     if (!this.#identityWritten) {
       preamble.push({ topic, partition, key: reserved.identity, value: codec.encode(topic, 'LogIdentity', { id: this.logId }) })
     }
-    if (!this.#inboxWritten) preamble.push({ topic, partition, key: reserved.inbox, value: codec.encode(topic, 'TaskInbox', this.inboxAs) })
+    if (!this.#inboxWritten)
+      preamble.push({ topic, partition, key: reserved.inbox, value: codec.encode(topic, 'TaskInbox', this.inboxAs) })
     this.#newSchemas = this.#schemasToWrite(inputs)
     for (const [fingerprint, schema] of this.#newSchemas) {
       const value = codec.encode(topic, 'SchemaText', { fingerprint, schema })

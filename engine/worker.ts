@@ -11,7 +11,16 @@
  */
 import { randomUUID } from 'node:crypto'
 import { type Codec, CodecError } from '../topics/codec.ts'
-import { type Assignment, type Log, LogError, type LogRecord, type Membership, partitionKey, type Polled, type TopicPartition } from '../topics/log.ts'
+import {
+  type Assignment,
+  type Log,
+  LogError,
+  type LogRecord,
+  type Membership,
+  partitionKey,
+  type Polled,
+  type TopicPartition,
+} from '../topics/log.ts'
 import type { ActorDefinition, Port } from './actor.ts'
 import { Backoff } from './backoff.ts'
 import { Budget } from './budget.ts'
@@ -321,7 +330,13 @@ export class Worker {
     const caughtUp = new AbortController()
     const written = task.written().then(() => caughtUp.abort())
     await Promise.race([written, clock.sleep(STORE_WAIT_MS, caughtUp.signal)])
-    if (task.writing > WRITES_AHEAD) this.#tasks.hold(task, 'its store is behind', () => task.written(), () => false)
+    if (task.writing > WRITES_AHEAD)
+      this.#tasks.hold(
+        task,
+        'its store is behind',
+        () => task.written(),
+        () => false,
+      )
   }
 
   /** Timers that are due and judgements go into the transaction. */
