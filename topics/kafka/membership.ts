@@ -6,6 +6,7 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { type Lock, lockFile } from '../lock.ts'
 import {
   type Append,
   type Assignment,
@@ -75,6 +76,7 @@ export class KafkaMembership implements Membership {
   #woken = false
   #polling = false
   #loop: Promise<void> = Promise.resolve()
+  #lock: Lock | null = null
 
   private constructor(settings: MembershipSettings) {
     this.#settings = settings
@@ -84,12 +86,15 @@ export class KafkaMembership implements Membership {
     this.#fetcher = new Fetcher({ client: this.#client, below: 'gap', beyond: 'gap', onNews })
   }
 
+  /** @throws {LogError} `locked` while another life of this instance has the member file */
   static async join(settings: MembershipSettings): Promise<KafkaMembership> {
     const membership = new KafkaMembership(settings)
     try {
+      membership.#hold()
       await persist(30_000, isPassing, () => membership.#client.use([...settings.topics.keys()]))
       await membership.#leaveAsLastLife()
     } catch (error) {
+      membership.#lock?.release()
       await membership.#client.close()
       throw error
     }
@@ -199,6 +204,7 @@ export class KafkaMembership implements Membership {
     await this.#loop
     if (!this.#closed && this.#member !== '') await this.#leaveGroup(this.#member)
     await this.#client.close()
+    this.#lock?.release()
     this.#settings.onLeft()
   }
 
@@ -217,6 +223,7 @@ export class KafkaMembership implements Membership {
     this.#interrupt?.()
     await this.#client.close()
     await Promise.race([this.#loop, sleep(1_000)]).catch(error => this.#settings.onError(`group "${group}"`, error))
+    this.#lock?.release()
   }
 
   #check(): void {
@@ -398,6 +405,14 @@ export class KafkaMembership implements Membership {
     this.#lease = sent + Math.min(sessionTimeout, rebalanceTimeout)
   }
 
+  /** A life of this instance that is not over would be made to leave, and its transactions fenced: it keeps the name. */
+  #hold(): void {
+    const { memberFile } = this.#settings
+    if (memberFile === null) return
+    mkdirSync(dirname(memberFile), { recursive: true })
+    this.#lock = lockFile(`${memberFile}.lock`)
+  }
+
   /** An earlier life of this instance that was killed would be waited for until its session times out. */
   async #leaveAsLastLife(): Promise<void> {
     const { memberFile } = this.#settings
@@ -424,7 +439,6 @@ export class KafkaMembership implements Membership {
   #remember(member: string): void {
     const { memberFile } = this.#settings
     if (memberFile === null) return
-    mkdirSync(dirname(memberFile), { recursive: true })
     writeFileSync(memberFile, member)
   }
 
