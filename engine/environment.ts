@@ -105,9 +105,9 @@ export class Environment {
     }
   }
 
-  /** Waits for what is being written. `last` is written before. */
-  async close(last: () => void): Promise<void> {
-    if (this.#refusal === null && !this.#failed) {
+  /** Waits for what is being written. `last` is written before, where it can be. */
+  async close(last: (() => void) | null): Promise<void> {
+    if (last !== null && this.#refusal === null && !this.#failed) {
       // What it is for is kept elsewhere too.
       await this.write('the last note', last).catch(() => {})
     }

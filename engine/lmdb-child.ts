@@ -41,7 +41,7 @@ if (what === 'note') {
   let n = 0
   let refused: unknown = null
   while (refused === null) refused = await refusal(store.write(batch(++n)))
-  const together = await Promise.all([store.write(batch(n)), other.write(batch(n)), store.wipe()].map(refusal))
+  const together = await Promise.all([store.write(batch(n)), other.write(batch(n)), store.write(batch(n + 1))].map(refusal))
   tell({ refused, together: together.filter(r => r !== null).length, last: n - 1, checkpoint: store.checkpoint()?.changelog })
   tell({
     whole: [0, 9].map(i => store.get(`${n - 1}/${i}`)?.length),
