@@ -161,7 +161,8 @@ export class TaskList {
           state: status?.state ?? (told.stop === null ? 'UNKNOWN' : 'STOPPED'),
           worker,
           // One that stands still may not have come so far as to know where.
-          position: status?.state === 'RUNNING' ? status.position : offset,
+          position:
+            status?.state === 'RUNNING' ? status.position : (offset ?? (status?.state === 'STOPPED' ? status.position : null)),
           first,
           end,
           stopped: stoppedOf(status, told.stop),
