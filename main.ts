@@ -65,6 +65,8 @@ interface Parts {
   readonly settings: Config
   readonly logger: pino.Logger
   readonly onError: (what: string, error: unknown) => void
+  /** What is lost for this process ends it. */
+  readonly onLost: (error: Error) => void
   readonly log: Log
   readonly codec: Codec
   /** Called in the opposite order. */
@@ -122,7 +124,8 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const { log, registry } = await openLog(settings, topics, logger, { onError, onClosed })
   closers.push(() => log.close())
   const codec = await Codec.open(registry, topics)
-  const parts: Parts = { settings, logger, onError, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
+  const onLost = (error: Error) => broken('the state stores are lost', error)
+  const parts: Parts = { settings, logger, onError, onLost, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
 
   const demoWanted = settings.demo ?? settings.whatsapp === null
   const demo = demoWanted ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
@@ -253,7 +256,9 @@ function workerOf(
     instance: instanceOf(parts, name),
     codeVersion: codeVersion(),
     openStore: async (actor, partition) => stores.store(actor, partition),
+    stores,
     onError,
+    onLost: parts.onLost,
   })
   const health = new WorkerHealth(() => worker.status())
   closers.push(() => health.close())
