@@ -1,0 +1,104 @@
+/**
+ * What was handled, in its order, by which code: read off the transactions that counted, for the log itself may lose it later.
+ * What people have given up is kept apart.
+ */
+import { type LogRecord, partitionKey, type TopicPartition } from '../../topics/log.ts'
+import type { Cluster, Commit } from './cluster/cluster.ts'
+import { type Code, codec } from './codes.ts'
+import type { Life } from './scheduler.ts'
+
+/** A record as it was handled. */
+export interface Handled {
+  readonly record: LogRecord
+  readonly code: Code
+  /** What ids made of it begin with. */
+  readonly scope: string
+  /** Which transaction of its task it was in. */
+  readonly commit: number
+}
+
+interface TaskHistory {
+  next: number
+  logId: string
+  inboxScope: string
+  readonly handled: Handled[]
+  /** Last offset in the changelog of each of its transactions. */
+  readonly ends: number[]
+  /** From here on in `handled`, the state is what it was after so many transactions. */
+  readonly rebuilt: Map<number, number>
+}
+
+export class History {
+  readonly #cluster: Cluster
+  readonly #codeOf: (life: Life) => Code
+  readonly #tasks = new Map<string, TaskHistory>()
+  /** Records that nobody need handle any more. */
+  readonly givenUp: LogRecord[] = []
+  /** Effects of the states that a changelog has lost. */
+  readonly forgotten: Handled[] = []
+
+  constructor(cluster: Cluster, codeOf: (life: Life) => Code) {
+    this.#cluster = cluster
+    this.#codeOf = codeOf
+    cluster.onCommit = commit => this.#note(commit)
+  }
+
+  of(at: TopicPartition): TaskHistory {
+    const key = partitionKey(at)
+    let found = this.#tasks.get(key)
+    if (found === undefined) {
+      found = { next: 0, logId: '', inboxScope: '', handled: [], ends: [], rebuilt: new Map() }
+      this.#tasks.set(key, found)
+    }
+    return found
+  }
+
+  /** A person goes on at this offset: whatever lies in front of it, and was not handled, is given up. */
+  accepted(at: TopicPartition, offset: number): void {
+    const task = this.of(at)
+    for (const record of this.#cluster.all(at))
+      if (record.offset >= task.next && record.offset < offset) this.givenUp.push(record)
+    task.next = offset
+  }
+
+  /** These records are taken out of the log. */
+  removed(at: TopicPartition, records: readonly LogRecord[]): void {
+    const { next } = this.of(at)
+    for (const record of records) if (record.offset >= next) this.givenUp.push(record)
+  }
+
+  /** A person has the state rebuilt from what the changelog still has. */
+  rebuilt(at: TopicPartition, changelogEnd: number): void {
+    const task = this.of(at)
+    const kept = task.ends.filter(end => end < changelogEnd).length
+    for (const handled of task.handled) if (handled.commit >= kept) this.forgotten.push(handled)
+    task.rebuilt.set(task.handled.length, kept)
+    task.ends.length = kept
+  }
+
+  #note({ life, written, offsets }: Commit): void {
+    const code = this.#codeOf(life)
+    for (const { topic, partition, key, value } of written) {
+      const actor = code.actors.find(a => topic === `${a.name}.changelog`)
+      if (actor === undefined || value === null || !key?.startsWith('\0')) continue
+      const record = codec.decode(value)
+      const task = this.of({ topic: actor.inbox.name, partition })
+      if (record.type === 'LogIdentity') task.logId = record.value.id
+      if (record.type === 'TaskInbox') task.inboxScope = record.value.scope
+    }
+    for (const { topic, partition, offset } of offsets) {
+      const at = { topic, partition }
+      const task = this.of(at)
+      if (offset < task.next)
+        this.#cluster.violations.push(`${life.name} put ${partitionKey(at)} back from ${task.next} to ${offset}`)
+      const scope = `${task.logId}${task.inboxScope}/${topic}/${partition}`
+      const commit = task.ends.length
+      for (const record of this.#cluster.all(at))
+        if (record.offset >= task.next && record.offset < offset) task.handled.push({ record, code, scope, commit })
+      const changelog = topic.replace(/inbox$/, 'changelog')
+      const last = written.findLast(w => w.topic === changelog && w.partition === partition)
+      if (last !== undefined) task.ends.push(last.offset)
+      task.next = offset
+    }
+  }
+}
