@@ -101,6 +101,7 @@ function checkStep(
   }
   if (instance.state === null && result === 'handled' && instance.timers.length > 0)
     wrong.push(`${key} has no state any more, but timers`)
+  if (result === 'waiting') waits(ended, headers, record, before)
   if (result !== 'handled' && result !== 'poisoned') return
   if (record.type === 'EffectEnded' && !['RELEASED', 'RETRY'].includes(record.value.outcome)) {
     const { attempt, start, outcome } = record.value
@@ -124,6 +125,14 @@ function checkStep(
     )
       wrong.push(`${attempt} had ended as UNKNOWN, then its late result was taken as the first`)
   }
+}
+
+/** What an attempt came to is in a record that waits behind a parked one: it is handled with it. */
+function waits(ended: Map<string, string>, { attempt, last }: LogRecord['headers'], record: Decoded, before: Instance | null): void {
+  if (attempt !== undefined && last !== '0' && !ended.has(attempt)) ended.set(attempt, 'done')
+  if (record.type !== 'EffectEnded' || ['RELEASED', 'RETRY'].includes(record.value.outcome)) return
+  const { attempt: id, start, outcome } = record.value
+  if (!ended.has(id) && before?.ledger.find(a => a.attempt === id)?.start === start) ended.set(id, outcome)
 }
 
 const lateOf = (instance: Instance | null) => (instance?.state as TrialState | null)?.late ?? 0
