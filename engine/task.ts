@@ -204,7 +204,6 @@ export class Task {
       budget.spend(this.#instanceBytes)
     } else entry.after = step.instance
     this.#collect(incoming, step, overlay)
-    budget.spend(incoming.raw.length)
     for (const { value } of step.emits) budget.spend(value.length)
     for (const { input } of step.performed) budget.spend(input.length)
   }
