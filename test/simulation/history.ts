@@ -34,6 +34,8 @@ export class History {
   readonly #tasks = new Map<string, TaskHistory>()
   /** Records that nobody need handle any more. */
   readonly givenUp: LogRecord[] = []
+  /** Records that the log has no more. */
+  readonly gone: LogRecord[] = []
   /** Effects of the states that a changelog has lost. */
   readonly forgotten: Handled[] = []
 
@@ -56,15 +58,17 @@ export class History {
   /** A person goes on at this offset: whatever lies in front of it, and was not handled, is given up. */
   accepted(at: TopicPartition, offset: number): void {
     const task = this.of(at)
-    for (const record of this.#cluster.all(at))
-      if (record.offset >= task.next && record.offset < offset) this.givenUp.push(record)
+    this.#giveUp(
+      task,
+      this.#cluster.all(at).filter(r => r.offset < offset),
+    )
     task.next = offset
   }
 
   /** These records are taken out of the log. */
   removed(at: TopicPartition, records: readonly LogRecord[]): void {
-    const { next } = this.of(at)
-    for (const record of records) if (record.offset >= next) this.givenUp.push(record)
+    this.gone.push(...records)
+    this.#giveUp(this.of(at), records)
   }
 
   /** A person has the state rebuilt from what the changelog still has. */
@@ -74,6 +78,11 @@ export class History {
     for (const handled of task.handled) if (handled.commit >= kept) this.forgotten.push(handled)
     task.rebuilt.set(task.handled.length, kept)
     task.ends.length = kept
+  }
+
+  #giveUp({ handled }: TaskHistory, records: readonly LogRecord[]): void {
+    const known = new Set(handled.map(h => h.record))
+    for (const record of records) if (!known.has(record)) this.givenUp.push(record)
   }
 
   #note({ life, written, offsets }: Commit): void {

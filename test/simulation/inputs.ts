@@ -51,7 +51,9 @@ export function send(world: World, delay: number, key: string, value: Buffer, he
   const { scheduler, cluster } = world
   scheduler.at(delay, null, () => {
     const at = cluster.where({ topic: trialInbox.name, key, value })
-    if (at.leaderless) return send(world, RETRY, key, value, headers)
+    // Nor is anything sent to one that was rolled back before somebody has seen to it: once it has grown, nobody can tell.
+    const behind = at.end < (cluster.committed(at.at) ?? 0)
+    if (at.leaderless || behind) return send(world, RETRY, key, value, headers)
     const written = world.newerInputs ? (newerForm(value) as Buffer) : value
     cluster.write({
       topic: trialInbox.name,

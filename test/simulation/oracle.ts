@@ -32,6 +32,8 @@ export interface Account {
   /** Inputs that need not have been handled, or may have been more than once. */
   readonly lost: ReadonlySet<number>
   readonly repeated: ReadonlySet<number>
+  /** Records that were in the log once. */
+  gone(topic: string): readonly LogRecord[]
   /** Attempts of states that are gone. */
   readonly forgotten: ReadonlySet<string>
 }
@@ -80,8 +82,9 @@ export function check({
   for (const folded of all) wrong.push(...folded.wrong)
   const emits = all.flatMap(f => f.emits)
   const topics = new Set([...actors.flatMap(a => a.emits.map(t => t.name)), 'dead.letters'])
+  const gone = (topic: string) => account?.gone(topic) ?? []
   compareOutputs(
-    cluster,
+    { partitions: cluster.partitions, all: at => cluster.all(at), gone },
     [...topics],
     emits,
     all.flatMap(f => f.unreadable),
@@ -144,7 +147,7 @@ const show = (value: unknown) => JSON.stringify(value)
 
 /** Every output once. */
 function compareOutputs(
-  cluster: Contents,
+  cluster: Pick<Contents, 'partitions' | 'all'> & Pick<Account, 'gone'>,
   topics: readonly string[],
   expected: readonly Emit[],
   unreadable: Folded['unreadable'],
@@ -158,7 +161,9 @@ function compareOutputs(
   }
   for (const topic of topics) {
     const partitions = cluster.partitions.get(topic) ?? 1
-    const seen = Array.from({ length: partitions }, (_, partition) => cluster.all({ topic, partition })).flat()
+    const seen = Array.from({ length: partitions }, (_, partition) => cluster.all({ topic, partition }))
+      .flat()
+      .concat(cluster.gone(topic))
     const counts = new Map<string, { count: number; value: Buffer | null }>()
     const add = (key: string | null, value: Buffer | null, count: number) => {
       const id = `${key} ${value === null ? '' : hash('sha1', value, 'hex')}`

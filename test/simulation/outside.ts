@@ -4,7 +4,7 @@ import { partitionOf } from '../../topics/murmur2.ts'
 import { MAX_RECORD_BYTES } from '../../topics/log.ts'
 import type { Machine } from './machine/machine.ts'
 import type { Life } from './scheduler.ts'
-import { EFFECT_TIMEOUT, marked, markOf } from './trial.ts'
+import { EFFECT_TIMEOUT, marked, markOf, tallyInbox, trialInbox } from './trial.ts'
 import type { World } from './world.ts'
 
 /** Something that reached the outside. */
@@ -44,8 +44,9 @@ function outside(world: World, machine: Machine, life: Life, actor: string, effe
     if (
       former !== undefined &&
       apart &&
+      !world.keysMoved &&
       former.until > scheduler.time &&
-      resultOf(world, actor, run.key, former.attempt) === undefined
+      resultOf(world, actor, former.attempt) === undefined
     )
       violations.push(
         `${life.name} let ${run.attempt} leave while ${former.life.name} still waited for ${former.attempt} of the same key`,
@@ -90,21 +91,28 @@ function bulkResult(world: World, sequence: number): object | object[] {
 }
 
 function checkLeaving(world: World, machine: Machine, life: Life, actor: string, run: Run): void {
-  const { cluster, violations } = world
+  const { violations } = world
   if (run.notAfter !== null && machine.now > run.notAfter) violations.push(`${run.attempt} left after its notAfter`)
-  const owner = cluster.group.owner(place(world, actor, run.key))
+  const owner = ownerOf(world, actor, run.key, life)
   if (owner !== undefined && owner !== life)
     violations.push(`${life.name} let ${run.attempt} leave, but ${owner.name} owns ${run.key}`)
-  const result = resultOf(world, actor, run.key, run.attempt)
+  const result = resultOf(world, actor, run.attempt)
   if (result !== undefined && result.headers.last !== '0' && result.timestamp < machine.assignedAt)
     violations.push(`${life.name} did ${run.attempt} again, though its result was in the log before it was assigned the task`)
 }
 
-function place(world: World, actor: string, key: string) {
+/** Of the key's partition, as it is or as it was before there were more of them. */
+function ownerOf({ cluster }: World, actor: string, key: string, life: Life): Life | undefined {
   const topic = `${actor}.inbox`
-  return { topic, partition: partitionOf(key, world.cluster.partitions.get(topic) ?? 1) }
+  const counts = [cluster.partitions.get(topic) ?? 1, actor === 'trial' ? trialInbox.partitions : tallyInbox.partitions]
+  const owners = counts.map(count => cluster.group.owner({ topic, partition: partitionOf(key, count) }))
+  return owners.find(owner => owner === life) ?? owners[0]
 }
 
-function resultOf(world: World, actor: string, key: string, attempt: string) {
-  return world.cluster.all(place(world, actor, key)).findLast(r => r.headers.attempt === attempt)
+function resultOf({ cluster }: World, actor: string, attempt: string) {
+  for (const { records } of cluster.partitionsOf(`${actor}.inbox`)) {
+    const found = records.findLast(r => r.headers.attempt === attempt)
+    if (found !== undefined) return found
+  }
+  return undefined
 }

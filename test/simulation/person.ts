@@ -45,6 +45,10 @@ function decisionFor(world: World, at: TopicPartition, cause: string): { action:
   const { low, end } = world.cluster.partition(at)
   const committed = world.cluster.committed(at) ?? 0
   const accept = (offset: number) => ({ action: 'ACCEPT' as const, offset })
+  if (/changelog has no partition/.test(cause)) {
+    world.cluster.grow(`${at.topic.replace(/inbox$/, 'changelog')}`, world.cluster.partitions.get(at.topic) ?? 1)
+    return { action: 'RESUME', offset: -1 }
+  }
   if (/had \d+ partitions/.test(cause)) return accept(Math.max(low, Math.min(committed, end)))
   if (/deleted and made again/.test(cause)) return accept(low)
   if (/decide to rebuild/.test(cause)) return { action: 'REBUILD', offset: -1 }

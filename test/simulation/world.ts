@@ -4,7 +4,7 @@
  */
 import { type TopicPartition, partitionKey } from '../../topics/log.ts'
 import { Cluster, WELL } from './cluster/cluster.ts'
-import { type Code, codes, newerForm, tallyChangelog, topics, trialChangelog } from './codes.ts'
+import { type Code, codec, codes, newerForm, tallyChangelog, topics, trialChangelog } from './codes.ts'
 import { clusterFaults } from './faults/cluster.ts'
 import { codeFaults } from './faults/code.ts'
 import { diskFaults, registryFaults } from './faults/disk.ts'
@@ -67,6 +67,8 @@ export class World {
   readonly healing: (() => void)[] = []
   /** Senders write by newer schemas. */
   newerInputs = false
+  /** Keys are on other partitions than before. */
+  keysMoved = false
   /** Machines whose changelogs are written by newer schemas. */
   readonly newerWriters = new Set<string>()
   readonly #codes = new Map<Life, Code>()
@@ -145,8 +147,9 @@ export class World {
       handled: at => of(at),
       rebuilt: at => history.of(at).rebuilt,
       lost: sequences(history.givenUp.map(record => ({ record }))),
-      repeated: sequences(history.forgotten),
+      repeated: this.keysMoved ? new Set([...this.sent.values()].map(s => s.sequence)) : sequences(history.forgotten),
       forgotten,
+      gone: topic => history.gone.filter(r => r.topic === topic),
     }
   }
 }
@@ -182,6 +185,28 @@ export async function simulate(
     next = scheduler.time + LOOKS
   }
   violations.push(...world.check(false))
+  if (process.env.DBG)
+    for (let p = 0; p < 3; p++) {
+      const t = world.history.of({ topic: 'trial.inbox', partition: p })
+      const f = (r: any) => {
+        try {
+          const d: any = codec.decode(r.value)
+          return r.offset + ':' + (d.value.sequence ?? d.type)
+        } catch {
+          return r.offset
+        }
+      }
+      console.log('H', p, t.handled.map(h => f(h.record)).join(' '))
+      console.log(
+        'G',
+        p,
+        world.history.givenUp
+          .filter(r => r.partition === p)
+          .map(f)
+          .join(' '),
+      )
+      console.log('L', p, world.cluster.all({ topic: 'trial.inbox', partition: p }).map(f).join(' '))
+    }
   for (const { life } of machines) life.dead = true
   const errors = new Map<string, number>()
   for (const machine of machines) for (const [what, count] of machine.errors) errors.set(what, (errors.get(what) ?? 0) + count)

@@ -130,6 +130,8 @@ export class Cluster {
   where({ topic, key, partition }: Append): Partition {
     const count = this.partitions.get(topic)
     if (count === undefined) throw new LogError('no_topic', `no topic ${topic}`)
+    if (partition !== undefined && partition >= count)
+      throw new LogError('no_topic', `topic ${topic} has no partition ${partition}`)
     return this.partition({ topic, partition: partition ?? partitionOf(key, count) })
   }
 

@@ -53,7 +53,7 @@ export class SimulatedLog implements Log {
 
   #read(at: TopicPartition, from: number): Read {
     const { random } = this.#cluster.scheduler
-    const partition = this.#cluster.partition(at)
+    const partition = this.#cluster.where({ ...at, key: null, value: null })
     if (partition.leaderless) throw new LogError('unavailable', `nobody leads ${partitionKey(at)}`)
     if (partition.damaged) throw new LogError('corrupt', `a batch of ${partitionKey(at)} has a wrong checksum`)
     const begin = Math.max(from, partition.low)

@@ -105,8 +105,11 @@ export const topicFaults: readonly Fault[] = [
     partition.cut((ends[1 + scheduler.random.below(ends.length - 1)] as number) + 1)
     return true
   }),
-  maintenance('partitions added', 0.05, ({ cluster, scheduler }) => {
+  maintenance('partitions added', 0.05, world => {
+    const { cluster, scheduler } = world
     const both = scheduler.random.chance(0.5)
+    // Keys move to partitions that know nothing of them: neither what they have seen, nor what is under way.
+    world.keysMoved = true
     cluster.grow('trial.inbox', 5)
     if (both) cluster.grow('trial.changelog', 5)
     return true

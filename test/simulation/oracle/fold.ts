@@ -94,7 +94,8 @@ function checkStep(
     (result === 'handled' || result === 'poisoned' || result === 'waiting')
   )
     inputs.set(record.value.sequence, (inputs.get(record.value.sequence) ?? 0) + 1)
-  if (result === 'poisoned') {
+  // A redrive handles several records.
+  if (result === 'poisoned' && record.type !== 'Redrive') {
     const known = (name: string) => before?.timers.some(t => t.name === name)
     if (instance.timers.some(t => !known(t.name))) wrong.push(`a ${record.type} of ${key} failed, and its timers were kept`)
     if (step.performed.length > 0) wrong.push(`a ${record.type} of ${key} failed, and its effects were kept`)
@@ -128,7 +129,12 @@ function checkStep(
 }
 
 /** What an attempt came to is in a record that waits behind a parked one: it is handled with it. */
-function waits(ended: Map<string, string>, { attempt, last }: LogRecord['headers'], record: Decoded, before: Instance | null): void {
+function waits(
+  ended: Map<string, string>,
+  { attempt, last }: LogRecord['headers'],
+  record: Decoded,
+  before: Instance | null,
+): void {
   if (attempt !== undefined && last !== '0' && !ended.has(attempt)) ended.set(attempt, 'done')
   if (record.type !== 'EffectEnded' || ['RELEASED', 'RETRY'].includes(record.value.outcome)) return
   const { attempt: id, start, outcome } = record.value
