@@ -68,7 +68,7 @@ const TIMERS_LOOKED_AT = 100_000
 /** What a decoded actor takes in memory, against its bytes, about. */
 const DECODED = 4
 /** Bytes of an actor before any was seen. */
-const FIRST_GUESS = 1_000
+const FIRST_GUESS = 16_000
 
 export class Task {
   readonly definition: ActorDefinition

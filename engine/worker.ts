@@ -136,7 +136,7 @@ export class Worker {
       clock: systemClock,
       stores: null,
       maxRecords: 5_000,
-      transactionBytes: 8 * 1024 * 1024,
+      transactionBytes: 6 * 1024 * 1024,
       cacheBytes: 128 * 1024 * 1024,
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
