@@ -142,7 +142,11 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
     logId: kept.logId ?? options.newId(),
     identityWritten: kept.logId !== null,
     inbox,
-    inboxWritten: kept.inbox !== null && kept.inbox.identity === inbox.identity && kept.inbox.partitions === inbox.partitions,
+    inboxWritten:
+      kept.inbox !== null &&
+      kept.inbox.identity === inbox.identity &&
+      kept.inbox.partitions === inbox.partitions &&
+      kept.inbox.scope === inbox.scope,
     schemas,
     stop: kept.stop,
     unsettled: kept.accepted !== null,
@@ -283,12 +287,19 @@ async function rebuilt(
  * The inbox that the state is made from.
  * @throws {Fatal} `partitions`, `inbox` when the present one is another, unless a person has decided to go on with it
  */
-async function inboxOf({ log, task }: RestoreOptions, { inbox: before, accepted }: Kept): Promise<TaskInbox> {
+async function inboxOf(
+  { log, task, committed, newId }: RestoreOptions,
+  { inbox: before, accepted, position }: Kept,
+): Promise<TaskInbox> {
   const { topic } = task.inbox
   const [identity, ends] = await Promise.all([log.topicId(topic), log.ends(topic)])
   const present = { identity, partitions: ends.length, scope: before?.scope ?? '' }
   if (before === null) return present
-  if (accepted !== null) return before.identity === identity ? present : { ...present, scope: `/${identity}` }
+  if (accepted !== null) {
+    // Offsets that were handled before come again with other records: ids made of them have to differ.
+    const again = accepted < (committed?.offset ?? position ?? 0)
+    return before.identity === identity && !again ? present : { ...present, scope: `/${identity}.${newId()}` }
+  }
   if (before.partitions !== ends.length) {
     throw new Fatal(
       'partitions',
