@@ -91,7 +91,8 @@ export function check({
     wrong,
   )
   checkInputs(all, sent, account, wrong)
-  checkEffects(done, new Map(all.flatMap(f => [...f.ended])), account, wrong)
+  const forgotten = new Set([...(account?.forgotten ?? []), ...all.flatMap(f => [...f.revived])])
+  checkEffects(done, new Map(all.flatMap(f => [...f.ended])), forgotten, wrong)
   return wrong
 }
 
@@ -201,22 +202,23 @@ function checkInputs(all: readonly Folded[], sent: Evidence['sent'], account: Ac
   }
 }
 
-/** The outside agrees with what the actors were told. */
+/** The outside agrees with what the actors were told, but for attempts of states that were given up. */
 function checkEffects(
   done: readonly Done[],
   ended: ReadonlyMap<string, string>,
-  account: Account | undefined,
+  forgotten: ReadonlySet<string>,
   wrong: string[],
 ): void {
   const times = new Map<string, number>()
-  const forgotten = (attempt: string) => account?.forgotten.has(attempt) ?? false
   for (const { attempt, effect } of done) {
+    if (forgotten.has(attempt)) continue
     const count = (times.get(attempt) ?? 0) + 1
     times.set(attempt, count)
     if (effect !== 'again' && count > 1) wrong.push(`${attempt} was done ${count} times, and may be done once`)
-    if (!ended.has(attempt) && !forgotten(attempt)) wrong.push(`${attempt} was done, and its actor was never told`)
+    if (!ended.has(attempt)) wrong.push(`${attempt} was done, and its actor was never told`)
   }
   for (const [attempt, outcome] of ended) {
+    if (forgotten.has(attempt)) continue
     const count = times.get(attempt) ?? 0
     if (outcome === 'done' && count === 0) wrong.push(`${attempt} was told as done, and was not`)
     if ((outcome === 'EXPIRED' || outcome === 'NOT_DONE') && count > 0)

@@ -85,6 +85,8 @@ export class Disk {
     this.opensFail = false
     this.wipeFails = false
     this.hangs = false
+    this.#readsToFail = 0
+    for (const store of this.stores()) store.damaged.clear()
   }
 
   // For its stores

@@ -26,12 +26,22 @@ export interface Folded {
   readonly inputs: Map<number, number>
   /** Records that nobody could read: one dead letter each. */
   readonly unreadable: { readonly at: TopicPartition; readonly offset: number }[]
+  /** Attempts that a rebuilt state holds as open, whatever has become of them since it was lost. */
+  readonly revived: Set<string>
   readonly wrong: string[]
 }
 
 /** @param rebuilt where in `handled` the state was made again of what it was after so many transactions */
 export function fold(handled: readonly Handling[], rebuilt: ReadonlyMap<number, number> = new Map()): Folded {
-  const folded: Folded = { instances: new Map(), emits: [], ended: new Map(), inputs: new Map(), unreadable: [], wrong: [] }
+  const folded: Folded = {
+    instances: new Map(),
+    emits: [],
+    ended: new Map(),
+    inputs: new Map(),
+    unreadable: [],
+    revived: new Set(),
+    wrong: [],
+  }
   const inputs = new Map<string, unknown>()
   const after = new Map<number, ReadonlyMap<string, Instance>>()
   for (const [i, handling] of handled.entries()) {
@@ -45,12 +55,19 @@ export function fold(handled: readonly Handling[], rebuilt: ReadonlyMap<number, 
   return folded
 }
 
-function restoreTo({ instances }: Folded, after: ReadonlyMap<number, ReadonlyMap<string, Instance>>, commits: number): void {
+function restoreTo(
+  { instances, revived }: Folded,
+  after: ReadonlyMap<number, ReadonlyMap<string, Instance>>,
+  commits: number,
+): void {
   instances.clear()
   for (let commit = commits - 1; commit >= 0; commit--) {
     const then = after.get(commit)
     if (then === undefined) continue
-    for (const [key, instance] of then) instances.set(key, instance)
+    for (const [key, instance] of then) {
+      instances.set(key, instance)
+      for (const { attempt } of instance.ledger) revived.add(attempt)
+    }
     return
   }
 }
@@ -81,7 +98,7 @@ function decoded(value: Buffer): Decoded | null {
 }
 
 function checkStep(
-  { inputs, ended, wrong }: Folded,
+  { inputs, ended, revived, wrong }: Folded,
   { key, headers, topic }: LogRecord,
   record: Decoded,
   before: Instance | null,
@@ -116,7 +133,7 @@ function checkStep(
   } else if (headers.attempt !== undefined && headers.last !== '0') {
     const { attempt } = headers
     const former = ended.get(attempt)
-    if (former === undefined) ended.set(attempt, 'done')
+    if (former === undefined || revived.has(attempt)) ended.set(attempt, 'done')
     else if (former !== 'UNKNOWN') wrong.push(`${attempt} had ended as ${former}, then its result was handled`)
     else if (
       topic === 'trial.inbox' &&
