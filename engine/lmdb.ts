@@ -28,7 +28,7 @@ import {
 
 /** Databases of one task; an environment has room for about 140 tasks. */
 const DATABASES = ['values', 'inputs', 'timers', 'open', 'meta', 'schemas'] as const
-const MAX_DATABASES = 140 * DATABASES.length
+const MAX_DATABASES = 140 * DATABASES.length + 1
 
 export class LmdbStores implements StateStores {
   readonly #folder: string
@@ -52,7 +52,7 @@ export class LmdbStores implements StateStores {
       this.#id = id
       this.#notes = notes
     } catch (error) {
-      void environment?.close(() => {}).catch(() => {}) // the error is the one that counts
+      void environment?.close(null).catch(() => {}) // the error is the one that counts
       this.#lock.release()
       throw error
     }
