@@ -238,7 +238,8 @@ async function judged(
   const { changelog, inbox } = task
   const where = partitionKey(changelog)
   const known = Math.max(committed?.offset ?? 0, checkpoint?.position ?? 0)
-  const holds = checkpoint !== null && (checkpoint.changelog > 0 || checkpoint.position > 0)
+  // One that was made of aborted transactions and decisions alone belongs to no changelog yet.
+  const holds = checkpoint !== null && checkpoint.logId !== ''
   if (identity === null && (states || known > 0 || holds)) {
     if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
     throw new Fatal(
@@ -323,15 +324,17 @@ async function inboxOf(
  * the beginning.
  * @throws {Fatal} `moved`, `gap`, `beyond`
  */
-async function startingPosition({ log, task, committed }: RestoreOptions, { position, accepted }: Kept): Promise<number> {
+async function startingPosition({ log, task, committed }: RestoreOptions, { logId, position, accepted }: Kept): Promise<number> {
   const where = partitionKey(task.inbox)
   const { low, high } = await endsOf(log, task.inbox)
   const known = accepted ?? committed?.offset ?? position
   if (known === null) return low
-  if (accepted === null && committed !== undefined && position !== null && committed.offset !== position) {
+  // The identity of a changelog and its first position come in one transaction.
+  const made = logId !== null || position !== null
+  if (accepted === null && committed !== undefined && made && committed.offset !== position) {
     throw new Fatal(
       'moved',
-      `${where}: the group's committed offset is ${committed.offset}, but the state in ${partitionKey(task.changelog)} is that of ${position}: ` +
+      `${where}: the group's committed offset is ${committed.offset}, but the state in ${partitionKey(task.changelog)} is that of ${position ?? 'none'}: ` +
         'somebody has moved the offset, or the end of the changelog is gone. Set the offset back, or decide to accept from an offset',
     )
   }
