@@ -57,9 +57,20 @@ function decisionFor(world: World, at: TopicPartition, cause: string): { action:
   return { action: 'RESUME', offset: -1 }
 }
 
+/** What must have been done to the cluster before a task may ask for a person. */
+function reasonFor(cause: string): 'partitions' | 'changelog' | 'inbox' | 'other' {
+  if (/had \d+ partitions|has no partition/.test(cause)) return 'partitions'
+  if (/decide to rebuild|end of the changelog is gone/.test(cause)) return 'changelog'
+  if (/decide to accept|is not there/.test(cause)) return 'inbox'
+  return 'other'
+}
+
 function decide(world: World, at: TopicPartition, cause: string, id: string): void {
   const decision = decisionFor(world, at, cause)
   if (decision === null) return
+  const reason = reasonFor(cause)
+  if (!world.touched.has(reason))
+    world.violations.push(`a person is asked for (${reason}), though nobody has touched the cluster: ${cause}`)
   const { cluster, history } = world
   const changelog = { topic: at.topic.replace(/inbox$/, 'changelog'), partition: at.partition }
   const record = { id, ...decision, by: 'person', reason: cause, at: cluster.now() }
@@ -74,7 +85,9 @@ function decide(world: World, at: TopicPartition, cause: string, id: string): vo
   if (world.settings.verbose)
     console.log(`  ${world.scheduler.time} decided ${decision.action} ${decision.offset} of ${partitionKey(at)}: ${cause}`)
   if (decision.action === 'ACCEPT') history.accepted(at, decision.offset)
-  if (decision.action === 'REBUILD') history.rebuilt(at, cluster.partition(changelog).end)
+  // An offset that does not fit the changelog is accepted with the state as the changelog has it.
+  if (decision.action === 'REBUILD' || /end of the changelog is gone/.test(cause))
+    history.rebuilt(at, cluster.partition(changelog).end)
 }
 
 /** Each parked record once, some twice; dropped, mended, or as it was, which parks it again. */

@@ -67,6 +67,8 @@ export class World {
   readonly healing: (() => void)[] = []
   /** Senders write by newer schemas. */
   newerInputs = false
+  /** What people have done to the cluster, that tasks cannot go on from by themselves. */
+  readonly touched = new Set<'partitions' | 'changelog' | 'inbox' | 'other'>()
   /** Keys are on other partitions than before. */
   keysMoved = false
   /** Machines whose changelogs are written by newer schemas. */

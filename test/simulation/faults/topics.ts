@@ -17,18 +17,22 @@ function whileStopped(world: World, what: () => void): void {
   })
 }
 
-function maintenance(name: string, chance: number, what: (world: World) => boolean): Fault {
+function maintenance(name: string, chance: number, touches: Touched, what: (world: World) => boolean): Fault {
   return {
     name,
     chance,
     install: (world, strike) =>
       once(world, () =>
         whileStopped(world, () => {
-          if (what(world)) strike()
+          if (!what(world)) return
+          world.touched.add(touches)
+          strike()
         }),
       ),
   }
 }
+
+type Touched = 'partitions' | 'changelog' | 'inbox' | 'other'
 
 const inboxes = ['trial.inbox', 'tally.inbox'] as const
 
@@ -48,26 +52,29 @@ export const topicFaults: readonly Fault[] = [
           const { cluster, scheduler, history } = world
           const partition = scheduler.random.pick(cluster.partitionsOf('trial.inbox'))
           const before = partition.low + scheduler.random.below(partition.stable - partition.low + 1)
-          if (before > history.of(partition.at).next) strike()
+          if (before > history.of(partition.at).next) {
+            strike()
+            world.touched.add('inbox')
+          }
           const removed = partition.records.filter(r => r.offset < before)
           take(world, partition, removed, () => partition.remove(before))
         })
     },
   },
-  maintenance('retention passed by meanwhile', 0.05, world => {
+  maintenance('retention passed by meanwhile', 0.07, 'inbox', world => {
     const { cluster, scheduler } = world
     const partition = scheduler.random.pick(cluster.partitionsOf('trial.inbox'))
     take(world, partition, partition.records, () => partition.remove(partition.end))
     return true
   }),
-  maintenance('an inbox made again', 0.05, world => {
+  maintenance('an inbox made again', 0.07, 'inbox', world => {
     const { cluster, scheduler } = world
     const topic = scheduler.random.pick(inboxes)
     for (const partition of cluster.partitionsOf(topic)) take(world, partition, partition.records, () => {})
     cluster.remake(topic)
     return true
   }),
-  maintenance('an inbox rolled back', 0.05, world => {
+  maintenance('an inbox rolled back', 0.07, 'inbox', world => {
     const { cluster, scheduler } = world
     for (const partition of cluster.partitionsOf('trial.inbox')) {
       const end = scheduler.random.below(partition.end + 1)
@@ -87,16 +94,17 @@ export const topicFaults: readonly Fault[] = [
       once(world, () => {
         const { cluster } = world
         strike()
+        world.touched.add('inbox')
         for (const partition of cluster.partitionsOf('tally.inbox')) take(world, partition, partition.records, () => {})
         cluster.remake('tally.inbox')
         cluster.group.rebalance()
       }),
   },
-  maintenance('a changelog made again', 0.05, ({ cluster, scheduler }) => {
+  maintenance('a changelog made again', 0.07, 'changelog', ({ cluster, scheduler }) => {
     cluster.remake(scheduler.random.pick(['trial.changelog', 'tally.changelog']))
     return true
   }),
-  maintenance('a changelog rolled back', 0.05, world => {
+  maintenance('a changelog rolled back', 0.07, 'changelog', world => {
     const { cluster, scheduler } = world
     const partition = scheduler.random.pick(cluster.partitionsOf('trial.changelog'))
     const task = world.history.of({ topic: 'trial.inbox', partition: partition.at.partition })
@@ -105,7 +113,7 @@ export const topicFaults: readonly Fault[] = [
     partition.cut((ends[1 + scheduler.random.below(ends.length - 1)] as number) + 1)
     return true
   }),
-  maintenance('partitions added', 0.05, world => {
+  maintenance('partitions added', 0.07, 'partitions', world => {
     const { cluster, scheduler } = world
     const both = scheduler.random.chance(0.5)
     // Keys move to partitions that know nothing of them: neither what they have seen, nor what is under way.
@@ -114,7 +122,7 @@ export const topicFaults: readonly Fault[] = [
     if (both) cluster.grow('trial.changelog', 5)
     return true
   }),
-  maintenance('the offsets have expired', 0.05, ({ cluster }) => {
+  maintenance('the offsets have expired', 0.07, 'other', ({ cluster }) => {
     cluster.group.forgetOffsets()
     return true
   }),

@@ -64,10 +64,9 @@ export class Machine {
     const again = () => {
       if (this.life !== life) return
       life.dead = true
-      this.code = code
       this.boot()
     }
-    if (life.dead) this.code = code
+    this.code = code
     void worker?.stop().then(() => {
       life.dead = true
       scheduler.at(pause, null, again)
