@@ -13,7 +13,7 @@ const RETRY = 1_000
 
 export function sendInputs(world: World): void {
   const { random } = world.scheduler
-  const large = random.chance(process.env.BULK ? 0 : 0.1)
+  const large = random.chance(0.1)
   const more = random.chance(0.4)
   for (let sequence = 0; sequence < INPUTS; sequence++) {
     const key = random.pick(KEYS)
@@ -41,8 +41,7 @@ export function sendInputs(world: World): void {
 function delayOf({ scheduler: { random } }: World, kind: string): number {
   if (kind === 'timer') return random.below(8_000)
   if (kind === 'big') return MAX_RECORD_BYTES - 200 + random.below(220)
-  if (kind === 'bulk')
-    return random.chance(process.env.BULK ? 0 : 0.1) ? MAX_RECORD_BYTES - 200 + random.below(220) : 4 + random.below(100)
+  if (kind === 'bulk') return random.chance(0.1) ? MAX_RECORD_BYTES - 200 + random.below(220) : 4 + random.below(100)
   return random.chance(0.5) ? 0 : 1 + random.below(15_000)
 }
 

@@ -76,11 +76,7 @@ function outside(world: World, machine: Machine, life: Life, actor: string, effe
 function bulkResult(world: World, sequence: number): object | object[] {
   const { random } = world.scheduler
   const part = () => ({ payload: marked(sequence, random.below(20)) })
-  const kind = random.pick(
-    process.env.BULK
-      ? (['one', 'parts'] as ('one' | 'parts' | 'none' | 'unfit' | 'unfit later')[])
-      : (['one', 'parts', 'parts', 'none', 'unfit', 'unfit later', 'large'] as const),
-  )
+  const kind = random.pick(['one', 'parts', 'parts', 'none', 'unfit', 'unfit later', 'large'] as const)
   if (kind !== 'one') world.fault(kind === 'parts' ? 'a result in parts' : 'a result that cannot be appended')
   if (kind === 'one') return part()
   if (kind === 'parts') return [part(), part(), part()].slice(random.below(2))

@@ -87,6 +87,9 @@ function step(folded: Folded, inputs: Map<string, unknown>, { record: taken, def
   folded.emits.push(...made.emits)
   for (const { attempt, name, input } of made.performed) inputs.set(attempt, recordSchema(name).type.fromBuffer(input))
   checkStep(folded, taken, record, before, made)
+  // What code no longer has ends in dead letters.
+  if (definition.retired !== undefined)
+    for (const attempt of made.closed) if (!folded.ended.has(attempt)) folded.ended.set(attempt, 'retired')
 }
 
 function decoded(value: Buffer): Decoded | null {
@@ -114,10 +117,11 @@ function checkStep(
   // A redrive handles several records.
   if (result === 'poisoned' && record.type !== 'Redrive') {
     const known = (name: string) => before?.timers.some(t => t.name === name)
-    if (instance.timers.some(t => !known(t.name))) wrong.push(`a ${record.type} of ${key} failed, and its timers were kept`)
+    if (instance.timers.some(t => isOfActor(t) && !known(t.name)))
+      wrong.push(`a ${record.type} of ${key} failed, and its timers were kept`)
     if (step.performed.length > 0) wrong.push(`a ${record.type} of ${key} failed, and its effects were kept`)
   }
-  if (instance.state === null && result === 'handled' && instance.timers.length > 0)
+  if (instance.state === null && result === 'handled' && instance.timers.some(isOfActor))
     wrong.push(`${key} has no state any more, but timers`)
   if (result === 'waiting') waits(ended, headers, record, before)
   if (result !== 'handled' && result !== 'poisoned') return
@@ -157,5 +161,8 @@ function waits(
   const { attempt: id, start, outcome } = record.value
   if (!ended.has(id) && before?.ledger.find(a => a.attempt === id)?.start === start) ended.set(id, outcome)
 }
+
+/** The engine has timers of its own. */
+const isOfActor = ({ name }: { readonly name: string }) => !name.startsWith('\0')
 
 const lateOf = (instance: Instance | null) => (instance?.state as TrialState | null)?.late ?? 0
