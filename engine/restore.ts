@@ -277,11 +277,12 @@ async function rebuilt(
     await codec.prepare(own)
     for (const { value } of own) {
       const decoded = codec.decode(value as Buffer)
-      if (decoded.type === 'TaskDecision') decision = decoded.value
+      // Other decisions may have followed, about the inbox.
+      if (decoded.type === 'TaskDecision' && decoded.value.action === 'REBUILD') decision = decoded.value
     }
     at = next
   }
-  return decision?.action === 'REBUILD' && decision.at > (checkpoint?.at ?? 0)
+  return decision !== null && decision.at > (checkpoint?.at ?? 0)
 }
 
 /**
