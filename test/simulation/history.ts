@@ -24,6 +24,8 @@ interface TaskHistory {
   readonly handled: Handled[]
   /** Last offset in the changelog of each of its transactions. */
   readonly ends: number[]
+  /** So many of them its changelog has kept, since it was made again or rolled back. */
+  kept: number | null
   /** From here on in `handled`, the state is what it was after so many transactions. */
   readonly rebuilt: Map<number, number>
 }
@@ -43,13 +45,14 @@ export class History {
     this.#cluster = cluster
     this.#codeOf = codeOf
     cluster.onCommit = commit => this.#note(commit)
+    cluster.handledTo = at => this.#tasks.get(partitionKey(at))?.next
   }
 
   of(at: TopicPartition): TaskHistory {
     const key = partitionKey(at)
     let found = this.#tasks.get(key)
     if (found === undefined) {
-      found = { next: 0, logId: '', inboxScope: '', handled: [], ends: [], rebuilt: new Map() }
+      found = { next: 0, logId: '', inboxScope: '', handled: [], ends: [], kept: null, rebuilt: new Map() }
       this.#tasks.set(key, found)
     }
     return found
@@ -71,13 +74,20 @@ export class History {
     this.#giveUp(this.of(at), records)
   }
 
-  /** A person has the state rebuilt from what the changelog still has. */
-  rebuilt(at: TopicPartition, changelogEnd: number): void {
+  /** A changelog has been made again, or rolled back to this end. */
+  cut(at: TopicPartition, changelogEnd: number): void {
     const task = this.of(at)
-    const kept = task.ends.filter(end => end < changelogEnd).length
+    task.kept = task.ends.filter(end => end < changelogEnd).length
+    task.ends.length = task.kept
+  }
+
+  /** A person has the state rebuilt from what the changelog still has. */
+  rebuilt(at: TopicPartition): void {
+    const task = this.of(at)
+    const kept = task.kept ?? task.ends.length
     for (const handled of task.handled) if (handled.commit >= kept) this.forgotten.push(handled)
     task.rebuilt.set(task.handled.length, kept)
-    task.ends.length = kept
+    task.kept = null
   }
 
   #giveUp({ handled }: TaskHistory, records: readonly LogRecord[]): void {

@@ -93,6 +93,7 @@ function checkLeaving(world: World, machine: Machine, life: Life, actor: string,
   if (owner !== undefined && owner !== life)
     violations.push(`${life.name} let ${run.attempt} leave, but ${owner.name} owns ${run.key}`)
   const result = resultOf(world, actor, run.attempt)
+  if (world.touched.has('changelog')) return // an older state has forgotten what came of it
   if (result !== undefined && result.headers.last !== '0' && result.timestamp < machine.assignedAt)
     violations.push(`${life.name} did ${run.attempt} again, though its result was in the log before it was assigned the task`)
 }

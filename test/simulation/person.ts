@@ -86,8 +86,7 @@ function decide(world: World, at: TopicPartition, cause: string, id: string): vo
     console.log(`  ${world.scheduler.time} decided ${decision.action} ${decision.offset} of ${partitionKey(at)}: ${cause}`)
   if (decision.action === 'ACCEPT') history.accepted(at, decision.offset)
   // An offset that does not fit the changelog is accepted with the state as the changelog has it.
-  if (decision.action === 'REBUILD' || /end of the changelog is gone/.test(cause))
-    history.rebuilt(at, cluster.partition(changelog).end)
+  if (decision.action === 'REBUILD' || /end of the changelog is gone/.test(cause)) history.rebuilt(at)
 }
 
 /** Each parked record once, some twice; dropped, mended, or as it was, which parks it again. */

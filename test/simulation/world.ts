@@ -69,6 +69,10 @@ export class World {
   newerInputs = false
   /** What people have done to the cluster, that tasks cannot go on from by themselves. */
   readonly touched = new Set<'partitions' | 'changelog' | 'inbox' | 'other'>()
+  /** The group has forgotten its offsets. */
+  offsetsExpired = false
+  /** Other code is to come: one plan at a time. */
+  rollout = false
   /** Keys are on other partitions than before. */
   keysMoved = false
   /** Machines whose changelogs are written by newer schemas. */

@@ -61,6 +61,8 @@ export class Cluster {
   skew = 0
   /** Told of each transaction that counts, in the order of the log. */
   onCommit: (commit: Commit) => void = () => {}
+  /** How far a partition is handled, where the group has forgotten it. */
+  handledTo: (at: TopicPartition) => number | undefined = () => undefined
   /** What a record becomes that a life writes: newer code writes by newer schemas. */
   rewrite: (life: Life | null, append: Append) => Append = (_life, append) => append
   /** The topic whose owner alone may write a topic in transactions: changelogs and inboxes of their own actor. */
@@ -97,7 +99,7 @@ export class Cluster {
   }
 
   committed(at: TopicPartition): number | undefined {
-    return this.group.committed(at)
+    return this.group.committed(at) ?? this.handledTo(at)
   }
 
   topicId(topic: string): string {

@@ -14,55 +14,42 @@ function roll(world: World, code: Code): void {
   }
 }
 
-export const codeFaults: readonly Fault[] = [
-  {
-    name: 'another version',
-    chance: 0.1,
-    install: (world, strike) =>
-      once(world, () => {
-        strike()
-        roll(world, codes.same)
-      }),
-  },
-  {
-    name: 'code with retired effects and timers',
-    chance: 0.08,
-    install: (world, strike) =>
-      once(world, () => {
-        strike()
-        roll(world, codes.retired)
-      }),
-  },
-  {
-    name: 'code that left out effects and timers',
-    chance: 0.08,
+/** One at a time: what one of them needs, another has not. */
+function rollout(name: string, chance: number, what: (world: World) => void): Fault {
+  return {
+    name,
+    chance,
     install: (world, strike) => {
+      if (world.rollout) return
+      world.rollout = true
       once(world, () => {
         strike()
-        roll(world, codes.careless)
-        world.scheduler.at(20_000 + world.scheduler.random.below(20_000), null, () => roll(world, codes.base))
+        what(world)
       })
     },
-  },
-  {
-    name: 'a record of newer code',
-    chance: 0.08,
-    install: (world, strike) =>
-      once(world, () => {
-        const { cluster, scheduler } = world
-        strike()
-        for (let n = 3; n > 0; n--) {
-          const value = codec.encode(trialInbox.name, 'TrialOutput', { sequence: -1, count: 0 })
-          const send = () => {
-            const append = { topic: trialInbox.name, key: scheduler.random.pick(KEYS), value }
-            if (cluster.where(append).leaderless) return scheduler.at(1_000, null, send)
-            cluster.write(append)
-          }
-          scheduler.at(scheduler.random.below(5_000), null, send)
-        }
-        scheduler.at(scheduler.random.below(30_000), null, () => roll(world, codes.novel))
-      }),
-  },
+  }
+}
+
+export const codeFaults: readonly Fault[] = [
+  rollout('another version', 0.1, world => roll(world, codes.same)),
+  rollout('code with retired effects and timers', 0.1, world => roll(world, codes.retired)),
+  rollout('code that left out effects and timers', 0.1, world => {
+    roll(world, codes.careless)
+    world.scheduler.at(20_000 + world.scheduler.random.below(20_000), null, () => roll(world, codes.base))
+  }),
+  rollout('a record of newer code', 0.1, world => {
+    const { cluster, scheduler } = world
+    for (let n = 3; n > 0; n--) {
+      const value = codec.encode(trialInbox.name, 'TrialOutput', { sequence: -1, count: 0 })
+      const send = (): void => {
+        const append = { topic: trialInbox.name, key: scheduler.random.pick(KEYS), value }
+        if (cluster.where(append).leaderless) scheduler.at(1_000, null, send)
+        else cluster.write(append)
+      }
+      scheduler.at(scheduler.random.below(5_000), null, send)
+    }
+    scheduler.at(scheduler.random.below(30_000), null, () => roll(world, codes.novel))
+  }),
   {
     name: 'a record that nobody can read',
     chance: 0.12,

@@ -100,17 +100,23 @@ export const topicFaults: readonly Fault[] = [
         cluster.group.rebalance()
       }),
   },
-  maintenance('a changelog made again', 0.07, 'changelog', ({ cluster, scheduler }) => {
-    cluster.remake(scheduler.random.pick(['trial.changelog', 'tally.changelog']))
+  maintenance('a changelog made again', 0.07, 'changelog', world => {
+    const { cluster, scheduler, history } = world
+    const inbox = scheduler.random.pick(inboxes)
+    if (world.offsetsExpired) return false
+    for (const { at } of cluster.partitionsOf(inbox)) history.cut(at, 0)
+    cluster.remake(inbox.replace(/inbox$/, 'changelog'))
     return true
   }),
   maintenance('a changelog rolled back', 0.07, 'changelog', world => {
-    const { cluster, scheduler } = world
+    const { cluster, scheduler, history } = world
     const partition = scheduler.random.pick(cluster.partitionsOf('trial.changelog'))
-    const task = world.history.of({ topic: 'trial.inbox', partition: partition.at.partition })
-    const { ends } = task
-    if (ends.length < 3) return false
-    partition.cut((ends[1 + scheduler.random.below(ends.length - 1)] as number) + 1)
+    const at = { topic: 'trial.inbox', partition: partition.at.partition }
+    const { ends } = history.of(at)
+    if (ends.length < 3 || world.offsetsExpired) return false
+    const end = (ends[1 + scheduler.random.below(ends.length - 1)] as number) + 1
+    history.cut(at, end)
+    partition.cut(end)
     return true
   }),
   maintenance('partitions added', 0.07, 'partitions', world => {
@@ -122,8 +128,11 @@ export const topicFaults: readonly Fault[] = [
     if (both) cluster.grow('trial.changelog', 5)
     return true
   }),
-  maintenance('the offsets have expired', 0.07, 'other', ({ cluster }) => {
-    cluster.group.forgetOffsets()
+  maintenance('the offsets have expired', 0.07, 'other', world => {
+    // With the changelog gone, too, nothing says any more how far all was handled.
+    if (world.touched.has('changelog')) return false
+    world.offsetsExpired = true
+    world.cluster.group.forgetOffsets()
     return true
   }),
 ]
