@@ -14,6 +14,9 @@ export interface Incoming {
   readonly record: Decoded
 }
 
+/** What a record that cannot be decoded says of the code, not of the record. */
+const NEEDS_OTHER_CODE: ReadonlySet<CodecError['code']> = new Set(['unknown_record', 'unknown_schema', 'incompatible'])
+
 /**
  * Decodes a record, or says why no actor can have it: then it goes to the dead letters.
  * @throws {Fatal} when only other code can read it
@@ -27,7 +30,7 @@ export function incoming(codec: Codec, record: LogRecord): Incoming | { readonly
   try {
     return { key, offset, timestamp, headers, raw: value, record: codec.decode(value) }
   } catch (error) {
-    if (error instanceof CodecError && (error.code === 'unknown_record' || error.code === 'unknown_schema')) {
+    if (error instanceof CodecError && NEEDS_OTHER_CODE.has(error.code)) {
       throw new Fatal(error.code, `${topic}/${partition} offset ${offset}: ${error.message}`, { cause: error })
     }
     return { unreadable: messageOf(error) }
