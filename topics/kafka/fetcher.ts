@@ -27,14 +27,16 @@ export interface FetcherSettings {
   readonly partitionBytes?: number
   /** Bytes per fetch. */
   readonly maxBytes?: number
+  /** A leader that moves, or a broker that starts anew, is there before long: until then nothing is said of it, ms. */
+  readonly quiet?: number
+  /** A replica that has just become the leader learns within this time, ms, how far its records are committed. */
+  readonly catchUp?: number
   /** To these something came in, or something is wrong with them. */
   readonly onNews: (cursors: readonly Cursor[]) => void
 }
 
 const FIRST_WAIT = 10
 const LITTLE = 64 * 1024
-/** A replica that has just become the leader learns within this time, ms, how far its records are committed. */
-const CATCH_UP_MS = 4_000
 
 export class Fetcher {
   readonly #settings: Required<FetcherSettings>
@@ -49,7 +51,15 @@ export class Fetcher {
   #alarm: { at: number; timer: NodeJS.Timeout } | null = null
 
   constructor(settings: FetcherSettings) {
-    this.#settings = { wait: 250, pace: 0, partitionBytes: 1024 * 1024, maxBytes: 10 * 1024 * 1024, ...settings }
+    this.#settings = {
+      wait: 250,
+      pace: 0,
+      partitionBytes: 1024 * 1024,
+      maxBytes: 10 * 1024 * 1024,
+      quiet: 3_000,
+      catchUp: 4_000,
+      ...settings,
+    }
   }
 
   get(partition: TopicPartition): Cursor | undefined {
@@ -236,14 +246,14 @@ export class Fetcher {
   /** It is tried again after a while; whoever reads it hears of it once that is to be told. */
   #fail(cursor: Cursor, error: LogError): void {
     const passing = error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
-    cursor.fail(error, passing)
+    cursor.fail(error, passing ? this.#settings.quiet : 0)
     if (this.#isCurrent(cursor)) this.#settings.onNews([cursor])
     this.#setAlarm()
   }
 
   /** Its next offset is below the first record, or beyond the last. */
   async #outside(cursor: Cursor): Promise<void> {
-    const { client, below, beyond } = this.#settings
+    const { client, below, beyond, catchUp } = this.#settings
     cursor.asking = true
     try {
       const [[first], [high]] = await Promise.all([client.offsets([cursor], 'first'), client.offsets([cursor], 'high')])
@@ -258,7 +268,7 @@ export class Fetcher {
       } else if (at > high.offset) {
         const since = this.#beyond.get(cursor) ?? performance.now()
         this.#beyond.set(cursor, since)
-        if (beyond === 'gap' && performance.now() - since >= CATCH_UP_MS) throw beyondLast(cursor, high.offset)
+        if (beyond === 'gap' && performance.now() - since >= catchUp) throw beyondLast(cursor, high.offset)
         if (beyond === 'wait') {
           cursor.succeed()
           this.#settings.onNews([cursor])
