@@ -363,7 +363,14 @@ export class Appends {
         this.#split(batch, new LogError('unavailable', `a record for ${topic} cannot be encoded`, { cause: error }))
       }
     }
-    const timer = setTimeout(() => this.#overtake(attempts.map(a => a.batch), apart), ways.late)
+    const timer = setTimeout(
+      () =>
+        this.#overtake(
+          attempts.map(a => a.batch),
+          apart,
+        ),
+      ways.late,
+    )
     try {
       if (attempts.length === 0) return
       const broker = await client.broker(node, way.number)
