@@ -115,16 +115,16 @@ export class KafkaLog implements Log {
   }
 
   /** Asked anew each time, for a topic may be deleted and made again meanwhile; those who ask at the same time share an answer. */
-  identity(topic: string): Promise<string> {
+  topicId(topic: string): Promise<string> {
     let asking = this.#asking.get(topic)
     if (asking === undefined) {
-      asking = this.#identity(topic).finally(() => this.#asking.delete(topic))
+      asking = this.#topicId(topic).finally(() => this.#asking.delete(topic))
       this.#asking.set(topic, asking)
     }
     return asking
   }
 
-  async #identity(topic: string): Promise<string> {
+  async #topicId(topic: string): Promise<string> {
     this.#check()
     this.#partitions(topic)
     const found = await persist(10_000, isPassing, async () => {
