@@ -103,6 +103,12 @@ const TROUBLES: Record<string, (cluster: FakeCluster) => () => void> = {
     cluster.at(bad).stall = stall.promise
     return () => stall.resolve()
   },
+  'whose requests end with the connection': cluster => {
+    cluster.at(bad).breaks = true
+    return () => {
+      cluster.at(bad).breaks = false
+    }
+  },
   'that takes long, on the same broker': cluster => {
     const stall = Promise.withResolvers<void>()
     cluster.at(bad).stall = stall.promise

@@ -403,6 +403,8 @@ export class Appends {
   /** The broker knows a batch that it has by its number, so that it may be sent again. */
   #unanswered(batch: Batch, attempt: number, error: LogError): void {
     batch.uncertain = true
+    // It may be for the sake of one of the request's batches: next time each goes alone.
+    batch.lane.slow = true
     if (attempt === batch.attempts) this.#again(batch, error)
   }
 

@@ -2,7 +2,7 @@
  * Brokers for tests, in memory: they read the requests off the wire and answer Fetch and Produce as brokers do, one request of a
  * connection after the other; partitions can be told to fail, to stall and to have no leader.
  */
-import { partitionKey, type Position, type TopicPartition } from '../log.ts'
+import { LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
 import { CODE, KafkaError, sleep } from './client.ts'
 import type { Broker, Call } from './hardening.ts'
 
@@ -26,6 +26,8 @@ export class FakePartition implements TopicPartition {
   code: (api: 'Fetch' | 'Produce') => number = () => 0
   /** Code that this batch is refused with; 0 where it is taken. */
   refuses: (batch: Buffer) => number = () => 0
+  /** A Produce request with a batch for it gets no answer. */
+  breaks = false
   /** A Produce request with a batch for it is answered only then. */
   stall: Promise<unknown> | null = null
   /** Fetches from these offsets on. */
@@ -126,7 +128,7 @@ export class FakeCluster {
     const connection = `${nodeId}/${way}/${call.request.apiKey === 1 ? 'fetch' : ''}`
     const before = this.#connections.get(connection)
     const answer = (async () => {
-      await before
+      await before?.catch(() => {})
       const { apiKey, apiVersion } = call.request
       const raw = (await call.request.encode()).frame(apiKey, apiVersion, 0, '').subarray(14)
       const node = Number(nodeId)
@@ -183,6 +185,7 @@ export class FakeCluster {
       })
     })
     this.requests.push({ api: 'Produce', node, way, partitions: batches.map(b => partitionKey(b.partition)) })
+    if (batches.some(b => b.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
     const answers = batches.map(({ partition, batch }) => {
       const refused = partition.code('Produce') || partition.refuses(batch)
       if (refused === 0) partition.produced.push(batch.readInt32BE(57))
