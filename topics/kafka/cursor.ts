@@ -35,6 +35,8 @@ export class Cursor {
   pausedUntil = 0
   /** Somebody finds out about it: it is not fetched meanwhile. */
   asking = false
+  /** A fetch that it shared with others got no answer, which may be for its sake: the next one is its own. */
+  suspect = false
   /** Attempts that failed in a row, and when the first of them did. */
   #failures = 0
   #failingSince = 0
@@ -108,6 +110,7 @@ export class Cursor {
   /** It was fetched. */
   succeed(): void {
     this.answered = true
+    this.suspect = false
     this.pausedUntil = 0
     this.#failures = 0
     this.#error = null

@@ -26,7 +26,7 @@ export class FakePartition implements TopicPartition {
   code: (api: 'Fetch' | 'Produce') => number = () => 0
   /** Code that this batch is refused with; 0 where it is taken. */
   refuses: (batch: Buffer) => number = () => 0
-  /** A Produce request with a batch for it gets no answer. */
+  /** A request in which it is gets no answer. */
   breaks = false
   /** A Produce request with a batch for it is answered only then. */
   stall: Promise<unknown> | null = null
@@ -153,6 +153,7 @@ export class FakeCluster {
       })
     })
     this.requests.push({ api: 'Fetch', node, way, partitions: asked.map(a => partitionKey(a.partition)) })
+    if (asked.some(a => a.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
     const answers = asked.map(({ partition, offset }) => {
       partition.fetches.push(offset)
       const { low, high, batches } = partition

@@ -98,6 +98,9 @@ const TROUBLES: Record<string, (cluster: FakeCluster) => void> = {
   'no leader': cluster => {
     cluster.at(A).leader = null
   },
+  'what ends every connection on which it is fetched': cluster => {
+    cluster.at(A).breaks = true
+  },
   'a broker that cannot be reached': cluster => {
     cluster.at(A).leader = 2
     cluster.away.add(2)
@@ -121,6 +124,7 @@ for (const [what, breaks] of Object.entries(TROUBLES)) {
     expect([good.telling, other.telling, bad.head]).toEqual([null, null, 0])
     cluster.at(A).code = () => 0
     cluster.at(A).leader = 1
+    cluster.at(A).breaks = false
     cluster.at(A).put(batch('back'))
     await expect.poll(() => bad.count, { timeout: 10_000 }).toBe(1)
     expect(await take(bad, 1)).toEqual(['back'])

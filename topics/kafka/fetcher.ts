@@ -181,35 +181,58 @@ export class Fetcher {
 
   /** Fetches from a broker until it leads nothing that is wanted. */
   async #pump(node: number): Promise<void> {
-    const { client, wait, pace, partitionBytes, maxBytes, onNews } = this.#settings
+    const { wait, pace } = this.#settings
     this.#asking.add(node)
     try {
       while (!this.#closed) {
-        const cursors = this.#wanted(node)
+        const wanted = this.#wanted(node)
+        for (const cursor of wanted) if (cursor.suspect) void this.#probe(node, cursor)
+        const cursors = wanted.filter(cursor => !cursor.suspect)
         if (cursors.length === 0) return
-        const asked = cursors.map(
-          (c): Wanted => ({ topic: c.topic, partition: c.partition, offset: c.next, maxBytes: partitionBytes }),
-        )
         const waitMs = performance.now() < this.#calm ? Math.min(wait, FIRST_WAIT) : wait
         const began = performance.now()
-        try {
-          const broker = await client.broker(node)
-          const fetched = await client.send(broker, fetch(client.prefix, asked, waitMs, maxBytes))
-          const news = this.#deliver(fetched, cursors, asked)
-          if (news.length > 0) onNews(news)
-          const early = began + pace - performance.now()
-          if (early > 0 && fetched.reduce((sum, { bytes }) => sum + bytes, 0) < LITTLE) await sleep(early)
-        } catch (error) {
-          if (this.#closed || client.closed) return
-          const failed = logError(error)
-          for (const cursor of cursors) this.#fail(cursor, failed)
-          await client.refresh().catch(() => {})
-        }
+        const bytes = await this.#fetch(node, cursors, waitMs)
+        const early = began + pace - performance.now()
+        if (early > 0 && bytes !== null && bytes < LITTLE) await sleep(early)
       }
     } finally {
       this.#asking.delete(node)
       if (this.#wanted().length > 0) this.go()
       this.#setAlarm()
+    }
+  }
+
+  /** One that may be why a fetch got no answer, by itself: others go on meanwhile. */
+  async #probe(node: number, cursor: Cursor): Promise<void> {
+    cursor.asking = true
+    await this.#fetch(node, [cursor], 0)
+    cursor.asking = false
+    this.go()
+  }
+
+  /** One request. The bytes that came; null where there was no answer. */
+  async #fetch(node: number, cursors: readonly Cursor[], waitMs: number): Promise<number | null> {
+    const { client, partitionBytes, maxBytes, onNews } = this.#settings
+    const asked = cursors.map(
+      (c): Wanted => ({ topic: c.topic, partition: c.partition, offset: c.next, maxBytes: partitionBytes }),
+    )
+    let shared = false
+    try {
+      const broker = await client.broker(node)
+      shared = cursors.length > 1
+      const fetched = await client.send(broker, fetch(client.prefix, asked, waitMs, maxBytes))
+      const news = this.#deliver(fetched, cursors, asked)
+      if (news.length > 0) onNews(news)
+      return fetched.reduce((sum, { bytes }) => sum + bytes, 0)
+    } catch (error) {
+      if (this.#closed || client.closed) return null
+      const failed = logError(error)
+      for (const cursor of cursors) {
+        cursor.suspect ||= shared
+        this.#fail(cursor, failed)
+      }
+      await client.refresh().catch(() => {})
+      return null
     }
   }
 
