@@ -58,6 +58,7 @@ export class Environment {
     try {
       return read()
     } catch (error) {
+      this.root.resetReadTxn() // all stores read by it, and LMDB gives up one that has met with damage
       throw new Corrupted('store_damaged', `${this.#folder}: ${what} cannot be read: ${messageOf(error)}`, { cause: error })
     }
   }

@@ -257,6 +257,7 @@ describe('what is stored, when it is damaged,', () => {
   it('is told from a bug: the error names the store', async () => {
     const stores = opening()
     for (let n = 0; n < 300; n++) await stores.store('actor', 0).write(batch({ [`key ${n}`]: 'x'.repeat(500) }))
+    await stores.store('whole', 0).write(batch({ k: 'v' }))
     await stores.close()
     const file = join(folder, 'lmdb', 'data.mdb')
     const bytes = readFileSync(file)
@@ -265,14 +266,19 @@ describe('what is stored, when it is damaged,', () => {
       if (bytes.subarray(page, page + 4_096).includes('xxxx')) bytes.fill(0, page + 8, page + 24)
     }
     writeFileSync(file, bytes)
-    const store = opening().store('actor', 0)
+    const again = opening()
+    const store = again.store('actor', 0)
     const reads: ((store: StateStore) => unknown)[] = [s => s.get('key 7'), s => s.get('key 299')]
+    const whole = again.store('whole', 0)
     for (const read of reads) {
       expect(() => read(store)).toThrow(Corrupted)
-      expect(() => read(store)).toThrow(
-        expect.objectContaining({ code: 'store_damaged', message: expect.stringContaining('actor/0') }),
-      )
+      const told = { code: 'store_damaged', message: expect.stringContaining('actor/0') }
+      expect(() => read(store)).toThrow(expect.objectContaining(told))
+      expect(whole.get('k')?.toString()).toBe('v')
     }
+    await expect(store.write(batch({ 'key 7': 'v' }))).rejects.toThrow(expect.objectContaining({ code: 'store_damaged' }))
+    await whole.write(batch({ k: 'w' }))
+    expect(whole.get('k')?.toString()).toBe('w')
   })
 })
 

@@ -228,7 +228,7 @@ class LmdbStore implements StateStore {
     const { changes, inputs, schemas, checkpoint } = batch
     const indexed = changes.map(change => ({ ...change, ...indexChanges(change) }))
     const stand = JSON.stringify(checkpoint)
-    await this.#write(() => {
+    const writing = this.#write(() => {
       for (const { key, bytes, gone, come, opened, closed } of indexed) {
         if (bytes === null) this.#values.remove(key)
         else this.#values.put(key, bytes)
@@ -245,6 +245,13 @@ class LmdbStore implements StateStore {
       this.#meta.put('checkpoint', stand)
       putMark(this.#environment, this.#notes)
     })
+    try {
+      await writing
+    } catch (error) {
+      // LMDB's error does not tell a full disk from damage; reading does.
+      if (error instanceof Retryable) for (const { key } of changes) this.get(key)
+      throw error
+    }
   }
 
   note(attempt: string): void {

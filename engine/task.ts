@@ -68,7 +68,7 @@ const TIMERS_LOOKED_AT = 100_000
 /** What a decoded actor takes in memory, against its bytes, about. */
 const DECODED = 4
 /** Bytes of an actor before any was seen. */
-const FIRST_GUESS = 1_000
+const FIRST_GUESS = 16_000
 
 export class Task {
   readonly definition: ActorDefinition
@@ -204,7 +204,6 @@ export class Task {
       budget.spend(this.#instanceBytes)
     } else entry.after = step.instance
     this.#collect(incoming, step, overlay)
-    budget.spend(incoming.raw.length)
     for (const { value } of step.emits) budget.spend(value.length)
     for (const { input } of step.performed) budget.spend(input.length)
   }

@@ -325,7 +325,10 @@ export class Tasks {
       }
       if (!this.#holds(assignment)) return
       given.waits = null
-      if (task.stopped !== null) return this.#standsStill(assignment, task)
+      if (task.stopped !== null) {
+        this.#standsStill(assignment, task)
+        return
+      }
       this.#settings.restored(task, since)
       membership.start(task.rewind())
       membership.wake()
@@ -338,8 +341,10 @@ export class Tasks {
   /** What needs a person stops the task; all else is tried again, outside the lane that restores others. */
   #notRestored(assignment: Assignment, given: Given, task: Task, error: unknown): void {
     const passes = error instanceof Fatal && MAY_PASS.has(error.code) && ++given.doubts <= DOUBTS
-    if (error instanceof Fatal && !passes) return this.#stop(assignment, task, messageOf(error))
-    if (!this.#distrust(given, error)) return this.#stop(assignment, task, messageOf(error))
+    if ((error instanceof Fatal && !passes) || !this.#distrust(given, error)) {
+      this.#stop(assignment, task, messageOf(error))
+      return
+    }
     task.state = 'RESTORING'
     this.#waits(task, `it cannot be restored: ${messageOf(error)}`)
     this.#settings.onError(`${partitionKey(task.inbox)}: it cannot be restored; trying again`, error)
@@ -405,7 +410,8 @@ export class Tasks {
     if (given === null || assignment === null || task.state !== 'RUNNING') return
     if (error instanceof Fatal || !this.#distrust(given, error)) {
       task.halt(messageOf(error))
-      return this.settle(task)
+      this.settle(task)
+      return
     }
     this.#settings.onError(`${partitionKey(task.inbox)}: restoring after an error`, error)
     this.#waits(task, messageOf(error))

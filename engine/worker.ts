@@ -85,8 +85,8 @@ export interface WorkerStatus {
 }
 
 const IDLE_WAIT = 200
-/** Folding keeps the process from all other work, ms. */
-const FOLD_MS = 25
+/** Folding keeps the process from all other work for so long at a time, and before a transaction in all, ms. */
+const FOLD_MS = { slice: 20, transaction: 120 }
 /** Of fewer records than that a transaction costs far more than they do: between two of them as much time passes as one takes. */
 const FEW = 100
 const LONGEST_REST = 5
@@ -120,7 +120,7 @@ export class Worker {
   #held: Promise<void> = Promise.resolve()
   #loop: Promise<void> = Promise.resolve()
   /** Ranges that the last cycle had no time for. */
-  #left: Handed = { ranges: [], lives: new Map() }
+  #left: Handed = NOTHING
   readonly #backoff: Backoff
   /** Monotonic ms of the last cycle that succeeded. */
   #lastCycle = 0
@@ -135,8 +135,8 @@ export class Worker {
     this.#settings = {
       clock: systemClock,
       stores: null,
-      maxRecords: 20_000,
-      transactionBytes: 4 * 1024 * 1024,
+      maxRecords: 5_000,
+      transactionBytes: 6 * 1024 * 1024,
       cacheBytes: 128 * 1024 * 1024,
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
@@ -263,7 +263,7 @@ export class Worker {
   async #cycleOf(membership: Membership): Promise<void> {
     const { clock, maxRecords } = this.#settings
     const handed = this.#left.ranges.length > 0 ? this.#left : await this.#poll(membership, maxRecords, this.#wait())
-    this.#left = { ranges: [], lives: new Map() }
+    this.#left = NOTHING
     await this.#held
     const { assignment } = this.#tasks
     // What was polled is read again by whoever has the tasks then.
@@ -297,10 +297,20 @@ export class Worker {
   }
 
   async #once(membership: Membership, assignment: Assignment, handed: Handed): Promise<void> {
-    const { clock, transactionBytes } = this.#settings
-    const budget = new Budget(clock, FOLD_MS, transactionBytes)
-    let folded = this.#fold(handed, budget)
-    await clock.turn?.()
+    const { clock, transactionBytes, maxRecords } = this.#settings
+    const budget = new Budget(clock, { sliceMs: FOLD_MS.slice, ms: FOLD_MS.transaction, bytes: transactionBytes })
+    let folded = 0
+    for (let next = handed; next.ranges.length > 0; ) {
+      this.#left = NOTHING
+      const now = this.#fold(next, budget)
+      folded += now
+      await clock.turn?.()
+      if (this.#tasks.assignment !== assignment || this.#revoked || this.#stopping) return
+      if (now < FEW || budget.exhausted) break
+      budget.nextSlice()
+      // As long as much comes, more of it goes into this transaction.
+      next = this.#left.ranges.length > 0 ? this.#left : await this.#poll(membership, maxRecords, 0)
+    }
     await this.#committing
     if (folded < FEW && this.#left.ranges.length === 0) {
       // What comes while the last transaction is on its way, and a moment after it, goes into this one.
@@ -408,7 +418,9 @@ export class Worker {
     const { clock, onCommit } = this.#settings
     const began = clock.mono()
     const sealed = this.#seal(dirty)
-    if (sealed.length === 0) return true
+    await clock.turn?.()
+    // Given out anew meanwhile, a task that is sealed is restored; nothing of it has been sent.
+    if (sealed.length === 0 || this.#tasks.assignment !== assignment) return true
     let ends: Map<string, number>
     try {
       ends = await this.#transact(membership, assignment, sealed)
@@ -512,6 +524,8 @@ interface Handed {
   readonly ranges: readonly Polled[]
   readonly lives: ReadonlyMap<Task, number>
 }
+
+const NOTHING: Handed = { ranges: [], lives: new Map() }
 
 interface Sealed extends ReturnType<Task['seal']> {
   readonly task: Task
