@@ -55,6 +55,7 @@ import { CACHED, entriesOf, redisStore } from './sinks/redis/store.ts'
 import { type Sink, startSink } from './sinks/sink.ts'
 import { allTopics, auditLog, changelog, sheetsInbox, syncLog, type Topic, venueProfiles } from './topics/catalog.ts'
 import { Codec, type Decoded } from './topics/codec.ts'
+import { lockFile } from './topics/lock.ts'
 import type { Log, LogRecord, Position } from './topics/log.ts'
 
 type Actor = ActorDefinition
@@ -115,6 +116,11 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
   const actors = actorsOf(settings)
   const topics = topicsOf(actors)
+  // Two with one name would take each other for an earlier life of themselves. A local log is locked itself.
+  if (settings.kafka !== null && roles.some(role => role !== 'api')) {
+    const lock = lockFile(join(dataDir, 'instance.lock'))
+    closers.push(() => lock.release())
+  }
   // The log comes first: a local one belongs to one process, and whoever has it has the folder.
   let closed: Error | null = null
   const onClosed = (error: Error) => {
