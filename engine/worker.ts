@@ -457,9 +457,10 @@ export class Worker {
   /** A task that cannot be sealed is restored; the others go on. */
   #seal(dirty: readonly Task[]): Sealed[] {
     const sealed: Sealed[] = []
+    const { newId } = this.#settings
     for (const task of dirty) {
       try {
-        sealed.push({ task, ...task.seal() })
+        sealed.push({ task, ...task.seal(newId()) })
       } catch (error) {
         this.#tasks.fail(task, error)
       }
