@@ -65,6 +65,8 @@ function checkSilence(world: World, { worker, life, log }: Machine, { silent }: 
     }
     const looks = (silent.get(key)?.looks ?? 0) + 1
     silent.set(key, { position, looks })
+    if (looks === SILENT_LOOKS && world.settings.verbose)
+      console.log(world.scheduler.time, JSON.stringify(status), position, stable)
     if (looks === SILENT_LOOKS)
       world.violations.push(`${life.name} stands still at ${position} of ${key}, and says nothing of it`)
   }
