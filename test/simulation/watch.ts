@@ -11,7 +11,7 @@ const LOOKS = 1_000
 /** A worker may be silent about what lies unread for so many looks. */
 const SILENT_LOOKS = 10
 /** A cycle this old speaks for itself, ms. */
-const OLD_CYCLE = 5_000
+const OLD_CYCLE = 3_000
 /** Over this many looks, a worker restores or begins transactions at most so often. */
 const WINDOW = 30
 const MOST_RESTORES = 120

@@ -11,7 +11,7 @@ function whileStopped(world: World, what: () => void): void {
   for (const machine of machines) void machine.crash()
   const lives = machines.map(m => m.lives)
   // What they still had on its way has arrived by then.
-  scheduler.at(5_000, null, () => {
+  scheduler.at(25_000, null, () => {
     what()
     for (const [i, machine] of machines.entries()) if (machine.lives === lives[i]) machine.boot()
   })
