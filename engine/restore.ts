@@ -247,7 +247,7 @@ async function judged(
   // One that was made of aborted transactions and decisions alone belongs to no changelog yet.
   const holds = checkpoint !== null && checkpoint.logId !== ''
   if (identity === null && (states || known > 0 || holds)) {
-    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
+    if (await rebuilt(options, ends, holds ? checkpoint : null)) return { checkpoint: null, wiping: true }
     throw new Fatal(
       'no_changelog',
       `${where} ${states ? 'has lost its beginning' : 'holds no state'}, but ${partitionKey(inbox)} has been handled up to ${known}` +
