@@ -75,7 +75,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
   still()
   const { identity, states } = await readIdentity(log, codec, changelog, ends, still)
   const found = checkpointOf(task)
-  const { checkpoint, wiping } = await judged(found, identity, states, ends, options)
+  const { checkpoint, wiping, givenUp = false } = await judged(found, identity, states, ends, options)
   still()
   if (wiping) await store.wipe()
   const schemas = new Map<string, string>()
@@ -155,6 +155,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
     schemas,
     stop: kept.stop,
     unsettled: kept.accepted !== null,
+    givenUp,
   })
   checkHeld(task)
   return { records, fromCheckpoint: checkpoint !== null }
@@ -239,7 +240,7 @@ async function judged(
   states: boolean,
   ends: Ends,
   options: RestoreOptions,
-): Promise<{ checkpoint: Checkpoint | null; wiping: boolean }> {
+): Promise<{ checkpoint: Checkpoint | null; wiping: boolean; givenUp?: boolean }> {
   const { task, committed, wallClock, maxCheckpointAge, distrusted } = options
   const { changelog, inbox } = task
   const where = partitionKey(changelog)
@@ -258,7 +259,7 @@ async function judged(
   if (checkpoint === null || identity === null) return { checkpoint: null, wiping: true }
   const witness = checkpoint.logId === identity ? await witnessed(options, ends, checkpoint) : 'gone'
   if (witness === 'another') {
-    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
+    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true, givenUp: true }
     const found = checkpoint.changelog > ends.high ? `ends at ${ends.high}` : 'holds other records now'
     throw new Fatal(
       'rolled_back',

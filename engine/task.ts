@@ -107,6 +107,7 @@ export class Task {
   #storeFailure: unknown = null
   /** Its position is to be committed though nothing was handled. */
   #unsettled = false
+  #givenUp = false
   /** Bytes of an actor, as seen lately. */
   #instanceBytes = FIRST_GUESS
   #overlay: Overlay
@@ -145,6 +146,8 @@ export class Task {
     stop: Task['stopped']
     /** A person has decided where it goes on: that is to be committed, whether something comes or not. */
     unsettled: boolean
+    /** The changelog has lost what followed: attempts that its state holds open may have been done and closed since. */
+    givenUp: boolean
   }): void {
     this.position = to.position
     this.changelogNext = to.changelogNext
@@ -160,6 +163,7 @@ export class Task {
     this.#writing = []
     this.#storeFailure = null
     this.#unsettled = to.unsettled
+    this.#givenUp = to.givenUp
     this.stopped = to.stop !== null && to.stop.codeVersion === this.#settings.codeVersion ? to.stop : null
     this.state = this.stopped === null ? 'RUNNING' : 'STOPPED'
   }
@@ -424,6 +428,11 @@ export class Task {
     }
     const due = this.store.due(Number.MAX_SAFE_INTEGER, TIMERS_LOOKED_AT)
     return { effects, timers: new Set(due.filter(({ name }) => name !== FORGET).map(({ name }) => timerName(name).kind)) }
+  }
+
+  /** True where the local notes prove that nothing of an attempt has left. */
+  neverLeft({ attempt, owner }: { attempt: string; owner: string }): boolean {
+    return !this.#givenUp && owner === this.store.id && !this.store.noted(attempt)
   }
 
   /** True while this start of an attempt has not ended. */
