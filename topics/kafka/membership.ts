@@ -295,8 +295,10 @@ export class KafkaMembership implements Membership {
         const { kafka } = failed as Partial<KafkaError>
         // Asked to join anew is the ordinary way in which a generation ends.
         if (kafka !== CODE.REBALANCE_IN_PROGRESS) {
-          // A coordinator that loads or moves is back before long.
-          if (failures > 2 || !isPassing(failed)) onError(`group "${join.group}": membership is interrupted`, failed)
+          // A coordinator that loads or moves is back before long; one that tidies up forgets a group that is only being joined.
+          const forgotten = kafka === CODE.UNKNOWN_MEMBER && this.#assignment === null
+          if (failures > 2 || !(isPassing(failed) || forgotten))
+            onError(`group "${join.group}": membership is interrupted`, failed)
           await this.#pause(Math.min(5_000, 50 * 2 ** failures++))
         }
         if (kafka === CODE.UNKNOWN_MEMBER || kafka === CODE.FENCED_INSTANCE) this.#member = ''
