@@ -505,6 +505,23 @@ it('stops a task that holds attempts of an effect which this code does not have'
   answer.reject(new Error('the test is over'))
 })
 
+it('commits that markers are passed, with the next records or by itself', async () => {
+  const log = withMembership(world.log, membership => {
+    const poll = membership.poll.bind(membership)
+    // As of a log where every record is followed by the marker of its transaction.
+    membership.poll = async options =>
+      (await poll(options)).map(r => ({
+        ...r,
+        from: r.from * 2,
+        next: r.next * 2,
+        records: r.records.map(record => ({ ...record, offset: record.offset * 2 })),
+      }))
+  })
+  const worker = await world.start({ log })
+  await world.append(['a', 0, { sequence: 1 }], ['a', 0, { sequence: 2 }])
+  await eventually(() => worker.task(at(0))?.position).toBe(4)
+})
+
 it('tells a person of every task that stands still', async () => {
   const worker = await world.start()
   await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')

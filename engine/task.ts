@@ -198,7 +198,14 @@ export class Task {
       overlay.next = record.offset + 1
     }
     this.#expected = next
+    // Markers of transactions lie behind the last record: who commits anyway commits that they are passed.
+    if (records.length > 0) overlay.next = next
     return null
+  }
+
+  /** Commits that nothing but markers of transactions has come: retention would take them for records that were not read. */
+  passMarkers(): void {
+    if (this.#halt === null && this.#overlay.stop === null) this.#overlay.next = this.#expected
   }
 
   #handle(record: LogRecord, overlay: Overlay, place: Place, budget: Budget): void {

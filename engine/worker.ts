@@ -275,6 +275,7 @@ export class Worker {
     await this.#cycle
     if (clock.mono() - this.#sweptAt < SWEEP_MS) return
     this.#sweptAt = clock.mono()
+    for (const task of this.#tasks.running()) task.passMarkers()
     this.#tasks.sweep()
   }
 
