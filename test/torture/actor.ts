@@ -22,7 +22,8 @@ export const tortured = actor({
   emits: [trialOutputs, alerts as never],
 }) as unknown as ActorDefinition
 
-export const topics: readonly Topic[] = [trialInbox, trialOutputs, changelog(trial.name, trialInbox), deadLetters, alerts]
+export const trialChangelog = changelog(trial.name, trialInbox)
+export const topics: readonly Topic[] = [trialInbox, trialOutputs, trialChangelog, deadLetters, alerts]
 await codec.add(alerts)
 export { codec }
 
