@@ -92,6 +92,11 @@ export interface ActorDefinition<
   readonly ended?: (state: Records[S], ended: Ended, context: Context<E, FX>) => Records[S] | null
   /** Topics it writes to. */
   readonly emits: readonly E[]
+  /**
+   * What this code no longer has, though states may still hold it: open attempts of these effects end, timers of these kinds are
+   * dropped, each with a dead letter. What is in neither list stops the task: it may be of newer code.
+   */
+  readonly retired?: { readonly effects?: readonly string[]; readonly timers?: readonly string[] }
   readonly onPoison?: {
     readonly default?: 'skip' | 'park'
     readonly types?: Readonly<Partial<Record<string, 'skip' | 'park'>>>

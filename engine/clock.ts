@@ -6,11 +6,14 @@ export interface Clock {
   mono(): number
   /** Resolves after `ms`, or when the signal is aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Lets other work of the process come first; at once where it is left out. */
+  turn?(): Promise<void>
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
   mono: () => performance.now(),
+  turn: () => new Promise(resolve => setImmediate(resolve)),
   sleep: (ms, signal) =>
     new Promise(resolve => {
       if (signal?.aborted) return resolve()

@@ -1,60 +1,172 @@
 /**
  * The state stores of a process on LMDB: one environment in one folder, so that what all tasks write at a time is one
- * transaction. The folder belongs to one process.
+ * transaction. The folder belongs to one process, which holds its lock before it touches anything else in it.
+ *
+ *   lmdb/   about: whose it is     <actor>/<partition>/values, inputs, …: a task's databases
+ *   left    notes: attempts that have left
+ *   lock
  */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Database, open, type RootDatabase } from 'lmdb'
-import { Fatal } from './errors.ts'
-import { Notes } from './notes.ts'
-import { type Checkpoint, type DueTimer, indexChanges, type StateStore, type StoreBatch } from './store.ts'
+import type { Database } from 'lmdb'
+import { type Lock, lockFile } from '../topics/lock.ts'
+import { LogError } from '../topics/log.ts'
+import { bootId } from './boot.ts'
+import { Environment } from './environment.ts'
+import { Fatal, messageOf, Retryable } from './errors.ts'
+import { markText, Notes, parseMark } from './notes.ts'
+import {
+  type Checkpoint,
+  type DueTimer,
+  indexChanges,
+  MAX_KEY_BYTES,
+  type StateStore,
+  type StateStores,
+  type StoreBatch,
+} from './store.ts'
 
 /** Databases of one task; an environment has room for about 140 tasks. */
-const DATABASES = 6
-const MAX_DATABASES = 140 * DATABASES
+const DATABASES = ['values', 'inputs', 'timers', 'open', 'meta', 'schemas'] as const
+const MAX_DATABASES = 140 * DATABASES.length
 
-export class LmdbStores {
-  readonly #root: RootDatabase<Buffer, string>
+export class LmdbStores implements StateStores {
+  readonly #folder: string
+  readonly #lock: Lock
+  readonly #environment: Environment
   readonly #notes: Notes
   readonly #id: string
+  readonly #open = new Map<string, LmdbStore>()
+  readonly #dropping = new Set<string>()
+  #closed: Promise<void> | null = null
 
-  private constructor(folder: string) {
-    this.#root = open<Buffer, string>({ path: join(folder, 'lmdb'), maxDbs: MAX_DATABASES, encoding: 'binary', cache: false })
-    this.#notes = Notes.open(join(folder, 'left'))
-    const about = this.#root.openDB<string, string>({ name: 'about', encoding: 'string' })
-    this.#id = about.get('id') ?? randomUUID()
-    about.putSync('id', this.#id)
-  }
-
-  /** Opens the stores in this folder. @throws {Fatal} `store` when they cannot be opened, naming the folder. */
-  static open(folder: string): LmdbStores {
+  private constructor(folder: string, boot: string) {
+    this.#folder = folder
+    const lock = join(folder, 'lock')
+    this.#lock = lockFile(lock)
+    let environment: Environment | undefined
     try {
-      mkdirSync(folder, { recursive: true })
-      return new LmdbStores(folder)
+      environment = new Environment(folder, MAX_DATABASES)
+      const { id, notes } = identify(environment, join(folder, 'left'), `${boot} ${placeOf(lock)}`)
+      this.#environment = environment
+      this.#id = id
+      this.#notes = notes
     } catch (error) {
-      throw new Fatal('store', `the state stores in ${folder} cannot be opened: ${(error as Error).message}`, { cause: error })
+      void environment?.close(() => {}).catch(() => {}) // the error is the one that counts
+      this.#lock.release()
+      throw error
     }
   }
 
-  /** The store of a task. */
+  /**
+   * Opens the stores in this folder.
+   * @param boot which boot of the machine this is
+   * @throws {Fatal} `locked` when a process has them open, naming it; `store` when they cannot be opened, naming the folder
+   */
+  static open(folder: string, boot = bootId()): LmdbStores {
+    try {
+      mkdirSync(folder, { recursive: true })
+      return new LmdbStores(folder, boot)
+    } catch (error) {
+      const code = error instanceof LogError && error.code === 'locked' ? 'locked' : 'store'
+      throw new Fatal(code, `the state stores in ${folder} cannot be opened: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
   store(actor: string, partition: number): StateStore {
-    return new LmdbStore(this.#root, `${actor}/${partition}`, this.#id, this.#notes)
+    this.#refuseClosed()
+    const name = `${actor}/${partition}`
+    if (this.#dropping.has(name)) throw new Retryable('store_open', `the store of ${name} is being removed`)
+    let store = this.#open.get(name)
+    if (store === undefined) {
+      store = new LmdbStore(this.#environment, name, this.#id, this.#notes)
+      this.#open.set(name, store)
+    }
+    return store
+  }
+
+  list(): { readonly actor: string; readonly partition: number }[] {
+    this.#refuseClosed()
+    const tasks = new Map<string, { actor: string; partition: number }>()
+    for (const name of this.#environment.names()) {
+      const [, task, actor, partition] = /^((.+)\/(\d+))\/[a-z]+$/.exec(name) ?? []
+      if (task !== undefined && actor !== undefined) tasks.set(task, { actor, partition: Number(partition) })
+    }
+    return [...tasks.values()]
+  }
+
+  /** What is noted of its attempts stays. Whoever still has the store cannot use it any more. */
+  async drop(actor: string, partition: number): Promise<void> {
+    if (!this.list().some(task => task.actor === actor && task.partition === partition)) return
+    this.store(actor, partition) // opens it, or finds it open
+    const name = `${actor}/${partition}`
+    const store = this.#open.get(name)
+    this.#open.delete(name)
+    this.#dropping.add(name)
+    try {
+      await store?.drop()
+    } finally {
+      this.#dropping.delete(name)
+    }
   }
 
   /** Before the process exits: an exit with LMDB open can hang. */
-  async close(): Promise<void> {
-    this.#notes.close()
-    await this.#root.flushed
-    await this.#root.close()
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
   }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#environment.close(() => putMark(this.#environment, this.#notes))
+      this.#notes.close()
+    } finally {
+      this.#lock.release()
+    }
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed !== null) throw new Fatal('closed', `the state stores in ${this.#folder} are closed`)
+  }
+}
+
+/**
+ * Who this is. A restart in the same folder and the same boot of the machine is the same owner, provided that the notes are
+ * those it wrote; all else is another.
+ */
+function identify(environment: Environment, notesFile: string, where: string): { id: string; notes: Notes } {
+  const { about } = environment
+  const id = about.get('owner')
+  if (id !== undefined && about.get('where') === where) {
+    const notes = Notes.open(notesFile, id, parseMark(about.get('notes')) ?? { epoch: 0, bytes: 0 })
+    if (notes !== null) return { id, notes }
+  }
+  // The new id comes first: notes of an id that is nobody's are never trusted.
+  const made = randomUUID()
+  environment.root.transactionSync(() => {
+    about.put('owner', made)
+    about.put('where', where)
+    about.put('notes', markText({ epoch: 0, bytes: 0 }))
+  })
+  return { id: made, notes: Notes.create(notesFile, made) }
+}
+
+/** Of a file that is never written anew: a copy of the folder has another. */
+function placeOf(lock: string): string {
+  const { ino, birthtimeNs } = statSync(lock, { bigint: true })
+  return `${ino}.${birthtimeNs}`
+}
+
+function putMark({ about }: Environment, notes: Notes): void {
+  about.put('notes', markText(notes.mark))
 }
 
 type TimerKey = [at: number, key: string, name: string]
 
 class LmdbStore implements StateStore {
   readonly id: string
-  readonly #root: RootDatabase<Buffer, string>
+  readonly #name: string
+  readonly #environment: Environment
   readonly #notes: Notes
   readonly #values: Database<Buffer, string>
   readonly #inputs: Database<Buffer, string>
@@ -62,60 +174,64 @@ class LmdbStore implements StateStore {
   readonly #open: Database<string, string>
   readonly #meta: Database<string, string>
   readonly #schemas: Database<string, string>
+  #dropped = false
 
-  constructor(root: RootDatabase<Buffer, string>, name: string, id: string, notes: Notes) {
+  constructor(environment: Environment, name: string, id: string, notes: Notes) {
     this.id = id
-    this.#root = root
+    this.#name = name
+    this.#environment = environment
     this.#notes = notes
-    this.#values = root.openDB<Buffer, string>({ name: `${name}/values`, encoding: 'binary' })
-    this.#inputs = root.openDB<Buffer, string>({ name: `${name}/inputs`, encoding: 'binary' })
-    this.#timers = root.openDB<string, TimerKey>({ name: `${name}/timers`, encoding: 'string' })
-    this.#open = root.openDB<string, string>({ name: `${name}/open`, encoding: 'string' })
-    this.#meta = root.openDB<string, string>({ name: `${name}/meta`, encoding: 'string' })
-    this.#schemas = root.openDB<string, string>({ name: `${name}/schemas`, encoding: 'string' })
+    const open = (database: (typeof DATABASES)[number], encoding: 'binary' | 'string') =>
+      environment.database<never>(`${name}/${database}`, encoding)
+    this.#values = open('values', 'binary')
+    this.#inputs = open('inputs', 'binary')
+    this.#timers = open('timers', 'string')
+    this.#open = open('open', 'string')
+    this.#meta = open('meta', 'string')
+    this.#schemas = open('schemas', 'string')
   }
 
   get(key: string): Buffer | null {
-    return this.#values.get(key) ?? null
+    return this.#read(() => this.#values.get(key) ?? null)
   }
 
   input(key: string): Buffer | null {
-    return this.#inputs.get(key) ?? null
+    return this.#read(() => this.#inputs.get(key) ?? null)
   }
 
   checkpoint(): Checkpoint | null {
-    const kept = this.#meta.get('checkpoint')
-    return kept === undefined ? null : (JSON.parse(kept) as Checkpoint)
+    return parseCheckpoint(this.#read(() => this.#meta.get('checkpoint')))
   }
 
-  *schemas(): Iterable<string> {
-    for (const { value } of this.#schemas.getRange()) yield value
+  schemas(): Iterable<string> {
+    return this.#read(() => [...this.#schemas.getRange()].map(({ value }) => value))
   }
 
   due(now: number, limit: number): DueTimer[] {
-    const due: DueTimer[] = []
-    for (const { key, value } of this.#timers.getRange({ end: [now + 1, '', ''], limit })) {
-      due.push({ at: key[0], key: key[1], name: key[2], version: value })
-    }
-    return due
+    const range = { end: [now + 1, '', ''] as TimerKey, limit }
+    return this.#read(() =>
+      [...this.#timers.getRange(range)].map(({ key: [at, key, name], value }) => ({ at, key, name, version: value })),
+    )
   }
 
   nextDue(): number | null {
-    for (const key of this.#timers.getKeys({ limit: 1 })) return key[0]
-    return null
+    const [first] = this.#read(() => [...this.#timers.getKeys({ limit: 1 })])
+    return first?.[0] ?? null
   }
 
   open(): string[] {
-    return [...this.#open.getKeys()]
+    return this.#read(() => [...this.#open.getKeys()])
   }
 
-  async write({ changes, inputs, schemas, checkpoint }: StoreBatch): Promise<void> {
-    await this.#root.batch(() => {
-      for (const change of changes) {
-        const { key, bytes } = change
+  async write(batch: StoreBatch): Promise<void> {
+    refuseLongKeys(this.#name, batch)
+    const { changes, inputs, schemas, checkpoint } = batch
+    const indexed = changes.map(change => ({ ...change, ...indexChanges(change) }))
+    const stand = JSON.stringify(checkpoint)
+    await this.#write(() => {
+      for (const { key, bytes, gone, come, opened, closed } of indexed) {
         if (bytes === null) this.#values.remove(key)
         else this.#values.put(key, bytes)
-        const { gone, come, opened, closed } = indexChanges(change)
         for (const { at, name } of gone) this.#timers.remove([at, key, name])
         for (const { at, name, version } of come) this.#timers.put([at, key, name], version)
         if (opened) this.#open.put(key, '')
@@ -126,7 +242,8 @@ class LmdbStore implements StateStore {
         else this.#inputs.put(key, bytes)
       }
       for (const [fingerprint, text] of schemas) this.#schemas.put(fingerprint, text)
-      this.#meta.put('checkpoint', JSON.stringify(checkpoint))
+      this.#meta.put('checkpoint', stand)
+      putMark(this.#environment, this.#notes)
     })
   }
 
@@ -143,7 +260,58 @@ class LmdbStore implements StateStore {
   }
 
   async wipe(): Promise<void> {
-    for (const database of [this.#values, this.#inputs, this.#timers, this.#open, this.#schemas]) await database.clearAsync()
-    await this.#meta.remove('checkpoint')
+    await this.#write(() => {
+      for (const database of [this.#values, this.#inputs, this.#timers, this.#open, this.#schemas]) database.clearAsync()
+      this.#meta.remove('checkpoint')
+    })
+  }
+
+  /** Removes its databases. Their handles may stand for those of another task afterwards. */
+  async drop(): Promise<void> {
+    const gone = this.#write(() => {
+      for (const database of [this.#values, this.#inputs, this.#timers, this.#open, this.#meta, this.#schemas]) database.drop()
+    })
+    this.#dropped = true
+    await gone
+  }
+
+  #read<T>(read: () => T): T {
+    this.#refuseDropped()
+    return this.#environment.read(`the store of ${this.#name}`, read)
+  }
+
+  async #write(work: () => void): Promise<void> {
+    this.#refuseDropped()
+    await this.#environment.write(`the store of ${this.#name}`, work)
+  }
+
+  #refuseDropped(): void {
+    if (this.#dropped) throw new Retryable('store_dropped', `the store of ${this.#name} was removed: open it anew`)
+  }
+}
+
+/** A key that LMDB refuses would do so in the middle of a write. */
+function refuseLongKeys(name: string, { changes, inputs }: StoreBatch): void {
+  const keys = changes.flatMap(({ key, after }) => [key, ...(after?.timers ?? []).map(timer => `${key}\0${timer.name}`)])
+  for (const key of [...keys, ...inputs.keys()]) {
+    if (Buffer.byteLength(key) <= MAX_KEY_BYTES) continue
+    throw new Fatal(
+      'key_too_long',
+      `the store of ${name} takes keys of up to ${MAX_KEY_BYTES} bytes, not "${key.slice(0, 100)}…"`,
+    )
+  }
+}
+
+/** One that cannot be read is none: the store is then filled again from the changelog. */
+function parseCheckpoint(text: string | undefined): Checkpoint | null {
+  if (text === undefined) return null
+  try {
+    const found = JSON.parse(text) as Partial<Checkpoint> | null
+    const { changelog, position, logId, at, stop } = found ?? {}
+    const whole =
+      [changelog, position].every(Number.isSafeInteger) && Number.isFinite(at) && typeof logId === 'string' && stop !== undefined
+    return whole ? (found as Checkpoint) : null
+  } catch {
+    return null
   }
 }

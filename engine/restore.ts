@@ -1,18 +1,24 @@
 /**
  * Restoring a task: its state is what its changelog says up to the high watermark. A trusted checkpoint of the local store
- * shortens that to the tail.
+ * shortens that to the tail. What the cluster holds is compared with what the task knows of it before anything is wiped or
+ * handled: where the two do not fit, the task stands still until a person decides.
+ *
+ *   changelog, inbox, committed offset ─▶ do they fit? ─▶ (wipe) ─▶ changelog into the store ─▶ where the inbox is read from
  */
 import { recordSchema } from '../schemas/index.ts'
+import type { TaskDecision, TaskInbox } from '../schemas/types.ts'
 import type { Codec } from '../topics/codec.ts'
-import { type Log, type LogRecord, partitionKey, type Position, type TopicPartition } from '../topics/log.ts'
+import { type Ends, type Log, type LogRecord, partitionKey, type Position, type TopicPartition } from '../topics/log.ts'
 import { Corrupted, Fatal } from './errors.ts'
 import { decodeIndexed } from './instance.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type Checkpoint, type Indexed, stored, unstored } from './store.ts'
 import type { Task } from './task.ts'
 
-/** Records written to the store at once, about. */
-const RECORDS_A_WRITE = 20_000
+/** Bytes and records written to the store at once, about. */
+const BYTES_A_WRITE = 4 * 1024 * 1024
+const RECORDS_A_WRITE = 10_000
+const READ_BYTES = 2 * 1024 * 1024
 
 /** Keys of a changelog that belong to the engine. */
 export const reserved = {
@@ -34,125 +40,323 @@ export interface RestoreOptions {
   readonly wallClock: () => number
   /** Checkpoints older than this are not trusted, ms: half of the changelog's `delete.retention.ms`. */
   readonly maxCheckpointAge: number
+  /** The local store has shown something damaged: it is made anew from the changelog. */
+  readonly distrusted: boolean
   readonly newId: () => string
+  /** Lets other work of the process come first. */
+  readonly turn: () => Promise<void>
   /** Called between steps: throws when the assignment has moved on. */
   readonly still: () => void
 }
 
-/** Restores a task. @throws {Fatal} when records it needs are gone from the log; {Corrupted} when something stored is damaged. */
+/** What the engine's own records of a changelog say, in their order. */
+interface Kept {
+  logId: string | null
+  position: number | null
+  stop: { readonly codeVersion: string; readonly cause: string } | null
+  inbox: TaskInbox | null
+  /** Next offset by a person's decision that no transaction has followed. */
+  accepted: number | null
+}
+
+/**
+ * Restores a task.
+ * @throws {Fatal} when the cluster is not as the task left it, or records it needs are gone
+ * @throws {Corrupted} when something stored is damaged
+ */
 export async function restore(options: RestoreOptions): Promise<{ records: number; fromCheckpoint: boolean }> {
-  const { log, codec, book, task, committed, still } = options
+  const { log, codec, book, task, still, turn } = options
   const { store, changelog } = task
-  const ends = (await log.ends(changelog.topic)).find(e => e.partition === changelog.partition) ?? { low: 0, high: 0 }
+  const ends = await endsOf(log, changelog)
+  task.changelogNext = ends.high
   still()
-  const identity = await readIdentity(log, codec, changelog, ends.high)
+  const { identity, states } = await readIdentity(log, codec, changelog, ends, still)
+  const found = checkpointOf(task)
+  const { checkpoint, wiping } = await judged(found, identity, states, ends, options)
   still()
-  const checkpoint = trusted(store.checkpoint(), identity, ends.high, options)
-  if (checkpoint === null) await store.wipe()
+  if (wiping) await store.wipe()
   const schemas = new Map<string, string>()
   for (const text of store.schemas()) learn(book, schemas, text)
 
   let at = checkpoint?.changelog ?? ends.low
-  let position = checkpoint?.position ?? null
-  let stop = checkpoint?.stop ?? null
-  let logId = identity
+  const kept: Kept = {
+    logId: identity,
+    position: checkpoint?.position ?? null,
+    stop: checkpoint?.stop ?? null,
+    inbox: checkpoint?.inbox ?? null,
+    accepted: checkpoint?.accepted ?? null,
+  }
   let records = 0
   // A store that was wiped holds what this restore has put there: what has indexes is known, and need not be looked up.
   const indexed = checkpoint === null ? new Map<string, Indexed>() : null
   let writing: Promise<void> = Promise.resolve()
   while (at < ends.high) {
     const tail: LogRecord[] = []
-    while (at < ends.high && tail.length < RECORDS_A_WRITE) {
+    for (let bytes = 0; at < ends.high && bytes < BYTES_A_WRITE && tail.length < RECORDS_A_WRITE; ) {
       // The end may belong to a transaction whose marker is on its way: it is waited for.
-      const read = await log.read(changelog, at, { maxBytes: 8 * 1024 * 1024, wait: 1_000 })
+      const read = await log.read(changelog, at, { maxBytes: READ_BYTES, wait: 1_000 })
       still()
-      for (const record of read.records) if (record.offset < ends.high) tail.push(record)
+      for (const record of read.records) {
+        if (record.offset >= ends.high) continue
+        tail.push(record)
+        bytes += record.value?.length ?? 0
+      }
       at = read.next
     }
     await codec.prepare(tail)
     const fresh = new Map<string, string>()
     const newest = new Map<string, LogRecord>()
     for (const record of tail) {
-      const { key, value } = record
-      if (key === null) continue
-      if (key.startsWith('\0')) {
-        const known = value === null ? null : codec.decode(value)
-        if (known?.type === 'LogIdentity') logId = known.value.id
-        else if (known?.type === 'TaskPosition') position = known.value.next
-        else if (known?.type === 'SchemaText') learn(book, fresh, known.value.schema)
-        else if (key === reserved.stop) stop = known?.type === 'TaskStop' ? known.value : null
-      } else newest.set(key, record)
+      if (record.key?.startsWith('\0')) note(kept, fresh, record, checkpoint, options)
+      else if (record.key !== null) newest.set(record.key, record)
     }
     records += tail.length
     if (indexed === null) await writing // what is looked up may be in it
     const { changes, inputs } = contents(newest, options, fresh, indexed)
     for (const [fingerprint, text] of fresh) schemas.set(fingerprint, text)
+    const { position, logId, stop, inbox, accepted } = kept
     const reached: Checkpoint = {
       changelog: Math.min(at, ends.high),
       position: position ?? 0,
       logId: logId ?? '',
       at: options.wallClock(),
       stop,
+      inbox,
+      accepted,
     }
     // The next ones are read and decoded while these are written.
     await writing
     still()
     writing = store.write({ changes, inputs, schemas: fresh, checkpoint: reached })
     writing.catch(() => {}) // whoever awaits it gets the error
+    await turn()
   }
   await writing
   still()
+  const inbox = await inboxOf(options, kept)
+  const position = await startingPosition(options, kept)
+  still()
   task.restored({
-    position: await startingPosition(log, task.inbox, committed, position),
+    position,
     changelogNext: at,
-    logId: logId ?? options.newId(),
-    identityWritten: logId !== null,
+    logId: kept.logId ?? options.newId(),
+    identityWritten: kept.logId !== null,
+    inbox,
+    inboxWritten: kept.inbox !== null && kept.inbox.identity === inbox.identity && kept.inbox.partitions === inbox.partitions,
     schemas,
-    stop,
+    stop: kept.stop,
+    unsettled: kept.accepted !== null,
   })
+  checkHeld(task)
   return { records, fromCheckpoint: checkpoint !== null }
 }
 
-/** The identity record is the first of a changelog; compaction leaves it there, for its key is written once. */
-async function readIdentity(log: Log, codec: Codec, changelog: TopicPartition, high: number): Promise<string | null> {
-  if (high === 0) return null
-  const { records } = await log.read(changelog, 0, { maxBytes: 4096 })
-  await codec.prepare(records)
-  for (const { key, value } of records) {
-    if (key !== reserved.identity || value === null) continue
-    const decoded = codec.decode(value)
-    if (decoded.type === 'LogIdentity') return decoded.value.id
-  }
-  return null
+async function endsOf(log: Log, { topic, partition }: TopicPartition): Promise<Ends> {
+  const ends = (await log.ends(topic)).find(e => e.partition === partition)
+  if (ends === undefined) throw new Fatal('no_partition', `topic ${topic} has no partition ${partition}`)
+  return ends
 }
 
-function trusted(
+/** A record of the engine's own. @throws {Corrupted} `given_up` when a person has decided that the store is made anew */
+function note(
+  kept: Kept,
+  fresh: Map<string, string>,
+  { key, value }: LogRecord,
+  checkpoint: Checkpoint | null,
+  { task, codec, book }: RestoreOptions,
+): void {
+  const known = value === null ? null : codec.decode(value)
+  if (known?.type === 'LogIdentity') kept.logId ??= known.value.id
+  else if (known?.type === 'TaskPosition') {
+    kept.position = known.value.next
+    kept.accepted = null
+  } else if (known?.type === 'SchemaText') learn(book, fresh, known.value.schema)
+  else if (known?.type === 'TaskInbox') kept.inbox = known.value
+  else if (known?.type === 'TaskDecision') {
+    const { action, offset, at } = known.value
+    if (action === 'REBUILD' && checkpoint !== null && at > checkpoint.at)
+      throw new Corrupted('given_up', `it was decided to rebuild ${partitionKey(task.inbox)} from its changelog`)
+    kept.stop = null
+    if (action === 'ACCEPT') kept.accepted = offset
+  } else if (key === reserved.stop) kept.stop = known?.type === 'TaskStop' ? known.value : null
+  else if (known !== null) throw new Corrupted('damaged', `${task.changelog.topic} holds a ${known.type} under a reserved key`)
+}
+
+/**
+ * The identity record is the first that a task writes, and compaction leaves it there; before it there may be aborted transactions
+ * and decisions of people. `states`: there are states in front of it, so the beginning of the changelog is gone.
+ */
+async function readIdentity(
+  log: Log,
+  codec: Codec,
+  changelog: TopicPartition,
+  { low, high }: Ends,
+  still: () => void,
+): Promise<{ identity: string | null; states: boolean }> {
+  for (let at = low; at < high; ) {
+    const { records, next } = await log.read(changelog, at, { maxBytes: 4096, wait: 1_000 })
+    still()
+    await codec.prepare(records)
+    for (const { key, value } of records) {
+      if (key === reserved.identity && value !== null) {
+        const decoded = codec.decode(value)
+        if (decoded.type === 'LogIdentity') return { identity: decoded.value.id, states: false }
+      }
+      if (key !== null && !key.startsWith('\0')) return { identity: null, states: true }
+    }
+    at = next
+  }
+  return { identity: null, states: false }
+}
+
+/** What cannot be read of a store is no checkpoint: then it is made anew. */
+function checkpointOf({ store }: Task): Checkpoint | null {
+  try {
+    return store.checkpoint()
+  } catch (error) {
+    if (error instanceof Corrupted) return null
+    throw error
+  }
+}
+
+/**
+ * Whether the local store shortens the restore. It is wiped only where the changelog has all that it held.
+ * @throws {Fatal} `no_changelog`, `rolled_back` when it may hold what the changelog has lost, unless a person has decided
+ */
+async function judged(
   checkpoint: Checkpoint | null,
   identity: string | null,
-  high: number,
+  states: boolean,
+  ends: Ends,
   options: RestoreOptions,
-): Checkpoint | null {
-  if (checkpoint === null || identity === null) return null
-  const old = options.wallClock() - checkpoint.at > options.maxCheckpointAge
-  return checkpoint.logId === identity && checkpoint.changelog <= high && !old ? checkpoint : null
-}
-
-/** Where the inbox is read from: the committed offset; without one, what the changelog says; else the beginning. */
-async function startingPosition(
-  log: Log,
-  inbox: TopicPartition,
-  committed: Position | undefined,
-  kept: number | null,
-): Promise<number> {
-  const position = committed?.offset ?? kept ?? 0
-  const low = (await log.ends(inbox.topic)).find(e => e.partition === inbox.partition)?.low ?? 0
-  if (position < low && (committed !== undefined || kept !== null)) {
+): Promise<{ checkpoint: Checkpoint | null; wiping: boolean }> {
+  const { task, committed, wallClock, maxCheckpointAge, distrusted } = options
+  const { changelog, inbox } = task
+  const where = partitionKey(changelog)
+  const known = Math.max(committed?.offset ?? 0, checkpoint?.position ?? 0)
+  const holds = checkpoint !== null && (checkpoint.changelog > 0 || checkpoint.position > 0)
+  if (identity === null && (states || known > 0 || holds)) {
+    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
     throw new Fatal(
-      'gap',
-      `${partitionKey(inbox)}: next record to handle is ${position}, but the log begins at ${low}: ${low - position} are gone`,
+      'no_changelog',
+      `${where} ${states ? 'has lost its beginning' : 'holds no state'}, but ${partitionKey(inbox)} has been handled up to ${known}` +
+        `${holds ? ', and the local store holds the state as of then' : ''}: the topic was made again, or records of it were removed. ` +
+        'Bring them back, or decide to rebuild: the task then goes on with what the changelog still holds',
     )
   }
-  return Math.max(position, low)
+  if (checkpoint === null || identity === null) return { checkpoint: null, wiping: true }
+  if (checkpoint.logId === identity && checkpoint.changelog > ends.high) {
+    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
+    throw new Fatal(
+      'rolled_back',
+      `${where} ends at ${ends.high}, but the local store holds it up to ${checkpoint.changelog}: the topic was rolled back. ` +
+        'Bring its records back, or decide to rebuild: the task then goes on with the state as the changelog has it',
+    )
+  }
+  const old = wallClock() - checkpoint.at > maxCheckpointAge
+  if (checkpoint.logId !== identity || old || distrusted) return { checkpoint: null, wiping: true }
+  return { checkpoint, wiping: false }
+}
+
+/** A person has decided, after the store was written last, that it is given up. */
+async function rebuilt(
+  { log, codec, task, still }: RestoreOptions,
+  { low, high }: Ends,
+  checkpoint: Checkpoint | null,
+): Promise<boolean> {
+  let decision: TaskDecision | null = null
+  for (let at = low; at < high; ) {
+    const { records, next } = await log.read(task.changelog, at, { maxBytes: READ_BYTES, wait: 1_000 })
+    still()
+    const own = records.filter(({ key, value }) => key === reserved.decision && value !== null)
+    await codec.prepare(own)
+    for (const { value } of own) {
+      const decoded = codec.decode(value as Buffer)
+      if (decoded.type === 'TaskDecision') decision = decoded.value
+    }
+    at = next
+  }
+  return decision?.action === 'REBUILD' && decision.at > (checkpoint?.at ?? 0)
+}
+
+/**
+ * The inbox that the state is made from.
+ * @throws {Fatal} `partitions`, `inbox` when the present one is another, unless a person has decided to go on with it
+ */
+async function inboxOf({ log, task }: RestoreOptions, { inbox: before, accepted }: Kept): Promise<TaskInbox> {
+  const { topic } = task.inbox
+  const [identity, ends] = await Promise.all([log.topicId(topic), log.ends(topic)])
+  const present = { identity, partitions: ends.length, scope: before?.scope ?? '' }
+  if (before === null) return present
+  if (accepted !== null) return before.identity === identity ? present : { ...present, scope: `/${identity}` }
+  if (before.partitions !== ends.length) {
+    throw new Fatal(
+      'partitions',
+      `${topic} had ${before.partitions} partitions when the state of ${partitionKey(task.inbox)} was made, and has ${ends.length}: ` +
+        'keys have moved to other partitions, where their state is not. Go back to a topic with that many, or decide to accept: ' +
+        'keys that have moved then begin without a state',
+    )
+  }
+  if (before.identity !== identity) {
+    throw new Fatal(
+      'inbox',
+      `${topic} was deleted and made again since the state of ${partitionKey(task.inbox)} was made (${before.identity}, now ${identity}): ` +
+        'positions of the one mean nothing in the other. Bring the topic back, or decide to accept from an offset of the new one',
+    )
+  }
+  return before
+}
+
+/**
+ * Where the inbox is read from: where a person has decided; else the committed offset; without one, what the changelog says; else
+ * the beginning.
+ * @throws {Fatal} `moved`, `gap`, `beyond`
+ */
+async function startingPosition({ log, task, committed }: RestoreOptions, { position, accepted }: Kept): Promise<number> {
+  const where = partitionKey(task.inbox)
+  const { low, high } = await endsOf(log, task.inbox)
+  const known = accepted ?? committed?.offset ?? position
+  if (known === null) return low
+  if (accepted === null && committed !== undefined && position !== null && committed.offset !== position) {
+    throw new Fatal(
+      'moved',
+      `${where}: the group's committed offset is ${committed.offset}, but the state in ${partitionKey(task.changelog)} is that of ${position}: ` +
+        'somebody has moved the offset, or the end of the changelog is gone. Set the offset back, or decide to accept from an offset',
+    )
+  }
+  if (known < low) {
+    throw new Fatal(
+      'gap',
+      `${where}: next record to handle is ${known}, but the log begins at ${low}: ${low - known} are gone. ` +
+        `Bring them back, or decide to accept from ${low} on`,
+    )
+  }
+  if (known > high) {
+    throw new Fatal(
+      'beyond',
+      `${where}: next record to handle is ${known}, but the log ends at ${high}: the topic was made again or rolled back. ` +
+        'Bring its records back, or decide to accept from an offset of it',
+    )
+  }
+  return known
+}
+
+/**
+ * What the state still holds open has to be known to this code.
+ * @throws {Fatal} `no_effect`, `no_timer`
+ */
+function checkHeld(task: Task): void {
+  const { effects = {}, timers = {}, retired, name } = task.definition
+  const held = task.held()
+  const wayOut = (list: string) => `deploy code that has it, or list it under retired.${list}`
+  for (const effect of held.effects) {
+    if (effects[effect] !== undefined || retired?.effects?.includes(effect)) continue
+    throw new Fatal('no_effect', `actor "${name}" has no effect "${effect}", of which attempts are open: ${wayOut('effects')}`)
+  }
+  for (const timer of held.timers) {
+    if (timer.startsWith('\0') || timers[timer] !== undefined || retired?.timers?.includes(timer)) continue
+    throw new Fatal('no_timer', `actor "${name}" has no timer "${timer}", of which some are set: ${wayOut('timers')}`)
+  }
 }
 
 /** The newest records of the keys as changes of the store, with the instances that its indexes need. */

@@ -5,7 +5,7 @@
 import type avro from 'avsc'
 import { parse, recordSchema } from '../schemas/index.ts'
 import type { RecordName, Records } from '../schemas/types.ts'
-import { Corrupted } from './errors.ts'
+import { Corrupted, Fatal } from './errors.ts'
 
 export class SchemaBook {
   readonly #writers = new Map<string, avro.Type>()
@@ -18,14 +18,17 @@ export class SchemaBook {
     return fingerprint
   }
 
-  /** @throws {Corrupted} `unknown_schema` when the writer's schema was never seen, `damaged` when the bytes do not fit it. */
+  /**
+   * @throws {Corrupted} `unknown_schema` when the writer's schema was never seen, `damaged` when the bytes do not fit it
+   * @throws {Fatal} `incompatible` when this code cannot read what that schema wrote
+   */
   decode<N extends RecordName>(name: N, fingerprint: string, bytes: Buffer): Records[N] {
     const own = recordSchema(name)
     try {
       if (fingerprint === own.fingerprint) return own.type.fromBuffer(bytes) as Records[N]
       return own.type.fromBuffer(bytes, this.#resolver(own.type, name, fingerprint)) as Records[N]
     } catch (error) {
-      if (error instanceof Corrupted) throw error
+      if (error instanceof Corrupted || error instanceof Fatal) throw error
       throw new Corrupted('damaged', `stored ${name} cannot be read: ${(error as Error).message}`, { cause: error })
     }
   }
@@ -37,8 +40,17 @@ export class SchemaBook {
     const writer = this.#writers.get(fingerprint)
     if (writer === undefined)
       throw new Corrupted('unknown_schema', `${name} was written with schema ${fingerprint}, which is not known`)
-    const resolver = own.createResolver(writer)
-    this.#resolvers.set(cached, resolver)
-    return resolver
+    try {
+      const resolver = own.createResolver(writer)
+      this.#resolvers.set(cached, resolver)
+      return resolver
+    } catch (error) {
+      throw new Fatal(
+        'incompatible',
+        `what is stored as ${writer.name} (schema ${fingerprint}) cannot be read as ${name}: ${(error as Error).message}; ` +
+          'deploy code whose schema is compatible with it',
+        { cause: error },
+      )
+    }
   }
 }

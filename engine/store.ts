@@ -6,6 +6,7 @@
  *   key\0attempt   → input of an open attempt      key           → actors with open attempts
  *   fingerprint    → schema that wrote the above   checkpoint: how far the changelog is in
  */
+import type { TaskInbox } from '../schemas/types.ts'
 import type { Instance } from './instance.ts'
 
 export interface DueTimer {
@@ -25,6 +26,10 @@ export interface Checkpoint {
   readonly at: number
   /** Where the task stands still: why, and under which code. */
   readonly stop: { readonly codeVersion: string; readonly cause: string } | null
+  /** The inbox that the state was made from. */
+  readonly inbox?: TaskInbox | null
+  /** Next inbox offset by a person's decision, while no transaction has begun from it. */
+  readonly accepted?: number | null
 }
 
 /** What of an instance the store has indexes for. */
@@ -47,8 +52,9 @@ export interface StoreBatch {
   readonly checkpoint: Checkpoint
 }
 
+/** Reads throw `Corrupted` (`store_damaged`) when what is stored cannot be read. */
 export interface StateStore {
-  /** Random, made with the store: who started an attempt. */
+  /** Random: who started an attempt. Another after another boot of the machine, or when what was noted may not be all. */
   readonly id: string
   get(key: string): Buffer | null
   input(key: string): Buffer | null
@@ -60,12 +66,20 @@ export interface StateStore {
   nextDue(): number | null
   /** Keys of actors with open attempts. */
   open(): string[]
-  /** All of it or nothing. Resolved once reads see it. */
+  /**
+   * All of it or nothing. Resolved once reads see it.
+   * @throws {Retryable} when it could not be written; it may be again. {Fatal} when this store takes nothing more
+   */
   write(batch: StoreBatch): Promise<void>
-  /** Notes, before it resolves, that an attempt leaves. Outlives the process, not the machine. */
+  /**
+   * Notes that an attempt leaves, before it returns. Outlives the process under the same `id`.
+   * @throws {Retryable} when it could not be noted; the attempt must not leave then
+   */
   note(attempt: string): void
   noted(attempt: string): boolean
+  /** Does not fail: what could not be forgotten counts as noted, at most after a restart. */
   forget(attempts: readonly string[]): void
+  /** All of it or nothing; notes stay. */
   wipe(): Promise<void>
 }
 
@@ -75,7 +89,7 @@ export interface StateStores {
   store(actor: string, partition: number): StateStore
   /** Tasks that have a store here. */
   list(): { readonly actor: string; readonly partition: number }[]
-  /** Removes the store of a task that lives elsewhere, with all that is in it. */
+  /** Removes the store of a task that lives elsewhere, with all that is in it. What its attempts noted stays. */
   drop(actor: string, partition: number): Promise<void>
 }
 
@@ -96,6 +110,9 @@ export function indexChanges({ before, after }: Change) {
 function isOpen(instance: Indexed | null): boolean {
   return instance?.ledger.some(a => a.status !== 'ENDED') ?? false
 }
+
+/** Longest key of an actor, with a name or an id of its own behind it, that a store takes, in bytes (LMDB: 1978). */
+export const MAX_KEY_BYTES = 1_900
 
 /** Bytes of a stored envelope: the fingerprint of its schema (8 bytes), raw Avro. */
 export function stored(fingerprint: string, raw: Buffer): Buffer {
@@ -119,13 +136,14 @@ export function unstored(bytes: Buffer): { fingerprint: string; raw: Buffer } {
 
 /** A store in memory, for the simulator and tests. */
 export class MemoryStore implements StateStore {
-  readonly id: string
+  id: string
   readonly #values = new Map<string, Buffer>()
   readonly #inputs = new Map<string, Buffer>()
   readonly #timers = new Map<string, DueTimer>()
   readonly #open = new Set<string>()
   readonly #schemas = new Map<string, string>()
-  readonly #notes = new Set<string>()
+  /** A crash of the machine may lose some, and then comes with another `id`. */
+  protected readonly notes = new Set<string>()
   #checkpoint: Checkpoint | null = null
 
   constructor(id: string) {
@@ -177,13 +195,13 @@ export class MemoryStore implements StateStore {
     this.#checkpoint = batch.checkpoint
   }
   note(attempt: string): void {
-    this.#notes.add(attempt)
+    this.notes.add(attempt)
   }
   noted(attempt: string): boolean {
-    return this.#notes.has(attempt)
+    return this.notes.has(attempt)
   }
   forget(attempts: readonly string[]): void {
-    for (const attempt of attempts) this.#notes.delete(attempt)
+    for (const attempt of attempts) this.notes.delete(attempt)
   }
   async wipe(): Promise<void> {
     this.#values.clear()

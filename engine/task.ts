@@ -6,14 +6,17 @@
  *                  └───────────┘ corrupted
  */
 import { recordSchema } from '../schemas/index.ts'
-import type { LedgerInput, RecordName } from '../schemas/types.ts'
+import type { LedgerInput, RecordName, TaskInbox } from '../schemas/types.ts'
 import type { Topic } from '../topics/catalog.ts'
 import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
-import type { Append, LogRecord, TopicPartition } from '../topics/log.ts'
+import type { Append, LogRecord, Polled, Position, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
+import type { Budget } from './budget.ts'
+import { Cache } from './cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { handle, type Incoming, type Place, type Step } from './handle.ts'
 import { type Attempt, decodeInstance, envelopeOf, type Instance, isEmpty } from './instance.ts'
+import { PoisonRate } from './poison-rate.ts'
 import { reserved } from './restore.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
@@ -27,8 +30,8 @@ export interface TaskSettings {
   readonly codec: Codec
   readonly store: StateStore
   readonly codeVersion: string
-  /** Decoded actors kept in memory, about. */
-  readonly cacheSize: number
+  /** Memory for decoded actors, bytes, about. */
+  readonly cacheBytes: number
 }
 
 /** An attempt that may run once the transaction that recorded it is committed. */
@@ -54,15 +57,18 @@ interface Overlay {
   readonly started: Map<string, string>
   readonly closed: string[]
   readonly putBack: { timer: string; at: number }[]
+  /** Next offset of the inbox to handle after it. */
   next: number
   /** Why the task stands still after this. */
   stop: { readonly codeVersion: string; readonly cause: string; readonly at: number } | null
 }
 
-/** More keys than this, and a larger share than this, poisoned within a minute stop the task. */
-const POISON_KEYS = 20
-const POISON_SHARE = 0.01
-const POISON_WINDOW = 60_000
+/** Timers whose kind is looked at when a task is restored; that of any other is when it fires. */
+const TIMERS_LOOKED_AT = 100_000
+/** What a decoded actor takes in memory, against its bytes, about. */
+const DECODED = 4
+/** Bytes of an actor before any was seen. */
+const FIRST_GUESS = 16_000
 
 export class Task {
   readonly definition: ActorDefinition
@@ -76,7 +82,10 @@ export class Task {
   changelogNext = 0
   /** Counts how often memory was given up: what was fetched before belongs to an earlier life. */
   lives = 0
+  /** Identity of the changelog. */
   logId = ''
+  /** The inbox that the state is made from. */
+  inboxAs: TaskInbox = { identity: '', partitions: 0, scope: '' }
   /** Why it stands still, in state STOPPED. */
   stopped: { codeVersion: string; cause: string } | null = null
   readonly #settings: TaskSettings
@@ -85,22 +94,31 @@ export class Task {
   readonly #knownSchemas = new Map<string, string>()
   #newSchemas = new Map<string, string>()
   #identityWritten = true
+  #inboxWritten = true
+  /** Where the next range of the inbox has to begin. */
+  #expected = 0
+  /** Why nothing more is handled, though what was folded before is still to be committed. */
+  #halt: string | null = null
+  #storeFailure: unknown = null
+  /** Its position is to be committed though nothing was handled. */
+  #unsettled = false
+  /** Bytes of an actor, as seen lately. */
+  #instanceBytes = FIRST_GUESS
   #overlay: Overlay
   /** Of the transaction that is on its way. */
   #sealed: Overlay | null = null
   /** Overlays whose writes to the store are under way, the newest first: newer than what the store shows. */
   #writing: readonly Pick<Overlay, 'touched' | 'inputs'>[] = []
   #written: Promise<void> = Promise.resolve()
-  #young = new Map<string, Instance | null>()
-  #old = new Map<string, Instance | null>()
+  readonly #cache: Cache<Instance>
   /** Timers already appended as TimerDue, with when to look at them again. */
   readonly #fired = new Map<string, number>()
-  #poisoned: { key: string; at: number }[] = []
-  #handledInWindow: { count: number; since: number } = { count: 0, since: 0 }
+  readonly #rate = new PoisonRate()
 
   constructor(settings: TaskSettings, book: SchemaBook) {
-    const { definition, changelog, partition, codec, store } = settings
+    const { definition, changelog, partition, codec, store, cacheBytes } = settings
     this.#settings = settings
+    this.#cache = new Cache(cacheBytes)
     this.#codec = codec
     this.book = book
     this.definition = definition
@@ -116,43 +134,100 @@ export class Task {
     changelogNext: number
     logId: string
     identityWritten: boolean
+    inbox: TaskInbox
+    inboxWritten: boolean
     schemas: ReadonlyMap<string, string>
     stop: Task['stopped']
+    /** A person has decided where it goes on: that is to be committed, whether something comes or not. */
+    unsettled: boolean
   }): void {
     this.position = to.position
     this.changelogNext = to.changelogNext
     this.logId = to.logId
     this.#identityWritten = to.identityWritten
+    this.inboxAs = to.inbox
+    this.#inboxWritten = to.inboxWritten
     this.#knownSchemas.clear()
     for (const [fingerprint, text] of to.schemas) this.#knownSchemas.set(fingerprint, text)
     this.#forgetMemory()
+    this.#rate.clear()
+    this.#written = Promise.resolve()
+    this.#writing = []
+    this.#storeFailure = null
+    this.#unsettled = to.unsettled
     this.stopped = to.stop !== null && to.stop.codeVersion === this.#settings.codeVersion ? to.stop : null
     this.state = this.stopped === null ? 'RUNNING' : 'STOPPED'
   }
 
-  /** Folds records of the inbox into the overlay. @throws {Fatal} when one of them needs other code. */
-  fold(records: readonly LogRecord[]): void {
+  /**
+   * Folds a range of the inbox into the overlay, as far as the budget goes. Returns the rest, or null. A record that needs other
+   * code halts the task in front of it.
+   * @throws {Corrupted} `discontinuity` when it does not begin where the last one ended: nothing of it is taken
+   */
+  fold(range: Polled, budget: Budget): Polled | null {
+    const { from, next, records } = range
+    if (from !== this.#expected) {
+      throw new Corrupted('discontinuity', `a range from ${from} on was handed over, but ${this.#expected} is the next offset`)
+    }
     const overlay = this.#overlay
     const place = this.#place()
-    for (const record of records) {
+    for (const [i, record] of records.entries()) {
+      if (overlay.stop !== null || this.#halt !== null) return null
+      if (i > 0 && budget.spent) {
+        this.#expected = record.offset
+        return { ...range, from: record.offset, records: records.slice(i) }
+      }
       if (record.offset < overlay.next) continue
-      if (overlay.stop !== null || this.#tooMuchPoison(record.timestamp)) return
-      const incoming = this.#incoming(record, overlay)
-      if (incoming !== null) {
-        const { key } = incoming
-        const entry = overlay.touched.get(key)
-        const before = entry === undefined ? this.#latest(key) : entry.after
-        const step = handle(this.definition, before, incoming, place)
-        if (entry === undefined) overlay.touched.set(key, { before, after: step.instance, raw: null })
-        else entry.after = step.instance
-        this.#collect(incoming, step, overlay)
+      if (this.#tooMuchPoison(record.timestamp)) return null
+      try {
+        this.#handle(record, overlay, place, budget)
+      } catch (error) {
+        if (!(error instanceof Fatal)) throw error
+        this.halt(messageOf(error))
+        return null
       }
       overlay.next = record.offset + 1
     }
+    this.#expected = next
+    return null
+  }
+
+  #handle(record: LogRecord, overlay: Overlay, place: Place, budget: Budget): void {
+    const incoming = this.#incoming(record, overlay)
+    if (incoming === null) return
+    const { key } = incoming
+    const entry = overlay.touched.get(key)
+    const before = entry === undefined ? this.#latest(key) : entry.after
+    const step = handle(this.definition, before, incoming, place)
+    if (entry === undefined) {
+      overlay.touched.set(key, { before, after: step.instance, raw: null })
+      budget.spend(this.#instanceBytes)
+    } else entry.after = step.instance
+    this.#collect(incoming, step, overlay)
+    for (const { value } of step.emits) budget.spend(value.length)
+    for (const { input } of step.performed) budget.spend(input.length)
+  }
+
+  /** Where the inbox is read from again; what has been handed over of it and was not folded no longer counts. */
+  rewind(): Position {
+    this.lives++
+    this.#expected = this.#overlay.next
+    return { ...this.inbox, offset: this.#overlay.next }
+  }
+
+  /** Nothing more is handled; once what was folded before is committed, the task stands still. */
+  halt(cause: string): void {
+    this.#halt ??= cause
+  }
+
+  /** Why it is to stand still, once nothing of it is left to be committed; null until then. */
+  get haltedFor(): string | null {
+    return this.dirty || this.committing ? null : this.#halt
   }
 
   /** Appends `TimerDue` for timers that are due, once each. Returns how many. */
   fireTimers(now: number, limit: number): number {
+    if (this.#halt !== null) return 0
     const due = this.store.due(now, limit).filter(timer => {
       const again = this.#fired.get(timerId(timer))
       return again === undefined || again <= now
@@ -176,6 +251,7 @@ export class Task {
   }
 
   get dirty(): boolean {
+    if (this.#unsettled && this.#sealed === null) return true
     return this.#overlay.next !== (this.#sealed?.next ?? this.position) || this.#overlay.appends.length > 0
   }
 
@@ -186,13 +262,27 @@ export class Task {
     this.stopped = { codeVersion: this.#settings.codeVersion, cause }
   }
 
-  /** What the transaction has to write, and the position it commits. What is folded from now on belongs to the next one. */
+  /**
+   * What the transaction has to write, and the position it commits. What is folded from now on belongs to the next one.
+   * @throws what keeps it from being written: then nothing was folded since the last commit
+   */
   seal(): { appends: Append[]; next: number } {
     const sealed = this.#overlay
+    try {
+      const appends = this.#sealing(sealed)
+      this.#sealed = sealed
+      // Nothing is handled behind a stop.
+      this.#overlay = { ...newOverlay(sealed.next), stop: sealed.stop }
+      return { appends, next: sealed.next }
+    } catch (error) {
+      this.#overlay = newOverlay(this.position)
+      this.#expected = this.position
+      throw error
+    }
+  }
+
+  #sealing(sealed: Overlay): Append[] {
     const { touched, appends, inputs, next } = sealed
-    this.#sealed = sealed
-    // Nothing is handled behind a stop.
-    this.#overlay = { ...newOverlay(next), stop: sealed.stop }
     const changes: Append[] = []
     const { topic, partition } = this.changelog
     const put = (key: string, value: Buffer | null) => changes.push({ topic, partition, key, value })
@@ -200,28 +290,32 @@ export class Task {
     for (const [key, entry] of touched) {
       const value = isEmpty(entry.after) ? null : codec.encode(topic, 'Envelope', envelopeOf(entry.after, definition.state))
       entry.raw = value === null ? null : codec.unwrap(value).raw
+      this.#instanceBytes = Math.round(this.#instanceBytes * 0.9 + (entry.raw?.length ?? 0) * 0.1)
       if (value !== null || entry.before !== null) put(key, value)
     }
     for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
-    if (next !== this.position) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))
+    if (next !== this.position || this.#unsettled) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))
     if (sealed.stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', sealed.stop))
-    if (changes.length === 0) return { appends, next }
+    if (changes.length === 0) return appends
     const preamble: Append[] = []
     if (!this.#identityWritten) {
       preamble.push({ topic, partition, key: reserved.identity, value: codec.encode(topic, 'LogIdentity', { id: this.logId }) })
     }
+    if (!this.#inboxWritten)
+      preamble.push({ topic, partition, key: reserved.inbox, value: codec.encode(topic, 'TaskInbox', this.inboxAs) })
     this.#newSchemas = this.#schemasToWrite(inputs)
     for (const [fingerprint, schema] of this.#newSchemas) {
       const value = codec.encode(topic, 'SchemaText', { fingerprint, schema })
       preamble.push({ topic, partition, key: reserved.schema(fingerprint), value })
     }
-    return { appends: [...preamble, ...appends, ...changes], next }
+    return [...preamble, ...appends, ...changes]
   }
 
   /** As of the last commit: what was only folded is read again. For a task that another assignment gives to its owner again. */
   retain(): void {
     this.#fired.clear()
     this.#overlay = newOverlay(this.position)
+    this.#expected = this.position
     this.lives++
     this.state = 'RUNNING'
   }
@@ -242,8 +336,10 @@ export class Task {
     this.#sealed = null
     const { touched, inputs, started, closed, putBack, next } = sealed
     this.position = next
+    this.#unsettled = false
     if (end !== undefined) {
       this.#identityWritten = true
+      this.#inboxWritten = true
       this.changelogNext = end + 1
     }
     const newSchemas = this.#newSchemas
@@ -253,10 +349,11 @@ export class Task {
       this.stopped = sealed.stop
       this.state = 'STOPPED'
     }
-    for (const [key, { after, raw }] of touched) this.#remember(key, raw === null ? null : after)
+    for (const [key, { after, raw }] of touched) this.#remember(key, raw === null ? null : after, raw?.length ?? 0)
     for (const { timer, at } of putBack) this.#fired.set(timer, wallClock + Math.max(1, at))
     if (end !== undefined) {
-      const checkpoint = { changelog: end + 1, position: next, logId: this.logId, at: wallClock, stop: this.stopped }
+      const { logId, stopped: stop, inboxAs: inbox } = this
+      const checkpoint = { changelog: end + 1, position: next, logId, at: wallClock, stop, inbox }
       const before = this.#written
       const writing = { touched, inputs }
       this.#writing = [writing, ...this.#writing]
@@ -265,11 +362,14 @@ export class Task {
         await this.store.write({ changes, inputs, schemas: newSchemas, checkpoint })
         if (closed.length > 0) this.store.forget(closed)
         this.#writing = this.#writing.filter(w => w !== writing)
+        // Until here the store has shown them as due.
+        for (const [key, { before, after }] of touched) {
+          if (before !== null && before.timers.length > 0) this.#settleTimers(key, before, after)
+        }
       })
-      this.#written.catch(() => {}) // whoever awaits `written` gets the error
-    }
-    for (const [key, { before, after }] of touched) {
-      if (before !== null && before.timers.length > 0) this.#settleTimers(key, before, after)
+      this.#written.catch(error => {
+        this.#storeFailure ??= error
+      })
     }
     const startable: Startable[] = []
     for (const [attempt, key] of started) {
@@ -279,14 +379,24 @@ export class Task {
     return startable
   }
 
+  /** Memory that decoded actors may take, bytes. */
+  resizeCache(bytes: number): void {
+    this.#cache.resize(bytes)
+  }
+
   /** Writes to the store that are under way. */
   get writing(): number {
     return this.#writing.length
   }
 
-  /** Resolved once the store shows everything applied so far. @throws when it could not be written. */
-  written(): Promise<void> {
-    return this.#written
+  /** Resolved once the store shows everything applied so far, or a write has failed. */
+  async written(): Promise<void> {
+    await this.#written.catch(() => {}) // kept as `storeFailure`
+  }
+
+  /** Why the store could not be written: nothing is written behind that until the task is restored. */
+  get storeFailure(): unknown {
+    return this.#storeFailure
   }
 
   /** Attempts that were under way when this task was restored. */
@@ -294,6 +404,16 @@ export class Task {
     return this.store
       .open()
       .flatMap(key => (this.#load(key)?.ledger ?? []).filter(a => a.status === 'STARTED').map(attempt => ({ ...attempt, key })))
+  }
+
+  /** Effects of which attempts are open, and kinds of timers that are set, whether this code knows them or not. */
+  held(): { effects: ReadonlySet<string>; timers: ReadonlySet<string> } {
+    const effects = new Set<string>()
+    for (const key of this.store.open()) {
+      for (const { effect, status } of this.#load(key)?.ledger ?? []) if (status !== 'ENDED') effects.add(effect)
+    }
+    const due = this.store.due(Number.MAX_SAFE_INTEGER, TIMERS_LOOKED_AT)
+    return { effects, timers: new Set(due.map(({ name }) => timerKind(name))) }
   }
 
   /** True while this start of an attempt has not ended. */
@@ -319,7 +439,7 @@ export class Task {
 
   async close(): Promise<void> {
     this.state = 'CLOSED'
-    await this.#written.catch(() => {})
+    await this.written()
   }
 
   #current(key: string): Instance | null {
@@ -334,44 +454,38 @@ export class Task {
   }
 
   #load(key: string): Instance | null {
-    const young = this.#young.get(key)
-    if (young !== undefined) return young
-    const old = this.#old.get(key) ?? this.#fromStore(key)
-    this.#remember(key, old)
-    return old
-  }
-
-  #fromStore(key: string): Instance | null {
+    const cached = this.#cache.get(key)
+    if (cached !== undefined) return cached
     const writing = this.#writing.find(w => w.touched.has(key))?.touched.get(key)
     if (writing !== undefined) return writing.raw === null ? null : writing.after
     const bytes = this.store.get(key)
-    if (bytes === null) return null
-    const { fingerprint, raw } = unstored(bytes)
-    return decodeInstance(raw, fingerprint, this.definition.state, this.book)
+    let instance: Instance | null = null
+    if (bytes !== null) {
+      const { fingerprint, raw } = unstored(bytes)
+      instance = decodeInstance(raw, fingerprint, this.definition.state, this.book)
+    }
+    this.#remember(key, instance, bytes?.length ?? 0)
+    return instance
   }
 
-  /** Two generations: what is not used while the young one fills up falls out with the old one. */
-  #remember(key: string, instance: Instance | null): void {
-    this.#young.set(key, instance)
-    if (this.#young.size < this.#settings.cacheSize) return
-    this.#old = this.#young
-    this.#young = new Map()
+  #remember(key: string, instance: Instance | null, bytes: number): void {
+    this.#cache.set(key, instance, bytes * DECODED)
   }
 
   #forgetMemory(): void {
-    this.#young = new Map()
-    this.#old = new Map()
+    this.#cache.clear()
     this.#fired.clear()
     this.#overlay = newOverlay(this.position)
+    this.#expected = this.position
     this.#sealed = null
-    this.#poisoned = []
+    this.#halt = null
     this.lives++
   }
 
   #place(): Place {
     const { codec, codeVersion, store } = this.#settings
     return {
-      scope: `${this.logId}/${this.inbox.topic}/${this.inbox.partition}`,
+      scope: `${this.logId}${this.inboxAs.scope}/${this.inbox.topic}/${this.inbox.partition}`,
       topic: this.inbox.topic,
       partition: this.inbox.partition,
       codec,
@@ -391,7 +505,7 @@ export class Task {
       }
       cause = key === null ? 'it has no key' : 'it has no value'
     } catch (error) {
-      if (error instanceof CodecError && (error.code === 'unknown_record' || error.code === 'unknown_schema')) {
+      if (error instanceof CodecError && NEEDS_OTHER_CODE.has(error.code)) {
         throw new Fatal(error.code, `${this.inbox.topic}/${this.inbox.partition} offset ${offset}: ${error.message}`, {
           cause: error,
         })
@@ -408,7 +522,7 @@ export class Task {
     }
     const dead = { ...letter, decision: 'SKIP' as const, cause, codeVersion: this.#settings.codeVersion, at: timestamp }
     overlay.appends.push({ topic: 'dead.letters', key: key ?? '', value: this.#codec.encode('dead.letters', 'DeadLetter', dead) })
-    this.#poisoned.push({ key: key ?? '', at: timestamp })
+    this.#rate.poisoned(key ?? '', timestamp)
     return null
   }
 
@@ -427,7 +541,7 @@ export class Task {
       overlay.closed.push(attempt)
     }
     for (const attempt of step.started) overlay.started.set(attempt, key)
-    if (step.result === 'poisoned') this.#poisoned.push({ key, at: step.instance.now })
+    if (step.result === 'poisoned') this.#rate.poisoned(key, incoming.timestamp)
     if (step.result === 'put_back' && record.type === 'TimerDue') {
       const { name, version, dueAt } = record.value
       overlay.putBack.push({ timer: timerId({ key, name, version }), at: dueAt - step.instance.now })
@@ -453,19 +567,16 @@ export class Task {
   }
 
   #tooMuchPoison(now: number): boolean {
-    if (now - this.#handledInWindow.since > POISON_WINDOW) {
-      this.#handledInWindow = { count: 0, since: now }
-      this.#poisoned = this.#poisoned.filter(p => now - p.at <= POISON_WINDOW)
-    }
-    this.#handledInWindow.count += 1
-    if (this.#poisoned.length <= POISON_KEYS) return false
-    const keys = new Set(this.#poisoned.map(p => p.key)).size
-    if (keys <= POISON_KEYS || this.#poisoned.length <= this.#handledInWindow.count * POISON_SHARE) return false
-    const cause = `${keys} keys and ${this.#poisoned.length} of ${this.#handledInWindow.count} records failed within a minute`
+    this.#rate.handled(now)
+    const cause = this.#rate.tooMuch()
+    if (cause === null) return false
     this.#overlay.stop = { codeVersion: this.#settings.codeVersion, cause, at: now }
     return true
   }
 }
+
+/** What a record that cannot be decoded says of the code, not of the record. */
+const NEEDS_OTHER_CODE: ReadonlySet<CodecError['code']> = new Set(['unknown_record', 'unknown_schema', 'incompatible'])
 
 function newOverlay(next: number): Overlay {
   return { touched: new Map(), appends: [], inputs: new Map(), started: new Map(), closed: [], putBack: [], next, stop: null }
@@ -474,6 +585,11 @@ function newOverlay(next: number): Overlay {
 function change(key: string, { before, after, raw }: Touched): Change {
   if (raw === null) return { key, before, after: null, bytes: null }
   return { key, before, after, bytes: stored(recordSchema('Envelope').fingerprint, raw) }
+}
+
+function timerKind(name: string): string {
+  const colon = name.indexOf(':')
+  return colon < 0 ? name : name.slice(0, colon)
 }
 
 function timerId({ key, name, version }: Pick<DueTimer, 'key' | 'name' | 'version'>): string {

@@ -5,10 +5,12 @@
  *
  *   poll ─▶ fold ─▶ (the last commit has ended) ─▶ timers, judgements ─▶ seal ─▶ begin, append, offsets, commit ─▶ store ─▶ effects
  *                                  └─ failed: drop the overlays, restore
+ *
+ * What fails concerns one record (it is poison), one partition (it waits), one task (it is restored, or stands still), or all of
+ * them; what becomes of tasks is in `tasks.ts`.
  */
 import { randomUUID } from 'node:crypto'
-import { changelog as changelogOf } from '../topics/catalog.ts'
-import type { Codec } from '../topics/codec.ts'
+import { type Codec, CodecError } from '../topics/codec.ts'
 import {
   type Assignment,
   type Log,
@@ -16,17 +18,20 @@ import {
   type LogRecord,
   type Membership,
   partitionKey,
-  type Position,
+  type Polled,
   type TopicPartition,
 } from '../topics/log.ts'
 import type { ActorDefinition, Port } from './actor.ts'
+import { Backoff } from './backoff.ts'
+import { Budget } from './budget.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
-import { Fatal, messageOf } from './errors.ts'
-import { reserved, restore } from './restore.ts'
-import { SchemaBook } from './schemas.ts'
-import type { StateStore } from './store.ts'
-import { type Startable, Task } from './task.ts'
+import { Corrupted, messageOf } from './errors.ts'
+import type { StateStore, StateStores } from './store.ts'
+import type { Startable, Task } from './task.ts'
+import { Tasks, type TaskStatus } from './tasks.ts'
+
+export type { TaskStatus } from './tasks.ts'
 
 export interface WorkerSettings {
   readonly log: Log
@@ -39,14 +44,20 @@ export interface WorkerSettings {
   /** A name of this worker that it keeps over restarts. */
   readonly instance: string
   readonly openStore: (actor: string, partition: number) => Promise<StateStore>
+  /** All stores of the folder, so that those of tasks which live elsewhere can be removed; null: they are kept. */
+  readonly stores?: Pick<StateStores, 'list' | 'drop'> | null
   readonly codeVersion: string
   readonly clock?: Clock
-  /** Records taken in a cycle, at most; fewer where handling them takes long. */
+  /** Records polled at once, at most. */
   readonly maxRecords?: number
-  /** Decoded actors kept in memory for each task, about. */
-  readonly cacheSize?: number
+  /** What one transaction holds, bytes, about. */
+  readonly transactionBytes?: number
+  /** Memory for decoded actors, bytes, about. */
+  readonly cacheBytes?: number
   readonly maxCheckpointAge?: number
   readonly newId?: () => string
+  /** Numbers from 0 up to, and without, 1: for pauses. */
+  readonly random?: () => number
   readonly onError?: (what: string, error: unknown) => void
   /** Called with each new assignment. */
   readonly onAssigned?: (assignment: Assignment) => void
@@ -58,16 +69,6 @@ interface Judgement {
   /** Monotonic ms when the task was assigned. */
   readonly since: number
   readonly open: readonly (Startable & { owner: string })[]
-}
-
-export interface TaskStatus extends TopicPartition {
-  readonly actor: string
-  readonly state: Task['state']
-  readonly position: number
-  /** Why it stands still until a person or other code comes; null while it does not. */
-  readonly stopped: string | null
-  /** Why it does not go on at present, though it is tried again by itself; null while it goes on. */
-  readonly waits: string | null
 }
 
 export interface WorkerStatus {
@@ -84,31 +85,33 @@ export interface WorkerStatus {
 }
 
 const IDLE_WAIT = 200
-/** Folding should not keep the process from its other work for longer, ms. */
-const FOLD_MS = 100
-const LEAST_RECORDS = 200
+/** Folding keeps the process from all other work for so long at a time, and before a transaction in all, ms. */
+const FOLD_MS = { slice: 20, transaction: 120 }
 /** Of fewer records than that a transaction costs far more than they do: between two of them as much time passes as one takes. */
 const FEW = 100
 const LONGEST_REST = 5
-const RETRY_WAIT = 1_000
 const TIMERS_A_CYCLE = 500
 /** A state store may be this many transactions behind. */
 const WRITES_AHEAD = 8
+/** One that does not catch up within that long hangs, ms. */
+const STORE_WAIT_MS = 1_000
 const HALF_A_DAY = 12 * 60 * 60 * 1000
-/** Tasks restored side by side: one reads while another writes. */
-const RESTORES_AT_ONCE = 4
-const NONE: ReadonlySet<Task> = new Set()
+const PAUSE = { first: 100, most: 10_000 }
+/** So often a registry may say that it does not know a schema, before a person has to come: about half a minute. */
+const UNKNOWN_TRIES = 8
+const SWEEP_MS = 60_000
+/** An attempt of an effect that this code no longer has is judged after this long, ms. */
+const RETIRED_TIMEOUT_MS = 60_000
 
 export class Worker {
   readonly #settings: Required<WorkerSettings>
   readonly #effects: Effects
-  readonly #tasks = new Map<string, Task>()
-  readonly #stores = new Map<string, StateStore>()
-  readonly #judgements = new Map<Task, Judgement>()
-  readonly #restoring = new Set<Promise<void>>()
+  readonly #tasks: Tasks
+  readonly #judgements = new WeakMap<Task, Judgement>()
+  readonly #joined = Promise.withResolvers<Membership>()
   #membership: Membership | null = null
-  #assignment: Assignment | null = null
   #stopping = false
+  readonly #ending = new AbortController()
   #revoked = false
   #cycle: Promise<void> = Promise.resolve()
   /** The transaction that is on its way. False when it failed. */
@@ -116,90 +119,100 @@ export class Worker {
   /** No cycle begins before it has resolved. */
   #held: Promise<void> = Promise.resolve()
   #loop: Promise<void> = Promise.resolve()
+  /** Ranges that the last cycle had no time for. */
+  #left: Handed = NOTHING
+  readonly #backoff: Backoff
+  /** Monotonic ms of the last cycle that succeeded. */
   #lastCycle = 0
+  /** Why the last cycle has failed, and the last transaction. */
+  #cycleFailure: string | null = null
+  #commitFailure: string | null = null
   /** Monotonic ms until when a cycle of few records waits for more. */
   #restsUntil = 0
-  /** Records that can be folded in the time of a cycle, as seen lately. */
-  #affordable = 5_000
+  #sweptAt = 0
 
   constructor(settings: WorkerSettings) {
     this.#settings = {
       clock: systemClock,
-      maxRecords: 50_000,
-      cacheSize: 20_000,
+      stores: null,
+      maxRecords: 5_000,
+      transactionBytes: 6 * 1024 * 1024,
+      cacheBytes: 128 * 1024 * 1024,
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
+      random: Math.random,
       onError: () => {},
       onAssigned: () => {},
       onCommit: () => {},
       ...settings,
     }
-    const { log, codec, clock, ports, onError } = this.#settings
+    const { log, codec, clock, ports, onError, random } = this.#settings
+    this.#backoff = new Backoff(PAUSE.first, PAUSE.most, random)
+    this.#tasks = new Tasks({
+      ...this.#settings,
+      joined: this.#joined.promise,
+      fence: () => this.#fence(),
+      committed: () => this.#committing,
+      restored: (task, since) => this.#judgements.set(task, { since, open: task.openAttempts() }),
+    })
     this.#effects = new Effects({
       log,
       codec,
       clock,
       ports,
       onError,
-      owned: inbox => (this.#revoked || !this.#tasks.has(partitionKey(inbox)) ? null : (this.#assignment?.generation ?? null)),
-      isOpen: (inbox, startable) => this.#tasks.get(partitionKey(inbox))?.isOpen(startable) ?? false,
+      owned: inbox => (this.#revoked || this.task(inbox) === undefined ? null : (this.#tasks.assignment?.generation ?? null)),
+      isOpen: (inbox, startable) => this.task(inbox)?.isOpen(startable) ?? false,
       lease: () => this.#membership?.lease() ?? 0,
     })
   }
 
   async start(): Promise<void> {
-    const { log, group, instance, actors, clock } = this.#settings
+    const { log, group, instance, actors, clock, onAssigned } = this.#settings
+    this.#lastCycle = clock.mono()
+    this.#sweptAt = clock.mono()
     this.#membership = await log.join({
       group,
       instance,
       topics: actors.map(a => a.inbox.name),
       revoked: () => this.#revoke(),
-      assigned: assignment => this.#assign(assignment),
+      assigned: assignment => {
+        this.#revoked = false
+        this.#commitFailure = null
+        onAssigned(assignment)
+        this.#tasks.assign(assignment)
+      },
     })
-    this.#lastCycle = clock.mono()
-    this.#loop = this.#run()
+    this.#joined.resolve(this.#membership)
+    this.#loop = this.#run(this.#membership)
   }
 
   /** Drains: nothing new is started, what runs may finish, and the tasks are given back. */
   async stop(): Promise<void> {
     this.#stopping = true
+    this.#ending.abort()
     this.#membership?.wake()
-    for (const task of this.#tasks.values()) if (task.state === 'RUNNING') task.state = 'DRAINING'
+    this.#tasks.drain()
     await this.#effects.drain(10_000)
     await this.#loop
     await this.#committing
-    await Promise.all(this.#restoring)
-    for (const task of this.#tasks.values()) await task.close()
+    await this.#tasks.close()
     await this.#membership?.leave()
   }
 
   status(): WorkerStatus {
-    const tasks = [...this.#tasks.values()].map(task => ({
-      ...task.inbox,
-      actor: task.definition.name,
-      state: task.state,
-      position: task.position,
-      stopped: task.stopped?.cause ?? null,
-      waits: null,
-    }))
-    const cycleAgeMs = this.#settings.clock.mono() - this.#lastCycle
-    return { assigned: this.#assignment !== null && !this.#revoked, tasks, effects: this.#effects.size, cycleAgeMs, failing: null }
-  }
-
-  /** A person lets a task go on that too much poison has stopped; kept in its changelog. */
-  async resume(inbox: TopicPartition): Promise<void> {
-    const task = this.task(inbox)
-    if (task?.state !== 'STOPPED' || this.#assignment === null) return
-    await this.#settings.log.append([{ ...task.changelog, key: reserved.stop, value: null }])
-    task.corrupt()
-    await this.#restoreAll(this.#assignment, [task], false)
+    return {
+      assigned: this.#tasks.assignment !== null && !this.#revoked,
+      tasks: this.#tasks.status(),
+      effects: this.#effects.size,
+      cycleAgeMs: this.#settings.clock.mono() - this.#lastCycle,
+      failing: this.#commitFailure ?? this.#cycleFailure,
+    }
   }
 
   task(inbox: TopicPartition): Task | undefined {
-    return this.#tasks.get(partitionKey(inbox))
+    return this.#tasks.get(inbox)
   }
-
-  // Assignment
 
   async #revoke(): Promise<void> {
     this.#revoked = true
@@ -209,299 +222,272 @@ export class Worker {
 
   /** Nothing is being folded or committed. */
   async #ended(): Promise<void> {
-    await this.#cycle.catch(() => {})
+    await this.#cycle.catch(() => {}) // the loop has it, too
     await this.#committing
   }
 
-  #assign(assignment: Assignment): void {
-    const last = this.#assignment
-    this.#assignment = assignment
-    this.#revoked = false
-    this.#settings.onAssigned(assignment)
-    const former = new Map(this.#tasks)
-    this.#tasks.clear()
-    // Nobody else can have had a task in between.
-    const goesOn = last !== null && last.member === assignment.member && assignment.generation === last.generation + 1
-    // What an earlier assignment still writes to the stores has to land first.
-    const earlier = [...this.#restoring]
-    const restoring = async () => {
-      await Promise.all(earlier)
-      const retained = new Set<Task>()
-      for (const [key, task] of former) {
-        if (goesOn && task.state === 'RUNNING' && !task.committing && assignment.partitions.some(p => partitionKey(p) === key)) {
-          task.state = 'RESTORING'
-          retained.add(task)
-        } else await task.close()
-      }
-      for (const at of assignment.partitions) {
-        const key = partitionKey(at)
-        const kept = former.get(key)
-        const task = kept !== undefined && retained.has(kept) ? kept : await this.#newTask(at)
-        if (this.#assignment !== assignment) return
-        if (task !== null) this.#tasks.set(key, task)
-      }
-      await this.#restoreAll(assignment, [...this.#tasks.values()], true, retained)
-    }
-    this.#track(restoring())
-  }
-
-  async #newTask({ topic, partition }: TopicPartition): Promise<Task | null> {
-    const { actors, codec, codeVersion, cacheSize, openStore } = this.#settings
-    const definition = actors.find(a => a.inbox.name === topic)
-    if (definition === undefined) return null
-    const name = `${definition.name}/${partition}`
-    let store = this.#stores.get(name)
-    if (store === undefined) {
-      store = await openStore(definition.name, partition)
-      this.#stores.set(name, store)
-    }
-    const changelog = changelogOf(definition.name, definition.inbox)
-    return new Task({ definition, changelog, partition, codec, store, codeVersion, cacheSize }, new SchemaBook())
-  }
-
-  /** Fence first, then stable offsets, then the changelogs; each task starts as soon as it is restored. */
-  async #restoreAll(
-    assignment: Assignment,
-    tasks: readonly Task[],
-    fence: boolean,
-    retained: ReadonlySet<Task> = NONE,
-  ): Promise<void> {
-    const { clock, onError } = this.#settings
-    const since = clock.mono()
-    for (let left = tasks; left.length > 0; ) {
-      try {
-        const membership = this.#membership ?? (await this.#joined())
-        if (fence) await this.#fence(membership)
-        this.#still(assignment)
-        const committed = await membership.committed(left.map(t => t.inbox))
-        await eachOf(left, RESTORES_AT_ONCE, async task => {
-          const at = committed.find(p => partitionKey(p) === partitionKey(task.inbox))
-          if (retained.has(task) && (await this.#unchanged(task, at))) task.retain()
-          else await this.#restoreOne(assignment, task, at)
-          this.#still(assignment)
-          if (task.stopped !== null) return this.#halt(task)
-          this.#judgements.set(task, { since, open: task.openAttempts() })
-          membership.start({ ...task.inbox, offset: task.position })
-          membership.wake()
-        })
-        return
-      } catch (error) {
-        if (error instanceof MovedOn) return
-        onError('tasks could not be restored; trying again', error)
-        await clock.sleep(RETRY_WAIT)
-        if (this.#assignment !== assignment || this.#stopping) return
-        left = left.filter(t => t.state === 'CREATED' || t.state === 'RESTORING')
-      }
-    }
-  }
-
   /** Between cycles, so that it ends no transaction but those whose outcome nobody knows. */
-  async #fence(membership: Membership): Promise<void> {
+  async #fence(): Promise<void> {
     const before = this.#held
     const fenced = (async () => {
+      const membership = await this.#joined.promise
       await before
       await this.#ended()
       await membership.fence()
     })()
-    this.#held = fenced.catch(() => {})
+    this.#held = fenced.catch(() => {}) // whoever has asked for it gets the error
     await fenced
-  }
-
-  async #restoreOne(assignment: Assignment, task: Task, committed: Position | undefined): Promise<void> {
-    const { log, codec, clock, newId, maxCheckpointAge } = this.#settings
-    const still = () => this.#still(assignment)
-    still()
-    task.state = 'RESTORING'
-    await task.written().catch(() => {})
-    try {
-      await restore({ log, codec, book: task.book, task, committed, wallClock: clock.now, maxCheckpointAge, newId, still })
-    } catch (error) {
-      if (!(error instanceof Fatal)) throw error
-      task.stand(messageOf(error))
-    }
-  }
-
-  /** The committed offset is the one that this task wrote, and its changelog has no record behind its own. */
-  async #unchanged(task: Task, committed: Position | undefined): Promise<boolean> {
-    const { log } = this.#settings
-    const { changelog, changelogNext, position } = task
-    if (committed?.offset !== position) return false
-    const high = (await log.ends(changelog.topic)).find(e => e.partition === changelog.partition)?.high ?? 0
-    for (let at = changelogNext; at < high; ) {
-      const { records, next } = await log.read(changelog, at, { wait: 1_000 })
-      if (records.length > 0) return false
-      at = next
-    }
-    return true
-  }
-
-  #still(assignment: Assignment): void {
-    if (this.#assignment !== assignment || this.#stopping) throw new MovedOn()
-  }
-
-  async #joined(): Promise<Membership> {
-    while (this.#membership === null) await this.#settings.clock.sleep(1)
-    return this.#membership
-  }
-
-  #track(work: Promise<void>): void {
-    const tracked = work.catch(error => this.#settings.onError('restoring', error)).finally(() => this.#restoring.delete(tracked))
-    this.#restoring.add(tracked)
   }
 
   // The cycle
 
-  async #run(): Promise<void> {
-    const { clock, maxRecords, onError } = this.#settings
-    const membership = this.#membership as Membership
+  async #run(membership: Membership): Promise<void> {
+    const { clock, onError, random } = this.#settings
+    const backoff = new Backoff(PAUSE.first, PAUSE.most, random)
     while (!this.#stopping) {
-      this.#lastCycle = clock.mono()
       try {
-        const max = Math.min(maxRecords, this.#affordable)
-        const records = await membership.poll({ max, wait: this.#wait() })
-        const lives = this.#lives()
-        await this.#held
-        const assignment = this.#assignment
-        if (this.#revoked || this.#stopping || assignment === null) continue
-        this.#cycle = this.#once(membership, assignment, records, lives)
-        await this.#cycle
+        await this.#cycleOf(membership)
+        this.#cycleFailure = null
+        if (this.#commitFailure === null) this.#lastCycle = clock.mono()
+        backoff.reset()
       } catch (error) {
-        if (this.#stopping || (error instanceof LogError && error.code === 'closed')) return
-        onError('cycle', error)
-        await clock.sleep(RETRY_WAIT)
+        if (this.#stopping) return
+        this.#cycleFailure = messageOf(error)
+        onError('a cycle failed', error)
+        if (error instanceof LogError && error.code === 'closed') return
+        await clock.sleep(backoff.next(), this.#ending.signal)
       }
     }
+  }
+
+  async #cycleOf(membership: Membership): Promise<void> {
+    const { clock, maxRecords } = this.#settings
+    const handed = this.#left.ranges.length > 0 ? this.#left : await this.#poll(membership, maxRecords, this.#wait())
+    this.#left = NOTHING
+    await this.#held
+    const { assignment } = this.#tasks
+    // What was polled is read again by whoever has the tasks then.
+    if (this.#revoked || this.#stopping || assignment === null) return
+    this.#cycle = this.#once(membership, assignment, handed)
+    await this.#cycle
+    if (clock.mono() - this.#sweptAt < SWEEP_MS) return
+    this.#sweptAt = clock.mono()
+    this.#tasks.sweep()
+  }
+
+  /** What is polled belongs to these lives of the tasks: one that is restored meanwhile gets its records anew. */
+  async #poll(membership: Membership, max: number, wait: number): Promise<Handed> {
+    const ranges = await membership.poll({ max, wait })
+    return { ranges, lives: new Map(this.#tasks.running().map(task => [task, task.lives])) }
   }
 
   /** How long a poll may wait: until the next timer, and not for ever. */
   #wait(): number {
     const now = this.#settings.clock.now()
     let wait = IDLE_WAIT
-    for (const task of this.#tasks.values()) {
-      if (task.state !== 'RUNNING') continue
-      const next = task.store.nextDue()
-      if (next !== null && next > now) wait = Math.min(wait, next - now)
+    for (const task of this.#tasks.running()) {
+      try {
+        const next = task.store.nextDue()
+        if (next !== null && next > now) wait = Math.min(wait, next - now)
+      } catch (error) {
+        this.#tasks.fail(task, error)
+      }
     }
     return wait
   }
 
-  /** What was just polled belongs to these lives of the tasks: one that is restored meanwhile gets its records anew. */
-  #lives(): ReadonlyMap<Task, number> {
-    return new Map([...this.#tasks.values()].filter(t => t.state === 'RUNNING').map(t => [t, t.lives]))
-  }
-
-  async #once(
-    membership: Membership,
-    assignment: Assignment,
-    records: readonly LogRecord[],
-    lives: ReadonlyMap<Task, number>,
-  ): Promise<void> {
-    const { clock } = this.#settings
-    let folded = records.length
-    await this.#fold(records, lives)
+  async #once(membership: Membership, assignment: Assignment, handed: Handed): Promise<void> {
+    const { clock, transactionBytes, maxRecords } = this.#settings
+    const budget = new Budget(clock, { sliceMs: FOLD_MS.slice, ms: FOLD_MS.transaction, bytes: transactionBytes })
+    let folded = 0
+    for (let next = handed; next.ranges.length > 0; ) {
+      this.#left = NOTHING
+      const now = this.#fold(next, budget)
+      folded += now
+      await clock.turn?.()
+      if (this.#tasks.assignment !== assignment || this.#revoked || this.#stopping) return
+      if (now < FEW || budget.exhausted) break
+      budget.nextSlice()
+      // As long as much comes, more of it goes into this transaction.
+      next = this.#left.ranges.length > 0 ? this.#left : await this.#poll(membership, maxRecords, 0)
+    }
     await this.#committing
-    if (folded < FEW) {
+    if (folded < FEW && this.#left.ranges.length === 0) {
       // What comes while the last transaction is on its way, and a moment after it, goes into this one.
       const rest = this.#restsUntil - clock.mono()
       if (rest > 0) await clock.sleep(rest)
-      const more = await membership.poll({ max: FEW, wait: 0 })
-      folded += more.length
-      await this.#fold(more, this.#lives())
+      folded += this.#fold(await this.#poll(membership, FEW, 0), budget)
     }
-    const running = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
-    for (const task of running) {
-      if (task.writing > WRITES_AHEAD) await task.written()
-      task.fireTimers(clock.now(), TIMERS_A_CYCLE)
-      this.#judge(task)
+    for (const task of this.#tasks.running()) await this.#keepsUp(task)
+    for (const task of this.#tasks.running()) this.#beforeCommit(task)
+    const dirty = this.#tasks.running().filter(t => t.dirty)
+    if (this.#tasks.assignment !== assignment) return
+    if (dirty.length === 0) {
+      // All run again, and nothing waits to be committed: what has failed is over.
+      if (this.#tasks.allRun) this.#commitFailure = null
+      return
     }
-    const dirty = running.filter(t => t.dirty)
-    if (dirty.length === 0 || this.#assignment !== assignment) return
     this.#committing = this.#commit(membership, assignment, dirty, folded).catch(error => {
-      this.#settings.onError('after a commit', error)
-      this.#recover(assignment, RETRY_WAIT)
+      this.#failed('after a commit', error)
       return false
     })
   }
 
-  async #fold(records: readonly LogRecord[], lives: ReadonlyMap<Task, number>): Promise<void> {
-    if (records.length === 0) return
-    const { codec, clock } = this.#settings
-    await codec.prepare(records)
-    const began = clock.mono()
-    for (const [key, batch] of byPartition(records)) {
-      const task = this.#tasks.get(key)
-      if (task?.state !== 'RUNNING' || lives.get(task) !== task.lives) continue
-      try {
-        task.fold(batch)
-      } catch (error) {
-        this.#stopTask(task, error)
-      }
-    }
-    this.#measure(records.length, clock.mono() - began)
+  /** A store that is behind is waited for; where it does not catch up soon, only its partition waits. */
+  async #keepsUp(task: Task): Promise<void> {
+    const { clock } = this.#settings
+    if (task.writing <= WRITES_AHEAD) return
+    const caughtUp = new AbortController()
+    const written = task.written().then(() => caughtUp.abort())
+    await Promise.race([written, clock.sleep(STORE_WAIT_MS, caughtUp.signal)])
+    if (task.writing > WRITES_AHEAD)
+      this.#tasks.hold(
+        task,
+        'its store is behind',
+        () => task.written(),
+        () => false,
+      )
   }
 
-  /** A cycle takes as much as can be folded in its time: what is slow to handle comes in smaller transactions, not in longer ones. */
-  #measure(records: number, ms: number): void {
-    if (records < LEAST_RECORDS) return
-    const affordable = ms < 1 ? this.#settings.maxRecords : (records / ms) * FOLD_MS
-    this.#affordable = Math.max(LEAST_RECORDS, Math.round((this.#affordable + affordable) / 2))
+  /** Timers that are due and judgements go into the transaction. */
+  #beforeCommit(task: Task): void {
+    try {
+      if (task.storeFailure !== null) throw task.storeFailure
+      task.fireTimers(this.#settings.clock.now(), TIMERS_A_CYCLE)
+      this.#judge(task)
+      this.#tasks.settle(task)
+    } catch (error) {
+      this.#tasks.fail(task, error)
+    }
+  }
+
+  /** Folds what was handed over, as far as the budget goes. Returns how many records it was. */
+  #fold({ ranges, lives }: Handed, budget: Budget): number {
+    const left: Polled[] = []
+    let folded = 0
+    for (const range of ranges) {
+      const task = this.task(range)
+      if (task?.state !== 'RUNNING' || lives.get(task) !== task.lives) continue
+      try {
+        const rest = this.#foldRange(task, range, budget)
+        folded += range.records.length - (rest?.records.length ?? 0)
+        if (rest !== null) left.push(rest)
+      } catch (error) {
+        if (error instanceof Corrupted && error.code === 'discontinuity') this.#putBack(task, error)
+        else this.#tasks.fail(task, error)
+      }
+    }
+    if (left.length > 0) this.#left = { ranges: [...this.#left.ranges, ...left], lives: new Map([...this.#left.lives, ...lives]) }
+    return folded
+  }
+
+  #foldRange(task: Task, range: Polled, budget: Budget): Polled | null {
+    this.#tasks.unreadable(task, range.error)
+    if (range.error !== null) return null
+    if (budget.spent) return range
+    const { codec } = this.#settings
+    const unknown = codec.unprepared(range.records)
+    if (unknown < 0) return task.fold(range, budget)
+    const { records } = range
+    const at = (records[unknown] as LogRecord).offset
+    const rest = task.fold({ ...range, next: at, records: records.slice(0, unknown) }, budget)
+    if (rest === null) this.#awaitSchemas(task, records.slice(unknown))
+    return rest === null ? null : { ...range, from: rest.from, records: records.filter(r => r.offset >= rest.from) }
+  }
+
+  /** The schemas of these records are fetched; until then the partition waits, and the others go on. */
+  #awaitSchemas(task: Task, records: readonly LogRecord[]): void {
+    const { codec } = this.#settings
+    const cause = `the schema of the record at offset ${records[0]?.offset} has not been fetched`
+    this.#tasks.hold(
+      task,
+      cause,
+      () => codec.prepare(records),
+      (error, tries) => error instanceof CodecError && tries >= UNKNOWN_TRIES,
+    )
+  }
+
+  /** Records are missing in front of what was handed over, or came before: they are read again. */
+  #putBack(task: Task, error: Corrupted): void {
+    this.#settings.onError(`${partitionKey(task.inbox)} is read again`, error)
+    this.#membership?.start(task.rewind())
   }
 
   /** Commits what the tasks have folded. False when it failed: then nothing of it counts, and the tasks are restored. */
   async #commit(membership: Membership, assignment: Assignment, dirty: readonly Task[], records: number): Promise<boolean> {
     const { clock, onCommit } = this.#settings
     const began = clock.mono()
+    const sealed = this.#seal(dirty)
+    await clock.turn?.()
+    // Given out anew meanwhile, a task that is sealed is restored; nothing of it has been sent.
+    if (sealed.length === 0 || this.#tasks.assignment !== assignment) return true
     let ends: Map<string, number>
     try {
-      const transaction = membership.begin(assignment)
-      const positions: Position[] = []
-      for (const task of dirty) {
-        const { appends, next } = task.seal()
-        for (const append of appends) transaction.append(append)
-        positions.push({ ...task.inbox, offset: next })
-      }
-      transaction.offsets(positions)
-      ends = await transaction.commit()
+      ends = await this.#transact(membership, assignment, sealed)
     } catch (error) {
-      if (error instanceof LogError && error.code === 'closed') return false
+      if (error instanceof LogError && error.code === 'closed') {
+        this.#commitFailure = messageOf(error)
+        return false
+      }
       const fenced = error instanceof LogError && error.code === 'fenced'
-      this.#settings.onError(
-        fenced ? 'the tasks have moved to another member' : 'a transaction failed; its tasks are restored',
-        error,
-      )
-      this.#recover(assignment, fenced ? RETRY_WAIT : 0)
+      this.#failed(fenced ? 'the tasks have moved to another member' : 'a transaction failed; its tasks are restored', error)
       return false
     }
     // The tasks were given out anew while the commit was on its way: whoever restores them finds it in the changelog.
-    if (this.#assignment !== assignment) return true
+    if (this.#tasks.assignment !== assignment) return true
     const started: [Task, Startable][] = []
-    for (const task of dirty) {
+    for (const { task } of sealed) {
       for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now())) started.push([task, startable])
-      if (task.stopped !== null) this.#halt(task)
+      this.#tasks.wentWell(task)
+      if (task.state === 'STOPPED') this.#tasks.stoppedByPoison(task)
+      else this.#tasks.settle(task)
     }
     for (const [task, startable] of started) this.#effects.start(task, startable)
+    this.#backoff.reset()
+    this.#commitFailure = null
     const ended = clock.mono()
     this.#restsUntil = ended + Math.min(ended - began, LONGEST_REST)
     onCommit(records, ended - began)
     return true
   }
 
-  /**
-   * Overlays are dropped, and every task goes back to what the log says. Fenced may mean that the tasks have moved, or only that
-   * the log gave the transaction up: where they have moved, a new assignment ends this.
-   */
-  #recover(assignment: Assignment, wait: number): void {
-    if (this.#assignment !== assignment) return
-    const tasks = [...this.#tasks.values()].filter(t => t.state === 'RUNNING')
-    for (const task of tasks) {
-      this.#membership?.stop(task.inbox)
-      task.corrupt()
+  /** A task that cannot be sealed is restored; the others go on. */
+  #seal(dirty: readonly Task[]): Sealed[] {
+    const sealed: Sealed[] = []
+    for (const task of dirty) {
+      try {
+        sealed.push({ task, ...task.seal() })
+      } catch (error) {
+        this.#tasks.fail(task, error)
+      }
     }
-    const restoring = async () => {
-      if (wait > 0) await this.#settings.clock.sleep(wait)
-      await this.#restoreAll(assignment, tasks, true)
+    return sealed
+  }
+
+  async #transact(membership: Membership, assignment: Assignment, sealed: readonly Sealed[]): Promise<Map<string, number>> {
+    const transaction = membership.begin(assignment)
+    let at = sealed[0]?.task as Task
+    try {
+      for (const { task, appends } of sealed) {
+        at = task
+        for (const append of appends) transaction.append(append)
+      }
+      transaction.offsets(sealed.map(({ task, next }) => ({ ...task.inbox, offset: next })))
+    } catch (error) {
+      await transaction.abort()
+      const refused = error instanceof LogError && (error.code === 'too_large' || error.code === 'no_topic')
+      // The same would come of it again: it stands still, and the others go on without it.
+      if (refused) this.#tasks.stop(at, `what it writes cannot be appended: ${messageOf(error)}`)
+      throw error
     }
-    this.#track(restoring())
+    return transaction.commit()
+  }
+
+  /** A transaction has failed: every task goes back to what the log says, the later the more often it fails. */
+  #failed(what: string, error: unknown): void {
+    this.#commitFailure = messageOf(error)
+    this.#settings.onError(what, error)
+    this.#tasks.failAll(this.#backoff.next(), `${what}: ${messageOf(error)}`)
   }
 
   /**
@@ -516,67 +502,31 @@ export class Worker {
     for (const attempt of judgement.open) {
       if (this.#effects.has(attempt) || !task.isOpen(attempt)) continue
       const effect = task.definition.effects?.[attempt.effect]
-      if (effect === undefined) continue
-      const over = this.#membership?.exclusive === true || clock.mono() - judgement.since >= effect.timeoutMs
+      const { timeoutMs, retry } = effect ?? { timeoutMs: RETIRED_TIMEOUT_MS, retry: 'never' }
+      const over = this.#membership?.exclusive === true || clock.mono() - judgement.since >= timeoutMs
       const neverLeft = attempt.owner === task.store.id && !task.store.noted(attempt.attempt)
       if (!over) {
         waiting.push(attempt)
         continue
       }
       const { key, effect: name, start } = attempt
-      const outcome = neverLeft ? 'RELEASED' : effect.retry === 'idempotent' ? 'RETRY' : 'UNKNOWN'
+      const outcome = neverLeft ? 'RELEASED' : retry === 'idempotent' ? 'RETRY' : 'UNKNOWN'
       const reason = 'the worker that started it is gone'
       task.append(key, 'EffectEnded', { attempt: attempt.attempt, effect: name, start, outcome, reason })
     }
     if (waiting.length === 0) this.#judgements.delete(task)
     else this.#judgements.set(task, { ...judgement, open: waiting })
   }
-
-  #stopTask(task: Task, error: unknown): void {
-    if (error instanceof Fatal) {
-      task.stand(messageOf(error))
-      this.#halt(task)
-      return
-    }
-    this.#settings.onError(`${partitionKey(task.inbox)}: restoring after an error`, error)
-    this.#membership?.stop(task.inbox)
-    task.corrupt()
-    if (this.#assignment !== null) this.#track(this.#restoreAll(this.#assignment, [task], false))
-  }
-
-  #halt(task: Task): void {
-    this.#membership?.stop(task.inbox)
-    this.#settings.onError(`${partitionKey(task.inbox)} stands still`, new Fatal('stopped', task.stopped?.cause ?? ''))
-  }
 }
 
-function byPartition(records: readonly LogRecord[]): Map<string, LogRecord[]> {
-  const batches = new Map<string, LogRecord[]>()
-  let last: LogRecord[] = []
-  let lastTopic = ''
-  let lastPartition = -1
-  for (const record of records) {
-    if (record.topic !== lastTopic || record.partition !== lastPartition) {
-      const key = partitionKey(record)
-      last = batches.get(key) ?? []
-      batches.set(key, last)
-      lastTopic = record.topic
-      lastPartition = record.partition
-    }
-    last.push(record)
-  }
-  return batches
+/** Ranges as they were handed over, and the lives of their tasks then. */
+interface Handed {
+  readonly ranges: readonly Polled[]
+  readonly lives: ReadonlyMap<Task, number>
 }
 
-/** Runs `work` for each, so many at a time. @throws the first error, once all that were begun have ended */
-async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values()
-  const lane = async () => {
-    for (const item of queue) await work(item)
-  }
-  const lanes = await Promise.allSettled(Array.from({ length: atOnce }, lane))
-  for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason
-}
+const NOTHING: Handed = { ranges: [], lives: new Map() }
 
-/** The assignment has moved on while restoring. */
-class MovedOn extends Error {}
+interface Sealed extends ReturnType<Task['seal']> {
+  readonly task: Task
+}

@@ -1797,6 +1797,8 @@ export interface TaskInbox {
   identity: string
   /** How many partitions it had: a key's place depends on it. */
   partitions: number
+  /** What ids made from this inbox begin with, besides the log's identity: empty for the first inbox, so that the offsets of a later one make other ids. */
+  scope: string
 }
 
 export interface TaskInboxInput {
@@ -1804,6 +1806,8 @@ export interface TaskInboxInput {
   identity: string
   /** How many partitions it had: a key's place depends on it. */
   partitions: number
+  /** What ids made from this inbox begin with, besides the log's identity: empty for the first inbox, so that the offsets of a later one make other ids. */
+  scope?: string | undefined
 }
 
 /** Next input offset of a task, kept in its changelog under a reserved key. */

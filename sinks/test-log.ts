@@ -77,6 +77,10 @@ export class TestLog implements Log {
     return { records: list.slice(from, end), next: Math.max(from, end) }
   }
 
+  async topicId(topic: string): Promise<string> {
+    return topic
+  }
+
   async ends(topic: string): Promise<Ends[]> {
     return this.#topic(topic).map((list, partition) => ({ partition, low: 0, high: list.length }))
   }

@@ -19,7 +19,7 @@ export interface SchemaRegistry {
 export type Decoded = { [N in RecordName]: { readonly type: N; readonly value: Records[N] } }[RecordName]
 
 export class CodecError extends Error {
-  readonly code: 'not_wire_format' | 'unknown_schema' | 'unknown_record' | 'invalid' | 'not_of_topic'
+  readonly code: 'not_wire_format' | 'unknown_schema' | 'unknown_record' | 'incompatible' | 'invalid' | 'not_of_topic'
   constructor(code: CodecError['code'], message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'CodecError'
@@ -109,7 +109,8 @@ export class Codec {
 
   /**
    * @throws {CodecError} `unknown_schema` when `prepare` has not seen the record, `unknown_record` when this code has no such
-   * type (a newer version wrote it), `not_wire_format` or `invalid` when the bytes are damaged.
+   * type (a newer version wrote it), `incompatible` when it has, but cannot read what that schema wrote, `not_wire_format` or
+   * `invalid` when the bytes are damaged.
    */
   decode(value: Buffer): Decoded {
     const { name, decode } = this.#reader(value)
@@ -117,6 +118,7 @@ export class Codec {
     try {
       return { type: name, value: decode(value) } as Decoded
     } catch (error) {
+      if (error instanceof CodecError) throw error
       throw new CodecError('invalid', `bytes are not a ${name}: ${(error as Error).message}`, { cause: error })
     }
   }
@@ -126,7 +128,14 @@ export class Codec {
     return this.#reader(value).name
   }
 
-  /** Fetches the schemas of records that other versions of the code wrote. */
+  /** Index of the first of these records whose schema has yet to be fetched by `prepare`; -1 where there is none. */
+  unprepared(records: readonly LogRecord[]): number {
+    return records.findIndex(({ value }) => {
+      return value !== null && value.length >= HEADER && value[0] === 0 && !this.#readers.has(value.readUInt32BE(1))
+    })
+  }
+
+  /** Fetches the schemas of records that other versions of the code wrote. @throws what the registry throws */
   async prepare(records: readonly LogRecord[]): Promise<void> {
     for (const { value } of records) {
       if (value === null || value.length < HEADER || value[0] !== 0) continue
@@ -147,11 +156,29 @@ export class Codec {
 }
 
 function reader(text: string): Reader {
-  const { type: writer, fingerprint } = parse(text)
+  let parsed: ReturnType<typeof parse>
+  try {
+    parsed = parse(text)
+  } catch {
+    // No Avro record: nothing that this code has a type for.
+    return { name: '', text, fingerprint: '', decode: null }
+  }
+  const { type: writer, fingerprint } = parsed
   const name = (writer.name ?? '').slice((writer.name ?? '').lastIndexOf('.') + 1)
   if (!isRecordName(name)) return { name, text, fingerprint, decode: null }
   const own = recordSchema(name)
-  const resolver = own.fingerprint === fingerprint ? undefined : own.type.createResolver(writer)
+  let resolver: avro.Resolver | undefined
+  try {
+    if (own.fingerprint !== fingerprint) resolver = own.type.createResolver(writer)
+  } catch (error) {
+    const incompatible = new CodecError('incompatible', `this code cannot read what schema ${fingerprint} wrote as ${name}`, {
+      cause: error,
+    })
+    const decode = () => {
+      throw incompatible
+    }
+    return { name, text, fingerprint, decode }
+  }
   return {
     name,
     text,

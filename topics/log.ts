@@ -145,7 +145,7 @@ export interface Log {
   read(partition: TopicPartition, from: number, options?: { maxBytes?: number; wait?: number }): Promise<Read>
   ends(topic: string): Promise<Ends[]>
   /** An id that a topic has as long as it lives: one deleted and made again has another. @throws {LogError} `no_topic` */
-  identity(topic: string): Promise<string>
+  topicId(topic: string): Promise<string>
   join(options: JoinOptions): Promise<Membership>
   /** Committed offsets of a group, for metrics. */
   groupOffsets(group: string): Promise<Position[]>

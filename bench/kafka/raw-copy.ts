@@ -23,7 +23,7 @@ async function withDriver(): Promise<void> {
   await membership.fence()
   for (const partition of assignment.partitions) membership.start({ ...partition, offset: 0 })
   for (;;) {
-    const records = await membership.poll({ max: MAX, wait: 1_000 })
+    const records = (await membership.poll({ max: MAX, wait: 1_000 })).flatMap(range => range.records)
     if (records.length === 0) continue
     const transaction = membership.begin(assignment)
     const next = new Map<string, Position>()

@@ -61,7 +61,9 @@ function changed(batch: Buffer, change: (batch: Buffer) => void): Buffer {
 }
 
 function records(batch: Buffer, from = 0): LogRecord[] {
-  return decodeBatches(where, batch, from, []).records
+  const { records, damage } = decodeBatches(where, batch, from, [])
+  if (damage !== null) throw damage
+  return records
 }
 
 function plain(

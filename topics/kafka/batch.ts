@@ -75,13 +75,14 @@ export interface Decoded {
   /** Where to read on: beyond control records, aborted ones and gaps. */
   readonly next: number
   readonly bytes: number
+  /** `corrupt`: the batch at `next` is damaged, or compressed in a way that is not supported. What is before it is given. */
+  readonly damage: LogError | null
 }
 
 /**
  * The committed records of a fetched part of a partition, from an offset on. `aborted` may come in any order: brokers sort it
- * by where the transactions end. A batch cut short at the end is left for the next fetch.
- *
- * @throws {LogError} `corrupt` when a batch is damaged, or compressed in a way that is not supported.
+ * by where the transactions end. A batch cut short at the end is left for the next fetch; brokers cut
+ * none but those that follow a whole one.
  */
 export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number, aborted: readonly Aborted[]): Decoded {
   const pending = aborted.length > 1 ? aborted.toSorted((a, b) => a.firstOffset - b.firstOffset) : aborted
@@ -90,32 +91,47 @@ export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number
   let begun = 0
   let next = from
   let at = 0
+  /** Where the batch began that could not be read, and how many records there were before it. */
+  let begin = 0
+  let before = 0
+  const stopped = (damage: LogError): Decoded => {
+    records.length = before
+    return { records, next, bytes: begin, damage }
+  }
   while (bytes.length - at >= HEAD) {
+    begin = at
+    before = records.length
     const end = at + 12 + bytes.readInt32BE(at + 8)
-    if (end < at + HEAD) throw new LogError('corrupt', `${partitionKey(where)}: a batch of ${end - at} bytes`)
+    if (end < at + HEAD)
+      return stopped(new LogError('corrupt', `${partitionKey(where)}: a batch of ${end - at} bytes at ${next}`))
     if (end > bytes.length) break
     const batch = bytes.subarray(at, end)
     at = end
     const baseOffset = Number(batch.readBigInt64BE(0))
     const lastOffset = baseOffset + batch.readInt32BE(23)
     const damaged = (what: string, cause?: unknown) =>
-      new LogError('corrupt', `${partitionKey(where)}: the batch at ${baseOffset} ${what}`, { cause })
-    if (batch[16] !== 2) throw damaged(`is of format ${batch[16]}, not 2`)
-    if (crc32c(batch.subarray(21)) !== batch.readUInt32BE(17)) throw damaged('does not match its checksum')
+      stopped(new LogError('corrupt', `${partitionKey(where)}: the batch at ${baseOffset} ${what}`, { cause }))
+    if (batch[16] !== 2) return damaged(`is of format ${batch[16]}, not 2`)
+    if (crc32c(batch.subarray(21)) !== batch.readUInt32BE(17)) return damaged('does not match its checksum')
     if (lastOffset < from) continue
     const attributes = batch.readInt16BE(21)
     while (begun < pending.length && (pending[begun] as Aborted).firstOffset <= lastOffset) {
       leftOut.add((pending[begun++] as Aborted).producerId)
     }
-    next = lastOffset + 1
     const producerId = batch.readBigInt64BE(43)
-    if ((attributes & CONTROL) !== 0) {
-      if (isAbort(batch)) leftOut.delete(producerId)
+    const control = (attributes & CONTROL) !== 0
+    if (control && isAbort(batch)) leftOut.delete(producerId)
+    if (control || ((attributes & TRANSACTIONAL) !== 0 && leftOut.has(producerId))) {
+      next = lastOffset + 1
       continue
     }
-    if ((attributes & TRANSACTIONAL) !== 0 && leftOut.has(producerId)) continue
-    const blob = decompress(batch.subarray(HEAD), attributes & 7)
-    if (blob === null) throw damaged(`is compressed by codec ${attributes & 7}; none, gzip and zstd are supported`)
+    let blob: Buffer | null
+    try {
+      blob = decompress(batch.subarray(HEAD), attributes & 7)
+    } catch (error) {
+      return damaged('cannot be decompressed', error)
+    }
+    if (blob === null) return damaged(`is compressed by codec ${attributes & 7}; none, gzip and zstd are supported`)
     const maxTimestamp = Number(batch.readBigInt64BE(35))
     const window = { from, records: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
     try {
@@ -134,10 +150,11 @@ export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number
         records,
       )
     } catch (error) {
-      throw damaged('cannot be read', error)
+      return damaged('cannot be read', error)
     }
+    next = lastOffset + 1
   }
-  return { records, next, bytes: at }
+  return { records, next, bytes: at, damage: null }
 }
 
 /** The key of a control record is a version and a type, two bytes each; type 0 says that its producer's transaction was aborted. */

@@ -5,6 +5,7 @@
 import type { SASLOptions } from 'kafkajs'
 import { LogError, type Position, type TopicPartition } from '../log.ts'
 import {
+  apartFrom,
   type Broker,
   type Call,
   type Cluster,
@@ -15,6 +16,7 @@ import {
   protocolError,
   send,
 } from './hardening.ts'
+import { metadata, type TopicMetadata } from './protocol.ts'
 
 export interface KafkaSettings {
   readonly brokers: readonly string[]
@@ -66,6 +68,9 @@ const COORDINATOR_MOVED: ReadonlySet<number> = new Set([
   CODE.NOT_COORDINATOR,
 ])
 
+/** A broker that has not answered a plain question by then is not the only one to be asked, ms. */
+const HEDGE_MS = 1_000
+
 export type Coordinator = 'group' | 'transaction'
 
 /** A kafkajs instance for these settings; what it logs goes to `onError`, apart from what it repeats of errors that are handled. */
@@ -90,8 +95,12 @@ export class KafkaClient {
   readonly prefix: string
   readonly #cluster: Cluster
   readonly #coordinators = new Map<string, Broker>()
-  readonly #topics = new Set<string>()
+  /** By topic, those that are used; null until a broker was asked. */
+  readonly #topics = new Map<string, TopicMetadata | null>()
+  /** More connections to brokers, by node and number. */
+  readonly #apart = new Map<string, { of: Broker; broker: Broker }>()
   #connecting: Promise<void> | null = null
+  #refreshing: Promise<void> | null = null
   #closed = false
 
   constructor(settings: KafkaSettings) {
@@ -103,49 +112,125 @@ export class KafkaClient {
     return this.#closed
   }
 
-  /** Metadata of these topics is kept from now on. @throws {LogError} `unavailable`, `no_topic` */
+  /**
+   * Metadata of these topics is kept from now on.
+   * @throws {LogError} `unavailable` when no broker answers, `no_topic`; of other topics nothing is said
+   */
   async use(topics: readonly string[]): Promise<void> {
-    if (topics.every(topic => this.#topics.has(topic)) && this.#cluster.isConnected()) return
-    try {
-      await this.#connected()
-      await this.#cluster.addMultipleTargetTopics(topics.map(topic => this.prefix + topic))
-    } catch (error) {
-      throw logError(error)
+    const unknown = topics.filter(topic => !this.knows(topic))
+    if (unknown.length === 0) return
+    for (const topic of unknown) if (!this.#topics.has(topic)) this.#topics.set(topic, null)
+    // One that is under way may have been sent without them.
+    if (this.#refreshing !== null) await this.#refreshing.catch(() => {})
+    if (!unknown.every(topic => this.knows(topic))) await this.refresh()
+    for (const topic of unknown) {
+      const { errorCode } = this.#topics.get(topic) ?? { errorCode: CODE.UNKNOWN_TOPIC }
+      if (errorCode !== 0) throw new KafkaError(errorCode)
     }
-    for (const topic of topics) this.#topics.add(topic)
+  }
+
+  /** A broker has told of this topic, and nothing is wrong with it. */
+  knows(topic: string): boolean {
+    return this.#topics.get(topic)?.errorCode === 0
+  }
+
+  /** What is wrong with a topic, as far as is known. */
+  trouble(topic: string): KafkaError | null {
+    const code = this.#topics.get(topic)?.errorCode ?? 0
+    return code === 0 ? null : new KafkaError(code)
   }
 
   /** Node id of the leader of a partition, or null where there is none now. */
   leader({ topic, partition }: TopicPartition): number | null {
-    const found = this.#cluster.findTopicPartitionMetadata(this.prefix + topic).find(p => p.partitionId === partition)
-    return found === undefined || found.leader < 0 ? null : found.leader
+    const leader = this.#topics.get(topic)?.leaders.get(partition) ?? -1
+    return leader < 0 ? null : leader
   }
 
-  async refresh(): Promise<void> {
+  /** Asks anew who leads what. @throws {LogError} when no broker answers */
+  refresh(): Promise<void> {
+    this.#refreshing ??= (async () => {
+      const topics = [...this.#topics.keys()]
+      for (const found of await this.describe(topics)) this.#topics.set(found.topic, found)
+    })().finally(() => {
+      this.#refreshing = null
+    })
+    return this.#refreshing
+  }
+
+  /** These topics as a broker knows them now, each with its own error. @throws {LogError} when no broker answers */
+  async describe(topics: readonly string[]): Promise<TopicMetadata[]> {
+    const call = metadata(topics.map(topic => this.prefix + topic))
+    const found = await this.anywhere(broker => this.send(broker, call))
+    return found.map(one => ({ ...one, topic: one.topic.slice(this.prefix.length) }))
+  }
+
+  /**
+   * Asks one broker after the other until one has answered. One that does not answer soon is not waited for: it may be reached,
+   * but hang.
+   * @throws {LogError} of the last broker that was asked
+   */
+  async anywhere<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
+    this.#checkOpen()
     try {
-      await this.#connected()
-      await this.#cluster.refreshMetadata()
+      await this.#located()
     } catch (error) {
       throw logError(error)
     }
-  }
-
-  async broker(nodeId: number): Promise<Broker> {
-    this.#checkOpen()
+    const { brokers } = this.#cluster.brokerPool
+    const [connected, others] = [true, false].map(is => Object.keys(brokers).filter(id => brokers[id]?.isConnected() === is))
+    const nodes = [...shuffled(connected ?? []), ...shuffled(others ?? [])]
+    const answer = Promise.withResolvers<T>()
+    const timers: NodeJS.Timeout[] = []
+    let waiting = 0
+    let last = new LogError('unavailable', 'no broker of the cluster is known')
+    const next = () => {
+      const node = nodes.shift()
+      if (node === undefined) {
+        if (waiting === 0) answer.reject(last)
+        return
+      }
+      waiting++
+      timers.push(setTimeout(next, HEDGE_MS))
+      this.broker(Number(node))
+        .then(request)
+        .then(answer.resolve, error => {
+          last = logError(error)
+          waiting--
+          next()
+        })
+    }
+    next()
     try {
-      return await this.#cluster.findBroker({ nodeId })
+      return await answer.promise
     } catch (error) {
-      throw logError(error)
+      // None of them can be reached: they may all have moved, and those of the settings know where to.
+      if (isPassing(last) && !(last instanceof KafkaError)) void this.#cluster.refreshMetadata().catch(() => {})
+      throw error
+    } finally {
+      for (const timer of timers) clearTimeout(timer)
     }
   }
 
-  /** Any broker that can be reached. */
-  async anyBroker(): Promise<Broker> {
+  /** @param apart number of further connections to it; 0 for those that all share */
+  async broker(nodeId: number, apart = 0): Promise<Broker> {
     this.#checkOpen()
     try {
-      await this.#connected()
-      return await this.#cluster.brokerPool.findConnectedBroker()
+      await this.#located()
+      if (apart === 0) return await this.#cluster.findBroker({ nodeId })
+      const of = this.#cluster.brokerPool.brokers[nodeId] ?? (await this.#cluster.findBroker({ nodeId }))
+      const key = `${nodeId}/${apart}`
+      let there = this.#apart.get(key)
+      // The node may have another address by now.
+      if (there === undefined || there.of !== of) {
+        const broker = await apartFrom(this.#cluster, of)
+        there = { of, broker }
+        this.#apart.set(key, there)
+      }
+      await this.#cluster.brokerPool.connectBroker(there.broker)
+      return there.broker
     } catch (error) {
+      // Where it is may be known by now.
+      if (apart > 0) void this.#cluster.refreshMetadata().catch(() => {})
       throw logError(error)
     }
   }
@@ -156,7 +241,10 @@ export class KafkaClient {
     try {
       return await send(broker, call)
     } catch (error) {
-      if ((error as Error).name === 'KafkaJSRequestTimeoutError') void broker.disconnect().catch(() => {})
+      if ((error as Error).name === 'KafkaJSRequestTimeoutError') {
+        for (const [key, there] of this.#apart) if (there.broker === broker) this.#apart.delete(key)
+        void broker.disconnect().catch(() => {})
+      }
       throw logError(error)
     }
   }
@@ -212,10 +300,9 @@ export class KafkaClient {
     if (known?.isConnected()) return known
     this.#coordinators.delete(key)
     try {
-      await this.#connected()
       const coordinatorType = kind === 'group' ? 0 : 1
-      const { coordinator } = await this.#cluster.findGroupCoordinatorMetadata({ groupId: id, coordinatorType })
-      const broker = await this.#cluster.findBroker({ nodeId: coordinator.nodeId })
+      const { coordinator } = await this.anywhere(broker => broker.findGroupCoordinator({ groupId: id, coordinatorType }))
+      const broker = await this.broker(coordinator.nodeId)
       this.#coordinators.set(key, broker)
       return broker
     } catch (error) {
@@ -248,18 +335,22 @@ export class KafkaClient {
   /** Breaks off what is under way; never throws, and waits no longer than it has to. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.race([this.#cluster.disconnect().catch(() => {}), sleep(1_000)])
+    const apart = [...this.#apart.values()].map(({ broker }) => broker.disconnect())
+    await Promise.race([Promise.allSettled([this.#cluster.disconnect(), ...apart]), sleep(1_000)])
   }
 
-  /** Connected, and knows the brokers. One at a time: kafkajs answers a second caller before the first has connected. */
-  #connected(): Promise<void> {
+  /** Where the brokers are is known. One at a time: kafkajs answers a second caller before the first has connected. */
+  async #located(): Promise<void> {
+    const { brokerPool } = this.#cluster
+    // One that hangs is not waited for to reach another one.
+    if (Object.keys(brokerPool.brokers).length > 0) return
     this.#connecting ??= (async () => {
       if (!this.#cluster.isConnected()) await this.#cluster.connect()
       await this.#cluster.refreshMetadataIfNecessary()
     })().finally(() => {
       this.#connecting = null
     })
-    return this.#connecting
+    await this.#connecting
   }
 
   #checkOpen(): void {
@@ -338,6 +429,13 @@ export function isMoved(code: number): boolean {
 
 export function isCoordinatorMoved(code: number): boolean {
   return COORDINATOR_MOVED.has(code)
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map(item => ({ item, at: Math.random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item)
 }
 
 export function sleep(ms: number): Promise<void> {

@@ -3,13 +3,22 @@
  * room. It is how members poll, and how partitions are read without a group.
  *
  *   add ─▶ cursor ─▶ fetch … fetch ─▶ queue ─▶ take ─▶ (room again) fetch …
+ *                     └─ fails: told once the queue has been taken, and tried again after a pause of its own
  */
-import { type LogError, type LogRecord, partitionKey, type Position, type TopicPartition } from '../log.ts'
-import { CODE, isMoved, KafkaError, type KafkaClient, sleep } from './client.ts'
+import { LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
+import { CODE, isMoved, isPassing, KafkaError, type KafkaClient, logError, sleep } from './client.ts'
+import { Cursor } from './cursor.ts'
 import { type Fetched, fetch, type Wanted } from './protocol.ts'
 
 export interface FetcherSettings {
-  readonly client: KafkaClient
+  readonly client: Pick<
+    KafkaClient,
+    'prefix' | 'closed' | 'use' | 'knows' | 'trouble' | 'leader' | 'refresh' | 'broker' | 'send' | 'offsets'
+  >
+  /** What is below the first record: read on from the first, or a `gap`. */
+  readonly below: 'first' | 'gap'
+  /** What is beyond the last record: waited for, or a `gap`. */
+  readonly beyond: 'wait' | 'gap'
   /** How long a broker waits for records where there are none, ms. */
   readonly wait?: number
   /** Between two fetches from a broker at least, ms, while they bring little: each costs the broker a look at every partition. */
@@ -20,87 +29,24 @@ export interface FetcherSettings {
   readonly maxBytes?: number
   /** To these something came in, or something is wrong with them. */
   readonly onNews: (cursors: readonly Cursor[]) => void
-  readonly onError: (what: string, error: unknown) => void
-}
-
-/** A place in a partition: records from `head` on are queued up to `next`. */
-export class Cursor {
-  readonly topic: string
-  readonly partition: number
-  /** Next offset to take. */
-  head: number
-  /** Next offset to fetch. */
-  next: number
-  /** The broker has answered for `next` at least once. */
-  answered = false
-  /** The partition's records end here, as far as is known. */
-  stable = 0
-  error: LogError | null = null
-  readonly #queue: { records: readonly LogRecord[]; at: number; next: number; bytes: number }[] = []
-  queued = 0
-
-  constructor({ topic, partition, offset }: Position) {
-    this.topic = topic
-    this.partition = partition
-    this.head = offset
-    this.next = offset
-  }
-
-  get empty(): boolean {
-    return this.#queue.length === 0
-  }
-
-  add({ records, next, bytes }: Fetched): void {
-    this.next = next
-    if (records.length === 0 && this.#queue.length === 0) {
-      this.head = next
-      return
-    }
-    this.#queue.push({ records, at: 0, next, bytes })
-    this.queued += bytes
-  }
-
-  /** Moves records into `into`, at most so many, and stops after so many bytes of batches; at least one where there is one. */
-  take(max: number, maxBytes: number, into: LogRecord[]): number {
-    let bytes = 0
-    let taken = 0
-    for (
-      let first = this.#queue[0];
-      first !== undefined && taken < max && (taken === 0 || bytes < maxBytes);
-      first = this.#queue[0]
-    ) {
-      const { records, at, next } = first
-      const perRecord = records.length === 0 ? 0 : first.bytes / records.length
-      const room = perRecord === 0 ? max : Math.max(1, Math.ceil((maxBytes - bytes) / perRecord))
-      const end = Math.min(records.length, at + max - taken, at + room)
-      for (let i = at; i < end; i++) into.push(records[i] as LogRecord)
-      taken += end - at
-      bytes += (end - at) * perRecord
-      if (end === records.length) {
-        this.#queue.shift()
-        this.queued -= first.bytes
-        this.head = next
-      } else {
-        first.at = end
-        this.head = (records[end - 1] as LogRecord).offset + 1
-      }
-    }
-    return bytes
-  }
 }
 
 const FIRST_WAIT = 10
 const LITTLE = 64 * 1024
+/** A replica that has just become the leader learns within this time, ms, how far its records are committed. */
+const CATCH_UP_MS = 4_000
 
 export class Fetcher {
   readonly #settings: Required<FetcherSettings>
   readonly #cursors = new Map<string, Cursor>()
   /** Brokers that are being asked. */
   readonly #asking = new Set<number>()
+  /** Since when a cursor is seen beyond the last record, monotonic ms. */
+  readonly #beyond = new WeakMap<Cursor, number>()
   #calm = 0
-  #failed: Cursor[] = []
   #closed = false
   #looking = false
+  #alarm: { at: number; timer: NodeJS.Timeout } | null = null
 
   constructor(settings: FetcherSettings) {
     this.#settings = { wait: 250, pace: 0, partitionBytes: 1024 * 1024, maxBytes: 10 * 1024 * 1024, ...settings }
@@ -117,7 +63,7 @@ export class Fetcher {
   /** From now on this partition is fetched, from this offset on. */
   add(position: Position): Cursor {
     const cursor = new Cursor(position)
-    this.#cursors.set(partitionKey(position), cursor)
+    this.#cursors.set(cursor.key, cursor)
     // Others are likely to follow: what is asked now should not keep them waiting.
     this.#calm = performance.now() + 500
     this.go()
@@ -132,22 +78,17 @@ export class Fetcher {
     this.#cursors.clear()
   }
 
-  /** Those that cannot be fetched, since this was asked last. They are fetched no more. */
-  failed(): Cursor[] {
-    return this.#failed.splice(0)
-  }
-
   /** Puts a cursor behind the others, so that they come first. */
   rotate(cursor: Cursor): void {
-    const key = partitionKey(cursor)
-    if (this.#cursors.get(key) !== cursor) return
-    this.#cursors.delete(key)
-    this.#cursors.set(key, cursor)
+    if (!this.#isCurrent(cursor)) return
+    this.#cursors.delete(cursor.key)
+    this.#cursors.set(cursor.key, cursor)
   }
 
   close(): void {
     this.#closed = true
     this.#cursors.clear()
+    clearTimeout(this.#alarm?.timer)
   }
 
   /** Asks every broker that is not being asked and has something to be asked for. */
@@ -157,51 +98,83 @@ export class Fetcher {
     // Once for all cursors that are added in a row.
     queueMicrotask(() => {
       this.#looking = false
-      void this.#ask()
+      if (!this.#closed) this.#ask()
     })
   }
 
-  async #ask(): Promise<void> {
-    const { client, onError } = this.#settings
-    const wanted = this.#wanted()
-    if (wanted.length === 0) return
-    try {
-      await client.use([...new Set(wanted.map(c => c.topic))])
-    } catch (error) {
-      if (this.#closed) return
-      onError('metadata could not be read; trying again', error)
-      await sleep(500)
-      return this.go()
-    }
-    let lost = false
-    for (const cursor of wanted) {
-      const node = client.leader(cursor)
-      if (node === null) lost = true
-      else if (!this.#asking.has(node)) void this.#pump(node)
-    }
-    if (lost) {
-      await sleep(100)
-      await client.refresh().catch(() => {})
-      this.go()
-    }
+  #isCurrent(cursor: Cursor): boolean {
+    return this.#cursors.get(cursor.key) === cursor
   }
 
+  #ask(): void {
+    const { client } = this.#settings
+    const lost: Cursor[] = []
+    for (const cursor of this.#wanted()) {
+      const node = client.leader(cursor)
+      if (node === null) lost.push(cursor)
+      else if (!this.#asking.has(node)) void this.#pump(node)
+    }
+    if (lost.length > 0) void this.#find(lost)
+    this.#setAlarm()
+  }
+
+  /** Those that have room, and are not to be left alone for now. */
   #wanted(node?: number): Cursor[] {
     const { client, partitionBytes } = this.#settings
+    const now = performance.now()
     const wanted: Cursor[] = []
     for (const cursor of this.#cursors.values()) {
-      if (cursor.queued >= partitionBytes) continue
+      if (cursor.queued >= partitionBytes || cursor.asking || cursor.pausedUntil > now) continue
       if (node === undefined || client.leader(cursor) === node) wanted.push(cursor)
     }
     return wanted
   }
 
+  /** Looks again once the first of those that failed may be tried. */
+  #setAlarm(): void {
+    const now = performance.now()
+    let at = Number.POSITIVE_INFINITY
+    for (const { pausedUntil } of this.#cursors.values()) if (pausedUntil > now) at = Math.min(at, pausedUntil)
+    if (this.#closed || at === Number.POSITIVE_INFINITY || (this.#alarm !== null && this.#alarm.at <= at)) return
+    clearTimeout(this.#alarm?.timer)
+    const ring = () => {
+      this.#alarm = null
+      this.go()
+    }
+    this.#alarm = { at, timer: setTimeout(ring, at - now + 1) }
+  }
+
+  /** Who leads them now. */
+  async #find(lost: readonly Cursor[]): Promise<void> {
+    const { client } = this.#settings
+    for (const cursor of lost) cursor.asking = true
+    let unreachable: LogError | null = null
+    try {
+      const topics = new Set(lost.map(c => c.topic))
+      if ([...topics].every(topic => client.knows(topic))) await client.refresh()
+      // What is wrong with one of the topics is none of the others' concern.
+      else
+        await client
+          .use([...topics])
+          .catch(error => (isPassing(error) && !(error instanceof KafkaError) ? Promise.reject(error) : null))
+    } catch (error) {
+      unreachable = logError(error)
+    }
+    for (const cursor of lost) {
+      cursor.asking = false
+      if (client.leader(cursor) !== null) continue
+      const error = unreachable ?? client.trouble(cursor.topic) ?? new KafkaError(CODE.LEADER_NOT_AVAILABLE)
+      this.#fail(cursor, error)
+    }
+    this.go()
+  }
+
   /** Fetches from a broker until it leads nothing that is wanted. */
   async #pump(node: number): Promise<void> {
-    const { client, wait, pace, partitionBytes, maxBytes, onNews, onError } = this.#settings
+    const { client, wait, pace, partitionBytes, maxBytes, onNews } = this.#settings
     this.#asking.add(node)
     try {
-      for (let failures = 0; !this.#closed; ) {
+      while (!this.#closed) {
         const cursors = this.#wanted(node)
         if (cursors.length === 0) return
         const asked = cursors.map(
@@ -212,75 +185,109 @@ export class Fetcher {
         try {
           const broker = await client.broker(node)
           const fetched = await client.send(broker, fetch(client.prefix, asked, waitMs, maxBytes))
-          failures = 0
-          const news = await this.#deliver(fetched, asked)
+          const news = this.#deliver(fetched, cursors, asked)
           if (news.length > 0) onNews(news)
           const early = began + pace - performance.now()
           if (early > 0 && fetched.reduce((sum, { bytes }) => sum + bytes, 0) < LITTLE) await sleep(early)
         } catch (error) {
           if (this.#closed || client.closed) return
-          if (failures++ > 0) onError('records could not be fetched; trying again', error)
-          await sleep(Math.min(1_000, 50 * 2 ** failures))
+          const failed = logError(error)
+          for (const cursor of cursors) this.#fail(cursor, failed)
           await client.refresh().catch(() => {})
         }
       }
     } finally {
       this.#asking.delete(node)
-      if (!this.#closed && this.#wanted().length > 0) this.go()
+      if (this.#wanted().length > 0) this.go()
+      this.#setAlarm()
     }
   }
 
-  async #deliver(fetched: readonly Fetched[], asked: readonly Wanted[]): Promise<Cursor[]> {
+  /** What came goes to its cursors; each that failed is left alone for a while. */
+  #deliver(fetched: readonly Fetched[], cursors: readonly Cursor[], asked: readonly Wanted[]): Cursor[] {
+    const { client } = this.#settings
     const news: Cursor[] = []
+    const places = new Map(cursors.map((cursor, i) => [cursor.key, { cursor, offset: asked[i]?.offset }]))
     let stale = false
-    const from = new Map(asked.map(a => [partitionKey(a), a.offset]))
     for (const part of fetched) {
-      const key = partitionKey(part)
-      const cursor = this.#cursors.get(key)
-      // It may have been moved elsewhere while the answer was on its way.
-      if (cursor === undefined || cursor.next !== from.get(key)) continue
-      if (part.damage !== null) {
-        this.#fail(cursor, part.damage)
-        news.push(cursor)
-      } else if (part.errorCode === 0) {
-        const first = !cursor.answered
-        cursor.answered = true
-        cursor.stable = part.stable
-        const moved = part.next > cursor.next
-        cursor.add(part)
-        if (first || moved) news.push(cursor)
-      } else if (part.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
-        if (await this.#outside(cursor)) news.push(cursor)
-      } else if (isMoved(part.errorCode)) stale = true
-      else {
+      const { cursor, offset } = places.get(partitionKey(part)) ?? {}
+      // It may have been stopped, or started elsewhere, while the answer was on its way.
+      if (cursor === undefined || !this.#isCurrent(cursor) || cursor.next !== offset) continue
+      if (part.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
+        void this.#outside(cursor)
+      } else if (part.errorCode !== 0) {
+        stale ||= isMoved(part.errorCode)
         this.#fail(cursor, new KafkaError(part.errorCode))
-        news.push(cursor)
+      } else {
+        const first = !cursor.answered
+        const moved = part.next > cursor.next
+        if (part.damage === null || moved) cursor.succeed()
+        this.#beyond.delete(cursor)
+        cursor.add(part)
+        if (part.damage !== null) this.#fail(cursor, part.damage)
+        else if (first || moved) news.push(cursor)
       }
     }
-    if (stale) {
-      await sleep(50)
-      await this.#settings.client.refresh()
-    }
+    if (stale) void client.refresh().catch(() => {})
+    this.#setAlarm()
     return news
   }
 
+  /** It is tried again after a while; whoever reads it hears of it once that is to be told. */
   #fail(cursor: Cursor, error: LogError): void {
-    cursor.error = error
-    this.#cursors.delete(partitionKey(cursor))
-    this.#failed.push(cursor)
+    const passing = error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
+    cursor.fail(error, passing)
+    if (this.#isCurrent(cursor)) this.#settings.onNews([cursor])
+    this.#setAlarm()
   }
 
-  /** Below the first record: on from the first. Beyond the last, for a replica that has just become the leader: wait for it. */
-  async #outside(cursor: Cursor): Promise<boolean> {
-    const [start] = await this.#settings.client.offsets([cursor], 'first')
-    if (start !== undefined && start.offset > cursor.next) {
-      cursor.next = start.offset
-      if (cursor.empty) cursor.head = start.offset
-      return true
+  /** Its next offset is below the first record, or beyond the last. */
+  async #outside(cursor: Cursor): Promise<void> {
+    const { client, below, beyond } = this.#settings
+    cursor.asking = true
+    try {
+      const [[first], [high]] = await Promise.all([client.offsets([cursor], 'first'), client.offsets([cursor], 'high')])
+      const at = cursor.next
+      if (first === undefined || high === undefined) throw new KafkaError(CODE.LEADER_NOT_AVAILABLE)
+      if (at < first.offset) {
+        if (below === 'gap') throw belowFirst(cursor, first.offset)
+        // All that was there is gone; what is queued is taken first.
+        cursor.succeed()
+        cursor.add({ records: [], next: first.offset, bytes: 0 })
+        this.#settings.onNews([cursor])
+      } else if (at > high.offset) {
+        const since = this.#beyond.get(cursor) ?? performance.now()
+        this.#beyond.set(cursor, since)
+        if (beyond === 'gap' && performance.now() - since >= CATCH_UP_MS) throw beyondLast(cursor, high.offset)
+        if (beyond === 'wait') {
+          cursor.succeed()
+          this.#settings.onNews([cursor])
+        }
+        cursor.pausedUntil = performance.now() + 250
+      } else {
+        this.#beyond.delete(cursor)
+        cursor.pausedUntil = performance.now() + 50
+      }
+    } catch (error) {
+      if (!this.#closed) this.#fail(cursor, logError(error))
+    } finally {
+      cursor.asking = false
+      this.go()
     }
-    const news = !cursor.answered
-    cursor.answered = true
-    await sleep(50)
-    return news
   }
+}
+
+function belowFirst({ key, next }: Cursor, first: number): LogError {
+  const gone = first - next
+  return new LogError(
+    'gap',
+    `${key}: offset ${next} is to be read next, but the first that is still there is ${first}: ${gone} offsets are gone`,
+  )
+}
+
+function beyondLast({ key, next }: Cursor, high: number): LogError {
+  return new LogError(
+    'gap',
+    `${key}: offset ${next} is to be read next, but the log ends before ${high}: the topic was made anew, or has lost its end`,
+  )
 }

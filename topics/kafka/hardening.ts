@@ -70,6 +70,7 @@ export interface Broker {
   }): Promise<{ memberAssignment: Buffer }>
   heartbeat(o: { groupId: string; groupGenerationId: number; memberId: string }): Promise<unknown>
   leaveGroup(o: { groupId: string; memberId: string }): Promise<unknown>
+  findGroupCoordinator(o: { groupId: string; coordinatorType: number }): Promise<{ coordinator: { nodeId: number } }>
   listOffsets(o: {
     replicaId: number
     isolationLevel: number
@@ -87,13 +88,23 @@ export interface Cluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
   isConnected(): boolean
-  addMultipleTargetTopics(topics: readonly string[]): Promise<void>
   refreshMetadata(): Promise<void>
   refreshMetadataIfNecessary(): Promise<void>
   findBroker(o: { nodeId: string | number }): Promise<Broker>
-  readonly brokerPool: { findConnectedBroker(): Promise<Broker> }
-  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
-  findGroupCoordinatorMetadata(o: { groupId: string; coordinatorType: number }): Promise<{ coordinator: { nodeId: number } }>
+  readonly rootLogger: object
+  readonly connectionPoolBuilder: { build(at: Address): Promise<Address> }
+  readonly brokerPool: {
+    readonly versions: object | null
+    readonly brokers: Readonly<Record<string, Broker & { readonly connectionPool: Address }>>
+    createBroker(o: { logger: object; versions: object | null; connectionPool: Address; nodeId: string }): Broker
+    connectBroker(broker: Broker): Promise<void>
+  }
+}
+
+interface Address {
+  readonly host: string
+  readonly port: number
+  readonly rack: string | null
 }
 
 interface Outgoing {
@@ -113,6 +124,11 @@ const framed = async (outgoing: Outgoing) => {
   return { buffer: body.frame(request.apiKey, request.apiVersion, correlationId, clientId) }
 }
 ;(require.cache[requestModule] as NodeJS.Module).exports = framed
+
+// One topic that was deleted, or one partition without a leader, fails the metadata of all others in kafkajs. Each has its own
+// code, and those who need it look at it. To be put in place before kafkajs is loaded as well.
+const metadata = require('kafkajs/src/protocol/requests/metadata/v0/response') as { parse(decoded: unknown): Promise<unknown> }
+metadata.parse = async decoded => decoded
 
 export const { Kafka, logLevel, AssignerProtocol } = require('kafkajs') as typeof import('kafkajs')
 export type KafkaOptions = KafkaConfig
@@ -144,8 +160,17 @@ export function send<T>(broker: Broker, call: Call<T>): Promise<T> {
 /** A cluster: metadata, and connections of its own to every broker. */
 export function clusterOf(kafka: PublicKafka): Cluster {
   const create = symbolOf(kafka, 'private:Kafka:createCluster')
-  const options = { metadataMaxAge: 300_000, allowAutoTopicCreation: false, isolationLevel: 1 }
+  // The addresses of the brokers are read again when one of them cannot be found or reached; leaders are the client's affair.
+  const options = { metadataMaxAge: Number.MAX_SAFE_INTEGER / 2, allowAutoTopicCreation: false, isolationLevel: 1 }
   return (kafka as unknown as Record<symbol, (o: object) => Cluster>)[create]?.(options) as Cluster
+}
+
+/** More connections to a broker of the cluster: a request that is long in coming holds up all that are behind it on its own. */
+export async function apartFrom(cluster: Cluster, broker: Broker): Promise<Broker> {
+  const { brokerPool, connectionPoolBuilder, rootLogger: logger } = cluster
+  const { host, port, rack } = (broker as Broker & { readonly connectionPool: Address }).connectionPool
+  const connectionPool = await connectionPoolBuilder.build({ host, port, rack })
+  return brokerPool.createBroker({ logger, versions: brokerPool.versions, connectionPool, nodeId: broker.nodeId })
 }
 
 function symbolOf(object: object, description: string): symbol {

@@ -1,7 +1,7 @@
 /**
  * The Kafka driver of the log.
  *
- *   append ▶ Producer (idempotent; what comes while one is under way goes together)
+ *   append ▶ Appends ▶ a lane per partition, connections apart for those that are slow
  *   read   ▶ Reader ▶ lanes of fetchers, without a group
  *   join   ▶ KafkaMembership ▶ group, fetcher, transactional Producer
  *
@@ -20,10 +20,10 @@ import {
   type Read,
   type TopicPartition,
 } from '../log.ts'
+import { Appends } from './appends.ts'
 import type { Compression } from './batch.ts'
-import { check, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
+import { check, CODE, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
 import { KafkaMembership } from './membership.ts'
-import { Outbox, Producer } from './producer.ts'
 import { offsetFetch } from './protocol.ts'
 import { Reader } from './reader.ts'
 import { type Difference, ensureTopics } from './topics.ts'
@@ -49,7 +49,8 @@ export interface KafkaLogOptions {
 }
 
 /**
- * @throws {LogError} `unavailable` when the cluster cannot be reached or is too old.
+ * @throws {LogError} `unavailable` when the cluster cannot be reached or is too old; `no_topic` when a topic that is there cannot be
+ * used as the catalog says: what was found, what is wanted, what to do.
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
   const { kafka, topics, replicationFactor = 1, partitions = topic => topic.partitions } = options
@@ -68,6 +69,8 @@ export class KafkaLog implements Log {
   readonly #reader: Reader
   readonly #appends: Appends
   readonly #members = new Set<KafkaMembership>()
+  /** Topics whose identity is being asked for. */
+  readonly #asking = new Map<string, Promise<string>>()
   #closed = false
 
   constructor(options: KafkaLogOptions, topics: ReadonlyMap<string, number>, differences: readonly Difference[]) {
@@ -88,15 +91,13 @@ export class KafkaLog implements Log {
     this.#client = new KafkaClient(options.kafka)
     const onError = (what: string, error: unknown) => this.#options.onError(what, error)
     this.#reader = new Reader(options.kafka, onError)
-    this.#appends = new Appends(this.#client, this.#options.compression, topic => this.#partitions(topic))
+    const { compression } = this.#options
+    this.#appends = new Appends({ client: this.#client, compression, partitions: topic => this.#partitions(topic) })
   }
 
   async append(records: readonly Append[]): Promise<Position[]> {
     this.#check()
-    // A record that cannot be taken takes none of the others with it.
-    const outbox = new Outbox(topic => this.#partitions(topic))
-    for (const record of records) outbox.add(record)
-    return records.length === 0 ? [] : this.#appends.add(records)
+    return this.#appends.add(records)
   }
 
   async read(partition: TopicPartition, from: number, options: { maxBytes?: number; wait?: number } = {}): Promise<Read> {
@@ -111,6 +112,28 @@ export class KafkaLog implements Log {
     const [first, high] = await Promise.all([this.#client.offsets(partitions, 'first'), this.#client.offsets(partitions, 'high')])
     const at = (of: readonly Position[], partition: number) => of.find(p => p.partition === partition)?.offset ?? 0
     return partitions.map(({ partition }) => ({ partition, low: at(first, partition), high: at(high, partition) }))
+  }
+
+  /** Asked anew each time, for a topic may be deleted and made again meanwhile; those who ask at the same time share an answer. */
+  identity(topic: string): Promise<string> {
+    let asking = this.#asking.get(topic)
+    if (asking === undefined) {
+      asking = this.#topicId(topic).finally(() => this.#asking.delete(topic))
+      this.#asking.set(topic, asking)
+    }
+    return asking
+  }
+
+  async #topicId(topic: string): Promise<string> {
+    this.#check()
+    this.#partitions(topic)
+    const found = await persist(10_000, isPassing, async () => {
+      const [described] = await this.#client.describe([topic])
+      check(described?.errorCode ?? CODE.UNKNOWN_TOPIC)
+      return described
+    })
+    if (!found?.id) throw new LogError('unavailable', `the cluster has no id for topic ${topic}: it wants Kafka 2.8 or later`)
+    return found.id
   }
 
   async join(options: JoinOptions): Promise<Membership> {
@@ -179,80 +202,5 @@ export class KafkaLog implements Log {
     const partitions = this.#topics.get(topic)
     if (partitions === undefined) throw new LogError('no_topic', `no topic "${topic}" in this log`)
     return partitions
-  }
-}
-
-interface Waiting {
-  readonly records: readonly Append[]
-  readonly done: PromiseWithResolvers<Position[]>
-}
-
-/** Appends outside transactions: one send at a time, which takes all that has come while the last was under way. */
-class Appends {
-  readonly #client: KafkaClient
-  readonly #compression: Compression
-  readonly #partitions: (topic: string) => number
-  #producer: Producer | null = null
-  #queue: Waiting[] = []
-  #sending: Promise<void> | null = null
-  #closed = false
-
-  constructor(client: KafkaClient, compression: Compression, partitions: (topic: string) => number) {
-    this.#client = client
-    this.#partitions = partitions
-    this.#compression = compression
-  }
-
-  add(records: readonly Append[]): Promise<Position[]> {
-    const done = Promise.withResolvers<Position[]>()
-    this.#queue.push({ records, done })
-    this.#sending ??= this.#send().finally(() => {
-      this.#sending = null
-    })
-    return done.promise
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    const waiting = this.#queue.splice(0)
-    for (const { done } of waiting) done.reject(new LogError('closed', 'the log is closed'))
-    await this.#sending
-  }
-
-  async #send(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const batch = this.#queue.splice(0)
-      try {
-        const producer = await this.#ready()
-        const outbox = new Outbox(this.#partitions)
-        const placed = batch.map(({ records }) =>
-          records.map(record => {
-            const part = outbox.add(record)
-            return { part, index: part.records.length - 1 }
-          }),
-        )
-        const bases = await producer.append(outbox)
-        for (const [i, { done }] of batch.entries()) {
-          const places = placed[i] ?? []
-          done.resolve(
-            places.map(({ part, index }) => {
-              const { topic, partition } = part
-              return { topic, partition, offset: (bases.get(part) as number) + index }
-            }),
-          )
-        }
-      } catch (error) {
-        const failed = this.#closed ? new LogError('closed', 'the log is closed') : logError(error)
-        for (const { done } of batch) done.reject(failed)
-      }
-    }
-  }
-
-  async #ready(): Promise<Producer> {
-    if (this.#producer === null || this.#producer.broken) {
-      const settings = { client: this.#client, transactionalId: null, transactionTimeout: 0, compression: this.#compression }
-      this.#producer = await Producer.open(settings, 5_000)
-    }
-    return this.#producer
   }
 }

@@ -6,14 +6,15 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { type Lock, lockFile } from '../lock.ts'
 import {
   type Append,
   type Assignment,
   type JoinOptions,
   LogError,
-  type LogRecord,
   type Membership,
   partitionKey,
+  type Polled,
   type Position,
   type TopicPartition,
   type Transaction,
@@ -21,9 +22,11 @@ import {
 import { assign, assignByNumber, type Claim, decodeClaim, encodeClaim } from './assigner.ts'
 import type { Compression } from './batch.ts'
 import { CODE, check, isPassing, KafkaError, KafkaClient, type KafkaSettings, logError, persist, sleep } from './client.ts'
+import type { Cursor, Range } from './cursor.ts'
 import { Fetcher } from './fetcher.ts'
 import { AssignerProtocol } from './hardening.ts'
-import { Outbox, Producer } from './producer.ts'
+import { Outbox } from './outbox.ts'
+import { Producer } from './producer.ts'
 import { offsetFetch } from './protocol.ts'
 
 export interface MembershipSettings {
@@ -73,20 +76,25 @@ export class KafkaMembership implements Membership {
   #woken = false
   #polling = false
   #loop: Promise<void> = Promise.resolve()
+  #lock: Lock | null = null
 
   private constructor(settings: MembershipSettings) {
     this.#settings = settings
     this.#client = new KafkaClient(settings.kafka)
     this.#group = this.#client.prefix + settings.join.group
-    this.#fetcher = new Fetcher({ client: this.#client, onNews: () => this.#resume?.(), onError: settings.onError })
+    const onNews = () => this.#resume?.()
+    this.#fetcher = new Fetcher({ client: this.#client, below: 'gap', beyond: 'gap', onNews })
   }
 
+  /** @throws {LogError} `locked` while another life of this instance has the member file */
   static async join(settings: MembershipSettings): Promise<KafkaMembership> {
     const membership = new KafkaMembership(settings)
     try {
+      membership.#hold()
       await persist(30_000, isPassing, () => membership.#client.use([...settings.topics.keys()]))
       await membership.#leaveAsLastLife()
     } catch (error) {
+      membership.#lock?.release()
       await membership.#client.close()
       throw error
     }
@@ -136,7 +144,7 @@ export class KafkaMembership implements Membership {
     this.#fetcher.remove(partition)
   }
 
-  async poll({ max, wait }: { max: number; wait: number }): Promise<LogRecord[]> {
+  async poll({ max, wait }: { max: number; wait: number }): Promise<Polled[]> {
     this.#check()
     if (this.#polling) throw new Error(`group "${this.#settings.join.group}": a poll is under way; one at a time`)
     this.#polling = true
@@ -147,17 +155,12 @@ export class KafkaMembership implements Membership {
       await this.#sending
       for (;;) {
         if (this.#closed) throw closed()
-        const [unfetchable, ...others] = this.#fetcher.failed()
-        // Fetched again, so that it goes on once it can, and is told of until then.
-        for (const cursor of unfetchable === undefined ? [] : [unfetchable, ...others]) {
-          this.#fetcher.add({ topic: cursor.topic, partition: cursor.partition, offset: cursor.next })
-        }
-        if (unfetchable?.error) throw unfetchable.error
-        const records = this.#left ? [] : this.#take(max)
+        const polled = this.#left ? [] : this.#take(max)
         const remaining = deadline - performance.now()
-        if (records.length > 0 || this.#woken || this.#left || remaining <= 0) {
+        if (polled.length > 0 || this.#woken || this.#left || remaining <= 0) {
           this.#woken = false
-          return records
+          if (!this.#left) this.#takeEmpty(polled)
+          return polled
         }
         await this.#news(remaining)
         this.#lastPoll = performance.now()
@@ -201,6 +204,7 @@ export class KafkaMembership implements Membership {
     await this.#loop
     if (!this.#closed && this.#member !== '') await this.#leaveGroup(this.#member)
     await this.#client.close()
+    this.#lock?.release()
     this.#settings.onLeft()
   }
 
@@ -219,6 +223,7 @@ export class KafkaMembership implements Membership {
     this.#interrupt?.()
     await this.#client.close()
     await Promise.race([this.#loop, sleep(1_000)]).catch(error => this.#settings.onError(`group "${group}"`, error))
+    this.#lock?.release()
   }
 
   #check(): void {
@@ -226,20 +231,40 @@ export class KafkaMembership implements Membership {
     if (this.#left) throw new LogError('fenced', `${this.#member} has left group "${this.#settings.join.group}"`)
   }
 
-  #take(max: number): LogRecord[] {
-    const ready = [...this.#fetcher.cursors()].filter(cursor => !cursor.empty)
-    const records: LogRecord[] = []
+  /** Records of those that have some, and what is wrong with those that have none left. */
+  #take(max: number): Polled[] {
+    const cursors = [...this.#fetcher.cursors()]
+    const polled: Polled[] = []
+    for (const cursor of cursors) {
+      const error = cursor.tell()
+      if (error === null) continue
+      const { topic, partition, head } = cursor
+      polled.push({ topic, partition, from: head, next: head, records: [], error })
+    }
+    const ready = cursors.filter(cursor => cursor.count > 0)
+    let records = 0
     let bytes = POLL_BYTES
     for (const [i, cursor] of ready.entries()) {
       const among = ready.length - i
-      const share = Math.ceil((max - records.length) / among)
+      const share = Math.ceil((max - records) / among)
       if (share <= 0) break
-      const before = records.length
-      bytes -= cursor.take(share, Math.ceil(bytes / among), records)
-      if (records.length > before) this.#fetcher.rotate(cursor)
+      const taken = cursor.take(share, Math.ceil(bytes / among))
+      records += taken.records.length
+      bytes -= taken.bytes
+      polled.push(rangeOf(cursor, taken))
+      this.#fetcher.rotate(cursor)
     }
     if (ready.length > 0) this.#fetcher.go()
-    return records
+    return polled
+  }
+
+  /** What holds nothing for readers goes along with what else there is: nobody is woken for the sake of a marker. */
+  #takeEmpty(polled: Polled[]): void {
+    const there = new Set(polled.map(partitionKey))
+    for (const cursor of this.#fetcher.cursors()) {
+      if (cursor.empty || cursor.count > 0 || there.has(cursor.key)) continue
+      polled.push(rangeOf(cursor, cursor.take(0, 0)))
+    }
   }
 
   #news(ms: number): Promise<void> {
@@ -380,6 +405,14 @@ export class KafkaMembership implements Membership {
     this.#lease = sent + Math.min(sessionTimeout, rebalanceTimeout)
   }
 
+  /** A life of this instance that is not over would be made to leave, and its transactions fenced: it keeps the name. */
+  #hold(): void {
+    const { memberFile } = this.#settings
+    if (memberFile === null) return
+    mkdirSync(dirname(memberFile), { recursive: true })
+    this.#lock = lockFile(`${memberFile}.lock`)
+  }
+
   /** An earlier life of this instance that was killed would be waited for until its session times out. */
   async #leaveAsLastLife(): Promise<void> {
     const { memberFile } = this.#settings
@@ -406,7 +439,6 @@ export class KafkaMembership implements Membership {
   #remember(member: string): void {
     const { memberFile } = this.#settings
     if (memberFile === null) return
-    mkdirSync(dirname(memberFile), { recursive: true })
     writeFileSync(memberFile, member)
   }
 
@@ -478,6 +510,10 @@ class KafkaTransaction implements Transaction {
   #checkOpen(): void {
     if (this.#state !== 'open') throw new Error('the transaction has ended; begin another')
   }
+}
+
+function rangeOf({ topic, partition }: Cursor, { from, next, records }: Range): Polled {
+  return { topic, partition, from, next, records, error: null }
 }
 
 function isUnstable(error: LogError): boolean {

@@ -1,21 +1,20 @@
 /**
- * A producer: numbers the record batches of every partition, so that the broker takes each once, in order. With a
- * transactional id it also has transactions, one after the other.
+ * The producer of transactions, one after the other. It numbers the record batches of every partition, so that the broker takes
+ * each once, in order.
  *
  *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn
  *                      └▶ AddOffsetsToTxn ─▶ TxnOffsetCommit ┘     (fenced by member and generation: KIP-447)
  */
-import { type Append, LogError, MAX_RECORD_BYTES, partitionKey, type Position, type TopicPartition } from '../log.ts'
-import { partitionOf } from '../murmur2.ts'
-import { payloadBytes } from '../records.ts'
+import { LogError, partitionKey, type Position } from '../log.ts'
 import { type Compression, encodeBatch } from './batch.ts'
 import { CODE, check, isMoved, isPassing, KafkaError, type KafkaClient, logError, persist, sleep } from './client.ts'
 import type { Broker, Transactional } from './hardening.ts'
+import type { Outbox, Part } from './outbox.ts'
 import { produce, txnOffsetCommit } from './protocol.ts'
 
 export interface ProducerSettings {
   readonly client: KafkaClient
-  readonly transactionalId: string | null
+  readonly transactionalId: string
   /** An open transaction is aborted by its coordinator after this long, ms. */
   readonly transactionTimeout: number
   readonly compression: Compression
@@ -28,9 +27,6 @@ export interface Member {
   readonly generation: number
 }
 
-/** Payload of a record batch, at most: Kafka takes a batch of up to 1 MB (`max.message.bytes`). */
-const BATCH_BYTES = 900 * 1024
-const RECORD_OVERHEAD = 32
 /** Bytes of a request, about. */
 const REQUEST_BYTES = 1024 * 1024
 const SEQUENCES = 2 ** 31
@@ -41,63 +37,6 @@ const NOT_YET: ReadonlySet<number> = new Set([
   CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
   CODE.REQUEST_TIMED_OUT,
 ])
-
-/** Records of one record batch. */
-interface Part extends TopicPartition {
-  readonly records: Append[]
-  bytes: number
-}
-
-/** Records on their way out, by record batch: those of one round have different partitions. */
-export class Outbox {
-  readonly rounds: Part[][] = []
-  readonly #partitions: (topic: string) => number
-  /** The open batch of each partition, and its round. */
-  readonly #open = new Map<string, (Part & { round: number })[]>()
-
-  /** @param partitions of a topic. @throws {LogError} `no_topic` */
-  constructor(partitions: (topic: string) => number) {
-    this.#partitions = partitions
-  }
-
-  get empty(): boolean {
-    return this.rounds.length === 0
-  }
-
-  /** @throws {LogError} `too_large`, `no_topic` */
-  add(record: Append): Part {
-    const { topic, key } = record
-    const bytes = payloadBytes(record)
-    if (bytes > MAX_RECORD_BYTES) {
-      throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}, ${MAX_RECORD_BYTES} at most`)
-    }
-    const partitions = this.#partitions(topic)
-    const partition = record.partition ?? partitionOf(key, partitions)
-    if (partition < 0 || partition >= partitions) throw new LogError('no_topic', `topic ${topic} has no partition ${partition}`)
-    let open = this.#open.get(topic)
-    if (open === undefined) {
-      open = []
-      this.#open.set(topic, open)
-    }
-    let part = open[partition]
-    if (part === undefined || part.bytes + bytes + RECORD_OVERHEAD > BATCH_BYTES) {
-      const round: number = part === undefined ? 0 : part.round + 1
-      part = { topic, partition, records: [], bytes: 0, round }
-      open[partition] = part
-      const others = this.rounds[round]
-      if (others === undefined) this.rounds.push([part])
-      else others.push(part)
-    }
-    part.records.push(record)
-    part.bytes += bytes + RECORD_OVERHEAD
-    return part
-  }
-
-  /** Every partition that something goes to, by topic. */
-  topics(): Map<string, number[]> {
-    return new Map([...this.#open].map(([topic, parts]) => [topic, parts.filter(Boolean).map(p => p.partition)]))
-  }
-}
 
 export class Producer {
   readonly #settings: ProducerSettings
@@ -112,39 +51,20 @@ export class Producer {
   }
 
   /**
-   * With a transactional id: fences earlier lives of it, and resolves once whatever they had open has ended.
+   * Fences earlier lives of this transactional id, and resolves once whatever they had open has ended.
    * @throws {LogError} `unavailable` when the cluster cannot be reached for so long, ms.
    */
   static async open(settings: ProducerSettings, forMs = 30_000): Promise<Producer> {
     const { client, transactionalId, transactionTimeout } = settings
-    const init = () =>
-      client.coordinated('transaction', transactionalId ?? '', forMs, broker =>
-        persist(
-          forMs,
-          isConcurrent,
-          () => broker.initProducerId({ transactionalId, transactionTimeout }).catch(error => Promise.reject(logError(error))),
-          5,
-        ),
-      )
-    const { producerId, producerEpoch } = await (transactionalId === null ? initWithoutId(client, forMs) : init())
-    return new Producer(settings, { transactionalId: transactionalId ?? '', producerId: BigInt(producerId), producerEpoch })
+    const init = { transactionalId, transactionTimeout }
+    const { producerId, producerEpoch } = await client.coordinated('transaction', transactionalId, forMs, broker =>
+      persist(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(logError(error))), 5),
+    )
+    return new Producer(settings, { transactionalId, producerId: BigInt(producerId), producerEpoch })
   }
 
   get broken(): boolean {
     return this.#broken
-  }
-
-  /**
-   * Appends, acknowledged by all replicas in sync: the first offset of each record batch.
-   * @throws {LogError} after which this producer is broken.
-   */
-  async append(outbox: Outbox): Promise<Map<Part, number>> {
-    try {
-      return await this.#produce(outbox)
-    } catch (error) {
-      this.#broken = true
-      throw logError(error)
-    }
   }
 
   /**
@@ -291,7 +211,7 @@ export class Producer {
     const { client, transactionalId, compression } = this.#settings
     const { producerId, producerEpoch } = this.#id
     if (node === null) return { again: batches, cause: new KafkaError(CODE.LEADER_NOT_AVAILABLE) }
-    const sender = { producerId, producerEpoch, transactional: transactionalId !== null }
+    const sender = { producerId, producerEpoch, transactional: true }
     const encoded = batches.map(({ part, sequence, timestamp }) => {
       const { topic, partition, records } = part
       return { topic, partition, batch: encodeBatch(records, timestamp, sender, sequence, compression) }
@@ -350,11 +270,4 @@ function turn(): Promise<void> {
 
 function isConcurrent(error: LogError): boolean {
   return error instanceof KafkaError && error.kafka === CODE.CONCURRENT_TRANSACTIONS
-}
-
-async function initWithoutId(client: KafkaClient, forMs: number): Promise<{ producerId: bigint; producerEpoch: number }> {
-  return persist(forMs, isPassing, async () => {
-    const broker = await client.anyBroker()
-    return broker.initProducerId({ transactionalId: null, transactionTimeout: 60_000 })
-  })
 }

@@ -225,8 +225,6 @@ export interface Wanted extends TopicPartition {
 
 export interface Fetched extends TopicPartition, Decoded {
   readonly errorCode: number
-  /** What came cannot be read. */
-  readonly damage: LogError | null
   readonly highWatermark: number
   /** Records before it belong to transactions that have ended. */
   readonly stable: number
@@ -264,15 +262,14 @@ export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number,
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
           const offset = from.get(`${topic}/${partition}`) ?? 0
-          let damage: LogError | null = null
-          let decoded: Decoded = { records: [], next: offset, bytes: 0 }
-          try {
-            decoded = decodeBatches({ topic, partition }, bytes, offset, aborted)
-          } catch (error) {
-            // One partition that is damaged keeps none of the others back.
-            damage = error instanceof LogError ? error : new LogError('corrupt', `${topic}/${partition}`, { cause: error })
+          // One partition that is damaged keeps none of the others back.
+          let decoded = decodeBatches({ topic, partition }, bytes, offset, aborted)
+          if (bytes.length > 0 && decoded.bytes === 0 && decoded.damage === null) {
+            // The first batch of an answer is never cut short.
+            const damage = new LogError('corrupt', `${topic}/${partition}: the batch at ${offset} is longer than what came of it`)
+            decoded = { ...decoded, damage }
           }
-          return { topic, partition, errorCode, damage, highWatermark, stable, start, ...decoded }
+          return { topic, partition, errorCode, highWatermark, stable, start, ...decoded }
         })
       })
       return fetched.flat()
@@ -283,6 +280,60 @@ export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number,
 
 export interface OffsetCommit extends TopicPartition {
   readonly offset: number
+}
+
+export interface TopicMetadata {
+  readonly topic: string
+  readonly errorCode: number
+  /** As `kafka-topics.sh --describe` shows it; empty on a cluster that has none. */
+  readonly id: string
+  /** Node id of each partition's leader; negative where there is none now. */
+  readonly leaders: ReadonlyMap<number, number>
+}
+
+/** Topics as a broker knows them, each with its own error code. Names are as they are on the cluster. */
+export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
+  return call(
+    { apiKey: 3, apiVersion: 10, apiName: 'Metadata' },
+    () => {
+      const w = new Writer(64 + topics.length * 64).noTags() // ends the request's header
+      w.compactArray(topics, topic => w.int64(0).int64(0).compactText(topic))
+      return w.int8(0).int8(0).int8(0).noTags() // neither to be created nor with what is allowed
+    },
+    r => {
+      r.tags()
+      r.int32() // throttle time
+      r.compactArray(() => {
+        r.int32()
+        r.compactText()
+        r.int32()
+        r.compactText() // rack
+      })
+      r.compactText() // cluster id
+      r.int32() // controller
+      return r.compactArray((): TopicMetadata => {
+        const errorCode = r.int16()
+        const topic = r.compactText()
+        const id = r.take(16)
+        r.take(1) // internal
+        const partitions = r.compactArray(() => {
+          r.int16() // without a leader: negative below
+          const partition = r.int32()
+          const leader = r.int32()
+          r.int32() // epoch
+          for (let i = 0; i < 3; i++) r.take(4 * Math.max(0, r.uvarint() - 1)) // replicas, those in sync, those offline
+          return [partition, leader] as const
+        })
+        r.int32() // what is allowed
+        return {
+          topic,
+          errorCode,
+          id: id.every(byte => byte === 0) ? '' : id.toString('base64url'),
+          leaders: new Map(partitions),
+        }
+      })
+    },
+  )
 }
 
 /** The error codes per partition of an offset commit within a transaction, by a member in a generation of its group. */

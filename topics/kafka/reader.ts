@@ -4,7 +4,8 @@
  */
 import { LogError, type Read, type TopicPartition } from '../log.ts'
 import { CODE, isMoved, isPassing, KafkaClient, KafkaError, type KafkaSettings, persist } from './client.ts'
-import { type Cursor, Fetcher } from './fetcher.ts'
+import type { Cursor } from './cursor.ts'
+import { Fetcher } from './fetcher.ts'
 import { fetch } from './protocol.ts'
 
 interface Lane {
@@ -16,6 +17,8 @@ const IDLE_MS = 2_000
 /** A read of no more than this, without waiting, is a look at one place: nothing is fetched ahead. */
 const LOOK_BYTES = 64 * 1024
 const READ_BYTES = 1024 * 1024
+/** A partition that cannot be reached is waited for so much longer, ms. */
+const AWAY_MS = 30_000
 /** A store or a list that is this much later is noticed by nobody. */
 const PACE_MS = 20
 
@@ -46,18 +49,18 @@ export class Reader {
     try {
       for (;;) {
         this.#check()
-        if (cursor.error !== null) throw cursor.error
         if (!cursor.empty) {
-          const records: Read['records'] = []
-          cursor.take(Number.POSITIVE_INFINITY, maxBytes, records)
+          const { records, next } = cursor.take(Number.POSITIVE_INFINITY, maxBytes)
           lane.fetcher.go()
-          return { records, next: cursor.head }
+          // Without records, only what is not for readers was there: markers, aborted records.
+          return { records: [...records], next }
         }
-        // Only what is not for readers was there: markers, aborted records.
-        if (cursor.head > from) return { records: [], next: cursor.head }
+        const { telling } = cursor
+        // A leader that moves, or a broker that is away, is waited for.
+        if (telling !== null && (!isAway(telling) || performance.now() > until + AWAY_MS)) throw cursor.tell()
         const left = until - performance.now()
         if (cursor.answered && left <= 0) return { records: [], next: from }
-        await this.#news(cursor, cursor.answered ? left : 30_000)
+        await this.#news(cursor, cursor.answered ? left : AWAY_MS)
       }
     } finally {
       use.busy = false
@@ -87,7 +90,7 @@ export class Reader {
         await client.broker(node),
         fetch(client.prefix, [{ ...partition, offset, maxBytes }], 0, maxBytes),
       )
-      if (found !== undefined && found.damage !== null) throw found.damage
+      if (found !== undefined && found.damage !== null && found.next === offset) throw found.damage
       if (found === undefined || found.errorCode === 0) return { records: found?.records ?? [], next: found?.next ?? offset }
       if (found.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
         const [first] = await client.offsets([partition], 'first')
@@ -122,9 +125,13 @@ export class Reader {
     if (there !== undefined) return there
     const client = new KafkaClient(this.#kafka)
     const onNews = (cursors: readonly Cursor[]) => {
-      for (const cursor of cursors) this.#waiting.get(cursor)?.()
+      for (const cursor of cursors) {
+        this.#waiting.get(cursor)?.()
+        const error = cursor.telling
+        if (error !== null && isAway(error)) this.#onError(`${cursor.key} cannot be read; trying again`, error)
+      }
     }
-    const lane = { client, fetcher: new Fetcher({ client, pace: PACE_MS, onNews, onError: this.#onError }) }
+    const lane = { client, fetcher: new Fetcher({ client, below: 'first', beyond: 'wait', pace: PACE_MS, onNews }) }
     this.#lanes.push(lane)
     return lane
   }
@@ -152,4 +159,9 @@ export class Reader {
   #check(): void {
     if (this.#closed) throw new LogError('closed', 'the log is closed')
   }
+}
+
+/** It is the partition's leader that cannot be had, not the partition that cannot be read. */
+function isAway(error: LogError): boolean {
+  return error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
 }

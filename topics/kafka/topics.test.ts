@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { append, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
+import { append, codeOf, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
 import { kafkaOf } from './client.ts'
@@ -8,7 +8,8 @@ import { ensureTopics, settingsOf } from './topics.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
-const DAY = 24 * 60 * 60 * 1000
+const HOUR = 60 * 60 * 1000
+const DAY = 24 * HOUR
 const TOPIC = 2
 
 await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
@@ -64,31 +65,75 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     expect((await ensure(...topics)).differences).toEqual([])
   })
 
-  it('that differ are told, setting by setting, and not changed', async () => {
+  it('that differ are told, setting by setting, with what makes them as they should be, and not changed', async () => {
     const wanted = newTopic({ partitions: 3, keepDays: 7 })
-    const changelog = newTopic({ partitions: 1, cleanup: 'compact' })
-    await admin.createTopics({
-      topics: [
-        { topic: wanted.name, numPartitions: 5, configEntries: [{ name: 'retention.ms', value: '1000000' }] },
-        { topic: changelog.name, numPartitions: 1, configEntries: [{ name: 'message.timestamp.type', value: 'LogAppendTime' }] },
-      ],
-    })
-    const before = [await found(wanted.name), await found(changelog.name)]
-    const { partitions, differences } = await ensure(wanted, changelog)
-    expect(partitions.get(wanted.name)).toBe(5)
-    expect(differences).toHaveLength(4)
-    expect(differences).toEqual(
-      expect.arrayContaining([
-        { topic: wanted.name, setting: 'partitions', wanted: '3', found: '5' },
-        { topic: wanted.name, setting: 'retention.ms', wanted: `${7 * DAY}`, found: '1000000' },
-        { topic: wanted.name, setting: 'message.timestamp.type', wanted: 'LogAppendTime', found: 'CreateTime' },
-        { topic: changelog.name, setting: 'cleanup.policy', wanted: 'compact', found: 'delete' },
-      ]),
-    )
-    expect([await found(wanted.name), await found(changelog.name)]).toEqual(before)
+    const configEntries = [
+      { name: 'message.timestamp.type', value: 'LogAppendTime' },
+      { name: 'segment.ms', value: `${7 * HOUR}` },
+      { name: 'retention.ms', value: '1000000' },
+    ]
+    await admin.createTopics({ topics: [{ topic: wanted.name, numPartitions: 3, configEntries }] })
+    const before = await found(wanted.name)
     const log = await openKafkaLog({ kafka, topics: [wanted] })
-    expect(log.differences.map(d => d.setting).toSorted()).toEqual(['message.timestamp.type', 'partitions', 'retention.ms'])
-    await log.append([append(wanted, 'k', 'in the fifth', { partition: 4 })])
+    expect(log.differences).toEqual([
+      {
+        topic: wanted.name,
+        setting: 'retention.ms',
+        wanted: `${7 * DAY}`,
+        found: '1000000',
+        command: expect.stringContaining(`--entity-name ${wanted.name} --add-config retention.ms=${7 * DAY}`),
+      },
+    ])
+    expect(await found(wanted.name)).toEqual(before)
+    await log.append([append(wanted, 'k', 'taken')])
+    await log.close()
+  })
+
+  const appendTime = { name: 'message.timestamp.type', value: 'LogAppendTime' }
+  const policy = (value: string) => ({ name: 'cleanup.policy', value })
+  for (const [what, cleanup, partitions, configEntries, said] of [
+    ['more partitions', 'delete', 5, [appendTime], 'has 5 partitions, 3 are wanted'],
+    ['fewer partitions', 'compact', 2, [appendTime, policy('compact')], 'has 2 partitions, 3 are wanted'],
+    ['records deleted by time', 'compact', 3, [appendTime, policy('delete')], 'has cleanup.policy delete, compact is wanted'],
+    ['compaction and deletion', 'compact', 3, [appendTime, policy('compact,delete')], 'has cleanup.policy compact,delete'],
+    ['only the newest of each key', 'delete', 3, [appendTime, policy('compact')], 'has cleanup.policy compact, delete is wanted'],
+    ['the times of its writers', 'delete', 3, [], 'has message.timestamp.type CreateTime, LogAppendTime is wanted'],
+  ] as const) {
+    it(`are refused with ${what}: the log does not open, and says what to do`, async () => {
+      const bad = newTopic({ partitions: 3, cleanup })
+      const good = newTopic()
+      await admin.createTopics({
+        topics: [{ topic: bad.name, numPartitions: partitions, configEntries: [...configEntries] }],
+      })
+      const opening = openKafkaLog({ kafka, topics: [good, bad] })
+      await expect(opening).rejects.toThrow(`${bad.name} ${said}`)
+      await expect(opening).rejects.toMatchObject({ name: 'LogError', code: 'no_topic' })
+      await expect(opening).rejects.toThrow(/Set the number back|kafka-configs/)
+      await expect(opening).rejects.not.toThrow(good.name)
+    })
+  }
+
+  it('end their segments in time, so that nothing is kept for much longer than it should be', () => {
+    const segments = (keepDays: number) => Number(settingsOf(newTopic({ keepDays }), 1)['segment.ms'])
+    expect([1, 3, 30, 90].map(days => segments(days) / HOUR)).toEqual([1, 3, 24, 24])
+    const compacted = settingsOf(newTopic({ cleanup: 'compact' }), 1)
+    expect(compacted['max.compaction.lag.ms']).toBe(`${DAY}`)
+    expect(Number(compacted['segment.ms'])).toBeLessThan(DAY)
+  })
+
+  it('are known by an id that another of the same name does not have', async () => {
+    const topic = newTopic({ partitions: 1 })
+    const log = await openKafkaLog({ kafka, topics: [topic] })
+    const first = await log.topicId(topic.name)
+    expect(first).toMatch(/^[\w-]{22}$/)
+    expect(await Promise.all([log.topicId(topic.name), log.topicId(topic.name)])).toEqual([first, first])
+    expect(await codeOf(log.topicId('another'))).toBe('no_topic')
+    await admin.deleteTopics({ topics: [topic.name] })
+    await expect.poll(() => codeOf(log.topicId(topic.name)), { timeout: 10_000 }).toBe('no_topic')
+    const again = await openKafkaLog({ kafka, topics: [topic] })
+    await expect.poll(() => log.topicId(topic.name).catch(String), { timeout: 10_000 }).toBe(await again.topicId(topic.name))
+    expect(await log.topicId(topic.name)).not.toBe(first)
+    await again.close()
     await log.close()
   })
 

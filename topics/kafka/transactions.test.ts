@@ -7,7 +7,8 @@ import { encodeBatch } from './batch.ts'
 import { check, KafkaClient } from './client.ts'
 import type { Transactional } from './hardening.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
-import { Outbox, Producer } from './producer.ts'
+import { Outbox } from './outbox.ts'
+import { Producer } from './producer.ts'
 import { produce, txnOffsetCommit } from './protocol.ts'
 
 vi.setConfig({ testTimeout: 30_000 })

@@ -87,7 +87,7 @@ async function work(log: LocalLog): Promise<void> {
     membership.start({ topic, partition, offset: state.next })
   }
   for (;;) {
-    const records = await membership.poll({ max: 200, wait: 1000 })
+    const records = (await membership.poll({ max: 200, wait: 1000 })).flatMap(range => range.records)
     if (records.length === 0) continue
     const transaction = membership.begin(assignment)
     const touched = new Set<number>()

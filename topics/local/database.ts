@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { forgetHolder, holderOf, nameHolder } from '../lock.ts'
 import { LogError } from '../log.ts'
 
 /** "BMAL": says that a SQLite file is a log. */
@@ -89,6 +90,7 @@ export class Database {
       db.exec('COMMIT')
       this.identity = db.prepare('SELECT id FROM identity').get()?.id as string
       this.#db = db
+      nameHolder(file)
     } catch (error) {
       db?.close()
       throw logError(error, file)
@@ -148,7 +150,9 @@ export class Database {
   }
 
   close(): void {
-    if (this.#db.isOpen) this.#db.close()
+    if (!this.#db.isOpen) return
+    forgetHolder(this.file)
+    this.#db.close()
   }
 
   #statement(sql: string): StatementSync {
@@ -212,7 +216,7 @@ function logError(error: unknown, file: string): LogError {
     case SQLITE_BUSY:
       return new LogError(
         'locked',
-        `${file} is in use by another process, and one process owns a local log: stop the other one, give this one a folder of its own, or use Kafka to run several`,
+        `${file} is in use by ${holderOf(file)}, and one process owns a local log: stop the other one, give this one a folder of its own, or use Kafka to run several`,
         { cause: error },
       )
     case SQLITE_CORRUPT:

@@ -155,6 +155,12 @@ export class LocalLog implements Log, SchemaRegistry {
     return this.#topic(topic).owned.map(({ partition, low, high }) => ({ partition, low, high }))
   }
 
+  /** A topic of this file lives as long as the file. */
+  async topicId(topic: string): Promise<string> {
+    this.#check()
+    return `${this.identity}/${this.#topic(topic).name}`
+  }
+
   /** @throws {LogError} `locked` while the group has a living member: here a group has one at a time. */
   async join({ group, topics, instance, assigned }: JoinOptions): Promise<Membership> {
     this.#check()

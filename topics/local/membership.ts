@@ -9,11 +9,13 @@ import {
   LogError,
   type LogRecord,
   type Membership,
+  type Polled,
   type Position,
   partitionKey,
   type TopicPartition,
   type Transaction,
 } from '../log.ts'
+import type { Window } from '../records.ts'
 import type { Placed, Unit } from './commits.ts'
 import type { Partition } from './partition.ts'
 import { MAX_TIMER_MS, type Reader, turn } from './reader.ts'
@@ -32,11 +34,17 @@ export interface Owner {
 }
 
 /** Most that one poll brings, so that it stays short. */
-const POLL_BYTES = 4 * 1024 * 1024
+const POLL_BYTES = 1024 * 1024
+/** Pauses before a partition that could not be read is tried again, ms. */
+const PAUSE = { first: 100, most: 10_000 }
 
 interface Started {
   readonly partition: Partition
   next: number
+  /** Tries in a row that have failed. */
+  failures: number
+  /** Not tried again before then, monotonic ms. */
+  notBefore: number
 }
 
 export class LocalMembership implements Membership {
@@ -76,7 +84,7 @@ export class LocalMembership implements Membership {
     }
     this.stop(position)
     const partition = this.#owner.partition(position)
-    this.#started.set(key, { partition, next: position.offset })
+    this.#started.set(key, { partition, next: position.offset, failures: 0, notBefore: 0 })
     partition.listeners.add(this.#notify)
     this.#notify()
   }
@@ -87,7 +95,7 @@ export class LocalMembership implements Membership {
     this.#started.delete(partitionKey(partition))
   }
 
-  async poll({ max, wait }: { max: number; wait: number }): Promise<LogRecord[]> {
+  async poll({ max, wait }: { max: number; wait: number }): Promise<Polled[]> {
     this.#check()
     if (this.#polling) throw new Error(`group "${this.assignment.group}": a poll is under way; one at a time`)
     this.#polling = true
@@ -96,13 +104,13 @@ export class LocalMembership implements Membership {
       await turn()
       for (;;) {
         this.#owner.check()
-        const records = this.#left ? [] : this.#take(max)
-        const remaining = deadline - performance.now()
-        if (records.length > 0 || this.#woken || this.#left || remaining <= 0) {
+        const polled = this.#left ? [] : this.#take(max)
+        const now = performance.now()
+        if (polled.length > 0 || this.#woken || this.#left || now >= deadline) {
           this.#woken = false
-          return records
+          return polled
         }
-        await this.#news(remaining)
+        await this.#news(Math.min(deadline, this.#nextTry()) - now)
       }
     } finally {
       this.#polling = false
@@ -141,22 +149,62 @@ export class LocalMembership implements Membership {
   }
 
   /** Shares what may be taken among the partitions that have something; who gets some goes to the end of the queue. */
-  #take(max: number): LogRecord[] {
-    const ready = [...this.#started].filter(([, { partition, next }]) => next < partition.high)
-    const records: LogRecord[] = []
+  #take(max: number): Polled[] {
+    const now = performance.now()
+    const ready = [...this.#started].filter(([, { partition, next, notBefore }]) => {
+      return (next !== partition.high || next < partition.low) && notBefore <= now
+    })
+    const polled: Polled[] = []
     let bytes = POLL_BYTES
+    let records = max
     for (const [i, [key, started]] of ready.entries()) {
+      if (records <= 0 || bytes <= 0) break
       const among = ready.length - i
       const share = Math.ceil(bytes / among)
-      const window = { from: started.next, records: Math.ceil((max - records.length) / among), bytes: share }
-      this.#owner.reader.take(started.partition, window, records, Number.POSITIVE_INFINITY)
+      const window = { from: started.next, records: Math.ceil(records / among), bytes: share }
+      const range = this.#range(started, window)
+      if (range === null) continue
       bytes -= share - window.bytes
-      if (window.from === started.next) continue
-      started.next = window.from
+      records -= range.records.length
+      polled.push(range)
       this.#started.delete(key)
       this.#started.set(key, started)
     }
-    return records
+    return polled
+  }
+
+  /** What can be read of a partition; what is damaged, or gone, is an error of this partition alone. */
+  #range(started: Started, window: Window): Polled | null {
+    const { partition, next: from } = started
+    const { topic, partition: number, low, high } = partition
+    const records: LogRecord[] = []
+    let error: LogError | null = null
+    if (from < low || from > high) {
+      const which = from < low ? `the log begins at ${low}: ${low - from} are gone` : `the log ends at ${high}`
+      error = new LogError('gap', `${partitionKey(partition)}: next record to read is ${from}, but ${which}`)
+    } else {
+      try {
+        this.#owner.reader.take(partition, window, records, Number.POSITIVE_INFINITY)
+      } catch (cause) {
+        error = cause instanceof LogError ? cause : new LogError('unavailable', (cause as Error).message, { cause })
+      }
+    }
+    // What lies in front of the damage is handed over; the next try is about the damage itself.
+    if (window.from > from) {
+      started.next = window.from
+      started.failures = 0
+      return { topic, partition: number, from, next: window.from, records, error: null }
+    }
+    if (error === null) return null
+    started.notBefore = performance.now() + Math.min(PAUSE.first * 2 ** started.failures++, PAUSE.most)
+    return { topic, partition: number, from, next: from, records: [], error }
+  }
+
+  /** When a partition that could not be read is tried again, monotonic ms. */
+  #nextTry(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const { failures, notBefore } of this.#started.values()) if (failures > 0) next = Math.min(next, notBefore)
+    return next
   }
 
   /** Resolves when there may be something to poll, or after so many ms. */

@@ -1,0 +1,142 @@
+/**
+ * An LMDB environment with its failures made ours. A write that fails rejects one promise and leaves nothing; a read that
+ * fails says that what is stored is damaged; closing ends in any case.
+ */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
+
+/** What is not in the types of lmdb. */
+type Untyped = RootDatabase<Buffer, string> & {
+  readonly env: { info(): { lastPageNumber: number } }
+  _endWrites: unknown
+}
+
+export class Environment {
+  readonly root: RootDatabase<Buffer, string>
+  /** What is known of the environment itself. */
+  readonly about: Database<string, string>
+  readonly #folder: string
+  readonly #writing = new Set<Promise<void>>()
+  /** The last write has failed, and its flush will never come. */
+  #failed = false
+  #refusal: Fatal | null = null
+
+  /** @throws when it cannot be opened */
+  constructor(folder: string, maxDatabases: number) {
+    this.#folder = folder
+    const path = join(folder, 'lmdb')
+    // Batching by the turn of the event loop would make a promise of its own for each turn, whose rejection nobody can hear.
+    this.root = open({ path, maxDbs: maxDatabases, encoding: 'binary', cache: false, eventTurnBatching: false })
+    refuseCut(this.root, join(path, 'data.mdb'))
+    this.about = this.root.openDB<string, string>({ name: 'about', encoding: 'string' })
+  }
+
+  /** Opens a database, which makes it when it is not there. @throws {Retryable} `store_open` when it cannot be opened now */
+  database<V>(name: string, encoding: 'binary' | 'string'): Database<V, never> {
+    this.#refuse()
+    try {
+      return this.root.openDB<V, never>({ name, encoding })
+    } catch (error) {
+      throw new Retryable('store_open', `${this.#folder}: the database ${name} cannot be opened: ${messageOf(error)}`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** Names of its databases. */
+  names(): string[] {
+    return this.read('the list of databases', () => [...this.root.getKeys()])
+  }
+
+  /** @throws {Corrupted} `store_damaged` when what is stored cannot be read */
+  read<T>(what: string, read: () => T): T {
+    this.#refuse()
+    try {
+      return read()
+    } catch (error) {
+      throw new Corrupted('store_damaged', `${this.#folder}: ${what} cannot be read: ${messageOf(error)}`, { cause: error })
+    }
+  }
+
+  /**
+   * All that `work` writes, or nothing. Nothing that it does may throw half-way, for the half would be written.
+   * @throws {Retryable} `store_write` when it could not be written; {Fatal} when no later write can be
+   */
+  write(what: string, work: () => void): Promise<void> {
+    const writing = this.#write(what, work)
+    this.#writing.add(writing)
+    const over = () => this.#writing.delete(writing)
+    writing.then(over, over)
+    return writing
+  }
+
+  async #write(what: string, work: () => void): Promise<void> {
+    this.#refuse()
+    try {
+      await this.root.batch(work)
+      this.#failed = false
+    } catch (error) {
+      this.#failed = true
+      const cause = await causeOf(error)
+      this.#lookAfterFailure(cause)
+      throw new Retryable('store_write', `${this.#folder}: ${what} could not be written: ${messageOf(cause)}`, { cause })
+    }
+  }
+
+  /** After a failed write of its own head LMDB takes nothing more, and another write would never end. */
+  #lookAfterFailure(cause: unknown): void {
+    try {
+      this.root.resetReadTxn()
+      this.about.get('owner')
+    } catch (error) {
+      const why = `${messageOf(cause)}, then ${messageOf(error)}`
+      this.#refusal = new Fatal(
+        'store',
+        `the state stores in ${this.#folder} take nothing more: ${why}; start the process anew`,
+        {
+          cause: error,
+        },
+      )
+      throw this.#refusal
+    }
+  }
+
+  /** Waits for what is being written. `last` is written before. */
+  async close(last: () => void): Promise<void> {
+    if (this.#refusal === null && !this.#failed) {
+      // What it is for is kept elsewhere too.
+      await this.write('the last note', last).catch(() => {})
+    }
+    const broken = this.#refusal !== null
+    this.#refusal ??= new Fatal('closed', `the state stores in ${this.#folder} are closed`)
+    await Promise.allSettled(this.#writing)
+    // LMDB would wait for the flush of what was not written.
+    if (this.#failed || broken) (this.root as Untyped)._endWrites = undefined
+    else await this.root.flushed
+    await this.root.close()
+  }
+
+  #refuse(): void {
+    if (this.#refusal !== null) throw this.#refusal
+  }
+}
+
+/** A file that was cut short would end the process at the first look at what is missing (SIGBUS). */
+function refuseCut(root: RootDatabase<Buffer, string>, file: string): void {
+  const { lastPageNumber } = (root as Untyped).env.info()
+  const { pageSize } = root.getStats() as { pageSize: number }
+  const { size } = statSync(file)
+  if (size >= (lastPageNumber + 1) * pageSize) return
+  void root.close()
+  throw new Error(`${file} is cut short: ${size} bytes, ${(lastPageNumber + 1) * pageSize} are needed`)
+}
+
+/** lmdb says why in a promise of its own, which comes with or right after the failure. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const { commitError } = error as { commitError?: Promise<never> }
+  if (commitError === undefined) return error
+  const told = commitError.catch(cause => cause)
+  return Promise.race([told, new Promise(resolve => setTimeout(() => resolve(error), 1_000).unref())])
+}

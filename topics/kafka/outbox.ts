@@ -1,0 +1,72 @@
+/** Records on their way out: which partition each goes to, and how many go into one record batch. */
+import { type Append, LogError, MAX_RECORD_BYTES, type TopicPartition } from '../log.ts'
+import { partitionOf } from '../murmur2.ts'
+import { payloadBytes } from '../records.ts'
+
+/** Payload of a record batch, at most: Kafka takes a batch of up to 1 MB (`max.message.bytes`). */
+export const BATCH_BYTES = 900 * 1024
+export const RECORD_OVERHEAD = 32
+
+/** The partition of a record, and its bytes. @throws {LogError} `too_large`, `no_topic` */
+export function place(record: Append, partitionsOf: (topic: string) => number): { partition: number; bytes: number } {
+  const { topic, key } = record
+  const bytes = payloadBytes(record)
+  if (bytes > MAX_RECORD_BYTES) {
+    throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}, ${MAX_RECORD_BYTES} at most`)
+  }
+  const partitions = partitionsOf(topic)
+  const partition = record.partition ?? partitionOf(key, partitions)
+  if (partition < 0 || partition >= partitions) throw new LogError('no_topic', `topic ${topic} has no partition ${partition}`)
+  return { partition, bytes }
+}
+
+/** Records of one record batch. */
+export interface Part extends TopicPartition {
+  readonly records: Append[]
+  bytes: number
+}
+
+/** Records on their way out, by record batch: those of one round have different partitions. */
+export class Outbox {
+  readonly rounds: Part[][] = []
+  readonly #partitions: (topic: string) => number
+  /** The open batch of each partition, and its round. */
+  readonly #open = new Map<string, (Part & { round: number })[]>()
+
+  /** @param partitions of a topic. @throws {LogError} `no_topic` */
+  constructor(partitions: (topic: string) => number) {
+    this.#partitions = partitions
+  }
+
+  get empty(): boolean {
+    return this.rounds.length === 0
+  }
+
+  /** @throws {LogError} `too_large`, `no_topic` */
+  add(record: Append): Part {
+    const { topic } = record
+    const { partition, bytes } = place(record, this.#partitions)
+    let open = this.#open.get(topic)
+    if (open === undefined) {
+      open = []
+      this.#open.set(topic, open)
+    }
+    let part = open[partition]
+    if (part === undefined || part.bytes + bytes + RECORD_OVERHEAD > BATCH_BYTES) {
+      const round: number = part === undefined ? 0 : part.round + 1
+      part = { topic, partition, records: [], bytes: 0, round }
+      open[partition] = part
+      const others = this.rounds[round]
+      if (others === undefined) this.rounds.push([part])
+      else others.push(part)
+    }
+    part.records.push(record)
+    part.bytes += bytes + RECORD_OVERHEAD
+    return part
+  }
+
+  /** Every partition that something goes to, by topic. */
+  topics(): Map<string, number[]> {
+    return new Map([...this.#open].map(([topic, parts]) => [topic, parts.filter(Boolean).map(p => p.partition)]))
+  }
+}
