@@ -115,7 +115,7 @@ export class KafkaLog implements Log {
   }
 
   /** Asked anew each time, for a topic may be deleted and made again meanwhile; those who ask at the same time share an answer. */
-  identity(topic: string): Promise<string> {
+  topicId(topic: string): Promise<string> {
     let asking = this.#asking.get(topic)
     if (asking === undefined) {
       asking = this.#topicId(topic).finally(() => this.#asking.delete(topic))
