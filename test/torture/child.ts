@@ -63,7 +63,7 @@ const log = await openKafkaLog({
   onError,
 })
 const codec = await Codec.open(new ConfluentRegistry(settings.registry), topics)
-const stores = LmdbStores.open(join(folder, 'state'))
+const stores = LmdbStores.open(join(folder, 'state'), settings.boot ?? undefined)
 const pool = openPool({ url: settings.database, log: { warn: () => {} }, name: 'sink' })
 const silent = () => {}
 const sink = await startPostgresSink({
@@ -83,6 +83,7 @@ const worker = new Worker({
   instance,
   codeVersion: '1',
   openStore: async (actor, partition) => stores.store(actor, partition),
+  stores,
   onError,
   onAssigned: ({ generation }) => tell({ generation }),
 })

@@ -152,7 +152,8 @@ export class Fleet {
     if (machine.child !== child) return
     machine.child = null
     this.#ended++
-    this.#options.say(`  ${machine.name} ended with ${how}: ${this.#words.slice(-3).join('\n  ')}`)
+    const said = this.#words.flatMap(words => words.split('\n')).findLast(line => /^(\S+: )?\w*(Error|Fatal)\b/.test(line))
+    this.#options.say(`  ${machine.name} ended with ${how}: ${said ?? this.#words.at(-1)}`)
     setTimeout(() => machine.wanted && this.boot(machine), RESTART_MS)
   }
 }

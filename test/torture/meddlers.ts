@@ -43,6 +43,7 @@ function fetches(
   times: number,
   wanted: (part: FetchedPart) => boolean,
   change: (answer: Buffer, part: FetchedPart) => Buffer | null,
+  breaks = false,
 ): Counted {
   let hits = 0
   const answer = (frame: Buffer, version: number) => {
@@ -52,7 +53,7 @@ function fetches(
     hits++
     return change(frame, part)
   }
-  return { meddlers: [{ api: 'Fetch', answer }], hits: () => hits }
+  return { meddlers: [{ api: 'Fetch', answer, breaks }], hits: () => hits }
 }
 
 /** Fetches of a partition are answered by an error. */
@@ -114,6 +115,7 @@ export function cutAnswer(at: TopicPartition, times: number, random: Random): Co
       changed.writeInt32BE(changed.length - 4, 0)
       return changed
     },
+    true,
   )
 }
 
@@ -124,6 +126,7 @@ export function brokenOff(at: TopicPartition, times: number): Counted {
     times,
     part => part.length > 0,
     () => null,
+    true,
   )
 }
 

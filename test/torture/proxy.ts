@@ -26,6 +26,8 @@ export type ApiName = keyof typeof API
 /** Puts something else in the place of requests or answers of one kind. Each returns the frame that it was given to leave it. */
 export interface Meddler {
   readonly api: ApiName
+  /** What it makes of an answer is none any more: nobody can change it after that. */
+  readonly breaks?: boolean
   request?(frame: Buffer, version: number): Buffer
   /** @param asked the request as it came @returns null: the connection breaks after the first half of the answer */
   answer?(frame: Buffer, version: number, asked: Buffer): Buffer | null
@@ -74,7 +76,7 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
       const api = frame.readInt16BE(4)
       const version = frame.readInt16BE(6)
       // Whoever has changed a request sees its answer.
-      const meddlers = [...meddling].filter(m => API[m.api] === api)
+      const meddlers = [...meddling].filter(m => API[m.api] === api).sort((a, b) => Number(a.breaks ?? false) - Number(b.breaks ?? false))
       asked.set(frame.readInt32BE(8), { api, version, frame: meddlers.length === 0 ? NOTHING : frame, meddlers })
       const changed = meddlers.reduce((request, m) => m.request?.(request, version) ?? request, frame)
       const held = holding.get(api)
@@ -93,6 +95,10 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
         if (changed === null) {
           if (client.writable) client.end(answer.subarray(0, Math.ceil(answer.length / 2)))
           broker.destroy()
+          return
+        }
+        if (meddler.breaks && changed !== answer) {
+          if (client.writable) client.write(changed)
           return
         }
         answer = changed

@@ -48,6 +48,13 @@ export class Standstill {
     return () => this.#concerns.delete(concern)
   }
 
+  /** Waits until all partitions have moved since a fault last concerned them, for so long at most, ms. */
+  async moving(ms: number): Promise<void> {
+    for (const until = performance.now() + ms; this.#places.some(p => p.recovers) && performance.now() < until; ) {
+      await sleep(LOOK_MS)
+    }
+  }
+
   /** The longest time that a partition stood still which nothing concerned, ms, by the fault that struck others meanwhile. */
   async end(): Promise<ReadonlyMap<string, number>> {
     this.#ended = true

@@ -29,6 +29,8 @@ export interface Fault {
   readonly name: string
   /** Two that hold the same do not strike at the same time. */
   readonly holds?: readonly string[]
+  /** It strikes what goes on: there is nothing to strike while all come back from another. */
+  readonly inMotion?: boolean
   strike(stroke: Stroke): Promise<void>
 }
 
@@ -59,6 +61,7 @@ export interface Strikes {
 }
 
 const AT_ONCE = 3
+const MOTION_MS = 20_000
 
 /** Strikes until all that were drawn have passed. @returns how often each has struck, by name */
 export async function strikeAll({ seed, count, faults, standstill, say }: Strikes): Promise<ReadonlyMap<string, Tally>> {
@@ -72,6 +75,7 @@ export async function strikeAll({ seed, count, faults, standstill, say }: Strike
     const own = new Random(seed * 1_000_003 + n)
     const collides = (other: Fault) => other.holds?.some(held => fault.holds?.includes(held)) ?? false
     while (striking.size >= AT_ONCE || [...striking.values()].some(collides)) await Promise.race(striking.keys())
+    if (fault.inMotion) await standstill.moving(MOTION_MS)
     const tally = tallies.get(fault.name) ?? { times: 0, struck: 0 }
     tallies.set(fault.name, tally)
     const stroke = strikeOne(fault, n, own, tally, standstill, say).finally(() => striking.delete(stroke))

@@ -70,6 +70,7 @@ export function logFaults({ proxy }: World): Fault[] {
   ): Fault => ({
     kind,
     name,
+    inMotion: true,
     strike: async stroke => {
       const { random } = stroke
       const at = read(random)
@@ -84,6 +85,7 @@ export function logFaults({ proxy }: World): Fault[] {
   const onPartition = (name: string, made: (at: TopicPartition, random: Random) => [Counted, string]): Fault => ({
     kind: 'no leader',
     name,
+    inMotion: true,
     strike: async stroke => {
       const { random } = stroke
       const at = written(random)

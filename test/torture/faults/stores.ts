@@ -12,6 +12,7 @@ export function registryFaults({ registry, newer, load }: World): Fault[] {
       kind: 'registry away',
       name: `registry ${how}`,
       holds: ['registry'],
+      inMotion: true,
       strike: async ({ random, concerns, hit, say }) => {
         const partition = random.below(PARTITIONS)
         const ms = 500 + random.below(6_000)
@@ -37,6 +38,7 @@ export function diskFaults({ fleet, disk, machines: [, machine], load }: World):
   const fault = (name: string, meanwhile: () => Promise<void>): Fault => ({
     kind: 'disk full',
     name,
+    inMotion: true,
     holds: ['disk', ...(name === 'disk full' ? [] : ['processes'])],
     strike: async ({ random, hit, say }) => {
       const ms = 500 + random.below(5_000)
