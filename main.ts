@@ -10,7 +10,12 @@ import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import type { ClickHouseRouteOptions } from './api/clickhouse.ts'
 import type { Dependencies, DependencyStatus } from './api/health.ts'
+import { Memo } from './api/memo.ts'
+import type { Workers } from './api/metrics.ts'
+import { inTime } from './api/people/deadline.ts'
 import { startApi, startHealth } from './api/server.ts'
+import type { TaskActor } from './api/tasks.ts'
+import { WorkerHealth } from './api/workers.ts'
 import { type Config, ConfigError, configFrom, environment, ROLES } from './config.ts'
 import { SHEETS_DEFAULTS, sheetsActor } from './connectors/sheets/actor.ts'
 import { sheetFilePort } from './connectors/sheets/file.ts'
@@ -21,12 +26,13 @@ import { soundtrackPorts } from './connectors/soundtrack/ports.ts'
 import { SOUNDTRACK_SETTINGS } from './connectors/soundtrack/settings.ts'
 import { WHATSAPP_DEFAULTS, whatsappActor } from './connectors/whatsapp/actor.ts'
 import { whatsappPorts } from './connectors/whatsapp/ports.ts'
+import { Ending } from './ending.ts'
 import type { ActorDefinition, Port } from './engine/actor.ts'
 import { RECORD_ID } from './engine/headers.ts'
 import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
-import { type TaskStatus, Worker, type WorkerSettings } from './engine/worker.ts'
+import { Worker, type WorkerSettings } from './engine/worker.ts'
 import { kept, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
@@ -47,7 +53,7 @@ import { Hot } from './sinks/redis/hot.ts'
 import { openRedis, RedisCache } from './sinks/redis/redis.ts'
 import { CACHED, entriesOf, redisStore } from './sinks/redis/store.ts'
 import { type Sink, startSink } from './sinks/sink.ts'
-import { allTopics, changelog, sheetsInbox, syncLog, venueProfiles } from './topics/catalog.ts'
+import { allTopics, auditLog, changelog, sheetsInbox, syncLog, type Topic, venueProfiles } from './topics/catalog.ts'
 import { Codec, type Decoded } from './topics/codec.ts'
 import type { Log, LogRecord, Position } from './topics/log.ts'
 
@@ -65,38 +71,55 @@ interface Parts {
   readonly closers: (() => Promise<unknown> | unknown)[]
   readonly dependencies: Record<string, Dependencies[string]>
   readonly readers: Record<string, () => readonly Position[]>
-  readonly workers: Record<string, () => readonly TaskStatus[]>
+  readonly workers: Record<string, Workers[string]>
 }
 
-/** Runs the service until `stop` is called. @throws what kept it from starting; what had started by then is stopped. */
-export async function startService(settings: Config): Promise<{ url: string; stop(): Promise<void> }> {
+/** Tells, once at most for each cause, what the service cannot get over by itself. */
+type Broken = (what: string, error: Error) => void
+
+export interface Service {
+  /** Resolves with its address. @throws what kept it from starting; what had started by then is stopped. */
+  start(): Promise<string>
+  /** @param partMs what each part may take, ms; without, as long as it needs */
+  stop(partMs?: number): Promise<void>
+}
+
+export function serviceOf(settings: Config, broken: Broken): Service {
   const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
   const closers: Parts['closers'] = []
-  const stop = async () => {
+  const stop = async (partMs?: number) => {
     for (const close of closers.splice(0).reverse()) {
       try {
-        await close()
+        await (partMs === undefined ? close() : inTime(Promise.resolve(close()), partMs))
       } catch (error) {
         logger.error({ err: error }, 'while stopping')
       }
     }
   }
-  try {
-    return { url: await start(settings, logger, closers), stop }
-  } catch (error) {
-    await stop()
-    throw error
+  const starting = async () => {
+    try {
+      return await start(settings, logger, closers, broken)
+    } catch (error) {
+      await stop()
+      throw error
+    }
   }
+  return { start: starting, stop }
 }
 
-async function start(settings: Config, logger: pino.Logger, closers: Parts['closers']): Promise<string> {
+async function start(settings: Config, logger: pino.Logger, closers: Parts['closers'], broken: Broken): Promise<string> {
   const { dataDir, roles } = settings
   mkdirSync(dataDir, { recursive: true })
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
   const actors = actorsOf(settings)
-  const topics = [...allTopics(), ...Object.values(actors).map(a => changelog(a.name, a.inbox))]
+  const topics = topicsOf(actors)
   // The log comes first: a local one belongs to one process, and whoever has it has the folder.
-  const { log, registry } = await openLog(settings, topics, logger, onError)
+  let closed: Error | null = null
+  const onClosed = (error: Error) => {
+    closed = error
+    broken('the log closed itself', error)
+  }
+  const { log, registry } = await openLog(settings, topics, logger, { onError, onClosed })
   closers.push(() => log.close())
   const codec = await Codec.open(registry, topics)
   const parts: Parts = { settings, logger, onError, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
@@ -120,6 +143,9 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   if (url !== null && roles.includes('sinks')) await startSinks(parts, url, clickhouse)
 
   const { dependencies, readers, workers } = parts
+  const reached = new Memo<DependencyStatus>(LOG_MS, 1)
+  dependencies.log = () =>
+    closed === null ? reached.get('log', () => reachable(log)) : { status: 'down', detail: closed.message }
   const server = { host: settings.host, port: settings.port, log, logger, dependencies, readers, workers }
   if (url === null || !roles.includes('api')) {
     const health = await startHealth(server)
@@ -149,6 +175,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     redis: hot.redis,
     hot: hot.hot,
     settings: publicSettings(settings),
+    actors: Object.entries(WORKERS).flatMap(([name, of]) => of.map(actor => taskActor(name, actors[actor]))),
     clickhouse: clickhouse === null ? null : await analystsOf(parts, clickhouse, tenantKey),
     codec,
     pool,
@@ -178,27 +205,60 @@ function actorsOf({ controlTrust, timeScale }: Config) {
 }
 type Actors = ReturnType<typeof actorsOf>
 
+/** Which worker has which actors. */
+const WORKERS = {
+  processors: ['conversation', 'venue'],
+  connectors: ['whatsapp', 'soundtrack', 'sheets'],
+} as const satisfies Record<string, readonly (keyof Actors)[]>
+
+function taskActor(worker: string, { name, inbox }: Actors[keyof Actors]): TaskActor {
+  return { name, inbox: inbox.name, changelog: changelog(name, inbox).name, group: groupOf(worker) }
+}
+
+function groupOf(worker: string): string {
+  return `bma.${worker}`
+}
+
+function topicsOf(actors: Actors): Topic[] {
+  return [...allTopics(), ...Object.values(actors).map(a => changelog(a.name, a.inbox))]
+}
+
+/** Every topic that the service has with these settings. */
+export function serviceTopics(settings: Config): Topic[] {
+  return topicsOf(actorsOf(settings))
+}
+
+/** How old the answer may be whether the log can be reached, ms. */
+const LOG_MS = 1_000
+
+async function reachable(log: Log): Promise<DependencyStatus> {
+  await log.ends(auditLog.name)
+  return { status: 'up', detail: '' }
+}
+
 function workerOf(
   parts: Parts,
   stores: LmdbStores,
-  name: 'processors' | 'connectors',
+  name: keyof typeof WORKERS,
   actors: readonly Actor[],
   ports: WorkerSettings['ports'],
 ) {
-  const { log, codec, onError } = parts
+  const { log, codec, onError, closers } = parts
   const worker = new Worker({
     log,
     codec,
     actors,
     ports,
-    group: `bma.${name}`,
+    group: groupOf(name),
     instance: instanceOf(parts, name),
     codeVersion: codeVersion(),
     openStore: async (actor, partition) => stores.store(actor, partition),
     onError,
   })
-  parts.workers[name] = () => worker.status().tasks
-  parts.dependencies[name] = () => working(worker)
+  const health = new WorkerHealth(() => worker.status())
+  closers.push(() => health.close())
+  parts.workers[name] = () => worker.status()
+  parts.dependencies[name] = () => health.check()
   return worker
 }
 
@@ -438,32 +498,6 @@ function lessened({ status, detail }: DependencyStatus): DependencyStatus {
   return { status: status === 'down' ? 'degraded' : status, detail }
 }
 
-/** A member that was given nothing stands by: it is up. */
-function working(worker: Worker): DependencyStatus {
-  const { assigned, tasks, cycleAgeMs } = worker.status()
-  const stopped = tasks.filter(t => t.state === 'STOPPED')
-  const running = tasks.filter(t => t.state === 'RUNNING').length
-  const detail = `${running} of ${tasks.length} tasks run (${placesOf(tasks)})${stopped.map(t => `; ${t.topic}/${t.partition}: ${t.stopped}`).join('')}`
-  const down = !assigned || running < tasks.length - stopped.length || cycleAgeMs > 30_000
-  return { status: down ? 'down' : stopped.length > 0 ? 'degraded' : 'up', detail }
-}
-
-/** The partitions that a worker has: "venue.inbox 0,1,5". */
-function placesOf(tasks: readonly TaskStatus[]): string {
-  const byTopic = Map.groupBy(tasks, t => t.topic)
-  return (
-    [...byTopic]
-      .map(
-        ([topic, of]) =>
-          `${topic} ${of
-            .map(t => t.partition)
-            .sort((a, b) => a - b)
-            .join(',')}`,
-      )
-      .join('; ') || 'none given'
-  )
-}
-
 /** A name of this process that stays over restarts. */
 function instanceOf({ settings: { kafka, dataDir } }: Parts, name: string): string {
   return kafka === null ? name : `${name}.${kept(join(dataDir, 'instance.id'), 9)}`
@@ -483,27 +517,33 @@ function codeVersion(): string {
   return digest.digest('hex').slice(0, 12)
 }
 
+async function main(): Promise<void> {
+  const began = performance.now()
+  // Whatever the level of the log: why a process ends is said.
+  const logger = pino({ level: 'fatal' }, pino.destination({ dest: 2, sync: true }))
+  const say = (why: string, error?: unknown) => {
+    if (error === undefined) process.stderr.write(`${why}\n`)
+    else logger.fatal({ err: error }, why)
+  }
+  const settings = configFrom(environment())
+  const service = serviceOf(settings, (what, error) => ending.failed(what, error))
+  const ending = new Ending({ stop: partMs => service.stop(partMs), say })
+  ending.listen()
+  const url = await service.start().catch(error => {
+    if (!ending.begun) throw error
+    return null // what is being stopped does not start
+  })
+  if (url === null) return
+  const token =
+    settings.adminToken === null && settings.roles.includes('api')
+      ? `   API token in ${join(settings.dataDir, 'admin.token')}\n`
+      : ''
+  process.stdout.write(`\nBMA Social is at ${url} (up in ${((performance.now() - began) / 1000).toFixed(1)} s)\n${token}\n`)
+}
+
 if (import.meta.main) {
-  let stopping = false
   try {
-    const settings = configFrom(environment())
-    const began = performance.now()
-    const service = await startService(settings)
-    const end = (signal: string) => {
-      if (stopping) return
-      stopping = true
-      process.stderr.write(`${signal}: stopping\n`)
-      void service.stop().then(() => process.exit(0))
-    }
-    process.on('SIGTERM', end)
-    process.on('SIGINT', end)
-    const token =
-      settings.adminToken === null && settings.roles.includes('api')
-        ? `   API token in ${join(settings.dataDir, 'admin.token')}\n`
-        : ''
-    process.stdout.write(
-      `\nBMA Social is at ${service.url} (up in ${((performance.now() - began) / 1000).toFixed(1)} s)\n${token}\n`,
-    )
+    await main()
   } catch (error) {
     process.stderr.write(`${error instanceof ConfigError ? error.message : ((error as Error).stack ?? error)}\n`)
     process.exit(1)

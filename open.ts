@@ -15,15 +15,21 @@ import { ConfluentRegistry } from './topics/kafka/registry.ts'
 import { openLocalLog } from './topics/local/log.ts'
 import type { Log } from './topics/log.ts'
 
+export interface LogListener {
+  readonly onError: (what: string, error: unknown) => void
+  /** Called when a log has closed itself, for it cannot be trusted with more: only another process can open it again. */
+  readonly onClosed?: (error: Error) => void
+}
+
 export async function openLog(
   { kafka, dataDir }: Config,
   topics: readonly Topic[],
   logger: Logger,
-  onError: (what: string, error: unknown) => void,
+  { onError, onClosed = () => {} }: LogListener,
 ): Promise<{ log: Log; registry: SchemaRegistry }> {
   if (kafka === null) {
     const file = join(dataDir, 'log.sqlite')
-    const log = await openLocalLog({ file, topics, onError: error => onError('log', error) })
+    const log = await openLocalLog({ file, topics, onError: error => onError('log', error), onClosed })
     return { log, registry: log }
   }
   const { brokers, prefix, tls, sasl, registryUrl, replicationFactor, partitions, compression, sessionTimeoutMs } = kafka

@@ -45,7 +45,9 @@ export const written = { 200: Outcome, 202: Outcome }
 
 /** Kinds of actors that tell outcomes, and the table with their profiles. */
 const TABLES = { conversation: 'conversations', venue: 'venues' } as const
-export type Target = keyof typeof TABLES | 'dead_letter'
+/** What has no profile tells no outcome. */
+export type Target = keyof typeof TABLES | 'dead_letter' | 'task'
+type Teller = keyof typeof TABLES
 
 export interface Command<R extends RecordName> {
   readonly target: Target
@@ -77,7 +79,7 @@ export class Commands {
   readonly #codec: Codec
   readonly #pool: pg.Pool
   /** Who waits for an outcome, by command. */
-  readonly #waiting = new Map<string, { target: keyof typeof TABLES; object: string; told: (outcome: Told) => void }>()
+  readonly #waiting = new Map<string, { target: Teller; object: string; told: (outcome: Told) => void }>()
   #polling: Promise<void> | null = null
   readonly #timers: readonly NodeJS.Timeout[]
 
@@ -100,11 +102,32 @@ export class Commands {
     Object.assign(request.audited, { object: command.audited ?? command.object, command: id })
     const action = command.type
     const { target, object } = command
-    const former = known ?? (target === 'dead_letter' ? null : await this.#told(target, object, id))
+    const former = known ?? (!tells(target) ? null : await this.#told(target, object, id))
     if (former === null) await this.#append(id, at, command)
     const wait = waitOf(request)
-    const told = former ?? (target === 'dead_letter' || wait === 0 ? null : await this.#await(target, object, id, wait))
+    const told = former ?? (!tells(target) || wait === 0 ? null : await this.#await(target, object, id, wait))
     return answer(reply, { id, action, at: new Date(at), ...(told ?? PENDING) })
+  }
+
+  /**
+   * Does what no actor tells the outcome of, and gives its id: once under an Idempotency-Key. Without one the serving store is not
+   * asked. `run` may be called again under the same id where it has failed, or nobody knows whether it has.
+   */
+  async once(
+    request: FastifyRequest,
+    { action, target, object }: { action: RecordName; target: Target; object: string },
+    run: (id: string) => Promise<void>,
+  ): Promise<string> {
+    if (request.headers['idempotency-key'] === undefined) {
+      const id = randomUUID()
+      await run(id)
+      return id
+    }
+    const { id, told } = await this.#enter(request, { type: action, target, object })
+    if (told !== null) return id
+    await run(id)
+    await this.#pool.query(`UPDATE commands SET outcome = 'handled', reason = '' WHERE id = $1`, [id])
+    return id
   }
 
   /** What has become of somebody's command; null where they gave none of this id. */
@@ -115,15 +138,15 @@ export class Commands {
     )
     if (rows[0] === undefined) return null
     const { action, target, object, at } = rows[0]
-    const told = toldOf(rows[0]) ?? (target === 'dead_letter' ? null : await this.#told(target, object, id))
+    const told = toldOf(rows[0]) ?? (!tells(target) ? null : await this.#told(target, object, id))
     const parked: Told | null = rows[0].outcome === null ? null : { outcome: rows[0].outcome, reason: rows[0].reason ?? '' }
     return { id, action, at, ...(told ?? parked ?? PENDING) }
   }
 
   /** @throws {Problem} when the key was used for another request */
-  async #enter<R extends RecordName>(
+  async #enter(
     request: FastifyRequest,
-    command: Command<R>,
+    command: Pick<Command<RecordName>, 'type' | 'target' | 'object'>,
   ): Promise<{ id: string; at: number; told: Told | null }> {
     const { principal, method, url, body } = request
     const key = (request.headers['idempotency-key'] as string | undefined) ?? null
@@ -154,12 +177,12 @@ export class Commands {
     }
   }
 
-  async #told(target: keyof typeof TABLES, object: string, id: string): Promise<Told | null> {
+  async #told(target: Teller, object: string, id: string): Promise<Told | null> {
     const found = await this.#lookUp([{ target, object, id }])
     return found.get(id) ?? null
   }
 
-  #await(target: keyof typeof TABLES, object: string, id: string, ms: number): Promise<Told | null> {
+  #await(target: Teller, object: string, id: string, ms: number): Promise<Told | null> {
     const { promise, resolve } = Promise.withResolvers<Told | null>()
     const timer = setTimeout(() => resolve(null), ms)
     this.#waiting.set(id, { target, object, told: resolve })
@@ -181,7 +204,7 @@ export class Commands {
     this.#polling = null
   }
 
-  async #lookUp(asked: readonly { id: string; target: keyof typeof TABLES; object: string }[]): Promise<Map<string, Told>> {
+  async #lookUp(asked: readonly { id: string; target: Teller; object: string }[]): Promise<Map<string, Told>> {
     const found = new Map<string, Told>()
     for (const [target, of] of Map.groupBy(asked, a => a.target)) {
       const { rows } = await this.#pool.query<{ id: string } & Told>(
@@ -204,13 +227,17 @@ export class Commands {
 
   /** Notes the outcomes of commands that are pending, whoever gave them. */
   async #note(): Promise<void> {
-    const { rows } = await this.#pool.query<{ id: string; target: keyof typeof TABLES; object: string }>(
-      `SELECT id, target, object FROM commands WHERE outcome IS NULL AND target <> 'dead_letter'
+    const { rows } = await this.#pool.query<{ id: string; target: Teller; object: string }>(
+      `SELECT id, target, object FROM commands WHERE outcome IS NULL AND target = ANY($2)
          AND created_at > now() - $1 * interval '1 ms' LIMIT 1000`,
-      [PENDING_MS],
+      [PENDING_MS, Object.keys(TABLES)],
     )
     if (rows.length > 0) await this.#lookUp(rows)
   }
+}
+
+function tells(target: Target): target is Teller {
+  return Object.hasOwn(TABLES, target)
 }
 
 /** Columns of `commands`; null while the outcome is not known. One that is parked may still be handled. */

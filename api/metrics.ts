@@ -1,9 +1,17 @@
 /** Metrics of one server, in a registry of its own. */
 import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { TaskStatus } from '../engine/worker.ts'
+import type { WorkerStatus } from '../engine/worker.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { type Ends, type Log, type Position, partitionKey } from '../topics/log.ts'
+import { inTime } from './people/deadline.ts'
+import { isStopped } from './workers.ts'
+
+/** What the workers of this process say of themselves, by name. */
+export type Workers = Readonly<Record<string, () => WorkerStatus>>
+
+/** Offsets that take longer are left out: the rest of the metrics is told at once. */
+const OFFSETS_MS = 2_000
 
 export interface Metrics {
   readonly registry: Registry
@@ -15,7 +23,7 @@ export interface Metrics {
 /**
  * Counts the requests of this server and serves `/metrics`.
  * @param readers positions of those that read without a group, such as sinks, shown as groups of these names
- * @param workers tasks of this process, by the name of the worker
+ * @param workers the workers of this process, by name
  * @param lookUps how hot look-ups ended, by kind, since the start
  */
 export function serveMetrics(
@@ -29,7 +37,7 @@ export function serveMetrics(
     log: Log
     lookUps: () => ReadonlyMap<string, LookUps>
     readers: Readonly<Record<string, () => readonly Position[]>>
-    workers: Readonly<Record<string, () => readonly TaskStatus[]>>
+    workers: Workers
   },
 ): Metrics {
   const registry = new Registry()
@@ -53,9 +61,10 @@ export function serveMetrics(
 
   const refresh = logGauges(registry, log, readers)
   taskGauges(registry, workers)
+  workerGauges(registry, workers)
   lookUpCounter(registry, lookUps)
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus' } }, async (request, reply) => {
-    await refresh().catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
+    await inTime(refresh(), OFFSETS_MS).catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
     return reply.type(registry.contentType).send(await registry.metrics())
   })
   return {
@@ -94,21 +103,71 @@ function lookUpCounter(registry: Registry, lookUps: () => ReadonlyMap<string, Lo
   })
 }
 
-/** Which tasks this process has, and where they stand. */
-function taskGauges(registry: Registry, workers: Readonly<Record<string, () => readonly TaskStatus[]>>): void {
-  const labelNames = ['worker', 'topic', 'partition', 'state'] as const
+const TASK_STATES = ['CREATED', 'RESTORING', 'RUNNING', 'DRAINING', 'STOPPED', 'CLOSED'] as const
+
+/** Which tasks this process has, where they stand, and which of them do not go on. */
+function taskGauges(registry: Registry, workers: Workers): void {
+  const registers = [registry]
+  const statuses = () => Object.entries(workers).map(([worker, status]) => [worker, status().tasks] as const)
   new Gauge({
     name: 'app_task_position',
     help: 'Next offset to be handled by a task of this process, by the state of the task',
-    labelNames,
-    registers: [registry],
+    labelNames: ['worker', 'topic', 'partition', 'state'] as const,
+    registers,
     collect() {
       this.reset()
-      for (const [worker, tasks] of Object.entries(workers)) {
-        for (const { topic, partition, state, position } of tasks()) this.set({ worker, topic, partition, state }, position)
+      for (const [worker, tasks] of statuses()) {
+        for (const { topic, partition, state, position } of tasks) this.set({ worker, topic, partition, state }, position)
       }
     },
   })
+  new Gauge({
+    name: 'app_tasks',
+    help: 'Tasks of this process by state; all but RUNNING are not handling records',
+    labelNames: ['worker', 'actor', 'state'] as const,
+    registers,
+    collect() {
+      this.reset()
+      for (const [worker, tasks] of statuses()) {
+        for (const [actor, of] of Map.groupBy(tasks, task => task.actor)) {
+          for (const state of TASK_STATES) this.set({ worker, actor, state }, of.filter(task => task.state === state).length)
+        }
+      }
+    },
+  })
+  const each = (name: string, help: string, is: (task: WorkerStatus['tasks'][number]) => boolean) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['worker', 'actor', 'partition'] as const,
+      registers,
+      collect() {
+        this.reset()
+        for (const [worker, tasks] of statuses()) {
+          for (const task of tasks) this.set({ worker, actor: task.actor, partition: task.partition }, is(task) ? 1 : 0)
+        }
+      },
+    })
+  each('app_task_stopped', '1 while a task stands still until a person decides, or other code comes', isStopped)
+  each('app_task_waiting', '1 while a task does not go on, though it is tried again by itself', task => task.waits !== null)
+}
+
+/** Whether the workers of this process do their work. */
+function workerGauges(registry: Registry, workers: Workers): void {
+  const each = (name: string, help: string, of: (status: WorkerStatus) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['worker'] as const,
+      registers: [registry],
+      collect() {
+        this.reset()
+        for (const [worker, status] of Object.entries(workers)) this.set({ worker }, of(status()))
+      },
+    })
+  each('app_worker_assigned', '1 while the group has given the worker its tasks', status => (status.assigned ? 1 : 0))
+  each('app_worker_failing', '1 while the cycles of the worker fail', status => (status.failing === null ? 0 : 1))
+  each('app_worker_cycle_age_seconds', 'Time since the last cycle that succeeded', status => status.cycleAgeMs / 1000)
 }
 
 /** Offsets and lag, under the names of kafka_exporter, which existing dashboards know. Returns what reads them anew. */
@@ -133,13 +192,15 @@ function logGauges(registry: Registry, log: Log, readers: Readonly<Record<string
     labelNames,
     registers,
   })
-  return async () => {
+  let running: Promise<void> | null = null
+  const refresh = async () => {
+    // What cannot be read is not told: an old number would be taken for the present one.
+    for (const gauge of [end, committed, lag]) gauge.reset()
     // Committed offsets before ends: what is appended in between is lag, and never less than none.
     const groups = new Map<string, readonly Position[]>()
     for (const group of await log.groups()) groups.set(group, await log.groupOffsets(group))
     for (const [name, positions] of Object.entries(readers)) groups.set(name, positions())
     const ends = await allEnds(log)
-    for (const gauge of [end, committed, lag]) gauge.reset()
     for (const [topic, partitions] of ends) {
       for (const { partition, high } of partitions) end.set({ topic, partition }, high)
     }
@@ -155,6 +216,12 @@ function logGauges(registry: Registry, log: Log, readers: Readonly<Record<string
         if (high !== undefined) lag.set({ consumergroup, topic, partition }, Math.max(0, high - offset))
       }
     }
+  }
+  return () => {
+    running ??= refresh().finally(() => {
+      running = null
+    })
+    return running
   }
 }
 

@@ -21,6 +21,7 @@ const CODES = {
   idempotency_key_reused: 422,
   command_failed: 422,
   invalid_record: 422,
+  invalid_offset: 422,
   rate_limited: 429,
   internal: 500,
   unavailable: 503,

@@ -115,7 +115,11 @@ const IDS: Readonly<Record<string, (own: boolean) => string>> = {
 
 function pathOf({ path }: Route, own = true): string {
   const kind = path.split('/')[3] as string
-  return path.replace('{id}', encodeURIComponent(IDS[kind]?.(own) ?? 'x')).replace('{field}', 'notes')
+  return path
+    .replace('{id}', encodeURIComponent(IDS[kind]?.(own) ?? 'x'))
+    .replace('{field}', 'notes')
+    .replace('{inbox}', 'venue.inbox')
+    .replace('{partition}', '0')
 }
 
 function ask(route: Route, options: { token: string | null; own?: boolean }) {

@@ -4,6 +4,7 @@ import type pg from 'pg'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { openPool } from '../sinks/postgres/pool.ts'
+import type { WorkerStatus } from '../engine/worker.ts'
 import { TestLog } from '../sinks/test-log.ts'
 import { LogError } from '../topics/log.ts'
 import type { DependencyStatus } from './health.ts'
@@ -236,6 +237,56 @@ test('metrics show offsets and lag under the names that dashboards know', async 
     expect(shown).toContain(line)
   }
   expect(text).toContain('process_cpu_seconds_total')
+})
+
+test('metrics show what the workers do: tasks by state, those that stand still or wait, the age of the last good cycle', async () => {
+  const task = { topic: 'venue.inbox', actor: 'venue', state: 'RUNNING', position: 7, stopped: null, waits: null } as const
+  let status: WorkerStatus = {
+    assigned: true,
+    tasks: [
+      { ...task, partition: 0 },
+      { ...task, partition: 1, state: 'STOPPED', stopped: 'unknown record' },
+      { ...task, partition: 2, state: 'CREATED', waits: 'its store cannot be opened' },
+    ],
+    effects: 0,
+    cycleAgeMs: 61_500,
+    failing: 'the disk is full',
+  }
+  const { url: at } = await another({ workers: { processors: () => status } })
+  const lines = async () => (await get(at + '/metrics')).text.split('\n').filter(line => /^app_(task|worker)/.test(line))
+  const sick = await lines()
+  for (const line of [
+    'app_task_position{worker="processors",topic="venue.inbox",partition="0",state="RUNNING"} 7',
+    'app_tasks{worker="processors",actor="venue",state="RUNNING"} 1',
+    'app_tasks{worker="processors",actor="venue",state="STOPPED"} 1',
+    'app_tasks{worker="processors",actor="venue",state="CREATED"} 1',
+    'app_tasks{worker="processors",actor="venue",state="RESTORING"} 0',
+    'app_task_stopped{worker="processors",actor="venue",partition="0"} 0',
+    'app_task_stopped{worker="processors",actor="venue",partition="1"} 1',
+    'app_task_waiting{worker="processors",actor="venue",partition="2"} 1',
+    'app_worker_failing{worker="processors"} 1',
+    'app_worker_cycle_age_seconds{worker="processors"} 61.5',
+    'app_worker_assigned{worker="processors"} 1',
+  ]) {
+    expect(sick).toContain(line)
+  }
+  status = { ...status, tasks: [{ ...task, partition: 0 }], failing: null, cycleAgeMs: 0 }
+  const well = await lines()
+  expect(well).toContain('app_worker_failing{worker="processors"} 0')
+  expect(well).toContain('app_tasks{worker="processors",actor="venue",state="STOPPED"} 0')
+  expect(well.filter(line => /partition="[12]"/.test(line))).toEqual([])
+})
+
+test('metrics are served though the log does not answer, and without old offsets', async () => {
+  const own = await TestLog.open()
+  await own.append([{ topic: 'alerts', key: 'k', partition: 1, value: Buffer.from('x') }])
+  const { url: at } = await another({ log: own })
+  expect((await get(at + '/metrics')).text).toContain('kafka_topic_partition_current_offset{topic="alerts",partition="1"} 1')
+  own.groups = () => new Promise(() => {})
+  const { status, text } = await get(at + '/metrics')
+  expect(status).toBe(200)
+  expect(text).toContain('process_cpu_seconds_total')
+  expect(text).not.toContain('kafka_topic_partition_current_offset{')
 })
 
 test('metrics are served when the log cannot be asked', async () => {

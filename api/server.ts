@@ -14,13 +14,12 @@ import fastify, {
 } from 'fastify'
 import type { Redis } from 'ioredis'
 import type pg from 'pg'
-import type { TaskStatus } from '../engine/worker.ts'
 import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
 import { liveRoutes } from './live.ts'
-import { type Metrics, serveMetrics } from './metrics.ts'
+import { type Metrics, serveMetrics, type Workers } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
 import { keyRoutes } from './people/api-keys.ts'
 import { type AuditStatus, AuditTrail } from './people/audit.ts'
@@ -39,8 +38,10 @@ import type { Hot } from './hot.ts'
 import { auditRoutes, type PublicSettings } from './routes/audit.ts'
 import { conversationRoutes } from './routes/conversations.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
+import { taskRoutes } from './routes/tasks.ts'
 import { operationsRoutes } from './routes/operations.ts'
 import { venueRoutes } from './routes/venues.ts'
+import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
 import { whatsappWebhook } from './webhooks/whatsapp.ts'
 
@@ -54,8 +55,8 @@ export interface ServerOptions {
   readonly dependencies: Dependencies
   /** Positions of those that read the log without a group, for the lag metrics, by the name of the reader. */
   readonly readers?: Readonly<Record<string, () => readonly Position[]>>
-  /** Workers of this process, for the metrics. */
-  readonly workers?: Readonly<Record<string, () => readonly TaskStatus[]>>
+  /** Workers of this process, for the metrics and the tasks. */
+  readonly workers?: Workers
   /** Look-ups that are kept close by; null reads the serving store each time. */
   readonly hot?: Hot | null
   /** Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none otherwise. */
@@ -79,6 +80,8 @@ export interface ApiOptions extends ServerOptions {
   readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string } | null
   /** Where analysts' statements go; null where there is no ClickHouse. */
   readonly clickhouse?: ClickHouseRouteOptions | null
+  /** Actors of the installation, whichever process has their tasks. */
+  readonly actors?: readonly TaskActor[]
   /** What `/settings` tells. */
   readonly settings?: PublicSettings
   readonly tenantKey: Buffer | string
@@ -96,7 +99,13 @@ export interface ApiServer {
 }
 
 /** What the routes under /api are given. */
-type RouteContext = ApiOptions & { tokens: Tokens; throttle: Throttle; identities: Identities; commands: Commands }
+type RouteContext = ApiOptions & {
+  tokens: Tokens
+  throttle: Throttle
+  identities: Identities
+  commands: Commands
+  tasks: TaskList
+}
 
 /** Every group of routes under /api/v1. */
 const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
@@ -104,6 +113,7 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
   conversationRoutes,
   operationsRoutes,
   quarantineRoutes,
+  taskRoutes,
   auditRoutes,
   liveRoutes,
   loginRoutes,
@@ -129,7 +139,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
     log: logger,
   })
   const commands = new Commands({ log, codec, pool })
-  const context = { ...options, tokens, throttle, identities, commands }
+  const tasks = new TaskList({ log, codec, actors: options.actors ?? [], workers: options.workers ?? {} })
+  const context = { ...options, tokens, throttle, identities, commands, tasks }
 
   /** A part of the server that nobody enters without a token. */
   const guarded = (prefix: string, routes: (scope: FastifyInstance) => void, passwords = false) =>

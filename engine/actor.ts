@@ -88,15 +88,15 @@ export interface ActorDefinition<
   }
   readonly timers?: Readonly<Record<string, (state: Records[S], timer: Timer, context: Context<E, FX>) => Records[S] | null>>
   readonly effects?: FX
+  /**
+   * What earlier code had and this one has not: what is left of it in ledgers and timers the engine ends, with a dead letter. An
+   * effect or timer that is neither here nor there stops its task, because newer code may have made it.
+   */
+  readonly retired?: { readonly effects?: readonly string[]; readonly timers?: readonly string[] }
   /** Called when an attempt ends without a result. Without it the state stays as it is. */
   readonly ended?: (state: Records[S], ended: Ended, context: Context<E, FX>) => Records[S] | null
   /** Topics it writes to. */
   readonly emits: readonly E[]
-  /**
-   * What this code no longer has, though states may still hold it: open attempts of these effects end, timers of these kinds are
-   * dropped, each with a dead letter. What is in neither list stops the task: it may be of newer code.
-   */
-  readonly retired?: { readonly effects?: readonly string[]; readonly timers?: readonly string[] }
   readonly onPoison?: {
     readonly default?: 'skip' | 'park'
     readonly types?: Readonly<Partial<Record<string, 'skip' | 'park'>>>
@@ -109,12 +109,18 @@ export interface ActorDefinition<
   }
 }
 
+/** Of an effect or a timer, characters: its name is part of many records. */
+const MAX_NAME = 200
+/** Of an effect, ms: before it leaves an attempt may wait several times as long, and no clock of ours sleeps for more than 24 days. */
+const MAX_TIMEOUT = 24 * 60 * 60 * 1000
+
 /** Types an actor's definition and checks what types cannot. @throws with what is wrong. */
 export function actor<I extends Topic, S extends RecordName, const FX extends EffectMap, E extends Topic>(
   definition: ActorDefinition<I, S, FX, E>,
 ): ActorDefinition<I, S, FX, E> {
   const { name, inbox, on } = definition
   const effects: EffectMap = definition.effects ?? {}
+  const { timers = {}, retired = {} } = definition
   const wrong = (what: string) => {
     throw new Error(`actor "${name}": ${what}`)
   }
@@ -128,8 +134,16 @@ export function actor<I extends Topic, S extends RecordName, const FX extends Ef
   for (const [effect, { result, timeoutMs }] of Object.entries(effects)) {
     if (!(inbox.records as readonly string[]).includes(result))
       wrong(`effect "${effect}" ends in ${result}, which ${inbox.name} does not carry`)
-    if (!(timeoutMs > 0)) wrong(`effect "${effect}" needs a timeoutMs above 0`)
+    if (!(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT))
+      wrong(`effect "${effect}" needs a timeoutMs above 0, ${MAX_TIMEOUT} at most`)
   }
+  for (const named of [...Object.keys(effects), ...Object.keys(timers)]) {
+    if (named.length > MAX_NAME || named.includes('\0'))
+      wrong(`"${named}" is no name: ${MAX_NAME} characters at most, none a zero`)
+  }
+  for (const timer of Object.keys(timers)) if (timer.includes(':')) wrong(`timer "${timer}" has a colon: an argument follows it`)
+  for (const effect of retired.effects ?? []) if (effect in effects) wrong(`effect "${effect}" is retired, and there`)
+  for (const timer of retired.timers ?? []) if (timer in timers) wrong(`timer "${timer}" is retired, and there`)
   return definition
 }
 

@@ -8,14 +8,18 @@
  *                  ├─ NotDone ───────────▶ again later, within notAfter; else NOT_DONE
  *                  ├─ NotLeaving ────────▶ EXPIRED or RELEASED
  *                  └─ error after leaving ▶ again if idempotent, else UNKNOWN
+ *
+ * Ends in one record of the inbox, whatever happens, even where the effect, its port or its input is missing.
  */
 import type { RecordName, Records } from '../schemas/types.ts'
 import type { Codec } from '../topics/codec.ts'
-import type { Append, Log, TopicPartition } from '../topics/log.ts'
+import { type Append, type Log, LogError, type LogErrorCode, type TopicPartition } from '../topics/log.ts'
 import { type ActorDefinition, type EffectDefinition, NotDone, NotLeaving, type Port } from './actor.ts'
 import type { Clock } from './clock.ts'
-import { messageOf } from './errors.ts'
+import { cut, isA, messageOf } from './errors.ts'
 import { ATTEMPT, LAST, PART } from './headers.ts'
+import { Limit } from './limit.ts'
+import { checkSize } from './size.ts'
 import type { Startable, Task } from './task.ts'
 
 export interface EffectsSettings {
@@ -37,20 +41,31 @@ interface Running {
   readonly task: Task
   readonly definition: ActorDefinition
   readonly startable: Startable
-  readonly effect: EffectDefinition
-  readonly input: Records[RecordName]
   /** Generation under which it was started: under another one, someone else may have judged it. */
   readonly generation: number | null
-  /** Of the present try. */
-  left: boolean
-  /** An earlier try, of this run or of an owner before, may have done it. */
+  /** A try that is over, of this run or of an owner before, may have done it. */
   uncertain: boolean
+}
+
+/** One call of the port. */
+interface Try {
+  left: boolean
+  /** Given up or ended: what its port still does must not leave. */
+  over: boolean
+  /** What `leave()` has thrown. */
+  refusal: unknown
 }
 
 /** Without a `notAfter`, this many tries; with one, tries until then. */
 const TRIES = 5
 const FIRST_BACKOFF = 500
 const MAX_BACKOFF = 30_000
+/** What a port may ask to wait, ms. */
+const MAX_WAIT = 60 * 60 * 1000
+/** A result in more parts than this is none. */
+const MAX_PARTS = 10_000
+/** What the log says of a record that it will never take. */
+const REFUSALS: readonly LogErrorCode[] = ['too_large', 'no_topic']
 
 export class Effects {
   readonly #settings: EffectsSettings
@@ -74,25 +89,23 @@ export class Effects {
   }
 
   start(task: Task, startable: Startable): void {
+    if (this.has(startable)) return
     const { definition, inbox } = task
-    const { attempt, effect: name, key, uncertain } = startable
-    const effect = definition.effects?.[name]
-    if (effect === undefined || this.has(startable)) return
-    let input: Records[RecordName]
-    try {
-      input = task.input(key, attempt) as Records[RecordName]
-    } catch (error) {
-      this.#settings.onError(`effect ${name} of ${definition.name} cannot start`, error)
-      return
-    }
     const generation = this.#settings.owned(inbox)
-    const running: Running = { task, definition, startable, effect, input, generation, left: false, uncertain }
+    const running: Running = { task, definition, startable, generation, uncertain: startable.uncertain }
     this.#running.set(runId(startable), running)
+    this.#follow(
+      `effect ${startable.effect} of ${definition.name}`,
+      this.#run(running).finally(() => this.#running.delete(runId(startable))),
+    )
+  }
+
+  /** Draining waits for it. */
+  #follow(what: string, work: Promise<void>): void {
     this.#underWay += 1
-    this.#run(running)
-      .catch(error => this.#settings.onError(`effect ${name} of ${definition.name}`, error))
+    void work
+      .catch(error => this.#settings.onError(what, error))
       .finally(() => {
-        this.#forget(running)
         this.#underWay -= 1
         if (this.#underWay === 0) for (const wake of this.#idle.splice(0)) wake()
       })
@@ -107,120 +120,181 @@ export class Effects {
     await Promise.race([idle, this.#settings.clock.sleep(ms)])
   }
 
-  #forget(running: Running): void {
-    this.#running.delete(runId(running.startable))
-  }
-
-  /** Ends in one record on the inbox, whatever happens: nobody else would say what became of the attempt. */
   async #run(running: Running): Promise<void> {
     const { clock } = this.#settings
-    const { startable } = running
-    const { notAfter } = startable
+    const { startable, task, definition } = running
+    const { notAfter, effect: name } = startable
+    const effects = definition.effects ?? {}
+    const effect = Object.hasOwn(effects, name) ? effects[name] : undefined
+    if (effect === undefined)
+      return this.#end(running, undefined, 'NOT_DONE', `actor "${definition.name}" has no effect "${name}"`)
+    const end = (outcome: EndedAs, reason: string) => this.#end(running, effect, outcome, reason)
+    let input: Records[RecordName]
+    try {
+      input = task.input(startable.key, startable.attempt) as Records[RecordName]
+    } catch (error) {
+      this.#settings.onError(`effect ${name} of ${definition.name} cannot start`, error)
+      return end('NOT_DONE', `its input cannot be read: ${messageOf(error)}`)
+    }
+    // Earlier code, under which it might be repeated, has started it.
+    if (running.uncertain && effect.retry !== 'idempotent')
+      return end('UNKNOWN', 'it may have been done, and must not be repeated')
     let tries = 0
     let backoff = FIRST_BACKOFF
     let reason = ''
     for (;;) {
-      if (this.#draining) return this.#end(running, 'RELEASED', 'the worker is stopping')
-      if (!this.#owns(running)) return this.#end(running, 'RELEASED', 'the task has moved')
-      if (notAfter !== null && clock.now() > notAfter) {
-        return this.#end(running, 'EXPIRED', reason || `not started by ${new Date(notAfter).toISOString()}`)
-      }
-      const outcome = await this.#try(running)
+      if (this.#draining) return end('RELEASED', 'the worker is stopping')
+      if (!this.#owns(running)) return end('RELEASED', 'the task has moved')
+      if (notAfter !== null && clock.now() > notAfter) return end('EXPIRED', reason || `not started by ${shown(notAfter)}`)
+      const outcome = await this.#try(running, effect, input)
       tries += 1
-      if (outcome.type === 'result') return this.#result(running, outcome.parts)
-      if (outcome.type === 'ended') return this.#end(running, outcome.outcome, outcome.reason)
+      if (outcome.type === 'result') return this.#result(running, effect, outcome)
+      if (outcome.type === 'ended') return end(outcome.outcome, outcome.reason)
       reason = outcome.reason
-      if (notAfter === null && tries >= TRIES) return this.#end(running, 'NOT_DONE', outcome.reason)
+      if (notAfter === null && tries >= TRIES) return end('NOT_DONE', outcome.reason)
       const wait = outcome.retryAfterMs ?? backoff
       backoff = Math.min(backoff * 2, MAX_BACKOFF)
       await clock.sleep(notAfter === null ? wait : Math.min(wait, Math.max(1, notAfter - clock.now() + 1)), this.#stopping.signal)
     }
   }
 
-  async #try(running: Running): Promise<Outcome> {
-    const { startable, definition, task, effect } = running
+  async #try(running: Running, effect: EffectDefinition, input: Records[RecordName]): Promise<Outcome> {
+    const { startable, definition } = running
     const { retry, timeoutMs } = effect
-    const port = this.#settings.ports[definition.name]?.[startable.effect]
+    const ports = this.#settings.ports[definition.name] ?? {}
+    const port = Object.hasOwn(ports, startable.effect) ? ports[startable.effect] : undefined
     if (port === undefined) return { type: 'ended', outcome: 'NOT_DONE', reason: `no port for "${startable.effect}"` }
-    running.left = false
     const limit = new Limit(this.#settings.clock, timeoutMs)
+    const here: Try = { left: false, over: false, refusal: undefined }
     const run = {
       attempt: startable.attempt,
       key: startable.key,
       notAfter: startable.notAfter,
       signal: limit.signal,
       leave: () => {
-        this.#mayLeave(running)
+        try {
+          this.#mayLeave(running, here)
+        } catch (error) {
+          here.refusal = error
+          throw error
+        }
         limit.restart()
       },
     }
     try {
-      const work = port(running.input, run)
-      limit.signal.addEventListener('abort', () => this.#listen(running, work), { once: true })
-      return { type: 'result', parts: partsOf(await limit.race(work)) }
+      const work = (async () => port(input, run))()
+      const giveUp = () => {
+        here.over = true
+        this.#listen(running, effect, work)
+      }
+      limit.signal.addEventListener('abort', giveUp, { once: true })
+      return { type: 'result', value: await limit.race(work), left: here.left }
     } catch (error) {
-      if (error instanceof NotLeaving) return { type: 'ended', outcome: error.outcome, reason: error.message }
       const reason = messageOf(error)
-      const uncertain = running.left && !(error instanceof NotDone)
+      const notDone = isA(error, NotDone) ? error : null
+      // What `leave()` refuses says nothing of what an earlier `leave()` of the same try let pass.
+      const uncertain = here.left && (notDone === null || error === here.refusal)
       if (uncertain && retry !== 'idempotent') return { type: 'ended', outcome: 'UNKNOWN', reason }
       if (uncertain) running.uncertain = true
-      else if (!running.uncertain) task.store.forget([startable.attempt])
-      return { type: 'again', reason, retryAfterMs: error instanceof NotDone ? error.retryAfterMs : undefined }
+      else if (!running.uncertain) this.#forgetNote(running)
+      if (isA(error, NotLeaving)) return { type: 'ended', outcome: error.outcome, reason }
+      return { type: 'again', reason, retryAfterMs: waitOf(notDone?.retryAfterMs) }
     } finally {
+      here.over = true
       limit.end()
     }
   }
 
-  /** A result that comes after its time-out is still the truth: the actor gets it as a late one. */
-  #listen(running: Running, work: ReturnType<Port>): void {
+  /** A note too many only makes a later judgement more careful. */
+  #forgetNote({ task, startable }: Running): void {
+    try {
+      task.store.forget([startable.attempt])
+    } catch (error) {
+      this.#settings.onError(`the note of attempt ${startable.attempt} could not be taken back`, error)
+    }
+  }
+
+  /** A result that comes after its time-out is still the truth: the actor gets it as a late one. What failed late has ended already. */
+  #listen(running: Running, effect: EffectDefinition, work: ReturnType<Port>): void {
+    const late = `a late result of ${running.startable.effect}`
     work.then(
-      result => this.#result(running, partsOf(result)).catch(error => this.#settings.onError('late result', error)),
+      value => this.#follow(late, this.#late(running, effect, value)),
       () => {},
     )
   }
 
-  #mayLeave(running: Running): void {
+  async #late(running: Running, effect: EffectDefinition, value: unknown): Promise<void> {
+    await this.#append(this.#records(running, effect, value))
+  }
+
+  /** @throws {NotLeaving}; {NotDone} where it cannot be noted */
+  #mayLeave(running: Running, here: Try): void {
     const { clock, lease } = this.#settings
     const { startable, task } = running
     const { notAfter } = startable
+    if (here.over) throw new NotLeaving('RELEASED', 'this try has been given up')
     if (notAfter !== null && clock.now() > notAfter)
-      throw new NotLeaving('EXPIRED', `not left by ${new Date(notAfter).toISOString()}`)
+      throw new NotLeaving('EXPIRED', `it had to leave by ${shown(notAfter)}, and queued longer`)
     if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')
     if (clock.mono() >= lease() || !this.#owns(running)) throw new NotLeaving('RELEASED', 'the worker may no longer own the key')
     if (!this.#settings.isOpen(task.inbox, startable)) throw new NotLeaving('RELEASED', 'the attempt has ended meanwhile')
-    task.store.note(startable.attempt)
-    running.left = true
+    try {
+      task.store.note(startable.attempt)
+    } catch (error) {
+      throw new NotDone(`it could not be noted that the attempt leaves: ${messageOf(error)}`, { cause: error })
+    }
+    here.left = true
   }
 
   #owns({ task, generation }: Running): boolean {
     return generation !== null && this.#settings.owned(task.inbox) === generation
   }
 
-  async #result(running: Running, parts: readonly object[]): Promise<void> {
-    const { codec } = this.#settings
-    const { effect, startable, task } = running
-    const { topic, partition } = task.inbox
-    const type = effect.result
-    const records = parts.map((part, n) => ({
-      topic,
-      partition,
-      key: startable.key,
-      value: codec.encode(topic, type, part as never),
-      headers: { [ATTEMPT]: startable.attempt, [PART]: String(n), [LAST]: n === parts.length - 1 ? '1' : '0' },
-    }))
-    await this.#append(records)
+  /** A result that no log takes is none: what it was about may have happened. */
+  async #result(running: Running, effect: EffectDefinition, { value, left }: { value: unknown; left: boolean }): Promise<void> {
+    try {
+      const records = this.#records(running, effect, value)
+      await this.#append(records)
+    } catch (error) {
+      if (isA(error, AppendFailed) && !refused(error.cause)) throw error
+      const why = isA(error, AppendFailed) ? error.cause : error
+      this.#settings.onError(`the result of effect ${running.startable.effect} of ${running.definition.name} is none`, why)
+      await this.#end(running, effect, left ? 'UNKNOWN' : 'NOT_DONE', `its result cannot be kept: ${messageOf(why)}`)
+    }
   }
 
-  async #end(running: Running, ended: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN', reason: string): Promise<void> {
+  /** @throws what is wrong with a result */
+  #records({ startable, task }: Running, effect: EffectDefinition, value: unknown): Append[] {
+    const { topic, partition } = task.inbox
+    const parts: readonly unknown[] = Array.isArray(value) ? value : [value]
+    if (parts.length === 0) throw new Error('a result without parts')
+    if (parts.length > MAX_PARTS) throw new Error(`a result in ${parts.length} parts, ${MAX_PARTS} at most`)
+    return parts.map((part, n) => {
+      const record = {
+        topic,
+        partition,
+        key: startable.key,
+        value: this.#settings.codec.encode(topic, effect.result, part as never),
+        headers: { [ATTEMPT]: startable.attempt, [PART]: String(n), [LAST]: n === parts.length - 1 ? '1' : '0' },
+      }
+      checkSize(`part ${n} of the result`, record)
+      return record
+    })
+  }
+
+  async #end(running: Running, effect: EffectDefinition | undefined, ended: EndedAs, reason: string): Promise<void> {
     const { startable, task, uncertain } = running
-    const outcome = !uncertain ? ended : ended === 'RELEASED' ? 'RETRY' : 'UNKNOWN'
+    const outcome = !uncertain ? ended : ended === 'RELEASED' && effect?.retry === 'idempotent' ? 'RETRY' : 'UNKNOWN'
     const { topic, partition } = task.inbox
-    const { attempt, effect, key, start } = startable
-    const value = this.#settings.codec.encode(topic, 'EffectEnded', { attempt, effect, start, outcome, reason })
-    await this.#append([{ topic, partition, key, value }])
+    const { attempt, effect: name, key, start } = startable
+    const record = { attempt, effect: name, start, outcome, reason: cut(reason) } as const
+    await this.#append([{ topic, partition, key, value: this.#settings.codec.encode(topic, 'EffectEnded', record) }])
   }
 
-  /** What became of an attempt is appended until the log takes it: nothing else knows it. */
+  /**
+   * What became of an attempt is appended until the log takes it: nothing else knows it.
+   * @throws {AppendFailed} what no trying mends, and while draining what takes too long
+   */
   async #append(records: readonly Append[]): Promise<void> {
     const { log, clock, onError } = this.#settings
     for (let backoff = 100; ; backoff = Math.min(backoff * 2, 5_000)) {
@@ -228,71 +302,42 @@ export class Effects {
         await log.append(records)
         return
       } catch (error) {
+        if (refused(error) || (isA(error, LogError) && error.code === 'closed')) throw new AppendFailed(error)
         onError('the result of an effect could not be appended; trying again', error)
-        if (this.#draining && backoff > 1_000) throw error
+        if (this.#draining && backoff > 1_000) throw new AppendFailed(error)
         await clock.sleep(backoff)
       }
     }
   }
 }
 
-function partsOf(result: Awaited<ReturnType<Port>>): readonly object[] {
-  return Array.isArray(result) ? result : [result]
+class AppendFailed extends Error {
+  constructor(cause: unknown) {
+    super(`not appended: ${messageOf(cause)}`, { cause })
+    this.name = 'AppendFailed'
+  }
+}
+
+function refused(error: unknown): boolean {
+  return isA(error, LogError) && REFUSALS.includes(error.code)
 }
 
 function runId({ attempt, start }: Startable): string {
   return `${attempt}#${start}`
 }
 
-type Outcome =
-  | { readonly type: 'result'; readonly parts: readonly object[] }
-  | { readonly type: 'ended'; readonly outcome: 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN'; readonly reason: string }
-  | { readonly type: 'again'; readonly reason: string; readonly retryAfterMs: number | undefined }
-
-/** Why a limit is lifted: a reason of our own spares making an exception with its stack. */
-const OVER = 'over'
-
-/** Before leaving, a port may queue this many time-outs long. */
-const QUEUE_TIMEOUTS = 5
-
-/** The time-out of one try: generous while it queues, strict from the moment it leaves. */
-class Limit {
-  readonly #clock: Clock
-  readonly #ms: number
-  readonly #timedOut = new AbortController()
-  #stop = new AbortController()
-
-  constructor(clock: Clock, ms: number) {
-    this.#clock = clock
-    this.#ms = ms
-    this.#arm(ms * QUEUE_TIMEOUTS)
-  }
-
-  get signal(): AbortSignal {
-    return this.#timedOut.signal
-  }
-
-  restart(): void {
-    this.#stop.abort(OVER)
-    this.#stop = new AbortController()
-    this.#arm(this.#ms)
-  }
-
-  race<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      work.then(resolve, reject)
-      this.signal.addEventListener('abort', () => reject(new Error(`no answer within ${this.#ms} ms`)), { once: true })
-    })
-  }
-
-  end(): void {
-    this.#stop.abort(OVER)
-  }
-
-  #arm(ms: number): void {
-    const { signal } = this.#stop
-    void this.#clock.sleep(ms, signal).then(() => {
-      if (!signal.aborted) this.#timedOut.abort()
-    })
-  }
+function shown(time: number): string {
+  return Number.isNaN(new Date(time).valueOf()) ? String(time) : new Date(time).toISOString()
 }
+
+/** How long a port asks to wait, where it says a time. */
+function waitOf(ms: unknown): number | undefined {
+  return typeof ms === 'number' && ms > 0 ? Math.min(ms, MAX_WAIT) : undefined
+}
+
+type EndedAs = 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN'
+
+type Outcome =
+  | { readonly type: 'result'; readonly value: unknown; readonly left: boolean }
+  | { readonly type: 'ended'; readonly outcome: EndedAs; readonly reason: string }
+  | { readonly type: 'again'; readonly reason: string; readonly retryAfterMs: number | undefined }

@@ -2,7 +2,7 @@
  * An LMDB environment with its failures made ours. A write that fails rejects one promise and leaves nothing; a read that
  * fails says that what is stored is damaged; closing ends in any case.
  */
-import { statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
@@ -27,9 +27,11 @@ export class Environment {
   constructor(folder: string, maxDatabases: number) {
     this.#folder = folder
     const path = join(folder, 'lmdb')
+    const file = join(path, 'data.mdb')
+    refuseForeign(file)
     // Batching by the turn of the event loop would make a promise of its own for each turn, whose rejection nobody can hear.
     this.root = open({ path, maxDbs: maxDatabases, encoding: 'binary', cache: false, eventTurnBatching: false })
-    refuseCut(this.root, join(path, 'data.mdb'))
+    refuseCut(this.root, file)
     this.about = this.root.openDB<string, string>({ name: 'about', encoding: 'string' })
   }
 
@@ -56,6 +58,7 @@ export class Environment {
     try {
       return read()
     } catch (error) {
+      this.root.resetReadTxn() // all stores read by it, and LMDB gives up one that has met with damage
       throw new Corrupted('store_damaged', `${this.#folder}: ${what} cannot be read: ${messageOf(error)}`, { cause: error })
     }
   }
@@ -103,9 +106,9 @@ export class Environment {
     }
   }
 
-  /** Waits for what is being written. `last` is written before. */
-  async close(last: () => void): Promise<void> {
-    if (this.#refusal === null && !this.#failed) {
+  /** Waits for what is being written. `last` is written before, where it can be. */
+  async close(last: (() => void) | null): Promise<void> {
+    if (last !== null && this.#refusal === null && !this.#failed) {
       // What it is for is kept elsewhere too.
       await this.write('the last note', last).catch(() => {})
     }
@@ -120,6 +123,28 @@ export class Environment {
 
   #refuse(): void {
     if (this.#refusal !== null) throw this.#refusal
+  }
+}
+
+const PAGE = 4096
+/** Magic number and version of the format, which both heads begin with, behind the head of their page. */
+const HEAD = Buffer.from('dec0efbe02000000', 'hex')
+const HEAD_AT = 24
+const PAGE_SIZE_AT = 48
+
+/** LMDB ends the process over a file that is none of its own, or whose heads are lost. */
+function refuseForeign(file: string): void {
+  if (!existsSync(file) || statSync(file).size === 0) return
+  const bytes = Buffer.alloc(PAGE)
+  const descriptor = openSync(file, 'r')
+  try {
+    for (let at = 0, n = 0; n < 2; n++, at = bytes.readUInt32LE(PAGE_SIZE_AT)) {
+      const read = readSync(descriptor, bytes, 0, PAGE, at)
+      if (read === PAGE && bytes.subarray(HEAD_AT, HEAD_AT + HEAD.length).equals(HEAD)) continue
+      throw new Error(`${file} is damaged, or not of LMDB`)
+    }
+  } finally {
+    closeSync(descriptor)
   }
 }
 

@@ -22,6 +22,29 @@ export class Poison extends EngineError {}
 export class Retryable extends EngineError {}
 export class Fatal extends EngineError {}
 
+/** Causes and reasons are for people, and part of records: no longer than this, in characters. */
+const MAX_REASON = 1_000
+
+/** A text for people, cut where it is longer than a reason may be. */
+export function cut(text: string, length = MAX_REASON): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`
+}
+
+/** What was thrown, in words, whatever it was: anything may be thrown, with a message of any length, or none that can be read. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  try {
+    const message: unknown = error instanceof Error ? error.message : error
+    return cut(typeof message === 'string' ? message : String(message))
+  } catch {
+    return 'an error that cannot be shown was thrown'
+  }
+}
+
+/** `instanceof`, for what a stranger has thrown: a proxy may throw at that too. */
+export function isA<T extends Error>(error: unknown, type: abstract new (...args: never[]) => T): error is T {
+  try {
+    return error instanceof type
+  } catch {
+    return false
+  }
 }

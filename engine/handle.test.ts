@@ -2,9 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { actor } from './actor.ts'
 import { Fatal } from './errors.ts'
 import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
+import { handle } from './handle.ts'
 import { ATTEMPT, COMMAND, LAST, PART } from './headers.ts'
+import { type Instance, NEW_INSTANCE } from './instance.ts'
 import { make, start } from './test-actor.ts'
-import { carry, testkit } from './testkit.ts'
+import { type Act, bounds } from './test-bounds.ts'
+import { carry, codec, testkit } from './testkit.ts'
 
 describe('time and ids', () => {
   it('never runs backwards for a key', () => {
@@ -163,6 +166,196 @@ describe('effects', () => {
     expect(story.kit.started).toHaveLength(1)
     expect(end(2, 'EXPIRED')).toBe('handled')
     expect(story.digest).toBe('0,EXPIRED 0,')
+  })
+})
+
+describe('a record that fails', () => {
+  const elsewhere = defineTopic('bounds.elsewhere', 'key', ['TrialOutput'])
+  const failing = (more: Parameters<typeof bounds>[1] = {}) => {
+    const kit = testkit(
+      bounds(
+        {
+          timer: context => {
+            context.setTimer('tick:x', context.now + 10)
+            throw new Error('told to fail')
+          },
+          clear: context => {
+            context.clearTimer('tick:y')
+            throw new Error('told to fail')
+          },
+          set: context => void context.setTimer('tick:y', context.now + 10),
+          perform: context => {
+            context.perform('small', { sequence: 1 })
+            throw new Error('told to fail')
+          },
+          good: context => void context.perform('small', { sequence: 2 }),
+          astray: context =>
+            void context.emit(elsewhere as never, 'k', 'TrialOutput' as never, { sequence: 0, count: 0 } as never),
+        } satisfies Record<string, Act>,
+        more,
+      ),
+    )
+    return { kit, send: (kind: string) => kit.handle('TrialInput', { sequence: 0, kind, delayMs: 0 }) }
+  }
+
+  it('leaves no timer behind, and takes none away', () => {
+    const { kit, send } = failing()
+    expect(send('timer').result).toBe('poisoned')
+    expect(kit.timers).toEqual([])
+    send('set')
+    expect(send('clear').result).toBe('poisoned')
+    expect(kit.timers.map(t => t.name)).toEqual(['tick:y'])
+  })
+
+  it('leaves no attempt behind: the next one starts', () => {
+    const { kit, send } = failing()
+    expect(send('perform')).toMatchObject({ result: 'poisoned', effects: [] })
+    send('good')
+    expect(kit.started.map(s => s.input.sequence)).toEqual([2])
+  })
+
+  it('is one that writes to a topic which its actor does not declare', async () => {
+    await carry([elsewhere])
+    const step = failing().send('astray')
+    expect(step.emits.map(e => [e.topic, e.record.cause])).toEqual([
+      ['dead.letters', 'emits to bounds.elsewhere, which it does not declare'],
+    ])
+  })
+
+  it('is never parked where it is the end of an attempt, whose input has gone', () => {
+    const ended = () => {
+      throw new Error('told to fail')
+    }
+    const { kit, send } = failing({ ended, onPoison: { default: 'park' } })
+    send('good')
+    const step = kit.end(kit.started[0]?.attempt as string, 'NOT_DONE')
+    expect(step.emits.map(e => e.record.decision)).toEqual(['SKIP'])
+    expect(send('set').result).toBe('handled')
+  })
+})
+
+describe('a key whose state is gone', () => {
+  const DAY = 24 * 60 * 60 * 1000
+  const acts: Record<string, Act> = {
+    forget: () => null,
+    set: context => void context.setTimer('tick:x', context.now + 10),
+    perform: context => void context.perform('small', { sequence: 1 }),
+    fail: () => {
+      throw new Error('told to fail')
+    },
+    reach: context => {
+      context.setTimer('\0forget', 1)
+      return undefined
+    },
+    clear: context => {
+      context.clearTimer('\0forget')
+      return null
+    },
+  }
+  const story = (more: Parameters<typeof bounds>[1] = {}) => {
+    const kit = testkit(bounds(acts, more))
+    const send = (kind: string, id?: string, at?: number) =>
+      kit.handle(
+        'TrialInput',
+        { sequence: 0, kind, delayMs: 0 },
+        { ...(id === undefined ? {} : { id }), ...(at === undefined ? {} : { at }) },
+      )
+    return { kit, send }
+  }
+
+  it('knows its ids for seven days after the newest, and then nothing is kept', () => {
+    const { kit, send } = story()
+    send('add', 'a')
+    send('forget', 'b')
+    const newest = kit.now
+    kit.advance(6 * DAY)
+    expect([send('add', 'a').result, send('forget', 'b').result]).toEqual(['duplicate', 'duplicate'])
+    expect(kit.state).toBeNull()
+    expect(kit.bytes).toBeGreaterThan(0)
+    expect(kit.timers).toEqual([])
+    expect(kit.forget().result).toBe('handled')
+    expect([kit.now, kit.bytes]).toEqual([newest + 7 * DAY, 0])
+    expect(send('add', 'a').result).toBe('handled')
+  })
+
+  it('begins anew with each new id, and ends when a state comes back', () => {
+    const { kit, send } = story()
+    send('forget', 'a')
+    kit.advance(6 * DAY)
+    send('forget', 'b')
+    const newest = kit.now
+    kit.forget()
+    expect(kit.now).toBe(newest + 7 * DAY)
+    send('forget', 'c')
+    send('add', 'd')
+    expect(() => kit.forget()).toThrow(/nothing .* is to be forgotten/)
+  })
+
+  it('is forgotten though it never had a state: what failed, what was told twice', () => {
+    const { kit, send } = story()
+    expect(send('fail', 'a').result).toBe('poisoned')
+    expect(send('fail', 'a').result).toBe('duplicate')
+    kit.forget()
+    expect(kit.bytes).toBe(0)
+  })
+
+  it('keeps nothing where it has no ids, whatever its decisions and commands', () => {
+    const { kit, send } = story()
+    kit.handle('TrialInput', { sequence: 0, kind: 'fail', delayMs: 0 }, { headers: { [COMMAND]: 'c' } })
+    send('forget')
+    expect(kit.bytes).toBe(0)
+  })
+
+  it('closes at once what ended as UNKNOWN: its input may be personal', () => {
+    const { kit, send } = story()
+    const attempts = [0, 1].map(() => {
+      const attempt = send('perform').effects[0]?.attempt as string
+      kit.end(attempt, 'UNKNOWN')
+      return attempt
+    })
+    expect(send('forget').closed).toEqual(attempts)
+    expect(kit.bytes).toBe(0)
+    expect(kit.complete(attempts[0] as string, { sequence: 1 }).result).toBe('duplicate')
+  })
+
+  it('is kept by an open attempt and by what is parked, and forgotten after them', () => {
+    const { kit, send } = story()
+    send('perform', 'a')
+    send('forget', 'b')
+    const newest = kit.now
+    expect(() => kit.forget()).toThrow()
+    const attempt = kit.started[0]?.attempt as string
+    kit.advance(DAY)
+    expect(kit.end(attempt, 'NOT_DONE').result).toBe('handled')
+    expect(send('forget').result).toBe('handled')
+    kit.forget()
+    expect([kit.now, kit.bytes]).toEqual([newest + 7 * DAY, 0])
+
+    const parking = story({ onPoison: { default: 'park' } })
+    parking.send('fail', 'a')
+    expect(() => parking.kit.forget()).toThrow()
+    parking.kit.handle('Redrive', { id: 'r', offset: 0, drop: true, value: null, by: 'p' })
+    parking.kit.forget()
+    expect(parking.kit.bytes).toBe(0)
+  })
+
+  it("is the engine's own affair: handlers neither set nor clear its timer", () => {
+    const { kit, send } = story()
+    expect(send('reach', 'a').result).toBe('poisoned')
+    send('clear', 'b')
+    const version = (version: string) => kit.handle('TimerDue', { name: '\0forget', dueAt: 0, version }, { at: kit.now }).result
+    expect(version('0.0')).toBe('stale')
+    kit.forget()
+    expect(kit.bytes).toBe(0)
+  })
+
+  it('makes no difference by still being in memory', () => {
+    const raw = codec.encode('bounds.inbox', 'TrialInput', { sequence: 0, kind: 'set' })
+    const incoming = { key: 'k', offset: 7, timestamp: 4_000, headers: {}, raw, record: codec.decode(raw) }
+    const place = { scope: '', topic: 'bounds.inbox', partition: 0, codec, codeVersion: '1', owner: '', input: () => null }
+    const step = (before: Instance | null) => handle(bounds(acts) as never, before, incoming, place)
+    const commands = [{ id: 'c', outcome: 'handled', reason: '' }]
+    expect(step({ ...NEW_INSTANCE, now: 5_000, commands })).toEqual(step(null))
   })
 })
 

@@ -5,34 +5,21 @@
  *   now ─▶ effect result? ─▶ timer? ─▶ redrive? ─▶ seen before? ─▶ parked? ─▶ handler ─▶ (poison: skip or park)
  */
 import { recordSchema } from '../schemas/index.ts'
-import type {
-  DeadLetterInput,
-  EffectEnded,
-  EnvelopeParked,
-  EnvelopeTimer,
-  RecordName,
-  Redrive,
-  TimerDue,
-} from '../schemas/types.ts'
+import type { EffectEnded, EnvelopeParked, EnvelopeTimer, RecordName, Redrive, TimerDue } from '../schemas/types.ts'
 import type { Topic } from '../topics/catalog.ts'
-import type { Codec, Decoded } from '../topics/codec.ts'
-import { MAX_RECORD_BYTES } from '../topics/log.ts'
+import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import type { ActorDefinition, Context, Ended, Timer } from './actor.ts'
-import { Fatal, messageOf, Poison } from './errors.ts'
-import { ATTEMPT, COMMAND, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
+import { deadLetter } from './dead-letter.ts'
+import { Corrupted, cut, Fatal, isA, messageOf, Poison } from './errors.ts'
+import { ATTEMPT, COMMAND, LAST, PART, RECORD_ID, recordTime } from './headers.ts'
 import { uuid5 } from './ids.ts'
-import { type Attempt, checkState, type Instance, NEW_INSTANCE } from './instance.ts'
-import { take } from './ring.ts'
+import type { Incoming } from './incoming.ts'
+import { type Attempt, checkState, FORGET, type Instance, isEmpty, NEW_INSTANCE, REMEMBER_MS } from './instance.ts'
+import { standing, timerName, unknown } from './retired.ts'
+import { EMPTY_RING, newest, take } from './ring.ts'
+import { checkInput, checkSize, historyThatFits, keptBytes, keptFits, MAX_ID, MAX_TIMER_NAME_BYTES } from './size.ts'
 
-/** A record of an inbox, decoded. `raw` is its wire format, kept for dead letters and parking. */
-export interface Incoming {
-  readonly key: string
-  readonly offset: number
-  readonly timestamp: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly raw: Buffer
-  readonly record: Decoded
-}
+export type { Incoming } from './incoming.ts'
 
 /** Where the step happens. */
 export interface Place {
@@ -81,9 +68,13 @@ const LATE_RESULTS = 16
 
 type AnyHandler = (state: unknown, argument: unknown, context: Context) => unknown
 
-/** Folds one record into the instance of its key. @throws {Fatal} when there is no handler for its type. */
+/**
+ * Folds one record into the instance of its key.
+ * @throws {Fatal} when this code has no handler for its type, or lacks an effect or a timer that the instance holds
+ */
 export function handle(definition: ActorDefinition, before: Instance | null, incoming: Incoming, place: Place): Step {
-  const step = new Stepping(definition, before ?? NEW_INSTANCE, incoming, place)
+  // What is empty is not kept: whether it is still in memory must make no difference.
+  const step = new Stepping(definition, before === null || isEmpty(before) ? NEW_INSTANCE : before, incoming, place)
   return step.run()
 }
 
@@ -98,6 +89,8 @@ class Stepping implements Context {
   #ledger: readonly Attempt[]
   #ring: Instance['ring']
   #parked: Instance['parked']
+  /** Waits behind the parked record that is being handled again. */
+  #behind: Instance['parked'] = []
   #decisions: Instance['decisions']
   #commands: Instance['commands']
   /** A handler is called with the record itself, not told of its failure. */
@@ -108,6 +101,11 @@ class Stepping implements Context {
   #started: string[] = []
   /** Offset of the record that this step is about; a redrive handles others under it. */
   readonly #offset: number
+  /** What was ended because its effect or timer is retired, for the actor to be told once all else is done. */
+  #untold: { readonly type: string; readonly cause: string }[] = []
+  /** When the ids of a key without a state are forgotten. */
+  #forget: EnvelopeTimer | null
+  readonly #ringBefore: Instance['ring']
   #count = 0
   #refused: string | null = null
 
@@ -118,9 +116,11 @@ class Stepping implements Context {
     this.#offset = incoming.offset
     this.#now = Math.max(incoming.timestamp, before.now)
     this.#state = before.state
-    this.#timers = before.timers
+    this.#forget = before.timers.find(t => t.name === FORGET) ?? null
+    this.#timers = this.#forget === null ? before.timers : before.timers.filter(t => t.name !== FORGET)
     this.#ledger = before.ledger
     this.#ring = before.ring
+    this.#ringBefore = before.ring
     this.#parked = before.parked
     this.#decisions = before.decisions
     this.#commands = before.commands
@@ -128,16 +128,22 @@ class Stepping implements Context {
 
   run(): Step {
     const result = this.#route()
+    for (let told = 0; told < this.#untold.length; told++) {
+      const { type, cause } = this.#untold[told] as { type: string; cause: string }
+      this.#tellFailed(type, cause)
+    }
+    this.#settleForgetting()
+    const { decisions, commands } = historyThatFits(this.#kept(), { decisions: this.#decisions, commands: this.#commands })
     return {
       instance: {
         now: this.#now,
         state: this.#state,
-        timers: this.#timers,
+        timers: this.#forget === null ? this.#timers : [...this.#timers, this.#forget],
         ledger: this.#ledger,
         ring: this.#ring,
         parked: this.#parked,
-        decisions: this.#decisions,
-        commands: this.#commands,
+        decisions,
+        commands,
       },
       emits: this.#emits,
       performed: this.#performed,
@@ -147,9 +153,36 @@ class Stepping implements Context {
     }
   }
 
+  #kept(): Pick<Instance, 'timers' | 'ledger' | 'parked'> {
+    const parked = this.#behind.length === 0 ? this.#parked : [...this.#parked, ...this.#behind]
+    return { timers: this.#timers, ledger: this.#ledger, parked }
+  }
+
+  /**
+   * Without a state, what ended as UNKNOWN waits for no late result: its input may be personal. The key itself is kept by what is
+   * parked or open, otherwise only by the ids that it has to know again, and no longer than these may come again.
+   */
+  #settleForgetting(): void {
+    if (this.#state !== null) {
+      this.#forget = null
+      return
+    }
+    for (const { attempt, status } of this.#ledger) if (status === 'ENDED') this.#closed.push(attempt)
+    this.#ledger = this.#ledger.filter(a => a.status !== 'ENDED')
+    if (this.#ledger.length > 0 || this.#parked.length > 0 || this.#ring.entries.length === 0) {
+      this.#forget = null
+    } else if (this.#ring !== this.#ringBefore) {
+      this.#forget = { name: FORGET, at: this.#now + REMEMBER_MS, version: this.#version() }
+    } else if (this.#forget === null) {
+      const at = Math.min(newest(this.#ring), this.#now) + REMEMBER_MS
+      this.#forget = { name: FORGET, at, version: this.#version() }
+    }
+  }
+
   #route(): Step['result'] {
     const { record, headers } = this.#incoming
     const ofEngine = record.type === 'TimerDue' || record.type === 'EffectEnded' || headers[ATTEMPT] !== undefined
+    if (record.type === 'TimerDue' && record.value.name === FORGET) return this.#forgetIds(record.value.version)
     if (ofEngine && this.#parked.length > 0) return this.#wait(record.type)
     if (record.type === 'EffectEnded') return this.#effectEnded(record.value)
     if (headers[ATTEMPT] !== undefined) return this.#effectResult(headers[ATTEMPT])
@@ -163,7 +196,7 @@ class Stepping implements Context {
     const id = headers[RECORD_ID]
     let maybeSeen = false
     if (id !== undefined) {
-      const taken = take(this.#ring, id, Number(headers[RECORD_AT] ?? timestamp))
+      const taken = take(this.#ring, id, recordTime(headers, timestamp))
       if (taken.known) return 'duplicate'
       this.#ring = taken.ring
       maybeSeen = taken.maybeSeen
@@ -184,19 +217,38 @@ class Stepping implements Context {
     const late = attempt.status === 'ENDED'
     if (last) this.#close(attempt)
     else this.#replace({ ...attempt, parts: part + 1 })
+    if (!Object.hasOwn(this.#definition.on, record.type) && !this.#declared(attempt.effect)) {
+      if (!last) this.#close(attempt)
+      const cause = `effect "${attempt.effect}" is retired: nobody handles the result of attempt ${id}`
+      this.#quarantine(record.type, cause, 'skip')
+      return 'handled'
+    }
     return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { attempt: id, late })
   }
 
-  #effectEnded({ attempt: id, effect, start, outcome, reason }: EffectEnded): Step['result'] {
+  #effectEnded({ attempt: id, start, outcome, reason }: EffectEnded): Step['result'] {
     const attempt = this.#ledger.find(a => a.attempt === id)
     if (attempt === undefined || attempt.status !== 'STARTED' || attempt.start !== start) return 'duplicate'
+    if (!this.#declared(attempt.effect)) {
+      this.#retire(attempt, outcome === 'UNKNOWN' || outcome === 'RETRY', reason)
+      this.#startNext()
+      return 'handled'
+    }
     if (outcome === 'RELEASED' || outcome === 'RETRY') {
       const uncertain = attempt.uncertain || outcome === 'RETRY'
       this.#replace({ ...attempt, start: start + 1, uncertain, owner: this.#place.owner })
       this.#started.push(id)
       return 'handled'
     }
-    const input = this.#place.input(this.#incoming.key, id)
+    let input: unknown
+    try {
+      input = this.#place.input(this.#incoming.key, id)
+    } catch (error) {
+      if (!(isA(error, Corrupted) && error.code === 'no_input')) throw error
+      this.#close(attempt)
+      this.#quarantine('EffectEnded', `attempt ${id} ended as ${outcome}; ${error.message}`, 'skip')
+      return 'poisoned'
+    }
     if (outcome === 'UNKNOWN') {
       this.#replace({ ...attempt, status: 'ENDED' })
       const ended = this.#ledger.filter(a => a.status === 'ENDED')
@@ -205,14 +257,37 @@ class Stepping implements Context {
     } else this.#close(attempt)
     const { ended } = this.#definition
     if (ended === undefined) return 'handled'
-    const argument: Ended = { attempt: id, effect, outcome, reason, input: input as Ended['input'] }
+    const argument: Ended = { attempt: id, effect: attempt.effect, outcome, reason, input: input as Ended['input'] }
     return this.#deliver('EffectEnded', context => (ended as AnyHandler)(this.#state, argument, context), { attempt: id })
   }
 
+  /** False for an effect that is retired. @throws {Fatal} when other code may have it. */
+  #declared(effect: string): boolean {
+    const known = standing(this.#definition, 'effect', effect)
+    if (known === 'unknown') throw unknown(this.#definition, 'effect', effect)
+    return known === 'declared'
+  }
+
+  /** Ends an attempt whose effect is no more, which nobody can handle: its input's type may be gone too. */
+  #retire(attempt: Attempt, left: boolean, reason: string): void {
+    const { attempt: id, effect, start, uncertain } = attempt
+    const outcome = left || uncertain ? 'UNKNOWN' : 'NOT_DONE'
+    const cause = cut(`effect "${effect}" is retired: attempt ${id} ended as ${outcome}${reason && `; ${reason}`}`)
+    const { codec, topic } = this.#place
+    const value = codec.encode(topic, 'EffectEnded', { attempt: id, effect, start, outcome, reason: cause })
+    this.#dead({ recordType: 'EffectEnded', value, decision: 'SKIP', cause })
+    this.#untold.push({ type: 'EffectEnded', cause })
+    this.#remove(attempt)
+  }
+
   #close(attempt: Attempt): void {
+    this.#remove(attempt)
+    this.#startNext()
+  }
+
+  #remove(attempt: Attempt): void {
     this.#ledger = this.#ledger.filter(a => a.attempt !== attempt.attempt)
     this.#closed.push(attempt.attempt)
-    this.#startNext()
   }
 
   #replace(changed: Attempt): void {
@@ -222,10 +297,18 @@ class Stepping implements Context {
   /** One effect at a time per key: the first that waits starts once none has. */
   #startNext(): void {
     if (this.#ledger.some(a => a.status === 'STARTED')) return
-    const next = this.#ledger.find(a => a.status === 'WAITING')
+    const next = this.#firstWaiting()
     if (next === undefined) return
     this.#replace({ ...next, status: 'STARTED', owner: this.#place.owner })
     this.#started.push(next.attempt)
+  }
+
+  #firstWaiting(): Attempt | undefined {
+    for (;;) {
+      const next = this.#ledger.find(a => a.status === 'WAITING')
+      if (next === undefined || this.#declared(next.effect)) return next
+      this.#retire(next, false, '')
+    }
   }
 
   // Timers: removed before the handler; one that was moved or cleared in the meantime is stale.
@@ -238,10 +321,24 @@ class Stepping implements Context {
     return this.#fire(name, timer.at)
   }
 
+  #forgetIds(version: string): Step['result'] {
+    if (this.#forget?.version !== version) return 'stale'
+    if (this.#now < this.#forget.at) return 'put_back'
+    this.#ring = EMPTY_RING
+    return 'handled'
+  }
+
   #fire(name: string, dueAt: number): Step['result'] {
     const { kind, argument } = timerName(name)
-    const fire = this.#definition.timers?.[kind] as AnyHandler | undefined
-    if (fire === undefined) throw new Fatal('no_handler', `actor "${this.#definition.name}" has no timer "${kind}"`)
+    const known = standing(this.#definition, 'timer', kind)
+    if (known === 'unknown') throw unknown(this.#definition, 'timer', kind)
+    if (known === 'retired') {
+      const cause = `timer "${kind}" is retired: "${name}" was due at ${dueAt}`
+      this.#dead({ recordType: 'TimerDue', value: this.#incoming.raw, decision: 'SKIP', cause })
+      this.#untold.push({ type: 'TimerDue', cause })
+      return 'handled'
+    }
+    const fire = this.#definition.timers?.[kind] as AnyHandler
     const timer: Timer = { name, argument, dueAt }
     return this.#deliver('TimerDue', context => fire(this.#state, timer, context), {})
   }
@@ -251,7 +348,11 @@ class Stepping implements Context {
   #deliver(type: string, call: (context: Context) => unknown, info: Partial<Delivery>): Step['result'] {
     if (this.#parked.length > 0) return this.#wait(type)
     this.#delivers = true
-    const failure = this.#attempt(call, info)
+    const failure = this.#attempt(context => {
+      const { length } = this.#incoming.headers[COMMAND] ?? ''
+      if (length > MAX_ID) throw new Poison('too_large', `the id of the command has ${length} characters, ${MAX_ID} at most`)
+      return call(context)
+    }, info)
     this.#delivers = false
     if (failure === null) {
       this.#command(this.#refused === null ? 'handled' : 'refused', this.#refused ?? '')
@@ -263,39 +364,63 @@ class Stepping implements Context {
 
   /** Calls a handler. What it did is kept only if it did not throw. */
   #attempt(call: (context: Context) => unknown, info: Partial<Delivery>): string | null {
-    const kept = { emits: this.#emits.length, performed: this.#performed.length, started: this.#started.length }
-    const { timers, ledger } = { timers: this.#timers, ledger: this.#ledger }
+    const before = this.#kept()
+    const { timers, ledger } = before
+    const marks = [this.#emits, this.#performed, this.#started, this.#closed, this.#untold].map(list => ({
+      list,
+      length: list.length,
+    }))
     this.#refused = null
     this.attempt = info.attempt ?? null
     this.late = info.late ?? false
     this.maybeSeen = info.maybeSeen ?? false
     try {
-      const state = call(this) ?? null
+      const state = settled(call(this))
       checkState(state, this.#definition.state)
-      this.#state = state
       if (state === null) this.#timers = []
+      if (this.#timers !== timers || this.#ledger !== ledger) this.#checkKept(before)
+      this.#state = state
       return null
     } catch (error) {
-      if (error instanceof Fatal) throw error
-      this.#emits.length = kept.emits
-      this.#performed.length = kept.performed
-      this.#started.length = kept.started
+      if (isA(error, Fatal)) throw error
+      for (const { list, length } of marks) list.length = length
       this.#timers = timers
       this.#ledger = ledger
       return messageOf(error)
     }
   }
 
-  #quarantine(type: string, cause: string): void {
+  /** Timers and attempts have to fit into one record, with all that is kept beside them. @throws {Poison} */
+  #checkKept(before: Pick<Instance, 'timers' | 'ledger' | 'parked'>): void {
+    const after = this.#kept()
+    if (keptFits(after)) return
+    const bytes = keptBytes(after)
+    // What earlier code has let grow may at least not grow further.
+    if (bytes > keptBytes(before))
+      throw new Poison('too_large', `its timers and open attempts take ${bytes} bytes, more than a record may have`)
+  }
+
+  #quarantine(type: string, cause: string, always?: 'skip'): void {
     const { onPoison } = this.#definition
-    const { key, offset, raw } = this.#incoming
+    const { offset, raw } = this.#incoming
     // An attempt's input has left the ledger by now, so its end cannot be handled a second time.
-    const decision = type === 'EffectEnded' ? 'skip' : (onPoison?.types?.[type] ?? onPoison?.default ?? 'skip')
-    this.#decide(offset, decision)
-    if (decision === 'park') this.#parked = [...this.#parked, this.#parcel(type)]
-    this.#dead({ key, recordType: type, value: raw, offset, decision: decision === 'park' ? 'PARK' : 'SKIP', cause })
-    this.#command(decision === 'park' ? 'parked' : 'skipped', cause)
-    this.#tellFailed(type, cause)
+    const wanted = always ?? (type === 'EffectEnded' ? 'skip' : (onPoison?.types?.[type] ?? onPoison?.default ?? 'skip'))
+    const parks = wanted === 'park' && this.#park(type)
+    const why = wanted === 'park' && !parks ? `${cut(cause, 900)} (not parked: too large to be kept)` : cause
+    this.#decide(offset, parks ? 'park' : 'skip')
+    this.#dead({ recordType: type, value: raw, decision: parks ? 'PARK' : 'SKIP', cause: why })
+    this.#command(parks ? 'parked' : 'skipped', why)
+    this.#tellFailed(type, why)
+  }
+
+  /** Puts the record behind those that are parked. False where there is no room for it. */
+  #park(type: string): boolean {
+    const { offset, timestamp, raw, headers } = this.#incoming
+    const parcel: EnvelopeParked = { offset, type, at: timestamp, value: raw, headers }
+    const kept = this.#kept()
+    if (!keptFits({ ...kept, parked: [...kept.parked, parcel] })) return false
+    this.#parked = [...this.#parked, parcel]
+    return true
   }
 
   #tellFailed(type: string, cause: string): void {
@@ -304,21 +429,14 @@ class Stepping implements Context {
   }
 
   #wait(type: string): Step['result'] {
-    if (this.#parked.length < PARKED) {
-      this.#parked = [...this.#parked, this.#parcel(type)]
-      return 'waiting'
-    }
-    this.#decide(this.#incoming.offset, 'skip')
-    const { key, offset, raw } = this.#incoming
-    const cause = `${PARKED} records wait behind a parked one`
-    this.#dead({ key, recordType: type, value: raw, offset, decision: 'SKIP', cause })
+    const full = this.#parked.length >= PARKED
+    if (!full && this.#park(type)) return 'waiting'
+    const { offset, raw } = this.#incoming
+    const cause = full ? `${PARKED} records wait behind a parked one` : 'too large to wait behind a parked record'
+    this.#decide(offset, 'skip')
+    this.#dead({ recordType: type, value: raw, decision: 'SKIP', cause })
     this.#command('skipped', cause)
     return 'poisoned'
-  }
-
-  #parcel(type: string): EnvelopeParked {
-    const { offset, timestamp, raw, headers } = this.#incoming
-    return { offset, type, at: timestamp, value: raw, headers }
   }
 
   /** Handles the parked record, as it was or mended, then what waited behind it, until one parks again. */
@@ -333,9 +451,11 @@ class Stepping implements Context {
     const queue = order.drop ? waiting : [mended, ...waiting]
     this.#parked = []
     for (const [at, parcel] of queue.entries()) {
+      this.#behind = queue.slice(at + 1)
       this.#handleParcel(parcel, parcel === mended)
       if (this.#parked.length === 0) continue
-      this.#parked = [...this.#parked, ...queue.slice(at + 1)]
+      this.#parked = [...this.#parked, ...this.#behind]
+      this.#behind = []
       return 'poisoned'
     }
     return 'handled'
@@ -349,6 +469,9 @@ class Stepping implements Context {
     try {
       record = this.#place.codec.decode(value)
     } catch (error) {
+      if (error instanceof CodecError && error.code === 'unknown_record')
+        throw new Fatal(error.code, `parked at offset ${offset}: ${error.message}`)
+      this.#incoming = { ...this.#incoming, offset, timestamp: at, headers, raw: value }
       this.#quarantine(type, messageOf(error))
       return
     }
@@ -370,19 +493,23 @@ class Stepping implements Context {
 
   #commandsWith(outcome: string, reason: string): Instance['commands'] {
     const id = this.#incoming.headers[COMMAND]
-    if (id === undefined || this.#commands.some(c => c.id === id && c.outcome !== 'parked')) return this.#commands
-    return [...this.#commands.filter(c => c.id !== id), { id, outcome, reason }].slice(-COMMANDS)
+    if (id === undefined || id.length > MAX_ID || this.#commands.some(c => c.id === id && c.outcome !== 'parked'))
+      return this.#commands
+    return [...this.#commands.filter(c => c.id !== id), { id, outcome, reason: cut(reason) }].slice(-COMMANDS)
   }
 
-  #dead(letter: Omit<DeadLetterInput, 'topic' | 'partition' | 'codeVersion' | 'at'>): void {
+  /** A dead letter about the record at hand. */
+  #dead(letter: { recordType: string; value: Buffer; decision: 'SKIP' | 'PARK'; cause: string }): void {
     const { codec, topic, partition, codeVersion } = this.#place
-    const value = codec.encode('dead.letters', 'DeadLetter', { ...letter, topic, partition, codeVersion, at: this.#now })
-    this.#emits.push({ topic: 'dead.letters', key: letter.key, type: 'DeadLetter', value })
+    const { key, offset } = this.#incoming
+    this.#emits.push(deadLetter(codec, { ...letter, key, offset, topic, partition, codeVersion, at: this.#now }))
   }
 
   #on(type: string): AnyHandler {
     const handler = (this.#definition.on as Record<string, AnyHandler | undefined>)[type]
-    if (handler === undefined) throw new Fatal('no_handler', `actor "${this.#definition.name}" has no handler for ${type}`)
+    if (handler === undefined) {
+      throw new Fatal('no_handler', `actor "${this.#definition.name}" has no handler for ${type}: deploy code that has one`)
+    }
     return handler
   }
 
@@ -420,20 +547,23 @@ class Stepping implements Context {
   emit(topic: Topic, to: string, type: RecordName, record: unknown): void {
     if (!this.#definition.emits.includes(topic))
       throw new Poison('not_declared', `emits to ${topic.name}, which it does not declare`)
+    if (typeof to !== 'string') throw new Poison('invalid', `emits to ${topic.name} under a key that is no text`)
     const value = this.#place.codec.encode(topic.name, type, record as never)
-    if (value.length > MAX_RECORD_BYTES) throw new Poison('too_large', `${type} of ${value.length} bytes for ${topic.name}`)
+    checkSize(`${type} for ${topic.name}`, { key: to, value })
     this.#emits.push({ topic: topic.name, key: to, type, value })
   }
 
   perform(effect: string, input: object, options?: { notAfter?: number | undefined }): string {
-    const declared = this.#definition.effects?.[effect]
+    const { effects = {} } = this.#definition
+    const declared = Object.hasOwn(effects, effect) ? effects[effect] : undefined
     if (declared === undefined) throw new Poison('not_declared', `performs "${effect}", which it does not declare`)
     const attempt = this.id()
-    const bytes = recordSchema(declared.input).type.toBuffer(input)
-    if (bytes.length > MAX_RECORD_BYTES) throw new Poison('too_large', `input of "${effect}" of ${bytes.length} bytes`)
+    const { type, fingerprint } = recordSchema(declared.input)
+    const bytes = type.toBuffer(input)
+    checkInput({ key: this.key, attempt, effect, fingerprint, input: bytes })
     this.#performed.push({ attempt, effect, name: declared.input, input: bytes })
     const { owner } = this.#place
-    const notAfter = options?.notAfter ?? null
+    const notAfter = options?.notAfter == null ? null : time(options.notAfter, `notAfter of "${effect}"`)
     this.#ledger = [
       ...this.#ledger,
       { attempt, effect, status: 'WAITING', notAfter, start: 0, uncertain: false, parts: 0, owner },
@@ -444,10 +574,16 @@ class Stepping implements Context {
 
   setTimer(name: string, at: number): void {
     const { kind } = timerName(name)
-    if (this.#definition.timers?.[kind] === undefined)
-      throw new Poison('not_declared', `sets timer "${kind}", which it does not declare`)
-    if (!Number.isFinite(at)) throw new Poison('invalid', `timer "${name}" at ${at}`)
-    this.#timers = [...this.#timers.filter(t => t.name !== name), { name, at: Math.round(at), version: this.#version() }]
+    if (standing(this.#definition, 'timer', kind) !== 'declared')
+      throw new Poison('not_declared', `sets timer "${cut(kind, 100)}", which it does not declare`)
+    const bytes = Buffer.byteLength(name)
+    if (bytes > MAX_TIMER_NAME_BYTES || name.includes('\0'))
+      throw new Poison(
+        'too_large',
+        `the name of a timer "${kind}" has ${bytes} bytes, ${MAX_TIMER_NAME_BYTES} at most, none a zero`,
+      )
+    const timer = { name, at: time(at, `timer "${name}"`), version: this.#version() }
+    this.#timers = [...this.#timers.filter(t => t.name !== name), timer]
   }
 
   clearTimer(name: string): void {
@@ -455,7 +591,7 @@ class Stepping implements Context {
   }
 
   refuse(reason: string): void {
-    this.#refused = reason
+    this.#refused = cut(String(reason))
   }
 
   #version(): string {
@@ -463,9 +599,23 @@ class Stepping implements Context {
   }
 }
 
-function timerName(name: string): { kind: string; argument: string } {
-  const colon = name.indexOf(':')
-  return colon < 0 ? { kind: name, argument: '' } : { kind: name.slice(0, colon), argument: name.slice(colon + 1) }
+/** What a handler has returned. @throws {Poison} where it has not returned yet. */
+function settled(returned: unknown): unknown {
+  if (returned instanceof Promise) {
+    returned.catch(() => {}) // it has failed already, by being one
+    throw new Poison('invalid', 'a handler returned a promise: it has to be synchronous')
+  }
+  return returned ?? null
+}
+
+/** The latest that a date can have, ms. */
+const MAX_TIME = 8.64e15
+
+/** A time that a record can hold, ms. @throws {Poison} */
+function time(at: number, what: string): number {
+  const rounded = Math.round(at)
+  if (!(Math.abs(rounded) <= MAX_TIME)) throw new Poison('invalid', `${what} at ${at}`)
+  return rounded
 }
 
 interface Delivery {

@@ -11,3 +11,9 @@ export const ATTEMPT = 'attempt'
 /** Number of the part, from 0, and whether it is the last ('1') of the attempt's result. */
 export const PART = 'part'
 export const LAST = 'last'
+
+/** The time that belongs to a record's id: the log's where none is said, or what is said is no time. */
+export function recordTime(headers: Readonly<Record<string, string>>, timestamp: number): number {
+  const at = Math.round(Number(headers[RECORD_AT] || Number.NaN))
+  return Number.isSafeInteger(at) ? at : timestamp
+}

@@ -50,6 +50,14 @@ export const NEW_INSTANCE: Instance = {
 /** An actor's state may be this large, in bytes. */
 export const MAX_STATE_BYTES = 16 * 1024
 
+/**
+ * A timer of the engine's own: when it is due, the ids of a key without a state are forgotten. Handlers do not see it; it is
+ * there only while nothing but its ring keeps the key.
+ */
+export const FORGET = '\0forget'
+/** The longest that a provider delivers a message again and again, ms: so long a key without a state knows its ids. */
+export const REMEMBER_MS = 7 * 24 * 60 * 60 * 1000
+
 /** Nothing worth keeping: no state, and nothing that a later record would have to know. */
 export function isEmpty(instance: Instance): boolean {
   const { state, timers, ledger, ring, parked } = instance

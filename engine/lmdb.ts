@@ -28,7 +28,7 @@ import {
 
 /** Databases of one task; an environment has room for about 140 tasks. */
 const DATABASES = ['values', 'inputs', 'timers', 'open', 'meta', 'schemas'] as const
-const MAX_DATABASES = 140 * DATABASES.length
+const MAX_DATABASES = 140 * DATABASES.length + 1
 
 export class LmdbStores implements StateStores {
   readonly #folder: string
@@ -52,7 +52,7 @@ export class LmdbStores implements StateStores {
       this.#id = id
       this.#notes = notes
     } catch (error) {
-      void environment?.close(() => {}).catch(() => {}) // the error is the one that counts
+      void environment?.close(null).catch(() => {}) // the error is the one that counts
       this.#lock.release()
       throw error
     }
@@ -228,7 +228,7 @@ class LmdbStore implements StateStore {
     const { changes, inputs, schemas, checkpoint } = batch
     const indexed = changes.map(change => ({ ...change, ...indexChanges(change) }))
     const stand = JSON.stringify(checkpoint)
-    await this.#write(() => {
+    const writing = this.#write(() => {
       for (const { key, bytes, gone, come, opened, closed } of indexed) {
         if (bytes === null) this.#values.remove(key)
         else this.#values.put(key, bytes)
@@ -245,6 +245,13 @@ class LmdbStore implements StateStore {
       this.#meta.put('checkpoint', stand)
       putMark(this.#environment, this.#notes)
     })
+    try {
+      await writing
+    } catch (error) {
+      // LMDB's error does not tell a full disk from damage; reading does.
+      if (error instanceof Retryable) for (const { key } of changes) this.get(key)
+      throw error
+    }
   }
 
   note(attempt: string): void {

@@ -6,6 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Topic } from '../topics/catalog.ts'
 import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import { type Log, LogError, type LogRecord } from '../topics/log.ts'
+import { Backoff } from './backoff.ts'
+
+/** Before a partition that could not be read is tried again, ms. */
+const PAUSE = { first: 100, most: 10_000 }
 
 export interface Projection {
   /** Resolves once everything is in that the topic held at the start. */
@@ -22,51 +26,53 @@ export function startProjection(options: {
   readonly onError: (error: unknown) => void
 }): Projection {
   const { log, codec, topic, apply, onError } = options
-  let closed = false
+  const closing = new AbortController()
+  const { signal } = closing
 
+  /** From where it stands: what has been applied is not applied again. */
   async function follow(partition: number, reached: () => void): Promise<void> {
     const at = { topic: topic.name, partition }
-    const end = (await log.ends(topic.name)).find(e => e.partition === partition)?.high ?? 0
-    if (end === 0) reached()
-    for (let next = 0; !closed; ) {
-      const read = await log.read(at, next, { wait: 1_000 })
-      await codec.prepare(read.records)
-      for (const record of read.records) {
-        try {
-          if (record.key !== null) apply(record.key, record.value === null ? null : codec.decode(record.value), record)
-        } catch (error) {
-          if (!(error instanceof CodecError)) throw error
-          onError(error) // a record that this code cannot read is for a newer one
+    const backoff = new Backoff(PAUSE.first, PAUSE.most)
+    let end: number | null = null
+    for (let next = 0; !signal.aborted; ) {
+      try {
+        end ??= (await log.ends(topic.name)).find(e => e.partition === partition)?.high ?? 0
+        if (next >= end) reached()
+        const read = await log.read(at, next, { wait: 1_000 })
+        await codec.prepareKnown(read.records)
+        for (const record of read.records) {
+          take(record)
+          next = record.offset + 1
         }
+        next = Math.max(next, read.next)
+        backoff.reset()
+      } catch (error) {
+        if (signal.aborted || (error instanceof LogError && error.code === 'closed')) return
+        onError(error)
+        await sleep(backoff.next(), undefined, { signal }).catch(() => {}) // closed
       }
-      next = read.next
-      if (next >= end) reached()
     }
   }
 
-  async function keepFollowing(partition: number, reached: () => void): Promise<void> {
-    while (!closed) {
-      try {
-        await follow(partition, reached)
-      } catch (error) {
-        if (closed || (error instanceof LogError && error.code === 'closed')) return
-        onError(error)
-        await sleep(1_000)
-      }
+  function take(record: LogRecord): void {
+    const { key, value } = record
+    try {
+      if (key !== null) apply(key, value === null ? null : codec.decode(value), record)
+    } catch (error) {
+      if (!(error instanceof CodecError)) throw error
+      onError(error) // a record that this code cannot read is for a newer one
     }
   }
 
   const running: Promise<void>[] = []
   const reached = (async () => {
     const partitions = await log.ends(topic.name)
-    await Promise.all(
-      partitions.map(({ partition }) => new Promise<void>(resolve => running.push(keepFollowing(partition, resolve)))),
-    )
+    await Promise.all(partitions.map(({ partition }) => new Promise<void>(resolve => running.push(follow(partition, resolve)))))
   })()
   return {
     caughtUp: reached,
     close: async () => {
-      closed = true
+      closing.abort()
       await Promise.all(running)
     },
   }

@@ -11,6 +11,7 @@ import type { Codec } from '../topics/codec.ts'
 import { type Ends, type Log, type LogRecord, partitionKey, type Position, type TopicPartition } from '../topics/log.ts'
 import { Corrupted, Fatal } from './errors.ts'
 import { decodeIndexed } from './instance.ts'
+import { standing, unknown } from './retired.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type Checkpoint, type Indexed, stored, unstored } from './store.ts'
 import type { Task } from './task.ts'
@@ -346,17 +347,11 @@ async function startingPosition({ log, task, committed }: RestoreOptions, { posi
  * @throws {Fatal} `no_effect`, `no_timer`
  */
 function checkHeld(task: Task): void {
-  const { effects = {}, timers = {}, retired, name } = task.definition
-  const held = task.held()
-  const wayOut = (list: string) => `deploy code that has it, or list it under retired.${list}`
-  for (const effect of held.effects) {
-    if (effects[effect] !== undefined || retired?.effects?.includes(effect)) continue
-    throw new Fatal('no_effect', `actor "${name}" has no effect "${effect}", of which attempts are open: ${wayOut('effects')}`)
-  }
-  for (const timer of held.timers) {
-    if (timer.startsWith('\0') || timers[timer] !== undefined || retired?.timers?.includes(timer)) continue
-    throw new Fatal('no_timer', `actor "${name}" has no timer "${timer}", of which some are set: ${wayOut('timers')}`)
-  }
+  const { definition } = task
+  const { effects, timers } = task.held()
+  for (const effect of effects)
+    if (standing(definition, 'effect', effect) === 'unknown') throw unknown(definition, 'effect', effect)
+  for (const timer of timers) if (standing(definition, 'timer', timer) === 'unknown') throw unknown(definition, 'timer', timer)
 }
 
 /** The newest records of the keys as changes of the store, with the instances that its indexes need. */

@@ -6,6 +6,8 @@ import { hash } from 'node:crypto'
 
 export const RING_ENTRIES = 512
 const ENTRY = 16
+/** Of a full one. */
+export const RING_BYTES = RING_ENTRIES * ENTRY
 
 export interface Ring {
   readonly entries: Buffer
@@ -33,7 +35,7 @@ export function take(ring: Ring, id: string, at: number): Taken {
   entry.writeDoubleBE(at, 8)
   let place = entries.length
   while (place > 0 && entries.readDoubleBE(place - 8) > at) place -= ENTRY
-  const full = entries.length >= RING_ENTRIES * ENTRY
+  const full = entries.length >= RING_BYTES
   const dropped = full ? ENTRY : 0
   return {
     known: false,
@@ -43,4 +45,9 @@ export function take(ring: Ring, id: string, at: number): Taken {
       horizon: full ? Math.max(horizon, (place === 0 ? entry : entries).readDoubleBE(8)) : horizon,
     },
   }
+}
+
+/** Time of the newest id, ms; 0 where there is none. */
+export function newest({ entries, horizon }: Ring): number {
+  return entries.length === 0 ? horizon : entries.readDoubleBE(entries.length - 8)
 }

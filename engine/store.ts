@@ -68,7 +68,8 @@ export interface StateStore {
   open(): string[]
   /**
    * All of it or nothing. Resolved once reads see it.
-   * @throws {Retryable} when it could not be written; it may be again. {Fatal} when this store takes nothing more
+   * @throws {Retryable} when it could not be written; it may be again. {Corrupted} when what is there is
+   * damaged. {Fatal} when this store takes nothing more
    */
   write(batch: StoreBatch): Promise<void>
   /**

@@ -8,16 +8,19 @@
 import { recordSchema } from '../schemas/index.ts'
 import type { LedgerInput, RecordName, TaskInbox } from '../schemas/types.ts'
 import type { Topic } from '../topics/catalog.ts'
-import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
+import type { Codec } from '../topics/codec.ts'
 import type { Append, LogRecord, Polled, Position, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import type { Budget } from './budget.ts'
 import { Cache } from './cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
-import { handle, type Incoming, type Place, type Step } from './handle.ts'
-import { type Attempt, decodeInstance, envelopeOf, type Instance, isEmpty } from './instance.ts'
+import { deadLetter } from './dead-letter.ts'
+import { handle, type Place, type Step } from './handle.ts'
+import { type Incoming, incoming } from './incoming.ts'
+import { type Attempt, decodeInstance, FORGET, envelopeOf, type Instance, isEmpty } from './instance.ts'
 import { PoisonRate } from './poison-rate.ts'
 import { reserved } from './restore.ts'
+import { timerName } from './retired.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
 
@@ -413,7 +416,7 @@ export class Task {
       for (const { effect, status } of this.#load(key)?.ledger ?? []) if (status !== 'ENDED') effects.add(effect)
     }
     const due = this.store.due(Number.MAX_SAFE_INTEGER, TIMERS_LOOKED_AT)
-    return { effects, timers: new Set(due.map(({ name }) => timerKind(name))) }
+    return { effects, timers: new Set(due.filter(({ name }) => name !== FORGET).map(({ name }) => timerName(name).kind)) }
   }
 
   /** True while this start of an attempt has not ended. */
@@ -495,34 +498,15 @@ export class Task {
     }
   }
 
+  /** Null for a record that no actor can have: it goes to the dead letters. @throws {Fatal} when only other code can read it */
   #incoming(record: LogRecord, overlay: Overlay): Incoming | null {
-    const { key, value, offset, timestamp, headers } = record
-    let cause: string
-    try {
-      if (key !== null && value !== null) {
-        const decoded: Decoded = this.#codec.decode(value)
-        return { key, offset, timestamp, headers, raw: value, record: decoded }
-      }
-      cause = key === null ? 'it has no key' : 'it has no value'
-    } catch (error) {
-      if (error instanceof CodecError && NEEDS_OTHER_CODE.has(error.code)) {
-        throw new Fatal(error.code, `${this.inbox.topic}/${this.inbox.partition} offset ${offset}: ${error.message}`, {
-          cause: error,
-        })
-      }
-      cause = messageOf(error)
-    }
-    const letter = {
-      topic: this.inbox.topic,
-      partition: this.inbox.partition,
-      offset,
-      key: key ?? '',
-      recordType: '',
-      value: value ?? Buffer.alloc(0),
-    }
-    const dead = { ...letter, decision: 'SKIP' as const, cause, codeVersion: this.#settings.codeVersion, at: timestamp }
-    overlay.appends.push({ topic: 'dead.letters', key: key ?? '', value: this.#codec.encode('dead.letters', 'DeadLetter', dead) })
-    this.#rate.poisoned(key ?? '', timestamp)
+    const found = incoming(this.#codec, record)
+    if (!('unreadable' in found)) return found
+    const { topic, partition, offset, timestamp: at, key, value } = record
+    const { codeVersion } = this.#settings
+    const letter = { topic, partition, offset, key: key ?? '', recordType: '', value: value ?? Buffer.alloc(0), codeVersion, at }
+    overlay.appends.push(deadLetter(this.#codec, { ...letter, decision: 'SKIP', cause: found.unreadable }))
+    this.#rate.poisoned(key ?? '', at)
     return null
   }
 
@@ -575,9 +559,6 @@ export class Task {
   }
 }
 
-/** What a record that cannot be decoded says of the code, not of the record. */
-const NEEDS_OTHER_CODE: ReadonlySet<CodecError['code']> = new Set(['unknown_record', 'unknown_schema', 'incompatible'])
-
 function newOverlay(next: number): Overlay {
   return { touched: new Map(), appends: [], inputs: new Map(), started: new Map(), closed: [], putBack: [], next, stop: null }
 }
@@ -585,11 +566,6 @@ function newOverlay(next: number): Overlay {
 function change(key: string, { before, after, raw }: Touched): Change {
   if (raw === null) return { key, before, after: null, bytes: null }
   return { key, before, after, bytes: stored(recordSchema('Envelope').fingerprint, raw) }
-}
-
-function timerKind(name: string): string {
-  const colon = name.indexOf(':')
-  return colon < 0 ? name : name.slice(0, colon)
 }
 
 function timerId({ key, name, version }: Pick<DueTimer, 'key' | 'name' | 'version'>): string {

@@ -7,9 +7,11 @@ import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
 import { allTopics, type Topic } from '../topics/catalog.ts'
 import { Codec, MemoryRegistry } from '../topics/codec.ts'
 import type { ActorDefinition } from './actor.ts'
-import { handle, type Place, type Step } from './handle.ts'
+import { type Emit, handle, type Place, type Step } from './handle.ts'
+import { deadLetter } from './dead-letter.ts'
 import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
-import { decodeInstance, encodeInstance, type Instance } from './instance.ts'
+import { incoming } from './incoming.ts'
+import { decodeInstance, encodeInstance, FORGET, type Instance, isEmpty } from './instance.ts'
 import { SchemaBook } from './schemas.ts'
 
 export interface KitEmit {
@@ -32,12 +34,16 @@ export interface KitStep {
   readonly result: Step['result']
   readonly emits: readonly KitEmit[]
   readonly effects: readonly KitEffect[]
+  /** Attempts whose inputs have left the ledger. */
+  readonly closed: readonly string[]
 }
 
 export interface Kit<S extends RecordName> {
   readonly state: Records[S] | null
   readonly now: number
   readonly timers: readonly { readonly name: string; readonly at: number }[]
+  /** Bytes of what is kept of the actor; 0 where nothing is. */
+  readonly bytes: number
   /** Attempts that may run now. */
   readonly started: readonly KitEffect[]
   /** A record arrives; `at` is its log time, a millisecond later than the last one where absent. */
@@ -52,11 +58,13 @@ export interface Kit<S extends RecordName> {
   end(attempt: string, outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE' | 'RELEASED', reason?: string): KitStep
   /** Turns the clock to the earliest timer, or to the named one, and fires it. */
   fire(name?: string): KitStep
+  /** Turns the clock to when the ids of an actor without a state are forgotten, and forgets them. */
+  forget(): KitStep
   /** Turns the clock. */
   advance(ms: number): void
 }
 
-const codec = await Codec.open(new MemoryRegistry(), allTopics())
+export const codec = await Codec.open(new MemoryRegistry(), allTopics())
 
 /** Lets the kit carry topics that are not in the catalog. */
 export async function carry(topics: readonly Topic[]): Promise<void> {
@@ -74,6 +82,7 @@ export function testkit<I extends Topic, S extends RecordName>(
   const envelope = recordSchema('Envelope').fingerprint
   let clock = options.now ?? 1_750_000_000_000
   let offset = 0
+  let bytes = 0
   let instance: Instance | null = null
   const place: Place = {
     scope: `kit/${definition.inbox.name}/0`,
@@ -87,9 +96,19 @@ export function testkit<I extends Topic, S extends RecordName>(
 
   function step(type: RecordName, record: object, headers: Record<string, string> = {}): KitStep {
     const raw = codec.encode(definition.inbox.name, type, record as never)
-    const incoming = { key, offset: offset++, timestamp: clock, headers, raw, record: codec.decode(raw) }
-    const made = handle(definition as unknown as ActorDefinition, instance, incoming, place)
-    instance = decodeInstance(encodeInstance(made.instance, definition.state), envelope, definition.state, book)
+    const { topic, partition, codeVersion } = place
+    const written = { topic, partition, offset: offset++, timestamp: clock, headers, key, value: raw }
+    const read = incoming(codec, written)
+    if ('unreadable' in read) {
+      const { unreadable: cause } = read
+      const letter = { ...written, recordType: '', decision: 'SKIP' as const, cause, codeVersion, at: clock }
+      return { result: 'poisoned', emits: [shown(deadLetter(codec, letter))], effects: [], closed: [] }
+    }
+    const made = handle(definition as unknown as ActorDefinition, instance, read, place)
+    // As the worker does: what is empty is not kept, and what is kept goes through its bytes.
+    const kept = isEmpty(made.instance) ? null : encodeInstance(made.instance, definition.state)
+    bytes = kept?.length ?? 0
+    instance = kept === null ? null : decodeInstance(kept, envelope, definition.state, book)
     const effects = made.performed.map(({ attempt, effect, name, input }) => ({
       effect,
       attempt,
@@ -97,15 +116,22 @@ export function testkit<I extends Topic, S extends RecordName>(
       notAfter: made.instance.ledger.find(a => a.attempt === attempt)?.notAfter ?? null,
     }))
     for (const effect of effects) inputs.set(effect.attempt, effect)
-    const emits = made.emits.map(({ topic, key, type, value }) => ({ topic, key, type, record: codec.decode(value).value }))
-    return { result: made.result, emits, effects }
+    return { result: made.result, emits: made.emits.map(shown), effects, closed: made.closed }
   }
+
+  const shown = ({ topic, key, type, value }: Emit): KitEmit => ({ topic, key, type, record: codec.decode(value).value })
 
   const resultOf = (attempt: string) => {
     const effect = inputs.get(attempt)?.effect
     const declared = effect === undefined ? undefined : definition.effects?.[effect]
     if (declared === undefined) throw new Error(`no attempt ${attempt}`)
     return declared.result as RecordName
+  }
+
+  const timersSet = () => (instance?.timers ?? []).filter(t => t.name !== FORGET).sort((a, b) => a.at - b.at)
+  const due = ({ name, at, version }: Instance['timers'][number]) => {
+    clock = Math.max(clock + 1, at)
+    return step('TimerDue', { name, dueAt: at, version })
   }
 
   return {
@@ -116,7 +142,10 @@ export function testkit<I extends Topic, S extends RecordName>(
       return clock
     },
     get timers() {
-      return [...(instance?.timers ?? [])].sort((a, b) => a.at - b.at).map(({ name, at }) => ({ name, at }))
+      return timersSet().map(({ name, at }) => ({ name, at }))
+    },
+    get bytes() {
+      return bytes
     },
     get started() {
       return (instance?.ledger ?? []).filter(a => a.status === 'STARTED').map(a => inputs.get(a.attempt) as KitEffect)
@@ -137,6 +166,7 @@ export function testkit<I extends Topic, S extends RecordName>(
         result: steps.at(-1)?.result ?? 'stale',
         emits: steps.flatMap(s => s.emits),
         effects: steps.flatMap(s => s.effects),
+        closed: steps.flatMap(s => s.closed),
       }
     },
     end(attempt, outcome, reason = '') {
@@ -145,12 +175,16 @@ export function testkit<I extends Topic, S extends RecordName>(
       return step('EffectEnded', { attempt, effect: inputs.get(attempt)?.effect ?? '', start, outcome, reason })
     },
     fire(name) {
-      const timers = [...(instance?.timers ?? [])].sort((a, b) => a.at - b.at)
+      const timers = timersSet()
       const timer = name === undefined ? timers[0] : timers.find(t => t.name === name)
       if (timer === undefined)
         throw new Error(`no timer ${name ?? 'is set'}; set are ${timers.map(t => t.name).join(', ') || 'none'}`)
-      clock = Math.max(clock + 1, timer.at)
-      return step('TimerDue', { name: timer.name, dueAt: timer.at, version: timer.version })
+      return due(timer)
+    },
+    forget() {
+      const timer = instance?.timers.find(t => t.name === FORGET)
+      if (timer === undefined) throw new Error('nothing of this actor is to be forgotten')
+      return due(timer)
     },
     advance(ms) {
       clock += ms

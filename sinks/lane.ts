@@ -8,7 +8,7 @@
  */
 import type { Logger } from 'pino'
 import { messageOf } from '../engine/errors.ts'
-import { type Codec, CodecError } from '../topics/codec.ts'
+import type { Codec } from '../topics/codec.ts'
 import { type Ends, type Log, LogError, type LogRecord, partitionKey } from '../topics/log.ts'
 import { READ_WAIT_MS, type Share, sizeOf } from './share.ts'
 import { type Batch, type Claim, OwnershipLost, type Readable, type Store } from './sink.ts'
@@ -217,7 +217,7 @@ export class Lane {
   /** The records that the store wants, decoded. One that cannot be read is skipped. */
   async #readable(share: Share, records: readonly LogRecord[]): Promise<Readable[]> {
     const { codec, store } = this.#settings
-    await prepare(codec, records)
+    await codec.prepareKnown(records)
     return records.flatMap(record => {
       if (record.value === null) return { record, decoded: null }
       try {
@@ -253,18 +253,4 @@ export class Lane {
 
 export function backOff(failures: number): number {
   return Math.min(BACK_OFF_MS.first * 2 ** failures, BACK_OFF_MS.most)
-}
-
-/** Fetches the schemas of these records; one of an unknown schema keeps none of the others back. */
-async function prepare(codec: Codec, records: readonly LogRecord[]): Promise<void> {
-  try {
-    await codec.prepare(records)
-  } catch (error) {
-    if (!(error instanceof CodecError)) throw error
-    for (const record of records) {
-      await codec.prepare([record]).catch(error => {
-        if (!(error instanceof CodecError)) throw error
-      })
-    }
-  }
 }

@@ -11,7 +11,9 @@ import { Codec } from '../topics/codec.ts'
 
 const settings = configFrom(environment())
 const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
-const { log, registry } = await openLog(settings, allTopics(), logger, (what, error) => logger.error({ err: error }, what))
+const { log, registry } = await openLog(settings, allTopics(), logger, {
+  onError: (what, error) => logger.error({ err: error }, what),
+})
 try {
   const codec = await Codec.open(registry, allTopics())
   const postgres = await openPostgres(settings, logger)

@@ -144,6 +144,18 @@ export class Codec {
     }
   }
 
+  /** As `prepare`, where a schema that the registry does not know keeps none of the others back. @throws what else the registry throws */
+  async prepareKnown(records: readonly LogRecord[]): Promise<void> {
+    for (let left = records; left.length > 0; ) {
+      try {
+        return await this.prepare(left)
+      } catch (error) {
+        if (!(error instanceof CodecError)) throw error
+        left = left.slice(this.unprepared(left) + 1)
+      }
+    }
+  }
+
   #reader(value: Buffer): Reader {
     if (value.length < HEADER || value[0] !== 0) {
       throw new CodecError('not_wire_format', `${value.length} bytes that do not start with 00 and a schema id`)

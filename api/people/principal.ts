@@ -18,6 +18,8 @@ export const PERMISSIONS = {
   'sync:read': ['admin', 'agent', 'ops'],
   'quarantine:read': ['admin', 'ops'],
   'quarantine:write': ['admin', 'ops'],
+  'tasks:read': ['admin', 'ops'],
+  'tasks:write': ['admin', 'ops'],
   'audit:read': ['admin'],
   'cache:flush': ['admin', 'ops'],
   'settings:read': ['admin', 'ops'],

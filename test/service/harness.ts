@@ -51,6 +51,8 @@ export interface Service {
   kill(): Promise<void>
   /** Ends it by SIGTERM; resolves with its exit code. */
   terminate(): Promise<number | null>
+  /** Resolves with its exit code, once it ends by itself. */
+  ended(): Promise<number | null>
   /** Starts it (again) on the same folder, and waits until it is ready. */
   start(options?: { ready?: boolean }): Promise<void>
   close(): Promise<void>
@@ -216,6 +218,10 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
       const gone = ended()
       child?.kill('SIGTERM')
       await gone
+      return child?.exitCode ?? null
+    },
+    async ended() {
+      await ended()
       return child?.exitCode ?? null
     },
     async start({ ready = true } = {}) {

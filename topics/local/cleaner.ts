@@ -86,7 +86,9 @@ export class Cleaner {
       for (const { cleanup, owned } of [...this.#options.topics.values()]) {
         for (const partition of cleanup === 'compact' ? owned : []) {
           await pause()
-          if (this.#due(partition)) await this.#compact(partition, pause)
+          await this.#unlessDamaged(async () => {
+            if (this.#due(partition)) await this.#compact(partition, pause)
+          })
         }
       }
     }
@@ -97,6 +99,16 @@ export class Cleaner {
       .finally(() => {
         this.#inBackground = false
       })
+  }
+
+  /** What is damaged in one partition stays as it is, and keeps the others from nothing. */
+  async #unlessDamaged(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (this.#stopped || !(error instanceof LogError) || error.code === 'closed') throw error
+      this.#options.failed(error)
+    }
   }
 
   #alone(work: () => Promise<void>): Promise<void> {
@@ -116,8 +128,10 @@ export class Cleaner {
     for (const { cleanup, retentionMs, owned } of [...this.#options.topics.values()]) {
       if (cleanup !== 'delete' || retentionMs === null) continue
       for (const partition of owned) {
-        do await pause()
-        while (this.#expire(partition, this.#options.now() - retentionMs))
+        await this.#unlessDamaged(async () => {
+          do await pause()
+          while (this.#expire(partition, this.#options.now() - retentionMs))
+        })
       }
     }
   }

@@ -41,6 +41,8 @@ export interface LocalLogOptions {
   readonly now?: (() => number) | undefined
   /** Told what nobody waits for: failures in the background, and why the log closed itself. */
   readonly onError?: ((error: Error) => void) | undefined
+  /** Told once when the log has closed itself, for it cannot trust its file any more: only another process can open it again. */
+  readonly onClosed?: ((error: LogError) => void) | undefined
   readonly cleaning?: Partial<Cleaning> | undefined
 }
 
@@ -80,7 +82,7 @@ export class LocalLog implements Log, SchemaRegistry {
   #closed: LogError | null = null
 
   constructor(database: Database, options: LocalLogOptions) {
-    const { topics, now = Date.now, onError = () => {}, cleaning } = options
+    const { topics, now = Date.now, onError = () => {}, onClosed = () => {}, cleaning } = options
     this.#database = database
     this.identity = database.identity
     this.#storage = new Storage(database)
@@ -119,8 +121,11 @@ export class LocalLog implements Log, SchemaRegistry {
       failed: onError,
     })
     database.broken = error => {
-      this.#end(new LogError('closed', `the log closed itself: ${error.message}`, { cause: error }))
+      if (this.#closed !== null) return
+      const closed = new LogError('closed', `the log closed itself: ${error.message}`, { cause: error })
+      this.#end(closed)
       onError(error)
+      onClosed(closed)
     }
   }
 
@@ -293,7 +298,10 @@ export class LocalLog implements Log, SchemaRegistry {
   }
 
   #load(topic: TopicRow): void {
-    const owned = this.#storage.partitions(topic.name).map(row => ({ ...row, listeners: new Set<() => void>() }))
+    const owned = this.#storage.partitions(topic.name).map(row => {
+      const contiguous = topic.cleanup === 'delete' && row.clean === 0
+      return { ...row, listeners: new Set<() => void>(), contiguous }
+    })
     this.#topics.set(topic.name, { ...topic, owned })
   }
 }

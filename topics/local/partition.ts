@@ -6,6 +6,8 @@ import type { PartitionRow, TopicRow } from './storage.ts'
 export interface Partition extends PartitionRow {
   /** Called when something was committed to it, and when the log closes. */
   readonly listeners: Set<() => void>
+  /** Nothing of it was ever compacted: its offsets have no gaps. */
+  readonly contiguous: boolean
 }
 
 export interface LocalTopic extends TopicRow {

@@ -19,12 +19,16 @@ export class Reader {
 
   /**
    * Adds what lies in the window to `into`, batch by batch until `until` (monotonic ms), and narrows the window to what is
-   * left of it; what is no longer there is passed over. Returns whether more can be taken at once. @throws {LogError} `corrupt`
+   * left of it; what compaction has removed is passed over. Returns whether more can be taken at once. @throws {LogError} `corrupt`
    */
   take(partition: Partition, window: Window, into: LogRecord[], until: number): boolean {
+    // What retention has removed is a gap to those who must not miss it: they look before they read.
+    window.from = Math.max(window.from, partition.low)
     const more = () => window.from < partition.high && window.records > 0 && window.bytes > 0
     while (more()) {
       const batch = this.#tail.find(partition, window.from) ?? this.#storage.batch(partition, window.from)
+      const reached = batch?.baseOffset ?? partition.high
+      if (partition.contiguous && reached > window.from) throw this.#storage.missing(partition, window.from, reached)
       if (batch === null) window.from = partition.high
       else this.#storage.decode(partition, batch, window, into)
       if (performance.now() >= until) break

@@ -126,13 +126,25 @@ export class Storage {
     return { ...fields, blob }
   }
 
-  /** `decodeRecords`, with what is wrong as a LogError. */
+  /** `decodeRecords`, with what is wrong as a LogError: then nothing of the batch is taken. */
   decode(partition: PartitionRow, batch: Batch, window: Window, into: LogRecord[]): void {
+    const before = { ...window, taken: into.length }
     try {
       decodeRecords(partition, batch, window, into)
+      const last = into.length > before.taken ? into[into.length - 1] : undefined
+      if (last !== undefined && window.from > last.offset + 1) {
+        throw new RangeError(`it ends with offset ${last.offset}, but says ${batch.lastOffset}`)
+      }
     } catch (error) {
+      into.length = before.taken
+      Object.assign(window, { from: before.from, records: before.records, bytes: before.bytes })
       throw this.#damaged(partition, batch, (error as Error).message)
     }
+  }
+
+  /** Records of a partition that has never been compacted are missing. */
+  missing(partition: PartitionRow, from: number, to: number): LogError {
+    return this.#damaged(partition, { baseOffset: from, lastOffset: to - 1 }, 'there are no records')
   }
 
   /** All records of a batch. */
@@ -197,7 +209,11 @@ export class Storage {
       .map(({ topic, partition, offset }) => ({ topic, partition, offset }))
   }
 
-  #damaged(partition: PartitionRow, { baseOffset, lastOffset }: Omit<Batch, 'blob'>, what: string): LogError {
+  #damaged(
+    partition: PartitionRow,
+    { baseOffset, lastOffset }: Pick<Batch, 'baseOffset' | 'lastOffset'>,
+    what: string,
+  ): LogError {
     const where = `${partitionKey(partition)}, offsets ${baseOffset} to ${lastOffset}`
     return new LogError('corrupt', `${this.database.file} is damaged at ${where}: ${what}; restore it from a backup`)
   }

@@ -1,0 +1,125 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { TaskStatus, WorkerStatus } from '../engine/worker.ts'
+import { WorkerHealth } from './workers.ts'
+
+const task = (partition: number, more: Partial<TaskStatus> = {}): TaskStatus => ({
+  topic: 'venue.inbox',
+  partition,
+  actor: 'venue',
+  state: 'RUNNING',
+  position: 5,
+  stopped: null,
+  waits: null,
+  ...more,
+})
+const stopped = (partition: number, cause: string, more: Partial<TaskStatus> = {}) =>
+  task(partition, { state: 'STOPPED', stopped: cause, ...more })
+
+/** A worker whose status and clock the test sets. */
+function worker(first: Partial<WorkerStatus> = {}) {
+  const status = { assigned: true, tasks: [task(0), task(1)], effects: 0, cycleAgeMs: 10, failing: null, ...first }
+  const clock = { now: 1_000 }
+  const health = new WorkerHealth(
+    () => status,
+    () => clock.now,
+  )
+  health.close()
+  return { status: status as { -readonly [K in keyof WorkerStatus]: WorkerStatus[K] }, clock, check: () => health.check() }
+}
+
+describe('a worker', () => {
+  it('is up when all its tasks run, and when it was given none', () => {
+    expect(worker().check()).toEqual({ status: 'up', detail: '2 of 2 tasks run (venue.inbox 0,1)' })
+    expect(worker({ tasks: [] }).check()).toMatchObject({ status: 'up', detail: expect.stringContaining('none given') })
+  })
+
+  it('is down until the group has given it its tasks, and degraded for a moment when they are given anew', () => {
+    const { status, clock, check } = worker({ assigned: false, tasks: [] })
+    expect(check().status).toBe('down')
+    status.assigned = true
+    expect(check().status).toBe('up')
+    status.assigned = false
+    expect(check().status).toBe('degraded')
+    clock.now += 5_001
+    expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('no tasks yet') })
+  })
+
+  it('is down at once while a task has not run yet, whether it restores or cannot be opened', () => {
+    const restoring = worker({ tasks: [task(0), task(1, { state: 'RESTORING' })] }).check()
+    expect(restoring).toMatchObject({ status: 'down', detail: expect.stringContaining('venue.inbox/1 is RESTORING') })
+    const unopened = task(1, { state: 'CREATED', waits: 'its store cannot be opened: no space left' })
+    expect(worker({ tasks: [task(0), unopened] }).check()).toEqual({
+      status: 'down',
+      detail: '1 of 2 tasks run (venue.inbox 0,1); venue.inbox/1 is CREATED, waits: its store cannot be opened: no space left',
+    })
+  })
+
+  it('is degraded while a task that has run waits, down once it has waited for long, and up when it goes on', () => {
+    const { status, clock, check } = worker()
+    expect(check().status).toBe('up')
+    status.tasks = [task(0), task(1, { waits: 'it cannot be read' })]
+    expect(check()).toMatchObject({
+      status: 'degraded',
+      detail: expect.stringContaining('venue.inbox/1 waits: it cannot be read'),
+    })
+    clock.now += 5_001
+    expect(check().status).toBe('down')
+    status.tasks = [task(0), task(1)]
+    expect(check().status).toBe('up')
+  })
+
+  it('sees by itself since when a task waits, though nobody has asked meanwhile', () => {
+    vi.useFakeTimers()
+    try {
+      const clock = { now: 0 }
+      let tasks = [task(0)]
+      const status = () => ({ assigned: true, tasks, effects: 0, cycleAgeMs: 0, failing: null })
+      const health = new WorkerHealth(status, () => clock.now)
+      vi.advanceTimersByTime(500)
+      tasks = [task(0, { waits: 'its store is behind' })]
+      vi.advanceTimersByTime(500)
+      clock.now += 6_000
+      expect(health.check().status).toBe('down')
+      health.close()
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('forgets that a task has run when it was given away in between', () => {
+    const { status, check } = worker()
+    check()
+    status.tasks = [task(0)]
+    expect(check().status).toBe('up')
+    status.tasks = [task(0), task(1, { state: 'RESTORING' })]
+    expect(check().status).toBe('down')
+  })
+
+  it('is degraded while some tasks stand still, and down when nothing of an actor runs', () => {
+    const one = worker({ tasks: [task(0), stopped(1, 'unknown record')] }).check()
+    expect(one).toEqual({
+      status: 'degraded',
+      detail: '1 of 2 tasks run (venue.inbox 0,1); venue.inbox/1 stands still: unknown record',
+    })
+    const sheets = stopped(0, 'x', { topic: 'sheets.inbox', actor: 'sheets' })
+    const all = worker({ tasks: [task(0), task(1), sheets] }).check()
+    expect(all).toMatchObject({ status: 'down', detail: expect.stringContaining('nothing of the actor "sheets" runs') })
+  })
+
+  it('is degraded when a cycle has failed, down once none has succeeded for seconds, failing or not', () => {
+    const { status, check } = worker({ failing: 'the disk is full' })
+    expect(check()).toMatchObject({ status: 'degraded', detail: expect.stringMatching(/cycles fail.*the disk is full/) })
+    status.cycleAgeMs = 5_001
+    expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('5.0 s ago: the disk is full') })
+    status.failing = null
+    expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('do not end') })
+  })
+
+  it('says not more than somebody reads: causes on one line, ten of them, what is down first', () => {
+    const long = Array.from({ length: 40 }, (_, n) => stopped(n, `line\nof ${'x'.repeat(5_000)}`))
+    const { detail } = worker({ tasks: [...long, task(99, { state: 'RESTORING' })] }).check()
+    expect(detail.length).toBeLessThan(4_000)
+    expect(detail).not.toContain('\n')
+    expect(detail).toMatch(/; venue.inbox\/99 is RESTORING; venue.inbox\/0 stands still: line of x+…;.*; and 31 more$/)
+  })
+})
