@@ -76,7 +76,9 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
       const api = frame.readInt16BE(4)
       const version = frame.readInt16BE(6)
       // Whoever has changed a request sees its answer.
-      const meddlers = [...meddling].filter(m => API[m.api] === api).sort((a, b) => Number(a.breaks ?? false) - Number(b.breaks ?? false))
+      const meddlers = [...meddling]
+        .filter(m => API[m.api] === api)
+        .sort((a, b) => Number(a.breaks ?? false) - Number(b.breaks ?? false))
       asked.set(frame.readInt32BE(8), { api, version, frame: meddlers.length === 0 ? NOTHING : frame, meddlers })
       const changed = meddlers.reduce((request, m) => m.request?.(request, version) ?? request, frame)
       const held = holding.get(api)
