@@ -1,7 +1,7 @@
 /** The trial actor, whose every input also becomes a row in Postgres: an alert. */
 import { type ActorDefinition, actor } from '../../engine/actor.ts'
 import { alerts, changelog, deadLetters, type Topic } from '../../topics/catalog.ts'
-import { codec } from '../simulation/world.ts'
+import { codec, type Done } from '../simulation/world.ts'
 import { trial, trialInbox, trialOutputs } from '../simulation/trial.ts'
 
 export const PARTITIONS = 6
@@ -25,7 +25,7 @@ export const tortured = actor({
 export const trialChangelog = changelog(trial.name, trialInbox)
 export const topics: readonly Topic[] = [trialInbox, trialOutputs, trialChangelog, deadLetters, alerts]
 await codec.add(alerts)
-export { codec }
+export { codec, type Done }
 
 /** Partitions on the cluster. */
 export function partitionsOf(topic: Topic): number {

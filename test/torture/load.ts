@@ -8,8 +8,7 @@ import type { KafkaLog } from '../../topics/kafka/log.ts'
 import { partitionOf } from '../../topics/murmur2.ts'
 import type { Random } from '../simulation/scheduler.ts'
 import { trialInbox } from '../simulation/trial.ts'
-import type { Done } from '../simulation/world.ts'
-import { PARTITIONS } from './actor.ts'
+import { type Done, PARTITIONS } from './actor.ts'
 
 export type Sent = Map<string, { key: string; kind: string; sequence: number }>
 
