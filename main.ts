@@ -55,6 +55,7 @@ import { CACHED, entriesOf, redisStore } from './sinks/redis/store.ts'
 import { type Sink, startSink } from './sinks/sink.ts'
 import { allTopics, auditLog, changelog, sheetsInbox, syncLog, type Topic, venueProfiles } from './topics/catalog.ts'
 import { Codec, type Decoded } from './topics/codec.ts'
+import { lockFile } from './topics/lock.ts'
 import type { Log, LogRecord, Position } from './topics/log.ts'
 
 type Actor = ActorDefinition
@@ -65,6 +66,8 @@ interface Parts {
   readonly settings: Config
   readonly logger: pino.Logger
   readonly onError: (what: string, error: unknown) => void
+  /** What is lost for this process ends it. */
+  readonly onLost: (error: Error) => void
   readonly log: Log
   readonly codec: Codec
   /** Called in the opposite order. */
@@ -113,6 +116,11 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
   const actors = actorsOf(settings)
   const topics = topicsOf(actors)
+  // Two with one name would take each other for an earlier life of themselves. A local log is locked itself.
+  if (settings.kafka !== null && roles.some(role => role !== 'api')) {
+    const lock = lockFile(join(dataDir, 'instance.lock'))
+    closers.push(() => lock.release())
+  }
   // The log comes first: a local one belongs to one process, and whoever has it has the folder.
   let closed: Error | null = null
   const onClosed = (error: Error) => {
@@ -122,7 +130,8 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const { log, registry } = await openLog(settings, topics, logger, { onError, onClosed })
   closers.push(() => log.close())
   const codec = await Codec.open(registry, topics)
-  const parts: Parts = { settings, logger, onError, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
+  const onLost = (error: Error) => broken('the state stores are lost', error)
+  const parts: Parts = { settings, logger, onError, onLost, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
 
   const demoWanted = settings.demo ?? settings.whatsapp === null
   const demo = demoWanted ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
@@ -253,7 +262,9 @@ function workerOf(
     instance: instanceOf(parts, name),
     codeVersion: codeVersion(),
     openStore: async (actor, partition) => stores.store(actor, partition),
+    stores,
     onError,
+    onLost: parts.onLost,
   })
   const health = new WorkerHealth(() => worker.status())
   closers.push(() => health.close())

@@ -143,7 +143,11 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
     logId: kept.logId ?? options.newId(),
     identityWritten: kept.logId !== null,
     inbox,
-    inboxWritten: kept.inbox !== null && kept.inbox.identity === inbox.identity && kept.inbox.partitions === inbox.partitions,
+    inboxWritten:
+      kept.inbox !== null &&
+      kept.inbox.identity === inbox.identity &&
+      kept.inbox.partitions === inbox.partitions &&
+      kept.inbox.scope === inbox.scope,
     schemas,
     stop: kept.stop,
     unsettled: kept.accepted !== null,
@@ -235,7 +239,8 @@ async function judged(
   const { changelog, inbox } = task
   const where = partitionKey(changelog)
   const known = Math.max(committed?.offset ?? 0, checkpoint?.position ?? 0)
-  const holds = checkpoint !== null && (checkpoint.changelog > 0 || checkpoint.position > 0)
+  // One that was made of aborted transactions and decisions alone belongs to no changelog yet.
+  const holds = checkpoint !== null && checkpoint.logId !== ''
   if (identity === null && (states || known > 0 || holds)) {
     if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
     throw new Fatal(
@@ -273,23 +278,31 @@ async function rebuilt(
     await codec.prepare(own)
     for (const { value } of own) {
       const decoded = codec.decode(value as Buffer)
-      if (decoded.type === 'TaskDecision') decision = decoded.value
+      // Other decisions may have followed, about the inbox.
+      if (decoded.type === 'TaskDecision' && decoded.value.action === 'REBUILD') decision = decoded.value
     }
     at = next
   }
-  return decision?.action === 'REBUILD' && decision.at > (checkpoint?.at ?? 0)
+  return decision !== null && decision.at > (checkpoint?.at ?? 0)
 }
 
 /**
  * The inbox that the state is made from.
  * @throws {Fatal} `partitions`, `inbox` when the present one is another, unless a person has decided to go on with it
  */
-async function inboxOf({ log, task }: RestoreOptions, { inbox: before, accepted }: Kept): Promise<TaskInbox> {
+async function inboxOf(
+  { log, task, committed, newId }: RestoreOptions,
+  { inbox: before, accepted, position }: Kept,
+): Promise<TaskInbox> {
   const { topic } = task.inbox
   const [identity, ends] = await Promise.all([log.topicId(topic), log.ends(topic)])
   const present = { identity, partitions: ends.length, scope: before?.scope ?? '' }
   if (before === null) return present
-  if (accepted !== null) return before.identity === identity ? present : { ...present, scope: `/${identity}` }
+  if (accepted !== null) {
+    // Offsets that were handled before come again with other records: ids made of them have to differ.
+    const again = accepted < (committed?.offset ?? position ?? 0)
+    return before.identity === identity && !again ? present : { ...present, scope: `/${identity}.${newId()}` }
+  }
   if (before.partitions !== ends.length) {
     throw new Fatal(
       'partitions',
@@ -313,15 +326,17 @@ async function inboxOf({ log, task }: RestoreOptions, { inbox: before, accepted 
  * the beginning.
  * @throws {Fatal} `moved`, `gap`, `beyond`
  */
-async function startingPosition({ log, task, committed }: RestoreOptions, { position, accepted }: Kept): Promise<number> {
+async function startingPosition({ log, task, committed }: RestoreOptions, { logId, position, accepted }: Kept): Promise<number> {
   const where = partitionKey(task.inbox)
   const { low, high } = await endsOf(log, task.inbox)
   const known = accepted ?? committed?.offset ?? position
   if (known === null) return low
-  if (accepted === null && committed !== undefined && position !== null && committed.offset !== position) {
+  // The identity of a changelog and its first position come in one transaction.
+  const made = logId !== null || position !== null
+  if (accepted === null && committed !== undefined && made && committed.offset !== position) {
     throw new Fatal(
       'moved',
-      `${where}: the group's committed offset is ${committed.offset}, but the state in ${partitionKey(task.changelog)} is that of ${position}: ` +
+      `${where}: the group's committed offset is ${committed.offset}, but the state in ${partitionKey(task.changelog)} is that of ${position ?? 'none'}: ` +
         'somebody has moved the offset, or the end of the changelog is gone. Set the offset back, or decide to accept from an offset',
     )
   }

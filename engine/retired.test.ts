@@ -5,7 +5,6 @@ import { Corrupted, Fatal } from './errors.ts'
 import { handle, type Place } from './handle.ts'
 import { ATTEMPT } from './headers.ts'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
-import { unknownIn } from './retired.ts'
 import { type Act, bounds, EMPTY } from './test-bounds.ts'
 import { codec, testkit } from './testkit.ts'
 
@@ -129,32 +128,6 @@ describe('a timer that new code does not have', () => {
     expect([step.result, kit.timers, kit.state?.digest]).toEqual(['handled', [], 'told: timer "tick" is retired,'])
     expect(step.emits.map(e => e.record.cause)).toEqual([expect.stringContaining('timer "tick" is retired: "tick:x" was due')])
   })
-})
-
-it('what an instance holds that the code does not know is found at start', () => {
-  const attempt = { attempt: 'a', status: 'STARTED', notAfter: null, start: 0, uncertain: false, parts: 0, owner: '' } as const
-  const instance: Instance = {
-    ...NEW_INSTANCE,
-    state: EMPTY,
-    timers: [
-      { name: 'tick:1', at: 0, version: '1.0' },
-      { name: 'tock:1', at: 0, version: '1.1' },
-      { name: 'tock:2', at: 0, version: '1.2' },
-      { name: '\0forget', at: 0, version: '1.3' },
-    ],
-    ledger: [
-      { ...attempt, effect: 'small' },
-      { ...attempt, effect: 'gone', status: 'WAITING' },
-      { ...attempt, effect: 'past', status: 'ENDED' },
-    ],
-  }
-  const codes = (more: Partial<ActorDefinition>) =>
-    unknownIn(instance, bounds({}, more) as never).map(f => [f.code, f.message.split(',')[0]])
-  expect(codes({})).toEqual([
-    ['no_effect', 'actor "bounds" has no effect "gone"'],
-    ['no_timer', 'actor "bounds" has no timer "tock"'],
-  ])
-  expect(codes({ retired: { effects: ['gone'], timers: ['tock'] } })).toEqual([])
 })
 
 it('what is retired must not be there, and names are names', () => {

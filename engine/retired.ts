@@ -4,7 +4,6 @@
  */
 import type { ActorDefinition } from './actor.ts'
 import { Fatal } from './errors.ts'
-import { FORGET, type Instance } from './instance.ts'
 
 type Kind = 'effect' | 'timer'
 
@@ -25,15 +24,4 @@ export function standing(definition: ActorDefinition, kind: Kind, name: string):
 export function unknown(definition: ActorDefinition, kind: Kind, name: string): Fatal {
   const what = `actor "${definition.name}" has no ${kind} "${name}", which its state still holds`
   return new Fatal(`no_${kind}`, `${what}: deploy code that has it, or list it under retired.${kind}s to end what is left of it`)
-}
-
-/** What an instance holds that this code neither has nor lists as retired, each once: effects of open attempts, kinds of timers. */
-export function unknownIn(instance: Pick<Instance, 'timers' | 'ledger'>, definition: ActorDefinition): Fatal[] {
-  const found = new Map<string, Fatal>()
-  const look = (kind: Kind, name: string) => {
-    if (standing(definition, kind, name) === 'unknown') found.set(`${kind} ${name}`, unknown(definition, kind, name))
-  }
-  for (const { effect, status } of instance.ledger) if (status !== 'ENDED') look('effect', effect)
-  for (const { name } of instance.timers) if (name !== FORGET) look('timer', timerName(name).kind)
-  return [...found.values()]
 }

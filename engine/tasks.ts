@@ -39,6 +39,7 @@ export interface TasksSettings {
   readonly maxCheckpointAge: number
   readonly newId: () => string
   readonly onError: (what: string, error: unknown) => void
+  readonly onLost: (error: Error) => void
   readonly joined: Promise<Membership>
   /** Fences earlier producers, between two cycles. */
   readonly fence: () => Promise<void>
@@ -225,6 +226,7 @@ export class Tasks {
       const cacheBytes = this.#cacheShare()
       return new Task({ definition, changelog, partition, codec, store, codeVersion, cacheBytes }, new SchemaBook())
     } catch (error) {
+      this.#lookForLoss(error)
       given.waits = `its store cannot be opened: ${messageOf(error)}`
       onError(`${partitionKey(at)}: its store cannot be opened; trying again`, error)
       return null
@@ -340,6 +342,7 @@ export class Tasks {
 
   /** What needs a person stops the task; all else is tried again, outside the lane that restores others. */
   #notRestored(assignment: Assignment, given: Given, task: Task, error: unknown): void {
+    this.#lookForLoss(error)
     const passes = error instanceof Fatal && MAY_PASS.has(error.code) && ++given.doubts <= DOUBTS
     if ((error instanceof Fatal && !passes) || !this.#distrust(given, error)) {
       this.#stop(assignment, task, messageOf(error))
@@ -408,6 +411,7 @@ export class Tasks {
     const assignment = this.#assignment
     const given = this.#givenOf(task)
     if (given === null || assignment === null || task.state !== 'RUNNING') return
+    this.#lookForLoss(error)
     if (error instanceof Fatal || !this.#distrust(given, error)) {
       task.halt(messageOf(error))
       this.settle(task)
@@ -506,6 +510,11 @@ export class Tasks {
   /** The task stands still at once; what it has not committed counts for nothing. */
   stop(task: Task, cause: string): void {
     if (this.#assignment !== null) this.#stop(this.#assignment, task, cause)
+  }
+
+  /** What has become of the stores of this process, only another one can mend. */
+  #lookForLoss(error: unknown): void {
+    if (error instanceof Fatal && error.code === 'store') this.#settings.onLost(error)
   }
 
   #stop(assignment: Assignment, task: Task, cause: string): void {

@@ -59,6 +59,8 @@ export interface WorkerSettings {
   /** Numbers from 0 up to, and without, 1: for pauses. */
   readonly random?: () => number
   readonly onError?: (what: string, error: unknown) => void
+  /** Told when something is lost for this process that only another one can have again: its state stores. */
+  readonly onLost?: (error: Error) => void
   /** Called with each new assignment. */
   readonly onAssigned?: (assignment: Assignment) => void
   /** After each committed transaction: how many records, how long it took, ms. */
@@ -142,6 +144,7 @@ export class Worker {
       newId: randomUUID,
       random: Math.random,
       onError: () => {},
+      onLost: () => {},
       onAssigned: () => {},
       onCommit: () => {},
       ...settings,

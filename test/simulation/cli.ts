@@ -1,6 +1,9 @@
-/** `npm run sim -- --seeds 1000 [--from 0] [--stop]` runs seeds, with `--stop` to the first that fails; `--seed 17` replays one. */
+/**
+ * `npm run sim -- --seeds 1000 [--from 0] [--stop]` runs seeds, with `--stop` to the first that fails; `--seed 17` replays one, and
+ * with `--verbose` tells what happens in it. `--only crash` leaves out all faults but those whose names match.
+ */
 import { parseArgs } from 'node:util'
-import { simulate } from './world.ts'
+import { faults as kinds, simulate } from './world.ts'
 
 const { values } = parseArgs({
   options: {
@@ -8,18 +11,26 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     seed: { type: 'string' },
     stop: { type: 'boolean' },
+    verbose: { type: 'boolean' },
+    only: { type: 'string' },
   },
 })
 const from = Number(values.seed ?? values.from)
 const count = values.seed === undefined ? Number(values.seeds) : 1
+const only = values.only === undefined ? undefined : new RegExp(values.only)
 const began = performance.now()
-const faults: Record<string, number> = {}
+const seeds: Record<string, number> = {}
+const busiest = { restores: 0, transactions: 0, errors: 0 }
 let failed = 0
+let ran = 0
 let steps = 0
 for (let seed = from; seed < from + count; seed++) {
-  const outcome = await simulate(seed)
+  const outcome = await simulate(seed, { verbose: values.verbose ?? false, only })
+  ran += 1
   steps += outcome.steps
-  for (const [name, times] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + times
+  for (const name of Object.keys(outcome.faults)) seeds[name] = (seeds[name] ?? 0) + 1
+  for (const what of ['restores', 'transactions', 'errors'] as const)
+    busiest[what] = Math.max(busiest[what], outcome.busiest[what])
   if (outcome.violations.length === 0) continue
   failed += 1
   console.log(`seed ${seed} fails; replay it with: npm run sim -- --seed ${seed}`)
@@ -27,7 +38,8 @@ for (let seed = from; seed < from + count; seed++) {
   if (values.stop) break
 }
 const seconds = (performance.now() - began) / 1000
-console.log(
-  `${count - failed} of ${count} seeds pass, ${steps} steps in ${seconds.toFixed(1)} s; faults: ${JSON.stringify(faults)}`,
-)
+for (const name of new Set([...kinds.map(k => k.name), ...Object.keys(seeds)]))
+  console.log(`${String(seeds[name] ?? 0).padStart(6)} seeds with: ${name}`)
+console.log(`busiest in 30 s: ${JSON.stringify(busiest)}`)
+console.log(`${ran - failed} of ${ran} seeds pass, ${steps} steps in ${seconds.toFixed(1)} s`)
 process.exit(failed === 0 ? 0 : 1)

@@ -40,6 +40,8 @@ interface Event {
 }
 
 export class Scheduler {
+  /** Wall-clock time at the beginning, ms. */
+  static readonly EPOCH = 1_700_000_000_000
   readonly random: Random
   /** Virtual time, ms. */
   time = 0

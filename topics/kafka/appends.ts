@@ -363,7 +363,14 @@ export class Appends {
         this.#split(batch, new LogError('unavailable', `a record for ${topic} cannot be encoded`, { cause: error }))
       }
     }
-    const timer = setTimeout(() => this.#overtake(attempts.map(a => a.batch)), ways.late)
+    const timer = setTimeout(
+      () =>
+        this.#overtake(
+          attempts.map(a => a.batch),
+          apart,
+        ),
+      ways.late,
+    )
     try {
       if (attempts.length === 0) return
       const broker = await client.broker(node, way.number)
@@ -396,6 +403,8 @@ export class Appends {
   /** The broker knows a batch that it has by its number, so that it may be sent again. */
   #unanswered(batch: Batch, attempt: number, error: LogError): void {
     batch.uncertain = true
+    // It may be for the sake of one of the request's batches: next time each goes alone.
+    batch.lane.slow = true
     if (attempt === batch.attempts) this.#again(batch, error)
   }
 
@@ -454,14 +463,17 @@ export class Appends {
     })
   }
 
-  /** Those of a request that takes long: each goes once more by itself, and whichever is answered first counts. */
-  #overtake(batches: readonly Batch[]): void {
+  /**
+   * A request takes long, be it for one of its batches or for what is before it on its way: each goes once more by itself, and
+   * whichever is answered first counts.
+   */
+  #overtake(batches: readonly Batch[], apart: boolean): void {
     for (const batch of batches) {
       const { lane } = batch
       if (batch.settled || this.#closed) continue
       lane.slow = true
       const node = this.#settings.client.leader(lane)
-      if (batches.length === 1 || node === null || this.#ready.has(lane)) continue
+      if (apart || node === null || this.#ready.has(lane)) continue
       const ways = this.#waysTo(node)
       const way = ways.alone()
       if (way === null) continue

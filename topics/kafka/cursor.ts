@@ -17,8 +17,6 @@ export interface Range {
 
 const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 10_000
-/** A leader that moves, or a broker that starts anew, is there before long: until then nothing is said of it, ms. */
-const QUIET_MS = 3_000
 
 export class Cursor {
   readonly topic: string
@@ -37,6 +35,8 @@ export class Cursor {
   pausedUntil = 0
   /** Somebody finds out about it: it is not fetched meanwhile. */
   asking = false
+  /** A fetch that it shared with others got no answer, which may be for its sake: the next one is its own. */
+  suspect = false
   /** Attempts that failed in a row, and when the first of them did. */
   #failures = 0
   #failingSince = 0
@@ -98,18 +98,19 @@ export class Cursor {
     return { from, next: this.head, records: taken, bytes }
   }
 
-  /** An attempt to fetch it failed. What is queued stays. @param passing nothing is said of it yet if this is the first for some time */
-  fail(error: LogError, passing: boolean): void {
+  /** An attempt to fetch it failed. What is queued stays. @param quiet of attempts that fail for no longer than this, ms, nothing is said */
+  fail(error: LogError, quiet: number): void {
     const now = performance.now()
     if (this.#failures++ === 0) this.#failingSince = now
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#failures - 1, 20)) * (0.75 + Math.random() / 2)
     this.pausedUntil = now + Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, pause))
-    if (!passing || now - this.#failingSince >= QUIET_MS) this.#error = error
+    if (now - this.#failingSince >= quiet) this.#error = error
   }
 
   /** It was fetched. */
   succeed(): void {
     this.answered = true
+    this.suspect = false
     this.pausedUntil = 0
     this.#failures = 0
     this.#error = null

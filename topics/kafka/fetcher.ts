@@ -27,14 +27,16 @@ export interface FetcherSettings {
   readonly partitionBytes?: number
   /** Bytes per fetch. */
   readonly maxBytes?: number
+  /** A leader that moves, or a broker that starts anew, is there before long: until then nothing is said of it, ms. */
+  readonly quiet?: number
+  /** A replica that has just become the leader learns within this time, ms, how far its records are committed. */
+  readonly catchUp?: number
   /** To these something came in, or something is wrong with them. */
   readonly onNews: (cursors: readonly Cursor[]) => void
 }
 
 const FIRST_WAIT = 10
 const LITTLE = 64 * 1024
-/** A replica that has just become the leader learns within this time, ms, how far its records are committed. */
-const CATCH_UP_MS = 4_000
 
 export class Fetcher {
   readonly #settings: Required<FetcherSettings>
@@ -49,7 +51,15 @@ export class Fetcher {
   #alarm: { at: number; timer: NodeJS.Timeout } | null = null
 
   constructor(settings: FetcherSettings) {
-    this.#settings = { wait: 250, pace: 0, partitionBytes: 1024 * 1024, maxBytes: 10 * 1024 * 1024, ...settings }
+    this.#settings = {
+      wait: 250,
+      pace: 0,
+      partitionBytes: 1024 * 1024,
+      maxBytes: 10 * 1024 * 1024,
+      quiet: 3_000,
+      catchUp: 4_000,
+      ...settings,
+    }
   }
 
   get(partition: TopicPartition): Cursor | undefined {
@@ -171,35 +181,58 @@ export class Fetcher {
 
   /** Fetches from a broker until it leads nothing that is wanted. */
   async #pump(node: number): Promise<void> {
-    const { client, wait, pace, partitionBytes, maxBytes, onNews } = this.#settings
+    const { wait, pace } = this.#settings
     this.#asking.add(node)
     try {
       while (!this.#closed) {
-        const cursors = this.#wanted(node)
+        const wanted = this.#wanted(node)
+        for (const cursor of wanted) if (cursor.suspect) void this.#probe(node, cursor)
+        const cursors = wanted.filter(cursor => !cursor.suspect)
         if (cursors.length === 0) return
-        const asked = cursors.map(
-          (c): Wanted => ({ topic: c.topic, partition: c.partition, offset: c.next, maxBytes: partitionBytes }),
-        )
         const waitMs = performance.now() < this.#calm ? Math.min(wait, FIRST_WAIT) : wait
         const began = performance.now()
-        try {
-          const broker = await client.broker(node)
-          const fetched = await client.send(broker, fetch(client.prefix, asked, waitMs, maxBytes))
-          const news = this.#deliver(fetched, cursors, asked)
-          if (news.length > 0) onNews(news)
-          const early = began + pace - performance.now()
-          if (early > 0 && fetched.reduce((sum, { bytes }) => sum + bytes, 0) < LITTLE) await sleep(early)
-        } catch (error) {
-          if (this.#closed || client.closed) return
-          const failed = logError(error)
-          for (const cursor of cursors) this.#fail(cursor, failed)
-          await client.refresh().catch(() => {})
-        }
+        const bytes = await this.#fetch(node, cursors, waitMs)
+        const early = began + pace - performance.now()
+        if (early > 0 && bytes !== null && bytes < LITTLE) await sleep(early)
       }
     } finally {
       this.#asking.delete(node)
       if (this.#wanted().length > 0) this.go()
       this.#setAlarm()
+    }
+  }
+
+  /** One that may be why a fetch got no answer, by itself: others go on meanwhile. */
+  async #probe(node: number, cursor: Cursor): Promise<void> {
+    cursor.asking = true
+    await this.#fetch(node, [cursor], 0)
+    cursor.asking = false
+    this.go()
+  }
+
+  /** One request. The bytes that came; null where there was no answer. */
+  async #fetch(node: number, cursors: readonly Cursor[], waitMs: number): Promise<number | null> {
+    const { client, partitionBytes, maxBytes, onNews } = this.#settings
+    const asked = cursors.map(
+      (c): Wanted => ({ topic: c.topic, partition: c.partition, offset: c.next, maxBytes: partitionBytes }),
+    )
+    let shared = false
+    try {
+      const broker = await client.broker(node)
+      shared = cursors.length > 1
+      const fetched = await client.send(broker, fetch(client.prefix, asked, waitMs, maxBytes))
+      const news = this.#deliver(fetched, cursors, asked)
+      if (news.length > 0) onNews(news)
+      return fetched.reduce((sum, { bytes }) => sum + bytes, 0)
+    } catch (error) {
+      if (this.#closed || client.closed) return null
+      const failed = logError(error)
+      for (const cursor of cursors) {
+        cursor.suspect ||= shared
+        this.#fail(cursor, failed)
+      }
+      await client.refresh().catch(() => {})
+      return null
     }
   }
 
@@ -236,14 +269,14 @@ export class Fetcher {
   /** It is tried again after a while; whoever reads it hears of it once that is to be told. */
   #fail(cursor: Cursor, error: LogError): void {
     const passing = error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
-    cursor.fail(error, passing)
+    cursor.fail(error, passing ? this.#settings.quiet : 0)
     if (this.#isCurrent(cursor)) this.#settings.onNews([cursor])
     this.#setAlarm()
   }
 
   /** Its next offset is below the first record, or beyond the last. */
   async #outside(cursor: Cursor): Promise<void> {
-    const { client, below, beyond } = this.#settings
+    const { client, below, beyond, catchUp } = this.#settings
     cursor.asking = true
     try {
       const [[first], [high]] = await Promise.all([client.offsets([cursor], 'first'), client.offsets([cursor], 'high')])
@@ -258,7 +291,7 @@ export class Fetcher {
       } else if (at > high.offset) {
         const since = this.#beyond.get(cursor) ?? performance.now()
         this.#beyond.set(cursor, since)
-        if (beyond === 'gap' && performance.now() - since >= CATCH_UP_MS) throw beyondLast(cursor, high.offset)
+        if (beyond === 'gap' && performance.now() - since >= catchUp) throw beyondLast(cursor, high.offset)
         if (beyond === 'wait') {
           cursor.succeed()
           this.#settings.onNews([cursor])

@@ -202,6 +202,29 @@ await describeWithStack('a group on a real broker', ({ KAFKA_BROKERS }) => {
     expect(quick).toBeLessThan(SESSION / 2)
     expect(slow - quick).toBeGreaterThan(SESSION / 3)
   })
+
+  it('refuses a second process of an instance that lives, and names the first, which goes on', async () => {
+    const folder = mkdtempSync(path(tmpdir(), 'members-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const topic = newTopic({ partitions: 1 })
+    const [first, second] = [await open([topic], { folder }), await open([topic], { folder })]
+    const group = newGroup()
+    const assignments: Assignment[] = []
+    const options = { group, topics: [topic.name], instance: 'same', revoked: async () => {} }
+    const membership = await first.join({ ...options, assigned: assignment => assignments.push(assignment) })
+    await expect.poll(() => assignments.length, { timeout: 10_000 }).toBe(1)
+    await membership.fence()
+    const joining = second.join({ ...options, assigned: () => {} })
+    await expect(joining).rejects.toMatchObject({ code: 'locked', message: expect.stringContaining(`${process.pid}`) })
+    const transaction = membership.begin(assignments[0]!)
+    transaction.offsets([{ topic: topic.name, partition: 0, offset: 1 }])
+    await transaction.commit()
+    expect(assignments).toHaveLength(1)
+    await membership.leave()
+    const after = await second.join({ ...options, assigned: assignment => assignments.push(assignment) })
+    await expect.poll(() => assignments.length, { timeout: 10_000 }).toBe(2)
+    await after.leave()
+  })
 })
 
 function recordsOf(polled: readonly Polled[]): LogRecord[] {

@@ -92,6 +92,7 @@ export interface Cluster {
   refreshMetadataIfNecessary(): Promise<void>
   findBroker(o: { nodeId: string | number }): Promise<Broker>
   readonly rootLogger: object
+  readonly targetTopics: Set<string>
   readonly connectionPoolBuilder: { build(at: Address): Promise<Address> }
   readonly brokerPool: {
     readonly versions: object | null
@@ -162,7 +163,10 @@ export function clusterOf(kafka: PublicKafka): Cluster {
   const create = symbolOf(kafka, 'private:Kafka:createCluster')
   // The addresses of the brokers are read again when one of them cannot be found or reached; leaders are the client's affair.
   const options = { metadataMaxAge: Number.MAX_SAFE_INTEGER / 2, allowAutoTopicCreation: false, isolationLevel: 1 }
-  return (kafka as unknown as Record<symbol, (o: object) => Cluster>)[create]?.(options) as Cluster
+  const cluster = (kafka as unknown as Record<symbol, (o: object) => Cluster>)[create]?.(options) as Cluster
+  // It asks for the metadata of all topics where it is to look after none; brokers are all that is wanted of it.
+  cluster.targetTopics.add('__consumer_offsets')
+  return cluster
 }
 
 /** More connections to a broker of the cluster: a request that is long in coming holds up all that are behind it on its own. */

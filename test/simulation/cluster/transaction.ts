@@ -1,0 +1,91 @@
+/** A transaction of one worker, as the drivers have them: one at a time, and after one that failed the fence comes first. */
+import { type Append, type Assignment, LogError, type Position, type Transaction } from '../../../topics/log.ts'
+import type { Life } from '../scheduler.ts'
+import { checkSize, type Cluster } from './cluster.ts'
+
+export class Producer {
+  readonly #cluster: Cluster
+  readonly #life: Life
+  readonly #instance: string
+  #epoch = 0
+  #state: 'ready' | 'open' | 'committing' | 'failed' = 'ready'
+
+  constructor(cluster: Cluster, life: Life, instance: string) {
+    this.#cluster = cluster
+    this.#life = life
+    this.#instance = instance
+  }
+
+  async fence(): Promise<void> {
+    await this.#completed()
+    this.#epoch = await this.#cluster.scheduler.remote(this.#life, () => this.#cluster.fence(this.#instance))
+    this.#state = 'ready'
+  }
+
+  begin(assignment: Assignment): Transaction {
+    if (this.#state === 'failed') throw new LogError('fenced', 'a transaction has failed; fence first')
+    if (this.#state !== 'ready') throw new Error('a transaction is open; commit or abort it first')
+    const { scheduler, odds } = this.#cluster
+    if (scheduler.random.chance(odds.brokenTransactions)) throw new LogError('unavailable', 'no transaction can be begun')
+    this.#state = 'open'
+    const breaksAt = scheduler.random.chance(odds.brokenTransactions) ? scheduler.random.below(4) : Number.POSITIVE_INFINITY
+    const appends: Append[] = []
+    const offsets: Position[] = []
+    return {
+      append: record => {
+        checkSize(record)
+        this.#cluster.where(record)
+        if (appends.length >= breaksAt) throw new LogError('unavailable', 'the transaction takes no record')
+        appends.push(record)
+      },
+      offsets: positions => {
+        if (breaksAt < Number.POSITIVE_INFINITY) throw new LogError('unavailable', 'the transaction takes no offsets')
+        offsets.push(...positions)
+      },
+      abort: async () => {
+        if (this.#state === 'committing') throw new Error('the transaction is being committed; it cannot be aborted any more')
+        this.#state = 'ready'
+        if (appends.length > 0 && scheduler.random.chance(0.5)) this.#cluster.waste(appends)
+      },
+      commit: () => this.#commit(assignment, appends, offsets),
+    }
+  }
+
+  async #commit(assignment: Assignment, appends: readonly Append[], offsets: readonly Position[]): Promise<Map<string, number>> {
+    const { scheduler, odds } = this.#cluster
+    const { random } = scheduler
+    const epoch = this.#epoch
+    const life = this.#life
+    this.#state = 'committing'
+    try {
+      await this.#completed()
+      const commit = () => this.#cluster.commit(life, this.#instance, epoch, assignment, appends, offsets)
+      const latency = random.chance(odds.stalls) ? 12_000 : 3
+      if (!random.chance(odds.unknownCommits)) {
+        const ends = await scheduler.remote(life, commit, latency)
+        this.#state = 'ready'
+        return ends
+      }
+      // Nobody hears what became of it: it arrives late, or never.
+      if (random.chance(0.6)) {
+        scheduler.at(random.below(3_000), null, () => {
+          try {
+            commit()
+          } catch (error) {
+            if (!(error instanceof LogError)) throw error // refused: as if it had never come
+          }
+        })
+      }
+      await scheduler.sleep(random.below(1_000), life)
+      throw new LogError('unknown', 'no answer to a commit')
+    } catch (error) {
+      this.#state = 'failed'
+      throw error
+    }
+  }
+
+  /** The markers of what it decided before are at their places. */
+  async #completed(): Promise<void> {
+    while (this.#cluster.completing(this.#instance)) await this.#cluster.scheduler.sleep(5, this.#life)
+  }
+}

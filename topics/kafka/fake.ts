@@ -1,0 +1,252 @@
+/**
+ * Brokers for tests, in memory: they read the requests off the wire and answer Fetch and Produce as brokers do, one request of a
+ * connection after the other; partitions can be told to fail, to stall and to have no leader.
+ */
+import { LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
+import { CODE, KafkaError, sleep } from './client.ts'
+import type { Broker, Call } from './hardening.ts'
+
+interface Stored {
+  readonly base: number
+  readonly last: number
+  readonly bytes: Buffer
+  readonly producer: string
+  readonly sequence: number
+}
+
+export class FakePartition implements TopicPartition {
+  readonly topic: string
+  readonly partition: number
+  leader: number | null = 1
+  /** First offset, and the next to be written. */
+  low = 0
+  high = 0
+  batches: Stored[] = []
+  /** Asked at every request of this kind: the code it is answered with; 0 where it is well. */
+  code: (api: 'Fetch' | 'Produce') => number = () => 0
+  /** Code that this batch is refused with; 0 where it is taken. */
+  refuses: (batch: Buffer) => number = () => 0
+  /** A request in which it is gets no answer. */
+  breaks = false
+  /** A Produce request with a batch for it is answered only then. */
+  stall: Promise<unknown> | null = null
+  /** Fetches from these offsets on. */
+  readonly fetches: number[] = []
+  /** How many records each Produce request brought. */
+  readonly produced: number[] = []
+
+  constructor({ topic, partition }: TopicPartition) {
+    this.topic = topic
+    this.partition = partition
+  }
+
+  /** A batch as it is sent, at the end. */
+  put(batch: Buffer): number {
+    const bytes = Buffer.from(batch)
+    const base = this.high
+    bytes.writeBigInt64BE(BigInt(base), 0)
+    this.high = base + bytes.readInt32BE(23) + 1
+    const producer = `${bytes.readBigInt64BE(43)}:${bytes.readInt16BE(51)}`
+    this.batches.push({ base, last: this.high - 1, bytes, producer, sequence: bytes.readInt32BE(53) })
+    return base
+  }
+
+  /** As `put`, but once for each producer and sequence number, and without gaps in these. */
+  append(batch: Buffer): { code: number; base: number } {
+    const producer = `${batch.readBigInt64BE(43)}:${batch.readInt16BE(51)}`
+    const sequence = batch.readInt32BE(53)
+    const own = this.batches.filter(b => b.producer === producer)
+    const there = own.find(b => b.sequence === sequence)
+    if (there !== undefined) return { code: 0, base: there.base }
+    const last = own.at(-1)
+    const expected = last === undefined ? 0 : last.sequence + last.last - last.base + 1
+    if (sequence !== expected) return { code: 45, base: -1 }
+    return { code: 0, base: this.put(batch) }
+  }
+}
+
+export class FakeCluster {
+  readonly prefix = ''
+  closed = false
+  /** Requests by their node, connection and partitions. */
+  readonly requests: { api: 'Fetch' | 'Produce'; node: number; way: number; partitions: string[] }[] = []
+  /** Nodes that cannot be reached. */
+  readonly away = new Set<number>()
+  /** Topics that do not exist (any more). */
+  readonly unknown = new Set<string>()
+  producerIds = 0
+  readonly #partitions = new Map<string, FakePartition>()
+  readonly #used = new Set<string>()
+  readonly #connections = new Map<string, Promise<unknown>>()
+
+  constructor(partitions: readonly TopicPartition[]) {
+    for (const one of partitions) this.#partitions.set(partitionKey(one), new FakePartition(one))
+  }
+
+  at(partition: TopicPartition): FakePartition {
+    return this.#partitions.get(partitionKey(partition)) as FakePartition
+  }
+
+  async use(topics: readonly string[]): Promise<void> {
+    for (const topic of topics) this.#used.add(topic)
+    for (const topic of topics) if (this.unknown.has(topic)) throw new KafkaError(CODE.UNKNOWN_TOPIC)
+  }
+
+  knows(topic: string): boolean {
+    return this.#used.has(topic) && !this.unknown.has(topic)
+  }
+
+  trouble(topic: string): KafkaError | null {
+    return this.unknown.has(topic) ? new KafkaError(CODE.UNKNOWN_TOPIC) : null
+  }
+
+  leader(partition: TopicPartition): number | null {
+    return this.knows(partition.topic) ? this.at(partition).leader : null
+  }
+
+  async refresh(): Promise<void> {}
+
+  async broker(node: number, way = 0): Promise<Broker> {
+    if (this.away.has(node)) throw Object.assign(new Error(`node ${node} cannot be reached`), { name: 'KafkaJSConnectionError' })
+    return { nodeId: `${node}`, way } as unknown as Broker
+  }
+
+  async anywhere<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
+    const initProducerId = async () => ({ producerId: BigInt(++this.producerIds), producerEpoch: 0 })
+    return request({ initProducerId } as unknown as Broker)
+  }
+
+  async offsets(partitions: readonly TopicPartition[], which: 'first' | 'high' | 'stable'): Promise<Position[]> {
+    return partitions.map(({ topic, partition }) => {
+      const { low, high } = this.at({ topic, partition })
+      return { topic, partition, offset: which === 'first' ? low : high }
+    })
+  }
+
+  async send<T>(broker: Broker, call: Call<T>): Promise<T> {
+    const { nodeId, way } = broker as Broker & { way: number }
+    const connection = `${nodeId}/${way}/${call.request.apiKey === 1 ? 'fetch' : ''}`
+    const before = this.#connections.get(connection)
+    const answer = (async () => {
+      await before?.catch(() => {})
+      const { apiKey, apiVersion } = call.request
+      const raw = (await call.request.encode()).frame(apiKey, apiVersion, 0, '').subarray(14)
+      const node = Number(nodeId)
+      return apiKey === 1 ? this.#fetched(raw, node, way) : this.#produced(raw, node, way)
+    })()
+    this.#connections.set(connection, answer)
+    return (await call.response.parse(await call.response.decode(await answer))) as T
+  }
+
+  async #fetched(raw: Buffer, node: number, way: number): Promise<Buffer> {
+    const wait = raw.readInt32BE(4)
+    const asked: { partition: FakePartition; offset: number }[] = []
+    const read = new Wire(raw, 25)
+    read.list(() => {
+      const topic = read.text()
+      read.list(() => {
+        const partition = this.at({ topic, partition: read.int32() })
+        read.int32()
+        asked.push({ partition, offset: read.int64() })
+        read.int64()
+        read.int32()
+      })
+    })
+    this.requests.push({ api: 'Fetch', node, way, partitions: asked.map(a => partitionKey(a.partition)) })
+    if (asked.some(a => a.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
+    const answers = asked.map(({ partition, offset }) => {
+      partition.fetches.push(offset)
+      const { low, high, batches } = partition
+      const outside = offset < low || offset > high
+      const code = partition.code('Fetch') || (outside ? CODE.OFFSET_OUT_OF_RANGE : 0)
+      const bytes = code === 0 ? Buffer.concat(batches.filter(b => b.last >= offset).map(b => b.bytes)) : Buffer.alloc(0)
+      const head = Buffer.alloc(38)
+      head.writeInt32BE(partition.partition, 0)
+      head.writeInt16BE(code, 4)
+      head.writeBigInt64BE(BigInt(high), 6)
+      head.writeBigInt64BE(BigInt(high), 14)
+      head.writeBigInt64BE(BigInt(low), 22)
+      head.writeInt32BE(0, 30) // aborted
+      head.writeInt32BE(-1, 34) // preferred replica
+      return { topic: partition.topic, code, bytes, answer: Buffer.concat([head, int32(bytes.length), bytes]) }
+    })
+    if (answers.every(a => a.code === 0 && a.bytes.length === 0)) await sleep(Math.min(wait, 5))
+    else await new Promise(setImmediate)
+    return Buffer.concat([Buffer.alloc(10), topics(answers)])
+  }
+
+  async #produced(raw: Buffer, node: number, way: number): Promise<Buffer> {
+    const batches: { partition: FakePartition; batch: Buffer }[] = []
+    const read = new Wire(raw, 8)
+    read.list(() => {
+      const topic = read.text()
+      read.list(() => {
+        const partition = this.at({ topic, partition: read.int32() })
+        batches.push({ partition, batch: read.take(read.int32()) })
+      })
+    })
+    this.requests.push({ api: 'Produce', node, way, partitions: batches.map(b => partitionKey(b.partition)) })
+    if (batches.some(b => b.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
+    const answers = batches.map(({ partition, batch }) => {
+      const refused = partition.code('Produce') || partition.refuses(batch)
+      if (refused === 0) partition.produced.push(batch.readInt32BE(57))
+      const { code, base } = refused === 0 ? partition.append(batch) : { code: refused, base: -1 }
+      const answer = Buffer.alloc(30)
+      answer.writeInt32BE(partition.partition, 0)
+      answer.writeInt16BE(code, 4)
+      answer.writeBigInt64BE(BigInt(base), 6)
+      return { topic: partition.topic, answer }
+    })
+    await Promise.all(batches.map(b => b.partition.stall))
+    return Buffer.concat([topics(answers), Buffer.alloc(4)])
+  }
+}
+
+function topics(answers: readonly { topic: string; answer: Buffer }[]): Buffer {
+  const parts = [...Map.groupBy(answers, a => a.topic)].map(([topic, of]) => {
+    const name = Buffer.from(topic)
+    return Buffer.concat([int16(name.length), name, int32(of.length), ...of.map(a => a.answer)])
+  })
+  return Buffer.concat([int32(parts.length), ...parts])
+}
+
+function int16(n: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeInt16BE(n)
+  return bytes
+}
+
+function int32(n: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(n)
+  return bytes
+}
+
+class Wire {
+  readonly #bytes: Buffer
+  #at: number
+
+  constructor(bytes: Buffer, at: number) {
+    this.#bytes = bytes
+    this.#at = at
+  }
+  int32(): number {
+    this.#at += 4
+    return this.#bytes.readInt32BE(this.#at - 4)
+  }
+  int64(): number {
+    this.#at += 8
+    return Number(this.#bytes.readBigInt64BE(this.#at - 8))
+  }
+  take(length: number): Buffer {
+    this.#at += length
+    return this.#bytes.subarray(this.#at - length, this.#at)
+  }
+  text(): string {
+    this.#at += 2
+    return this.take(this.#bytes.readInt16BE(this.#at - 2)).toString()
+  }
+  list(read: () => void): void {
+    for (let n = this.int32(); n > 0; n--) read()
+  }
+}
