@@ -78,7 +78,7 @@ const worker = new Worker({
   log,
   codec,
   actors: [tortured],
-  ports: { trial: { once: perform('once'), again: perform('again') } } as never,
+  ports: { trial: { once: perform('once'), again: perform('again'), bulk: perform('bulk') } } as never,
   group: GROUP,
   instance,
   codeVersion: '1',

@@ -6,6 +6,7 @@ import { torture } from './torture.ts'
 const { values } = parseArgs({
   options: { seed: { type: 'string', default: '1' }, faults: { type: 'string', default: '200' }, quiet: { type: 'boolean' } },
 })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const stack = await startStack({ only: ['postgres', 'registry'] })
 try {
   const result = await torture({

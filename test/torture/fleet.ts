@@ -66,6 +66,10 @@ export class Fleet {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'child.ts'), JSON.stringify(settings)], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    // A run that is broken off leaves no process behind.
+    const killed = () => child.kill('SIGKILL')
+    process.once('exit', killed)
+    child.once('exit', () => process.off('exit', killed))
     machine.child = child
     machine.wanted = true
     machine.news = {}

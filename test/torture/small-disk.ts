@@ -24,6 +24,9 @@ export function mountSmallDisk(folder: string, megabytes: number): SmallDisk | n
     // Containers may not, even as root.
     return null
   }
+  const unmount = () => void execFileSync('umount', ['-l', folder])
+  // A run that is broken off leaves no mount behind.
+  process.once('exit', unmount)
   const ballast = join(folder, 'ballast')
   return {
     fill: () => {
@@ -41,6 +44,9 @@ export function mountSmallDisk(folder: string, megabytes: number): SmallDisk | n
       return bytes
     },
     free: () => rmSync(ballast, { force: true }),
-    unmount: () => void execFileSync('umount', ['-l', folder]),
+    unmount: () => {
+      process.off('exit', unmount)
+      unmount()
+    },
   }
 }
