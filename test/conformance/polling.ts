@@ -130,7 +130,7 @@ export function polling(kit: Kit): void {
       await membership.leave()
     })
 
-    it('tells of a position beyond the end, again and again, while other partitions go on', async () => {
+    it('tells of a position beyond the end, again and again, while other partitions go on', { timeout: 30_000 }, async () => {
       const topic = newTopic({ partitions: 2 })
       const { log } = await kit.open(topic)
       for (const partition of [0, 1]) await log.append([append(topic, 'k', 'first', { partition })])
