@@ -292,6 +292,17 @@ describe('what handlers throw and say', () => {
     expect(made.bytes).toBeLessThan(5_000)
   })
 
+  it('may be told why an attempt ended in a few words only', () => {
+    const ended = (state: unknown, { reason }: { reason: string }) => ({ ...(state as object), digest: reason })
+    const { send, kit: made } = kit(
+      { perform: context => void context.perform('small', { sequence: 1 }) },
+      { ended: ended as never },
+    )
+    const attempt = send('perform').effects[0]?.attempt as string
+    expect(made.end(attempt, 'NOT_DONE', 'x'.repeat(400_000)).result).toBe('handled')
+    expect(made.state?.digest).toHaveLength(1_000)
+  })
+
   it('may have any id, with any time', () => {
     const { send, kit: made } = kit({})
     for (let n = 0; n < 600; n++) {
