@@ -257,7 +257,7 @@ class Stepping implements Context {
     } else this.#close(attempt)
     const { ended } = this.#definition
     if (ended === undefined) return 'handled'
-    const argument: Ended = { attempt: id, effect: attempt.effect, outcome, reason, input: input as Ended['input'] }
+    const argument: Ended = { attempt: id, effect: attempt.effect, outcome, reason: cut(reason), input: input as Ended['input'] }
     return this.#deliver('EffectEnded', context => (ended as AnyHandler)(this.#state, argument, context), { attempt: id })
   }
 
