@@ -20,7 +20,7 @@ import { type Incoming, incoming } from './incoming.ts'
 import { type Attempt, decodeInstance, FORGET, envelopeOf, type Instance, isEmpty } from './instance.ts'
 import { PoisonRate } from './poison-rate.ts'
 import { reserved } from './restore.ts'
-import { timerName } from './retired.ts'
+import { timerName, unknown } from './retired.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
 
@@ -455,6 +455,7 @@ export class Task {
     if (bytes === null) throw new Corrupted('no_input', `the input of attempt ${attempt} is not in the ledger`)
     const { fingerprint, raw } = unstored(bytes)
     const kept = this.book.decode('LedgerInput', fingerprint, raw)
+    if (this.definition.effects?.[kept.effect] === undefined) throw unknown(this.definition, 'effect', kept.effect)
     return this.book.decode(this.definition.effects?.[kept.effect]?.input as RecordName, kept.fingerprint, kept.input)
   }
 

@@ -34,7 +34,8 @@ async function main(): Promise<boolean> {
     throw new Wrong(`there is no log in ${settings.dataDir}: name its folder in DATA_DIR`)
   const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
   const topics = [...allTopics(), ...actors.map(a => changelog(a.name, a.inbox))]
-  const { log, registry } = await openLog(settings, topics, logger, (what, error) => logger.error({ err: error }, what))
+  const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
+  const { log, registry } = await openLog(settings, topics, logger, { onError })
   try {
     const ends = await log.ends(topic)
     if (!ends.some(e => e.partition === partition))
