@@ -135,7 +135,9 @@ describe('leaving', () => {
       if (++leaves > 1) throw new NotLeaving('RELEASED', 'the worker is stopping')
     }
     const refused = new TransportFailure('connection refused', false)
-    const told = await open().call(run({ leave }), script(refused)).catch(error => error)
+    const told = await open()
+      .call(run({ leave }), script(refused))
+      .catch(error => error)
     expect(told).toBeInstanceOf(NotDone)
     expect(told.message).toMatch(/the worker is stopping/)
     expect(leaves).toBe(2)
