@@ -1,7 +1,7 @@
 /** What goes wrong around a worker concerns as little as it can, loses nothing, and is shown. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { SchemaRegistry } from '../topics/codec.ts'
 import { LogError, type Polled } from '../topics/log.ts'
 import { Fatal } from './errors.ts'
@@ -22,6 +22,9 @@ import {
   withMembership,
   withOther,
 } from './test-world.ts'
+
+/** Much of it waits for pauses that grow. */
+vi.setConfig({ testTimeout: 30_000 })
 
 let world: World
 const registry = { down: false, asked: 0 }
