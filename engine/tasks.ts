@@ -337,7 +337,7 @@ export class Tasks {
     } catch (error) {
       if (error instanceof MovedOn || !this.#holds(assignment)) return
       const passing = await this.#stillMoves(task, committed, error)
-      if (!this.#holds(assignment) || task.lives !== life) return
+      if (!this.#holds(assignment) || (passing !== null && task.lives !== life)) return
       this.#notRestored(assignment, given, task, passing ?? error)
     }
   }
