@@ -70,11 +70,11 @@ export const mutations: readonly Mutation[] = [
   one(
     'the state store written before the commit',
     'engine/task.ts',
-    "    if (next !== this.position || this.#unsettled) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))",
+    "    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))",
     `    const early = [...touched].map(([key, entry]) => change(key, entry))
     const checkpoint = this.store.checkpoint()
     if (checkpoint !== null) void this.store.write({ changes: early, inputs, schemas: new Map(), checkpoint })
-    if (next !== this.position || this.#unsettled) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))`,
+    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))`,
   ),
   one(
     'the ledger not restored',
@@ -162,8 +162,8 @@ export const mutations: readonly Mutation[] = [
   one(
     'records whose schema cannot be fetched passed over',
     'engine/worker.ts',
-    'if (rest === null) this.#awaitSchemas(task, records.slice(unknown))',
-    '',
+    'if (rest === null) {\n      const values',
+    'if (false) {\n      const values',
   ),
   one('a task restored while its transaction is on its way', 'engine/tasks.ts', 'await this.#settings.committed()\n', ''),
   one('a transaction left open after an error', 'engine/worker.ts', 'await transaction.abort()', ''),
@@ -173,7 +173,7 @@ export const mutations: readonly Mutation[] = [
     'throw new NotDone(`it could not be noted',
     'void new NotDone(`it could not be noted',
   ),
-  one('notes of another boot trusted', 'engine/worker.ts', 'attempt.owner === task.store.id && ', ''),
+  one('notes of another boot trusted', 'engine/task.ts', '!this.#givenUp && owner === this.store.id && ', ''),
   {
     name: 'a gap passed over when restoring',
     changes: [
@@ -194,12 +194,7 @@ export const mutations: readonly Mutation[] = [
     'if (accepted === null && committed !== undefined && made && committed.offset !== position) {',
     'if (false) {',
   ),
-  one(
-    'a store ahead of its changelog believed',
-    'engine/restore.ts',
-    'if (checkpoint.logId === identity && checkpoint.changelog > ends.high) {',
-    'if (false) {',
-  ),
+  one('a store ahead of its changelog believed', 'engine/restore.ts', "if (witness === 'another') {", 'if (false) {'),
   one('an inbox made again believed', 'engine/restore.ts', 'if (before.identity !== identity) {', 'if (false) {'),
   one('partitions added unnoticed', 'engine/restore.ts', 'if (before.partitions !== ends.length) {', 'if (false) {'),
   one(
@@ -279,7 +274,7 @@ export const mutations: readonly Mutation[] = [
   one(
     'a stop not kept in the changelog',
     'engine/task.ts',
-    "if (sealed.stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', sealed.stop))",
+    "if (stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', stop))",
     '',
   ),
   one(
@@ -291,7 +286,7 @@ export const mutations: readonly Mutation[] = [
   one(
     'a store of another log trusted',
     'engine/restore.ts',
-    'if (checkpoint.logId !== identity || old || distrusted)',
+    "if (witness === 'gone' || old || distrusted)",
     'if (old || distrusted)',
   ),
   one('the store written by an owner of before', 'engine/tasks.ts', 'await Promise.all(earlier)\n', ''),
