@@ -20,7 +20,7 @@ import {
 import type { ActorDefinition } from './actor.ts'
 import { Backoff } from './backoff.ts'
 import type { Clock } from './clock.ts'
-import { Corrupted, Fatal, messageOf } from './errors.ts'
+import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
 import { reserved, restore } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
 import type { StateStore, StateStores } from './store.ts'
@@ -336,7 +336,23 @@ export class Tasks {
       membership.wake()
     } catch (error) {
       if (error instanceof MovedOn || !this.#holds(assignment)) return
-      this.#notRestored(assignment, given, task, error)
+      const failure = await this.#unlessTaken(error, task, committed)
+      if (this.#holds(assignment) && task.lives === life) this.#notRestored(assignment, given, task, failure)
+    }
+  }
+
+  /**
+   * A committed offset that does not match the state has been moved by a person only if it is still the same: otherwise the task was
+   * given to somebody else, who has gone on with it between the two reads, and this member will hear of it.
+   */
+  async #unlessTaken(error: unknown, task: Task, committed: Position | undefined): Promise<unknown> {
+    if (!(error instanceof Fatal) || error.code !== 'moved') return error
+    try {
+      const membership = await this.#settings.joined
+      const [now] = await membership.committed([task.inbox])
+      return now?.offset === committed?.offset ? error : new Retryable('taken', 'somebody else goes on with it')
+    } catch (failed) {
+      return failed
     }
   }
 
