@@ -13,6 +13,7 @@ import {
   type LogRecord,
   type Membership,
   partitionKey,
+  type Polled,
   type TopicPartition,
 } from '../../topics/log.ts'
 import type { Opened } from './log.ts'
@@ -97,6 +98,12 @@ export async function join(log: Log, group: string, ...topics: Topic[]): Promise
   await vi.waitFor(() => expect(assignments).not.toEqual([]), { timeout: 20_000 })
   const assignment = assignments.at(-1) as Assignment
   await membership.fence()
+  const reached = new Map<string, number>()
+  const startAt = membership.start.bind(membership)
+  membership.start = position => {
+    reached.set(partitionKey(position), position.offset)
+    startAt(position)
+  }
   return {
     membership,
     assignment,
@@ -108,8 +115,10 @@ export async function join(log: Log, group: string, ...topics: Topic[]): Promise
     take: async (count, max = 100) => {
       const records: LogRecord[] = []
       while (records.length < count) {
-        const some = await membership.poll({ max, wait: 5000 })
-        expect(some.length, `records of a poll after ${records.length} of ${count}`).toBeGreaterThan(0)
+        const ranges = await membership.poll({ max, wait: 5000 })
+        expect(ranges.length, `ranges of a poll after ${records.length} of ${count}`).toBeGreaterThan(0)
+        for (const range of ranges) follows(reached, range)
+        const some = ranges.flatMap(range => range.records)
         expect(some.length).toBeLessThanOrEqual(max)
         records.push(...some)
       }
@@ -137,4 +146,17 @@ export function expectOrdered(records: readonly LogRecord[]): void {
     expect(record.offset).toBeGreaterThan(last.get(key) ?? -1)
     last.set(key, record.offset)
   }
+}
+
+/** A range begins where the last one of its partition ended, and all its records lie in it, in order. */
+export function follows(reached: Map<string, number>, { from, next, records, error, ...at }: Polled): void {
+  const key = partitionKey(at)
+  expect(error).toBeNull()
+  expect(from, `where the range of ${key} begins`).toBe(reached.get(key))
+  let last = from - 1
+  for (const record of records) {
+    expect([partitionKey(record), record.offset > last, record.offset < next]).toEqual([key, true, true])
+    last = record.offset
+  }
+  reached.set(key, next)
 }

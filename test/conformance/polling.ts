@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { append, expectOrdered, join, type Kit, newGroup, newTopic, texts } from './harness.ts'
+import { append, codeOf, expectOrdered, join, type Kit, newGroup, newTopic, texts } from './harness.ts'
 
 /** What a member of a group is given, and what it polls. */
 export function polling(kit: Kit): void {
@@ -108,8 +108,58 @@ export function polling(kit: Kit): void {
       expect(await membership.poll({ max: 10, wait: 20 })).toEqual([])
       const waiting = membership.poll({ max: 10, wait: 20_000 })
       await log.append([append(topic, 'k', 'came')])
-      expect(texts(await waiting)).toEqual(['came'])
+      expect(texts((await waiting).flatMap(range => range.records))).toEqual(['came'])
       await membership.leave()
+    })
+
+    it('hands a partition over anew that was stopped and started, from where it was started', async () => {
+      const topic = newTopic({ partitions: 2 })
+      const { log } = await kit.open(topic)
+      for (const partition of [0, 1]) {
+        await log.append(Array.from({ length: 5 }, (_, i) => append(topic, 'k', `${i}`, { partition })))
+      }
+      const { membership, start, take } = await join(log, newGroup(), topic)
+      start()
+      expect(await take(10)).toHaveLength(10)
+      const at = { topic: topic.name, partition: 1 }
+      membership.stop(at)
+      membership.start({ ...at, offset: 2 })
+      const [range] = await membership.poll({ max: 100, wait: 5_000 })
+      expect(range).toMatchObject({ ...at, from: 2, error: null })
+      expect(texts(range?.records ?? [])).toEqual(['2', '3', '4'])
+      await membership.leave()
+    })
+
+    it('tells of a position beyond the end, again and again, while other partitions go on', { timeout: 30_000 }, async () => {
+      const topic = newTopic({ partitions: 2 })
+      const { log } = await kit.open(topic)
+      for (const partition of [0, 1]) await log.append([append(topic, 'k', 'first', { partition })])
+      const { membership } = await join(log, newGroup(), topic)
+      membership.start({ topic: topic.name, partition: 0, offset: 50 })
+      membership.start({ topic: topic.name, partition: 1, offset: 0 })
+      const gaps: (string | undefined)[] = []
+      const others: (string | null)[] = []
+      while (gaps.length < 2) {
+        for (const range of await membership.poll({ max: 10, wait: 5_000 })) {
+          if (range.partition === 1) others.push(...texts(range.records))
+          else {
+            expect([range.from, range.next, range.records]).toEqual([50, 50, []])
+            gaps.push(range.error?.code)
+          }
+        }
+      }
+      expect(gaps).toEqual(['gap', 'gap'])
+      expect(others).toEqual(['first'])
+      await membership.leave()
+    })
+
+    it('has an id for each topic, which stays', async () => {
+      const [one, other] = [newTopic(), newTopic()]
+      const { log } = await kit.open(one, other)
+      const id = await log.topicId(one.name)
+      expect(id.length).toBeGreaterThan(0)
+      expect([await log.topicId(one.name), await log.topicId(other.name)]).toEqual([id, expect.not.stringMatching(`^${id}$`)])
+      expect(await codeOf(log.topicId('there is none'))).toBe('no_topic')
     })
 
     it('wakes from a waiting poll', async () => {

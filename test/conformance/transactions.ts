@@ -153,7 +153,7 @@ export function transactions(kit: Kit): void {
           member.start()
           for (const { inputs, take, end } of steps) {
             if (inputs > 0) await log.append(Array.from({ length: inputs }, () => append(inbox, 'k', `${appended++}`)))
-            const records = await member.membership.poll({ max: take, wait: 0 })
+            const records = (await member.membership.poll({ max: take, wait: 0 })).flatMap(range => range.records)
             if (records.length === 0) continue
             const transaction = member.membership.begin(member.assignment)
             for (const { value } of records) transaction.append(append(outputs, 'k', `${value}`))
