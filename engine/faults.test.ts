@@ -485,6 +485,18 @@ describe('a cluster that is not as the task left it', () => {
     const worker = await world.start({ log: changed({}, offset => offset - 2) })
     await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/committed offset is 1, but the state .* is that of 3/)
   })
+
+  it('somebody else has gone on with it while its changelog was read: nobody has moved its offset', async () => {
+    await count(3)
+    let asked = 0
+    // As it was before that.
+    const log = changed({}, offset => (asked++ === 0 ? offset - 2 : offset))
+    const worker = await world.start({ log })
+    await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')
+    expect(stateOf(worker, 'a', 0)?.count).toBe(3)
+    expect(world.errors.filter(error => /moved the offset/.test(error))).toEqual([])
+    expect(asked).toBeGreaterThan(1)
+  })
 })
 
 it('reads its identity behind what an aborted transaction has left, and trusts its checkpoint', async () => {

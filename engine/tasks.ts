@@ -523,6 +523,7 @@ export class Tasks {
     const cause = task.haltedFor
     if (cause !== null && task.state === 'RUNNING' && this.#assignment !== null) this.#stop(this.#assignment, task, cause)
   }
+
   /** The task stands still at once; what it has not committed counts for nothing. */
   stop(task: Task, cause: string): void {
     if (this.#assignment !== null) this.#stop(this.#assignment, task, cause)
