@@ -366,7 +366,8 @@ export class Tasks {
     }
     task.state = 'RESTORING'
     this.#waits(task, `it cannot be restored: ${messageOf(error)}`)
-    this.#settings.onError(`${partitionKey(task.inbox)}: it cannot be restored; trying again`, error)
+    if (!(error instanceof Retryable && error.code === 'moving'))
+      this.#settings.onError(`${partitionKey(task.inbox)}: it cannot be restored; trying again`, error)
     const life = task.lives
     this.#track(async () => {
       await this.#pause(given.backoff.next())
