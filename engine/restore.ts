@@ -58,6 +58,8 @@ interface Kept {
   inbox: TaskInbox | null
   /** Next offset by a person's decision that no transaction has followed. */
   accepted: number | null
+  /** The newest record of a position. */
+  witness: Checkpoint['witness']
 }
 
 /**
@@ -73,7 +75,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
   still()
   const { identity, states } = await readIdentity(log, codec, changelog, ends, still)
   const found = checkpointOf(task)
-  const { checkpoint, wiping } = await judged(found, identity, states, ends, options)
+  const { checkpoint, wiping, givenUp = false } = await judged(found, identity, states, ends, options)
   still()
   if (wiping) await store.wipe()
   const schemas = new Map<string, string>()
@@ -86,6 +88,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
     stop: checkpoint?.stop ?? null,
     inbox: checkpoint?.inbox ?? null,
     accepted: checkpoint?.accepted ?? null,
+    witness: checkpoint?.witness ?? null,
   }
   let records = 0
   // A store that was wiped holds what this restore has put there: what has indexes is known, and need not be looked up.
@@ -115,7 +118,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
     if (indexed === null) await writing // what is looked up may be in it
     const { changes, inputs } = contents(newest, options, fresh, indexed)
     for (const [fingerprint, text] of fresh) schemas.set(fingerprint, text)
-    const { position, logId, stop, inbox, accepted } = kept
+    const { position, logId, stop, inbox, accepted, witness } = kept
     const reached: Checkpoint = {
       changelog: Math.min(at, ends.high),
       position: position ?? 0,
@@ -124,6 +127,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
       stop,
       inbox,
       accepted,
+      witness: witness ?? null,
     }
     // The next ones are read and decoded while these are written.
     await writing
@@ -151,6 +155,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
     schemas,
     stop: kept.stop,
     unsettled: kept.accepted !== null,
+    givenUp,
   })
   checkHeld(task)
   return { records, fromCheckpoint: checkpoint !== null }
@@ -166,7 +171,7 @@ async function endsOf(log: Log, { topic, partition }: TopicPartition): Promise<E
 function note(
   kept: Kept,
   fresh: Map<string, string>,
-  { key, value }: LogRecord,
+  { key, value, offset: at }: LogRecord,
   checkpoint: Checkpoint | null,
   { task, codec, book }: RestoreOptions,
 ): void {
@@ -175,11 +180,12 @@ function note(
   else if (known?.type === 'TaskPosition') {
     kept.position = known.value.next
     kept.accepted = null
+    kept.witness = { offset: at, token: known.value.token }
   } else if (known?.type === 'SchemaText') learn(book, fresh, known.value.schema)
   else if (known?.type === 'TaskInbox') kept.inbox = known.value
   else if (known?.type === 'TaskDecision') {
-    const { action, offset, at } = known.value
-    if (action === 'REBUILD' && checkpoint !== null && at > checkpoint.at)
+    const { action, offset, at: decidedAt } = known.value
+    if (action === 'REBUILD' && checkpoint !== null && decidedAt > checkpoint.at)
       throw new Corrupted('given_up', `it was decided to rebuild ${partitionKey(task.inbox)} from its changelog`)
     kept.stop = null
     if (action === 'ACCEPT') kept.accepted = offset
@@ -234,7 +240,7 @@ async function judged(
   states: boolean,
   ends: Ends,
   options: RestoreOptions,
-): Promise<{ checkpoint: Checkpoint | null; wiping: boolean }> {
+): Promise<{ checkpoint: Checkpoint | null; wiping: boolean; givenUp?: boolean }> {
   const { task, committed, wallClock, maxCheckpointAge, distrusted } = options
   const { changelog, inbox } = task
   const where = partitionKey(changelog)
@@ -242,7 +248,7 @@ async function judged(
   // One that was made of aborted transactions and decisions alone belongs to no changelog yet.
   const holds = checkpoint !== null && checkpoint.logId !== ''
   if (identity === null && (states || known > 0 || holds)) {
-    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
+    if (await rebuilt(options, ends, holds ? checkpoint : null)) return { checkpoint: null, wiping: true }
     throw new Fatal(
       'no_changelog',
       `${where} ${states ? 'has lost its beginning' : 'holds no state'}, but ${partitionKey(inbox)} has been handled up to ${known}` +
@@ -251,17 +257,42 @@ async function judged(
     )
   }
   if (checkpoint === null || identity === null) return { checkpoint: null, wiping: true }
-  if (checkpoint.logId === identity && checkpoint.changelog > ends.high) {
-    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true }
+  const witness = checkpoint.logId === identity ? await witnessed(options, ends, checkpoint) : 'gone'
+  if (witness === 'another') {
+    if (await rebuilt(options, ends, checkpoint)) return { checkpoint: null, wiping: true, givenUp: true }
+    const found = checkpoint.changelog > ends.high ? `ends at ${ends.high}` : 'holds other records now'
     throw new Fatal(
       'rolled_back',
-      `${where} ends at ${ends.high}, but the local store holds it up to ${checkpoint.changelog}: the topic was rolled back. ` +
+      `${where} ${found}, but the local store holds it up to ${checkpoint.changelog}: the topic was rolled back. ` +
         'Bring its records back, or decide to rebuild: the task then goes on with the state as the changelog has it',
     )
   }
   const old = wallClock() - checkpoint.at > maxCheckpointAge
-  if (checkpoint.logId !== identity || old || distrusted) return { checkpoint: null, wiping: true }
+  if (witness === 'gone' || old || distrusted) return { checkpoint: null, wiping: true }
   return { checkpoint, wiping: false }
+}
+
+/** Whether the changelog still has the record that the checkpoint stands on. Compaction may have removed it: then nobody can tell. */
+async function witnessed(
+  { log, codec, task, still }: RestoreOptions,
+  { high }: Ends,
+  { changelog, witness }: Checkpoint,
+): Promise<'there' | 'gone' | 'another'> {
+  if (changelog > high) return 'another'
+  if (witness === undefined || witness === null) return 'there'
+  for (let at = witness.offset; at <= witness.offset; ) {
+    const { records, next } = await log.read(task.changelog, at, { maxBytes: 4096, wait: 1_000 })
+    still()
+    const found = records[0]
+    if (found !== undefined) {
+      if (found.offset > witness.offset) return 'gone'
+      await codec.prepare([found])
+      const decoded = found.value === null ? null : codec.decode(found.value)
+      return decoded?.type === 'TaskPosition' && decoded.value.token === witness.token ? 'there' : 'another'
+    }
+    at = next
+  }
+  return 'gone'
 }
 
 /** A person has decided, after the store was written last, that it is given up. */

@@ -171,7 +171,7 @@ describe('timers and attempts', () => {
   it.each([
     ['timers', (context: Parameters<Act>[0], n: number) => context.setTimer(`tick:${n}${'ก'.repeat(150)}`, n)],
     ['attempts', (context: Parameters<Act>[0], n: number) => void context.perform('small', { sequence: n })],
-  ])('that make the envelope too large fail like what throws: %s', (_, one) => {
+  ])('that make the envelope too large fail like what throws: %s', { timeout: 30_000 }, (_, one) => {
     let many = 0
     const acts: Record<string, Act> = {
       many: context => {

@@ -28,6 +28,8 @@ export interface Checkpoint {
   readonly stop: { readonly codeVersion: string; readonly cause: string } | null
   /** The inbox that the state was made from. */
   readonly inbox?: TaskInbox | null
+  /** The record of the changelog that it stands on: where there is another at its offset, the topic has another history. */
+  readonly witness?: { readonly offset: number; readonly token: string } | null
   /** Next inbox offset by a person's decision, while no transaction has begun from it. */
   readonly accepted?: number | null
 }

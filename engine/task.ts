@@ -98,6 +98,8 @@ export class Task {
   #newSchemas = new Map<string, string>()
   #identityWritten = true
   #inboxWritten = true
+  /** Names the transaction that is on its way. */
+  #token = ''
   /** Where the next range of the inbox has to begin. */
   #expected = 0
   /** Why nothing more is handled, though what was folded before is still to be committed. */
@@ -105,6 +107,7 @@ export class Task {
   #storeFailure: unknown = null
   /** Its position is to be committed though nothing was handled. */
   #unsettled = false
+  #givenUp = false
   /** Bytes of an actor, as seen lately. */
   #instanceBytes = FIRST_GUESS
   #overlay: Overlay
@@ -143,6 +146,8 @@ export class Task {
     stop: Task['stopped']
     /** A person has decided where it goes on: that is to be committed, whether something comes or not. */
     unsettled: boolean
+    /** The changelog has lost what followed: attempts that its state holds open may have been done and closed since. */
+    givenUp: boolean
   }): void {
     this.position = to.position
     this.changelogNext = to.changelogNext
@@ -158,6 +163,7 @@ export class Task {
     this.#writing = []
     this.#storeFailure = null
     this.#unsettled = to.unsettled
+    this.#givenUp = to.givenUp
     this.stopped = to.stop !== null && to.stop.codeVersion === this.#settings.codeVersion ? to.stop : null
     this.state = this.stopped === null ? 'RUNNING' : 'STOPPED'
   }
@@ -267,13 +273,15 @@ export class Task {
 
   /**
    * What the transaction has to write, and the position it commits. What is folded from now on belongs to the next one.
+   * `token` names the transaction.
    * @throws what keeps it from being written: then nothing was folded since the last commit
    */
-  seal(): { appends: Append[]; next: number } {
+  seal(token: string): { appends: Append[]; next: number } {
     const sealed = this.#overlay
     try {
-      const appends = this.#sealing(sealed)
+      const appends = this.#sealing(sealed, token)
       this.#sealed = sealed
+      this.#token = token
       // Nothing is handled behind a stop.
       this.#overlay = { ...newOverlay(sealed.next), stop: sealed.stop }
       return { appends, next: sealed.next }
@@ -284,7 +292,7 @@ export class Task {
     }
   }
 
-  #sealing(sealed: Overlay): Append[] {
+  #sealing(sealed: Overlay, token: string): Append[] {
     const { touched, appends, inputs, next } = sealed
     const changes: Append[] = []
     const { topic, partition } = this.changelog
@@ -297,9 +305,11 @@ export class Task {
       if (value !== null || entry.before !== null) put(key, value)
     }
     for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
-    if (next !== this.position || this.#unsettled) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))
-    if (sealed.stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', sealed.stop))
-    if (changes.length === 0) return appends
+    const { stop } = sealed
+    if (changes.length === 0 && stop === null && next === this.position && !this.#unsettled) return appends
+    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))
+    // A task that stands still writes nothing behind this.
+    if (stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', stop))
     const preamble: Append[] = []
     if (!this.#identityWritten) {
       preamble.push({ topic, partition, key: reserved.identity, value: codec.encode(topic, 'LogIdentity', { id: this.logId }) })
@@ -356,7 +366,8 @@ export class Task {
     for (const { timer, at } of putBack) this.#fired.set(timer, wallClock + Math.max(1, at))
     if (end !== undefined) {
       const { logId, stopped: stop, inboxAs: inbox } = this
-      const checkpoint = { changelog: end + 1, position: next, logId, at: wallClock, stop, inbox }
+      const witness = { offset: sealed.stop === null ? end : end - 1, token: this.#token }
+      const checkpoint = { changelog: end + 1, position: next, logId, at: wallClock, stop, inbox, witness }
       const before = this.#written
       const writing = { touched, inputs }
       this.#writing = [writing, ...this.#writing]
@@ -417,6 +428,11 @@ export class Task {
     }
     const due = this.store.due(Number.MAX_SAFE_INTEGER, TIMERS_LOOKED_AT)
     return { effects, timers: new Set(due.filter(({ name }) => name !== FORGET).map(({ name }) => timerName(name).kind)) }
+  }
+
+  /** True where the local notes prove that nothing of an attempt has left. */
+  neverLeft({ attempt, owner }: { attempt: string; owner: string }): boolean {
+    return !this.#givenUp && owner === this.store.id && !this.store.noted(attempt)
   }
 
   /** True while this start of an attempt has not ended. */

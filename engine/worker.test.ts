@@ -242,6 +242,7 @@ describe('a worker', () => {
     const { records } = await log.read({ topic: changes.name, partition: partitionOf(null, 1) }, 0)
     expect(records[0]?.key).toBe(reserved.identity)
     const position = records.filter(r => r.key === reserved.position).at(-1)
-    expect(codec.decode(position?.value as Buffer).value).toEqual({ next: 2 })
+    expect(codec.decode(position?.value as Buffer).value).toMatchObject({ next: 2 })
+    expect(stores.store('counter', 0).checkpoint()?.witness?.offset).toBe(position?.offset)
   })
 })

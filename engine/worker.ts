@@ -457,9 +457,10 @@ export class Worker {
   /** A task that cannot be sealed is restored; the others go on. */
   #seal(dirty: readonly Task[]): Sealed[] {
     const sealed: Sealed[] = []
+    const { newId } = this.#settings
     for (const task of dirty) {
       try {
-        sealed.push({ task, ...task.seal() })
+        sealed.push({ task, ...task.seal(newId()) })
       } catch (error) {
         this.#tasks.fail(task, error)
       }
@@ -507,13 +508,12 @@ export class Worker {
       const effect = task.definition.effects?.[attempt.effect]
       const { timeoutMs, retry } = effect ?? { timeoutMs: RETIRED_TIMEOUT_MS, retry: 'never' }
       const over = this.#membership?.exclusive === true || clock.mono() - judgement.since >= timeoutMs
-      const neverLeft = attempt.owner === task.store.id && !task.store.noted(attempt.attempt)
       if (!over) {
         waiting.push(attempt)
         continue
       }
       const { key, effect: name, start } = attempt
-      const outcome = neverLeft ? 'RELEASED' : retry === 'idempotent' ? 'RETRY' : 'UNKNOWN'
+      const outcome = task.neverLeft(attempt) ? 'RELEASED' : retry === 'idempotent' ? 'RETRY' : 'UNKNOWN'
       const reason = 'the worker that started it is gone'
       task.append(key, 'EffectEnded', { attempt: attempt.attempt, effect: name, start, outcome, reason })
     }

@@ -1814,11 +1814,15 @@ export interface TaskInboxInput {
 export interface TaskPosition {
   /** Next offset of the inbox partition to handle. */
   next: number
+  /** Random, of the transaction: a checkpoint names the one that it stands on, so that another history of the same offsets is told apart. */
+  token: string
 }
 
 export interface TaskPositionInput {
   /** Next offset of the inbox partition to handle. */
   next: number
+  /** Random, of the transaction: a checkpoint names the one that it stands on, so that another history of the same offsets is told apart. */
+  token?: string | undefined
 }
 
 /** A task stopped because too many keys went to quarantine; kept under a reserved key until the code changes or a person resumes it. */

@@ -112,7 +112,7 @@ export class History {
         this.#cluster.violations.push(`${life.name} put ${partitionKey(at)} back from ${task.next} to ${offset}`)
       const scope = `${task.logId}${task.inboxScope}/${topic}/${partition}`
       const commit = task.ends.length
-      for (const record of this.#cluster.all(at))
+      for (const record of this.#cluster.partition(at).written)
         if (record.offset >= task.next && record.offset < offset) task.handled.push({ record, code, scope, commit })
       const changelog = topic.replace(/inbox$/, 'changelog')
       const last = written.findLast(w => w.topic === changelog && w.partition === partition)

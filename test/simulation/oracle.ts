@@ -75,7 +75,7 @@ export function check({
       const folded = fold(handled(at), rebuilt(at))
       all.push(folded)
       checkOpen(folded, cluster, wrong)
-      if (!quick) checkStates(folded, at, position, workers, wrong)
+      checkStates(folded, at, position, workers, quick, wrong)
     }
   }
   if (quick) return wrong
@@ -133,10 +133,12 @@ function checkStates(
   at: TopicPartition,
   position: number,
   workers: readonly Holder[],
+  quick: boolean,
   wrong: string[],
 ): void {
   const owners = workers.map(w => w.task(at)).filter(t => t?.state === 'RUNNING' && t.position >= position)
   if (owners.length === 0) wrong.push(`nobody runs ${at.topic}/${at.partition}`)
+  if (quick) return
   for (const task of owners) {
     for (const [key, { state }] of instances) {
       if (show(task?.peek(key)) !== show(state))

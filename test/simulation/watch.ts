@@ -11,7 +11,7 @@ const LOOKS = 1_000
 /** A worker may be silent about what lies unread for so many looks. */
 const SILENT_LOOKS = 10
 /** A cycle this old speaks for itself, ms. */
-const OLD_CYCLE = 5_000
+const OLD_CYCLE = 3_000
 /** Over this many looks, a worker restores or begins transactions at most so often. */
 const WINDOW = 30
 const MOST_RESTORES = 120
@@ -65,6 +65,8 @@ function checkSilence(world: World, { worker, life, log }: Machine, { silent }: 
     }
     const looks = (silent.get(key)?.looks ?? 0) + 1
     silent.set(key, { position, looks })
+    if (looks === SILENT_LOOKS && world.settings.verbose)
+      console.log(world.scheduler.time, JSON.stringify(status), position, stable)
     if (looks === SILENT_LOOKS)
       world.violations.push(`${life.name} stands still at ${position} of ${key}, and says nothing of it`)
   }

@@ -4,7 +4,7 @@
  */
 import { type TopicPartition, partitionKey } from '../../topics/log.ts'
 import { Cluster, WELL } from './cluster/cluster.ts'
-import { type Code, codec, codes, newerForm, tallyChangelog, topics, trialChangelog } from './codes.ts'
+import { type Code, codes, newerForm, tallyChangelog, topics, trialChangelog } from './codes.ts'
 import { clusterFaults } from './faults/cluster.ts'
 import { codeFaults } from './faults/code.ts'
 import { diskFaults, registryFaults } from './faults/disk.ts'
@@ -69,6 +69,8 @@ export class World {
   newerInputs = false
   /** What people have done to the cluster, that tasks cannot go on from by themselves. */
   readonly touched = new Set<'partitions' | 'changelog' | 'inbox' | 'other'>()
+  /** What is done while all processes are stopped; null while they may run. */
+  maintenance: (() => void)[] | null = null
   /** The group has forgotten its offsets. */
   offsetsExpired = false
   /** Other code is to come: one plan at a time. */
@@ -112,6 +114,7 @@ export class World {
 
   heal(): void {
     this.trouble.on = false
+    this.maintenance = null
     for (const heal of this.healing.splice(0)) heal()
     this.cluster.odds = { ...WELL }
     this.cluster.skew = 10_000
@@ -191,28 +194,6 @@ export async function simulate(
     next = scheduler.time + LOOKS
   }
   violations.push(...world.check(false))
-  if (process.env.DBG)
-    for (let p = 0; p < 3; p++) {
-      const t = world.history.of({ topic: 'trial.inbox', partition: p })
-      const f = (r: any) => {
-        try {
-          const d: any = codec.decode(r.value)
-          return r.offset + ':' + (d.value.sequence ?? d.type)
-        } catch {
-          return r.offset
-        }
-      }
-      console.log('H', p, t.handled.map(h => f(h.record)).join(' '))
-      console.log(
-        'G',
-        p,
-        world.history.givenUp
-          .filter(r => r.partition === p)
-          .map(f)
-          .join(' '),
-      )
-      console.log('L', p, world.cluster.all({ topic: 'trial.inbox', partition: p }).map(f).join(' '))
-    }
   for (const { life } of machines) life.dead = true
   const errors = new Map<string, number>()
   for (const machine of machines) for (const [what, count] of machine.errors) errors.set(what, (errors.get(what) ?? 0) + count)

@@ -5,9 +5,10 @@
  *
  *   add ─▶ lanes ─▶ (a turn of the loop) ─▶ a batch of each ─▶ requests, by leader and way ─▶ taken │ again │ refused
  */
-import { type Append, LogError, type Position, type TopicPartition } from '../log.ts'
+import { type Append, LogError, type Position } from '../log.ts'
 import { type Compression, encodeBatch, type Sender } from './batch.ts'
 import { CODE, isMoved, isPassing, KafkaError, type KafkaClient, logError, persist, sleep } from './client.ts'
+import { AGAIN, type Batch, type Lane, nextPieces, type Piece, refusal, requests, SENDER_LOST, UNCERTAIN } from './lane.ts'
 import { BATCH_BYTES, place, RECORD_OVERHEAD } from './outbox.ts'
 import { type OutBatch, produce, type Produced } from './protocol.ts'
 import { type Outgoing, type Way, Ways } from './ways.ts'
@@ -21,64 +22,15 @@ export interface AppendsSettings {
   readonly timeout?: number
 }
 
-/** Records of one append for one partition, as many as fit a batch. */
-interface Piece {
-  readonly records: Append[]
-  bytes: number
-  readonly since: number
-  /** Shared by the pieces of one append and partition: once one has failed, those after it are not sent. */
-  readonly fate: { error: LogError | null }
-  /** In a batch of its own, for one with others was refused. */
-  alone: boolean
-  readonly done: PromiseWithResolvers<number>
-}
-
-/** A record batch on its way. */
-interface Batch {
-  readonly lane: Lane
-  readonly pieces: readonly Piece[]
-  readonly records: readonly Append[]
-  readonly bytes: number
-  readonly timestamp: number
-  readonly timer: NodeJS.Timeout
-  /** How often it was sent, how many of these requests are under way, and when the last was sent. */
-  attempts: number
-  underWay: number
-  sentAt: number
-  /** It may have been appended, though nobody has said so. */
-  uncertain: boolean
-  cause: LogError | null
-  settled: boolean
-}
-
-interface Lane extends TopicPartition {
-  readonly queue: Piece[]
-  batch: Batch | null
-  /** Under whose numbers it goes; null after a failure, for then the next number is not known. */
-  sender: Sender | null
-  sequence: number
-  /** The last batch took long: the next one shares no request. */
-  slow: boolean
-  pause: number
-}
-
 const TIMEOUT = 10_000
 /** However late it is, a batch is tried for so long, ms. */
 const LEAST = 2_000
 /** The broker answers within this time, ms, whether all replicas have the batch. */
 const ACKNOWLEDGED = 5_000
-/** Bytes of a request, about. */
-const REQUEST_BYTES = 1024 * 1024
 const SEQUENCES = 2 ** 31
 const FIRST_PAUSE = 10
 const LONGEST_PAUSE = 500
 const CLOSE_MS = 5_000
-/** Codes after which a batch is sent again as it is; those that do not say that it was not appended. */
-const UNCERTAIN: ReadonlySet<number> = new Set([-1, CODE.REQUEST_TIMED_OUT, 13, CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND])
-const AGAIN: ReadonlySet<number> = new Set([2, 8, 9, CODE.NOT_ENOUGH_REPLICAS, 74, 75, 89, ...UNCERTAIN])
-/** The broker does not know the numbers of this sender (any more). */
-const SENDER_LOST: ReadonlySet<number> = new Set([45, CODE.INVALID_PRODUCER_EPOCH, CODE.INVALID_PRODUCER_ID_MAPPING, 59])
-
 export class Appends {
   readonly #settings: Required<AppendsSettings>
   readonly #lanes = new Map<string, Lane[]>()
@@ -246,20 +198,7 @@ export class Appends {
   }
 
   #gather(lane: Lane): Batch | null {
-    const { queue } = lane
-    const pieces: Piece[] = []
-    let bytes = 0
-    for (let first = queue[0]; first !== undefined; first = queue[0]) {
-      if (first.fate.error !== null) {
-        queue.shift()
-        first.done.reject(first.fate.error)
-        continue
-      }
-      if (pieces.length > 0 && (bytes + first.bytes > BATCH_BYTES || first.alone || pieces[0]?.alone)) break
-      pieces.push(first)
-      bytes += first.bytes
-      queue.shift()
-    }
+    const pieces = nextPieces(lane.queue)
     const [oldest] = pieces
     if (oldest === undefined) {
       this.#rest(lane)
@@ -270,7 +209,7 @@ export class Appends {
       lane,
       pieces,
       records: pieces.length === 1 ? oldest.records : pieces.flatMap(p => p.records),
-      bytes,
+      bytes: pieces.reduce((sum, p) => sum + p.bytes, 0),
       timestamp: Date.now(),
       timer: setTimeout(() => this.#expire(batch), left),
       attempts: 0,
@@ -518,29 +457,6 @@ export class Appends {
     this.#busy.delete(lane)
     if (this.#busy.size === 0) this.#idle?.()
   }
-}
-
-/** Batches by request: several small ones go together. */
-function requests(batches: readonly Batch[]): Batch[][] {
-  const made: Batch[][] = []
-  let bytes = 0
-  for (const batch of batches) {
-    const last = made.at(-1)
-    if (last === undefined || bytes + batch.bytes > REQUEST_BYTES) {
-      made.push([batch])
-      bytes = batch.bytes
-    } else {
-      last.push(batch)
-      bytes += batch.bytes
-    }
-  }
-  return made
-}
-
-/** What a broker answers of a batch. Nobody else writes under a sender's id, so there is no fencing outside transactions. */
-function refusal(code: number): LogError {
-  const error = new KafkaError(code)
-  return error.code === 'fenced' ? new LogError('unavailable', error.message, { cause: error }) : error
 }
 
 function closed(): LogError {

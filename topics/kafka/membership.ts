@@ -8,7 +8,6 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Lock, lockFile } from '../lock.ts'
 import {
-  type Append,
   type Assignment,
   type JoinOptions,
   LogError,
@@ -28,6 +27,7 @@ import { AssignerProtocol } from './hardening.ts'
 import { Outbox } from './outbox.ts'
 import { Producer } from './producer.ts'
 import { offsetFetch } from './protocol.ts'
+import { KafkaTransaction } from './transaction.ts'
 
 export interface MembershipSettings {
   readonly kafka: KafkaSettings
@@ -295,8 +295,10 @@ export class KafkaMembership implements Membership {
         const { kafka } = failed as Partial<KafkaError>
         // Asked to join anew is the ordinary way in which a generation ends.
         if (kafka !== CODE.REBALANCE_IN_PROGRESS) {
-          // A coordinator that loads or moves is back before long.
-          if (failures > 2 || !isPassing(failed)) onError(`group "${join.group}": membership is interrupted`, failed)
+          // A coordinator that loads or moves is back before long; one that tidies up forgets a group that is only being joined.
+          const forgotten = kafka === CODE.UNKNOWN_MEMBER && this.#assignment === null
+          if (failures > 2 || !(isPassing(failed) || forgotten))
+            onError(`group "${join.group}": membership is interrupted`, failed)
           await this.#pause(Math.min(5_000, 50 * 2 ** failures++))
         }
         if (kafka === CODE.UNKNOWN_MEMBER || kafka === CODE.FENCED_INSTANCE) this.#member = ''
@@ -452,63 +454,6 @@ export class KafkaMembership implements Membership {
       const timer = setTimeout(done, ms)
       this.#interrupt = done
     })
-  }
-}
-
-type Commit = (outbox: Outbox, offsets: readonly Position[]) => Promise<Map<string, number>>
-
-/** Gathered in memory; sent by its commit. */
-class KafkaTransaction implements Transaction {
-  readonly #assignment: Assignment
-  readonly #outbox: Outbox
-  readonly #commit: Commit
-  readonly #offsets = new Map<string, Position>()
-  #state: 'open' | 'committing' | 'ended' = 'open'
-
-  constructor(assignment: Assignment, outbox: Outbox, commit: Commit) {
-    this.#assignment = assignment
-    this.#outbox = outbox
-    this.#commit = commit
-  }
-
-  get ended(): boolean {
-    return this.#state === 'ended'
-  }
-
-  append(record: Append): void {
-    this.#checkOpen()
-    this.#outbox.add(record)
-  }
-
-  offsets(positions: readonly Position[]): void {
-    this.#checkOpen()
-    for (const position of positions) {
-      const key = partitionKey(position)
-      if (!this.#assignment.partitions.some(p => partitionKey(p) === key))
-        throw new Error(`${key} is not of the assignment that the transaction was begun with`)
-      this.#offsets.set(key, position)
-    }
-  }
-
-  async commit(): Promise<Map<string, number>> {
-    this.#checkOpen()
-    this.#state = 'committing'
-    try {
-      if (this.#offsets.size === 0) throw new Error('every transaction commits at least one input offset: it is the fence')
-      return await this.#commit(this.#outbox, [...this.#offsets.values()])
-    } finally {
-      this.#state = 'ended'
-    }
-  }
-
-  /** Nothing has been sent yet. */
-  async abort(): Promise<void> {
-    if (this.#state === 'committing') throw new Error('the transaction is being committed; it cannot be aborted any more')
-    this.#state = 'ended'
-  }
-
-  #checkOpen(): void {
-    if (this.#state !== 'open') throw new Error('the transaction has ended; begin another')
   }
 }
 

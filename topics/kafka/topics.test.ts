@@ -28,6 +28,12 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     return { partitions: topics[0]?.partitions.length, settings: Object.fromEntries(entries) }
   }
 
+  /** A topic as somebody else has made it. */
+  async function make(name: string, numPartitions: number, configEntries: readonly { name: string; value: string }[]) {
+    await admin.createTopics({ topics: [{ topic: name, numPartitions, configEntries: [...configEntries] }] })
+    await expect.poll(async () => (await found(name).catch(() => null))?.partitions).toBe(numPartitions)
+  }
+
   it('are made where they are missing, as the catalog says', async () => {
     const weekly = newTopic({ partitions: 4, keepDays: 7 })
     const forever = newTopic({ partitions: 1 })
@@ -72,7 +78,7 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
       { name: 'segment.ms', value: `${7 * HOUR}` },
       { name: 'retention.ms', value: '1000000' },
     ]
-    await admin.createTopics({ topics: [{ topic: wanted.name, numPartitions: 3, configEntries }] })
+    await make(wanted.name, 3, configEntries)
     const before = await found(wanted.name)
     const log = await openKafkaLog({ kafka, topics: [wanted] })
     expect(log.differences).toEqual([
@@ -102,9 +108,7 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     it(`are refused with ${what}: the log does not open, and says what to do`, async () => {
       const bad = newTopic({ partitions: 3, cleanup })
       const good = newTopic()
-      await admin.createTopics({
-        topics: [{ topic: bad.name, numPartitions: partitions, configEntries: [...configEntries] }],
-      })
+      await make(bad.name, partitions, configEntries)
       const opening = openKafkaLog({ kafka, topics: [good, bad] })
       await expect(opening).rejects.toThrow(`${bad.name} ${said}`)
       await expect(opening).rejects.toMatchObject({ name: 'LogError', code: 'no_topic' })

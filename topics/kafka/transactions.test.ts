@@ -129,6 +129,8 @@ await describeWithStack('a transaction on a real broker', ({ KAFKA_BROKERS }) =>
     it(`keeps its offsets from being read while it is open, until it is ${how}`, async () => {
       const { group, membership, commit } = await newWorker()
       await commit('before', 3)
+      // The coordinator of the group hears of the end of a transaction a moment after whoever ended it.
+      await expect.poll(() => log.groupOffsets(group)).toEqual([{ ...at, offset: 3 }])
       const timeout = how === 'timed out' ? 1_500 : 60_000
       const open = await openTransaction(`${group}.other`, { group, offset: 5, timeout })
       let given = false

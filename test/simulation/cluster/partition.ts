@@ -9,8 +9,8 @@ import type { Append, LogRecord, TopicPartition } from '../../../topics/log.ts'
 export class Partition {
   readonly at: TopicPartition
   records: LogRecord[] = []
-  /** Also what compaction has taken out since: an older copy of the partition has it. */
-  #written: LogRecord[] = []
+  /** Also what compaction and retention have taken out since: an older copy of the partition has it. */
+  written: LogRecord[] = []
   low = 0
   /** Next offset to be written. */
   end = 0
@@ -36,7 +36,7 @@ export class Partition {
     const at = Math.max(this.records.at(-1)?.timestamp ?? 0, timestamp)
     const record = { ...this.at, offset, timestamp: at, key, value, headers }
     this.records.push(record)
-    this.#written.push(record)
+    this.written.push(record)
     this.end += 1
     return offset
   }
@@ -84,8 +84,8 @@ export class Partition {
   cut(end: number): void {
     this.made += 1
     this.#open.clear()
-    this.#written = this.#written.filter(r => r.offset < end)
-    this.records = this.#written.filter(r => r.offset >= this.low)
+    this.written = this.written.filter(r => r.offset < end)
+    this.records = this.written.filter(r => r.offset >= this.low)
     this.end = end
     this.low = Math.min(this.low, end)
   }

@@ -31,6 +31,11 @@ export class Producer {
     const breaksAt = scheduler.random.chance(odds.brokenTransactions) ? scheduler.random.below(4) : Number.POSITIVE_INFINITY
     const appends: Append[] = []
     const offsets: Position[] = []
+    const made = new Map<Position, number>()
+    const check = () => {
+      for (const [position, then] of made)
+        if (this.#cluster.partition(position).made !== then) throw new LogError('unknown', `${position.topic} was made again`)
+    }
     return {
       append: record => {
         checkSize(record)
@@ -40,18 +45,26 @@ export class Producer {
       },
       offsets: positions => {
         if (breaksAt < Number.POSITIVE_INFINITY) throw new LogError('unavailable', 'the transaction takes no offsets')
-        offsets.push(...positions)
+        for (const position of positions) {
+          offsets.push(position)
+          made.set(position, this.#cluster.partition(position).made)
+        }
       },
       abort: async () => {
         if (this.#state === 'committing') throw new Error('the transaction is being committed; it cannot be aborted any more')
         this.#state = 'ready'
         if (appends.length > 0 && scheduler.random.chance(0.5)) this.#cluster.waste(appends)
       },
-      commit: () => this.#commit(assignment, appends, offsets),
+      commit: () => this.#commit(assignment, appends, offsets, check),
     }
   }
 
-  async #commit(assignment: Assignment, appends: readonly Append[], offsets: readonly Position[]): Promise<Map<string, number>> {
+  async #commit(
+    assignment: Assignment,
+    appends: readonly Append[],
+    offsets: readonly Position[],
+    check: () => void,
+  ): Promise<Map<string, number>> {
     const { scheduler, odds } = this.#cluster
     const { random } = scheduler
     const epoch = this.#epoch
@@ -59,7 +72,10 @@ export class Producer {
     this.#state = 'committing'
     try {
       await this.#completed()
-      const commit = () => this.#cluster.commit(life, this.#instance, epoch, assignment, appends, offsets)
+      const commit = () => {
+        check()
+        return this.#cluster.commit(life, this.#instance, epoch, assignment, appends, offsets)
+      }
       const latency = random.chance(odds.stalls) ? 12_000 : 3
       if (!random.chance(odds.unknownCommits)) {
         const ends = await scheduler.remote(life, commit, latency)

@@ -5,15 +5,24 @@ import { codec } from '../codes.ts'
 import type { World } from '../world.ts'
 import { type Fault, once } from './fault.ts'
 
+/** What the processes had on its way has arrived by then, ms. */
+const QUIET_MS = 25_000
+
 /** All processes are stopped, something is done to the cluster, and all are started again. */
 function whileStopped(world: World, what: () => void): void {
   const { scheduler, machines } = world
+  if (world.maintenance !== null) {
+    world.maintenance.push(what)
+    return
+  }
+  const work = [what]
+  world.maintenance = work
   for (const machine of machines) void machine.crash()
-  const lives = machines.map(m => m.lives)
-  // What they still had on its way has arrived by then.
-  scheduler.at(5_000, null, () => {
-    what()
-    for (const [i, machine] of machines.entries()) if (machine.lives === lives[i]) machine.boot()
+  scheduler.at(QUIET_MS, null, () => {
+    if (!world.trouble.on) return
+    for (const what of work) what()
+    world.maintenance = null
+    for (const machine of machines) machine.boot()
   })
 }
 
@@ -22,7 +31,7 @@ function maintenance(name: string, chance: number, touches: Touched, what: (worl
     name,
     chance,
     install: (world, strike) =>
-      once(world, () =>
+      world.scheduler.at(world.scheduler.random.below(world.settings.faultyMs - QUIET_MS), null, () =>
         whileStopped(world, () => {
           if (!what(world)) return
           world.touched.add(touches)
@@ -51,6 +60,8 @@ export const topicFaults: readonly Fault[] = [
         once(world, () => {
           const { cluster, scheduler, history } = world
           const partition = scheduler.random.pick(cluster.partitionsOf('trial.inbox'))
+          // A task that has handled nothing begins at the beginning, wherever that is.
+          if (history.of(partition.at).next === 0) return
           const before = partition.low + scheduler.random.below(partition.stable - partition.low + 1)
           if (before > history.of(partition.at).next) {
             strike()
@@ -64,6 +75,7 @@ export const topicFaults: readonly Fault[] = [
   maintenance('retention passed by meanwhile', 0.07, 'inbox', world => {
     const { cluster, scheduler } = world
     const partition = scheduler.random.pick(cluster.partitionsOf('trial.inbox'))
+    if (world.history.of(partition.at).next === 0) return false
     take(world, partition, partition.records, () => partition.remove(partition.end))
     return true
   }),

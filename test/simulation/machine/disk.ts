@@ -3,7 +3,8 @@
  * fails, the stores fall back to an older moment, all to the same, and notes that were not synced are gone; whoever comes up then
  * is another owner.
  */
-import type { MemoryStore, StateStore, StoreBatch } from '../../../engine/store.ts'
+import { MemoryStore, type StateStore, type StoreBatch } from '../../../engine/store.ts'
+import type { TopicPartition } from '../../../topics/log.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Life } from '../scheduler.ts'
 import { SimulatedStore } from './store.ts'
@@ -67,6 +68,15 @@ export class Disk {
       const held = this.#stores.get(store)?.held as MemoryStore
       await (batch === null ? held.wipe() : held.write(batch))
     }
+  }
+
+  /** Somebody removes the store of a task that runs elsewhere. */
+  remove({ topic, partition }: TopicPartition): void {
+    const name = `${topic.replace(/\.inbox$/, '')}/${partition}`
+    this.journal = this.journal.filter(entry => entry.store !== name)
+    this.#synced = Math.min(this.#synced, this.journal.length)
+    const store = this.#stores.get(name)
+    if (store !== undefined) store.held = new MemoryStore(this.id)
   }
 
   sync(): void {

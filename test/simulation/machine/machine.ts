@@ -39,6 +39,7 @@ export class Machine {
   }
 
   boot(): void {
+    if (this.#world.maintenance !== null) return
     const { cluster } = this.#world
     this.lives += 1
     const life: Life = { name: `${this.name}#${this.lives}`, dead: false, paused: false }
