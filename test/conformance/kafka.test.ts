@@ -30,6 +30,7 @@ await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }
         const admin = kafkaOf(kafka).admin()
         await admin.connect()
         try {
+          await admin.fetchTopicOffsets(name) // makes it known to the client
           const everything = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: '-1' }))
           await admin.deleteTopicRecords({ topic: name, partitions: everything })
         } finally {
