@@ -199,7 +199,8 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   return api.url
 }
 
-function actorsOf({ controlTrust, timeScale }: Config) {
+/** The actors of the service, under these settings. */
+export function actorsOf({ controlTrust, timeScale }: Config) {
   return {
     conversation: conversationActor({
       ...defaultConversationSettings,
@@ -518,7 +519,7 @@ function instanceOf({ settings: { kafka, dataDir } }: Parts, name: string): stri
 const SHEET = 'main'
 
 /** Names the code that decides: it changes when any of its files does. */
-function codeVersion(): string {
+export function codeVersion(): string {
   const digest = createHash('sha256')
   for (const folder of ['engine', 'processors', 'connectors', 'schemas', 'topics']) {
     const files = readdirSync(join(import.meta.dirname, folder), { recursive: true, withFileTypes: true })

@@ -20,6 +20,16 @@ export class Migrated extends EngineError {}
 export class Corrupted extends EngineError {}
 export class Poison extends EngineError {}
 export class Retryable extends EngineError {}
+
+/** Schemas of these values, in wire format, have yet to be fetched. */
+export class SchemasMissing extends Retryable {
+  readonly values: readonly Buffer[]
+  constructor(what: string, values: readonly Buffer[]) {
+    super('schemas_missing', `the schema of ${what} has not been fetched`)
+    this.values = values
+  }
+}
+
 export class Fatal extends EngineError {}
 
 /** Causes and reasons are for people, and part of records: no longer than this, in characters. */

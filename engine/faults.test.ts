@@ -26,16 +26,18 @@ import {
 let world: World
 const registry = { down: false, asked: 0 }
 
+/** The log's own registry, when it is not down. */
+const through = (log: World['log']): SchemaRegistry => ({
+  register: (subject, schema) => log.register(subject, schema),
+  schema: async id => {
+    registry.asked += 1
+    if (registry.down) throw new LogError('unavailable', 'the registry cannot be reached')
+    return log.schema(id)
+  },
+})
+
 beforeEach(async () => {
   Object.assign(registry, { down: false, asked: 0 })
-  const through = (log: World['log']): SchemaRegistry => ({
-    register: (subject, schema) => log.register(subject, schema),
-    schema: async id => {
-      registry.asked += 1
-      if (registry.down) throw new LogError('unavailable', 'the registry cannot be reached')
-      return log.schema(id)
-    },
-  })
   world = await openWorld({ registry: through })
 })
 afterEach(() => world.close())
@@ -66,6 +68,30 @@ describe('a registry that is away', () => {
     await eventually(sequences).toEqual([1, 2, 3, 4, 5, 100])
     await eventually(() => statusOf(worker, 1)?.waits).toBeNull()
     expect(stateOf(worker, 'b', 1)).toMatchObject({ count: 3, last: 4 })
+  })
+
+  it('is asked for the schema of a parked record that is redriven, and the task waits until it answers', async () => {
+    const parks = { ...counter, onPoison: { default: 'park' } } as unknown as ActorDefinition
+    const first = await world.start({ actors: [parks] })
+    const value = await newerInput(world.log, 0, 'poison')
+    await world.log.append([{ ...at(0), key: 'a', value }])
+    await eventually(() => first.task(at(0))?.position).toBe(1)
+    await world.stop(first)
+    // A process that has never seen a record of that schema.
+    const folder = world.folder
+    await world.log.close()
+    await world.stores.close()
+    world = await openWorld({ folder, registry: through })
+    registry.down = true
+    const second = await world.start({ actors: [parks] })
+    const redrive = world.codec.encode(inbox.name, 'Redrive', { id: 'r', offset: 0, drop: false, value: null, by: 'ops' })
+    await world.log.append([{ ...at(0), key: 'a', value: redrive }])
+    await eventually(() => statusOf(second, 0)?.waits).toMatch(/record parked at offset 0 .*registry cannot be reached/)
+    registry.down = false
+    await eventually(() => second.task(at(0))?.position).toBe(2)
+    const causes = (await Promise.all([0, 1, 2, 3, 4, 5].map(p => world.all('dead.letters', p).catch(() => [])))).flat()
+    const told = causes.map(r => world.codec.decode(r.value as Buffer).value as { cause: string })
+    expect(told.map(({ cause }) => cause)).toEqual(['told to fail', 'told to fail'])
   })
 
   it('is asked ever more slowly', async () => {
@@ -503,6 +529,23 @@ it('stops a task that holds attempts of an effect which this code does not have'
   const second = await world.start({ actors: [without as ActorDefinition], group: 'another', codeVersion: '2' })
   await eventually(() => statusOf(second, 0)?.stopped).toMatch(/no effect "once".*list it under retired.effects/)
   answer.reject(new Error('the test is over'))
+})
+
+it('commits that markers are passed, with the next records or by itself', async () => {
+  const log = withMembership(world.log, membership => {
+    const poll = membership.poll.bind(membership)
+    // As of a log where every record is followed by the marker of its transaction.
+    membership.poll = async options =>
+      (await poll(options)).map(r => ({
+        ...r,
+        from: r.from * 2,
+        next: r.next * 2,
+        records: r.records.map(record => ({ ...record, offset: record.offset * 2 })),
+      }))
+  })
+  const worker = await world.start({ log })
+  await world.append(['a', 0, { sequence: 1 }], ['a', 0, { sequence: 2 }])
+  await eventually(() => worker.task(at(0))?.position).toBe(4)
 })
 
 it('tells a person of every task that stands still', async () => {

@@ -10,7 +10,7 @@ import type { Topic } from '../topics/catalog.ts'
 import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import type { ActorDefinition, Context, Ended, Timer } from './actor.ts'
 import { deadLetter } from './dead-letter.ts'
-import { Corrupted, cut, Fatal, isA, messageOf, Poison } from './errors.ts'
+import { Corrupted, cut, Fatal, isA, messageOf, Poison, SchemasMissing } from './errors.ts'
 import { ATTEMPT, COMMAND, LAST, PART, RECORD_ID, recordTime } from './headers.ts'
 import { uuid5 } from './ids.ts'
 import type { Incoming } from './incoming.ts'
@@ -257,7 +257,7 @@ class Stepping implements Context {
     } else this.#close(attempt)
     const { ended } = this.#definition
     if (ended === undefined) return 'handled'
-    const argument: Ended = { attempt: id, effect: attempt.effect, outcome, reason, input: input as Ended['input'] }
+    const argument: Ended = { attempt: id, effect: attempt.effect, outcome, reason: cut(reason), input: input as Ended['input'] }
     return this.#deliver('EffectEnded', context => (ended as AnyHandler)(this.#state, argument, context), { attempt: id })
   }
 
@@ -452,7 +452,7 @@ class Stepping implements Context {
     this.#parked = []
     for (const [at, parcel] of queue.entries()) {
       this.#behind = queue.slice(at + 1)
-      this.#handleParcel(parcel, parcel === mended)
+      this.#handleParcel(parcel, parcel === mended, order.value)
       if (this.#parked.length === 0) continue
       this.#parked = [...this.#parked, ...this.#behind]
       this.#behind = []
@@ -462,7 +462,7 @@ class Stepping implements Context {
   }
 
   /** The one that was parked has had its bookkeeping, and so have messages; what else waited has it now. */
-  #handleParcel(parcel: EnvelopeParked, wasParked: boolean): void {
+  #handleParcel(parcel: EnvelopeParked, wasParked: boolean, given: Buffer | null): void {
     const { offset, at, headers, value, type } = parcel
     const key = this.#incoming.key
     let record: Decoded
@@ -471,6 +471,8 @@ class Stepping implements Context {
     } catch (error) {
       if (error instanceof CodecError && error.code === 'unknown_record')
         throw new Fatal(error.code, `parked at offset ${offset}: ${error.message}`)
+      if (error instanceof CodecError && error.code === 'unknown_schema' && value !== given)
+        throw new SchemasMissing(`the record parked at offset ${offset}`, [value])
       this.#incoming = { ...this.#incoming, offset, timestamp: at, headers, raw: value }
       this.#quarantine(type, messageOf(error))
       return

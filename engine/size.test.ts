@@ -184,12 +184,12 @@ describe('timers and attempts', () => {
       many = count
       return kit(acts).send('many').result === 'handled'
     }
-    many = border(fits, 100, 10_000) - 1
+    many = border(fits, 500, 4_500) - 1
     const { kit: made, send } = kit(acts)
     send('many')
     expect(made.bytes).toBeGreaterThan(MAX_RECORD_BYTES / 3)
     // The engine's own notes still have room: ids, outcomes of commands, decisions.
-    for (let n = 0; n < 600; n++) {
+    for (let n = 0; n < 520; n++) {
       const id = `${n}`.padEnd(500, 'ก')
       expect(send(n % 2 === 0 ? 'add' : 'poison', { id, headers: { [COMMAND]: id } }).result).toBe('handled')
     }
@@ -290,6 +290,17 @@ describe('what handlers throw and say', () => {
     expect(send('refuse', { id: 'c', headers: { [COMMAND]: 'c' } }).result).toBe('handled')
     expect(send('add', { id: 'd', headers: { [COMMAND]: 'c'.repeat(501) } }).result).toBe('poisoned')
     expect(made.bytes).toBeLessThan(5_000)
+  })
+
+  it('may be told why an attempt ended in a few words only', () => {
+    const ended = (state: unknown, { reason }: { reason: string }) => ({ ...(state as object), digest: reason })
+    const { send, kit: made } = kit(
+      { perform: context => void context.perform('small', { sequence: 1 }) },
+      { ended: ended as never },
+    )
+    const attempt = send('perform').effects[0]?.attempt as string
+    expect(made.end(attempt, 'NOT_DONE', 'x'.repeat(400_000)).result).toBe('handled')
+    expect(made.state?.digest).toHaveLength(1_000)
   })
 
   it('may have any id, with any time', () => {

@@ -20,7 +20,7 @@ import { type Incoming, incoming } from './incoming.ts'
 import { type Attempt, decodeInstance, FORGET, envelopeOf, type Instance, isEmpty } from './instance.ts'
 import { PoisonRate } from './poison-rate.ts'
 import { reserved } from './restore.ts'
-import { timerName } from './retired.ts'
+import { timerName, unknown } from './retired.ts'
 import type { SchemaBook } from './schemas.ts'
 import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
 
@@ -198,7 +198,14 @@ export class Task {
       overlay.next = record.offset + 1
     }
     this.#expected = next
+    // Markers of transactions lie behind the last record: who commits anyway commits that they are passed.
+    if (records.length > 0) overlay.next = next
     return null
+  }
+
+  /** Commits that nothing but markers of transactions has come: retention would take them for records that were not read. */
+  passMarkers(): void {
+    if (this.#halt === null && this.#overlay.stop === null) this.#overlay.next = this.#expected
   }
 
   #handle(record: LogRecord, overlay: Overlay, place: Place, budget: Budget): void {
@@ -448,6 +455,7 @@ export class Task {
     if (bytes === null) throw new Corrupted('no_input', `the input of attempt ${attempt} is not in the ledger`)
     const { fingerprint, raw } = unstored(bytes)
     const kept = this.book.decode('LedgerInput', fingerprint, raw)
+    if (this.definition.effects?.[kept.effect] === undefined) throw unknown(this.definition, 'effect', kept.effect)
     return this.book.decode(this.definition.effects?.[kept.effect]?.input as RecordName, kept.fingerprint, kept.input)
   }
 

@@ -178,12 +178,12 @@ export function withMembership(log: LocalLog, change: (membership: Membership) =
 }
 
 /** A record that a newer version of the code writes: its schema has a field more. */
-export async function newerInput(log: LocalLog, sequence: number): Promise<Buffer> {
+export async function newerInput(log: LocalLog, sequence: number, kind = 'add'): Promise<Buffer> {
   const { default: avro } = await import('avsc')
   const schema = JSON.parse(recordSchema('TrialInput').text)
   schema.fields.push({ name: 'added', type: 'string', default: '', doc: 'Of a newer version.' })
   const id = await log.register(`${inbox.name}-TrialInput`, JSON.stringify(schema))
-  const body = avro.Type.forSchema(schema).toBuffer({ sequence, kind: 'add', delayMs: 0, added: 'new' })
+  const body = avro.Type.forSchema(schema).toBuffer({ sequence, kind, delayMs: 0, added: 'new' })
   const value = Buffer.concat([Buffer.alloc(5), body])
   value.writeUInt32BE(id, 1)
   return value

@@ -26,7 +26,7 @@ import { Backoff } from './backoff.ts'
 import { Budget } from './budget.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
-import { Corrupted, messageOf } from './errors.ts'
+import { Corrupted, messageOf, SchemasMissing } from './errors.ts'
 import type { StateStore, StateStores } from './store.ts'
 import type { Startable, Task } from './task.ts'
 import { Tasks, type TaskStatus } from './tasks.ts'
@@ -275,6 +275,7 @@ export class Worker {
     await this.#cycle
     if (clock.mono() - this.#sweptAt < SWEEP_MS) return
     this.#sweptAt = clock.mono()
+    for (const task of this.#tasks.running()) task.passMarkers()
     this.#tasks.sweep()
   }
 
@@ -377,6 +378,7 @@ export class Worker {
         if (rest !== null) left.push(rest)
       } catch (error) {
         if (error instanceof Corrupted && error.code === 'discontinuity') this.#putBack(task, error)
+        else if (error instanceof SchemasMissing) this.#awaitSchemas(task, error.message, error.values)
         else this.#tasks.fail(task, error)
       }
     }
@@ -394,18 +396,20 @@ export class Worker {
     const { records } = range
     const at = (records[unknown] as LogRecord).offset
     const rest = task.fold({ ...range, next: at, records: records.slice(0, unknown) }, budget)
-    if (rest === null) this.#awaitSchemas(task, records.slice(unknown))
+    if (rest === null) {
+      const values = records.slice(unknown).flatMap(({ value }) => value ?? [])
+      this.#awaitSchemas(task, `the schema of the record at offset ${at} has not been fetched`, values)
+    }
     return rest === null ? null : { ...range, from: rest.from, records: records.filter(r => r.offset >= rest.from) }
   }
 
-  /** The schemas of these records are fetched; until then the partition waits, and the others go on. */
-  #awaitSchemas(task: Task, records: readonly LogRecord[]): void {
+  /** The schemas of these values are fetched; until then the partition waits, and the others go on. */
+  #awaitSchemas(task: Task, cause: string, values: readonly Buffer[]): void {
     const { codec } = this.#settings
-    const cause = `the schema of the record at offset ${records[0]?.offset} has not been fetched`
     this.#tasks.hold(
       task,
       cause,
-      () => codec.prepare(records),
+      () => codec.prepare(values.map(value => ({ value }))),
       (error, tries) => error instanceof CodecError && tries >= UNKNOWN_TRIES,
     )
   }

@@ -136,7 +136,7 @@ export class Codec {
   }
 
   /** Fetches the schemas of records that other versions of the code wrote. @throws what the registry throws */
-  async prepare(records: readonly LogRecord[]): Promise<void> {
+  async prepare(records: readonly Pick<LogRecord, 'value'>[]): Promise<void> {
     for (const { value } of records) {
       if (value === null || value.length < HEADER || value[0] !== 0) continue
       const id = value.readUInt32BE(1)

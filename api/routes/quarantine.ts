@@ -36,6 +36,7 @@ const LetterDetail = Type.Object({
   ...item,
   value: Type.Any({ description: 'the record as JSON, bytes in base64; null where it cannot be read' }),
   unreadable: orNull(Text, { description: 'why it cannot be read' }),
+  bytes: orNull(Type.Integer(), { description: 'bytes of the whole record, where only its beginning is kept here' }),
   raw: Type.String({ description: 'as it came, base64; empty for those who may not see personal data' }),
 })
 
@@ -49,7 +50,8 @@ interface Context {
   readonly codec: Codec
   readonly commands: Commands
 }
-type Row = Static<typeof Letter> & { value: Buffer }
+/** `bytes`: of the whole record where `value` is only its beginning, null otherwise. */
+type Row = Static<typeof Letter> & { value: Buffer; bytes: number | null }
 
 export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): void {
   app.get(
@@ -156,6 +158,14 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
     const topic = allTopics().find(t => t.name === letter.topic) as Topic<'Redrive'> | undefined
     if (letter.decision !== 'park' || topic === undefined)
       throw new Problem('conflict', `this record was not parked but "${letter.decision}": it does not wait to be handled`)
+    if (!drop && value === undefined && letter.bytes !== null) {
+      const { length } = letter.value
+      const rest = `${letter.topic}/${letter.partition}/${letter.offset}`
+      throw new Problem(
+        'conflict',
+        `only the first ${length} of ${letter.bytes} bytes of this record are kept: give the whole record as "value", read from ${rest}, or drop it`,
+      )
+    }
     const mended = value === undefined ? null : encode(topic, letter, value)
     return commands.give(request, reply, {
       target: ACTORS[topic.name] ?? 'dead_letter',
@@ -183,7 +193,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
   async function read(id: string): Promise<Row> {
     const [partition, offset] = id.split('-')
     const { rows } = await pool.query<Row>(
-      `SELECT ${ITEM}, value FROM dead_letters WHERE log_partition = $1 AND log_offset = $2`,
+      `SELECT ${ITEM}, value, nullif(bytes, -1) AS bytes FROM dead_letters WHERE log_partition = $1 AND log_offset = $2`,
       [partition, offset],
     )
     if (rows[0] === undefined) throw new Problem('not_found', `no record in quarantine with the id "${id}"`)

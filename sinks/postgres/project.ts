@@ -242,6 +242,7 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
         key: value.key,
         record_type: value.recordType,
         value: value.value,
+        bytes: value.bytes,
         decision: lower(value.decision),
         cause: value.cause,
         code_version: value.codeVersion,

@@ -193,6 +193,7 @@ test('conversations, alerts, synchronisations and dead letters have their rows',
     key: 'k',
     recordType: 'SheetRow',
     value: Buffer.from([0, 1, 2]),
+    bytes: 520_000,
     decision: 'SKIP',
     cause: 'boom',
     at: AT,
@@ -205,8 +206,8 @@ test('conversations, alerts, synchronisations and dead letters have their rows',
   expect(await rows('SELECT outcome, duration_ms, refusals FROM sync_runs')).toEqual([
     { outcome: 'refused', duration_ms: 40.5, refusals: [{ line: 3, reason: 'no name' }] },
   ])
-  expect(await rows('SELECT "offset", record_type, value, decision FROM dead_letters')).toEqual([
-    { offset: '9', record_type: 'SheetRow', value: Buffer.from([0, 1, 2]), decision: 'skip' },
+  expect(await rows('SELECT "offset", record_type, value, bytes, decision FROM dead_letters')).toEqual([
+    { offset: '9', record_type: 'SheetRow', value: Buffer.from([0, 1, 2]), bytes: 520_000, decision: 'skip' },
   ])
 })
 
@@ -507,7 +508,12 @@ test('migrations may run in several processes at once, and run once', async () =
   await client.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
   client.release()
   const applied = await Promise.all([migrate(pool), migrate(pool), migrate(pool)])
-  expect(applied.flat()).toEqual(['0001_serving_store', '0002_complete_serving_schema', '0003_command_outcomes'])
+  expect(applied.flat()).toEqual([
+    '0001_serving_store',
+    '0002_complete_serving_schema',
+    '0003_command_outcomes',
+    '0004_cut_dead_letters',
+  ])
 })
 
 test('a database of the first release is adopted, with its rows', async () => {
@@ -521,7 +527,7 @@ test('a database of the first release is adopted, with its rows', async () => {
       ('main:c1', 'm2', 'out', '', 'wamid.2', NULL, NULL, 'unknown', '2026-05-01', 'read', '', NULL, -1);
     INSERT INTO delivery_reports VALUES ('main:c1', 'wamid.3', 'failed', 'no such phone', 131026)`)
   client.release()
-  expect(await migrate(pool)).toEqual(['0002_complete_serving_schema', '0003_command_outcomes'])
+  expect(await migrate(pool)).toEqual(['0002_complete_serving_schema', '0003_command_outcomes', '0004_cut_dead_letters'])
   expect(await rows('SELECT tableoid::regclass::text AS partition, id, status FROM messages')).toEqual([
     { partition: 'messages_2026_05', id: 'm1', status: 'sent' },
   ])

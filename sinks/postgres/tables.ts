@@ -286,6 +286,7 @@ export const deadLetters: Table = {
     key: text,
     record_type: text,
     value: 'bytea',
+    bytes: 'integer',
     decision: text,
     cause: text,
     code_version: text,

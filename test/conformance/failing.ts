@@ -40,7 +40,7 @@ export function failing(kit: Kit, { cleaning, expiring, damaging }: Features): v
       const member = await join(log, newGroup(), topic)
       member.start(beyond)
       expect((await member.failure(beyond)).error.code).toBe('gap')
-      member.stop(beyond)
+      member.membership.stop(beyond)
       expect(await member.poll({ max: 10, wait: 500 })).toEqual([])
       await member.membership.leave()
     })

@@ -90,7 +90,6 @@ export interface Member {
   readonly assignment: Assignment
   /** Starts these partitions of the assignment, or all of them, from the beginning where no offset is given. */
   start(...partitions: (TopicPartition & { readonly offset?: number })[]): void
-  stop(partition: TopicPartition): void
   /** Polls once, and fails where what comes does not follow what came before. */
   poll(options: { max: number; wait: number }): Promise<Polled[]>
   /** Polls until there have been so many records, and fails where a partition cannot be read. */
@@ -112,6 +111,11 @@ export async function join(log: Log, group: string, ...topics: Topic[]): Promise
   const assignment = assignments.at(-1) as Assignment
   await membership.fence()
   const positions = new Map<string, number>()
+  const startAt = membership.start.bind(membership)
+  membership.start = position => {
+    positions.set(partitionKey(position), position.offset)
+    startAt(position)
+  }
   const poll = async ({ max, wait }: { max: number; wait: number }) => {
     const ranges = await membership.poll({ max, wait })
     expectToFollow(ranges, positions)
@@ -126,13 +130,8 @@ export async function join(log: Log, group: string, ...topics: Topic[]): Promise
       const chosen: readonly (TopicPartition & { readonly offset?: number })[] =
         partitions.length > 0 ? partitions : assignment.partitions
       for (const { topic, partition, offset = 0 } of chosen) {
-        positions.set(partitionKey({ topic, partition }), offset)
         membership.start({ topic, partition, offset })
       }
-    },
-    stop: partition => {
-      positions.delete(partitionKey(partition))
-      membership.stop(partition)
     },
     take: async (count, max = 100) => {
       const records: LogRecord[] = []

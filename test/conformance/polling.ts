@@ -38,10 +38,10 @@ export function polling(kit: Kit): void {
       const { log } = await kit.open(topic)
       const at = { topic: topic.name, partition: 0 }
       const positions = await log.append(['a', 'b', 'c', 'd'].map(text => append(topic, 'k', text)))
-      const { membership, start, stop, take } = await join(log, newGroup(), topic)
+      const { membership, start, take } = await join(log, newGroup(), topic)
       start(positions[2]!)
       expect(texts(await take(2))).toEqual(['c', 'd'])
-      stop(at)
+      membership.stop(at)
       start(positions[1]!)
       expect(texts(await take(3))).toEqual(['b', 'c', 'd'])
       start(positions[3]!)
@@ -55,10 +55,10 @@ export function polling(kit: Kit): void {
       for (const partition of [0, 1]) {
         await log.append(Array.from({ length: 50 }, (_, i) => append(topic, 'k', `${partition}:${i}`, { partition })))
       }
-      const { membership, start, stop, poll, take } = await join(log, newGroup(), topic)
+      const { membership, start, poll, take } = await join(log, newGroup(), topic)
       start()
       const before = await take(2, 2)
-      stop({ topic: topic.name, partition: 0 })
+      membership.stop({ topic: topic.name, partition: 0 })
       const after = await take(50 - before.filter(({ partition }) => partition === 1).length)
       expect(after.map(({ partition }) => partition)).not.toContain(0)
       expect(await poll({ max: 10, wait: 20 })).toEqual([])

@@ -1,18 +1,30 @@
-/** Each store away for a while under load: the others go on, nothing is lost, `/readyz` says which. `OUTAGE_S=60` is the long run. */
+/**
+ * Each store away for a while under load: the others go on, nothing is lost, `/readyz` says which. The schema registry away while
+ * newer code writes: only those wait whose records cannot be read. `OUTAGE_S=60` is the long run.
+ */
 import { createHmac, randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import avro from 'avsc'
 import pg from 'pg'
 import { expect, it } from 'vitest'
+import { RECORD_ID } from '../../engine/headers.ts'
+import { recordSchema } from '../../schemas/index.ts'
+import type { ChatMessage } from '../../schemas/types.ts'
 import { openClickHouse, selectRows } from '../../sinks/clickhouse/client.ts'
 import { startEmbeddedClickHouse } from '../../sinks/clickhouse/embedded.ts'
+import { conversationInbox } from '../../topics/catalog.ts'
+import { Codec } from '../../topics/codec.ts'
+import { openKafkaLog } from '../../topics/kafka/log.ts'
+import { ConfluentRegistry } from '../../topics/kafka/registry.ts'
+import type { LogRecord } from '../../topics/log.ts'
 import { openGate, through } from '../stack/gate.ts'
 import { connectRedis } from '../stack/redis.ts'
 import { startStack } from '../stack/stack.ts'
 import { describeWithStack } from '../stack/vitest.ts'
-import { startService, until } from './harness.ts'
+import { type Service, startService, until } from './harness.ts'
 
 const SECONDS = Number(process.env.OUTAGE_S ?? 4)
 const RATE = 20
@@ -138,3 +150,115 @@ await describeWithStack('each store away under load', ({ DATABASE_URL }) => {
     }
   })
 })
+
+/** On one machine the schemas are in the log itself. */
+if (process.env.BMA_TEST_LOG === 'kafka') {
+  await describeWithStack('the schema registry away', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }) => {
+    it('keeps only those waiting whose records newer code has written, and loses none', { timeout: 180_000 }, async () => {
+      const closers: (() => unknown)[] = []
+      try {
+        const prefix = `registry-away-${randomUUID().slice(0, 8)}.`
+        const gate = await openGate({ host: '127.0.0.1', port: Number(new URL(SCHEMA_REGISTRY_URL).port) })
+        closers.push(() => gate.shut())
+        const env = { KAFKA_PREFIX: prefix, SCHEMA_REGISTRY_URL: through(gate, SCHEMA_REGISTRY_URL) }
+        const service = await startService({ env })
+        closers.push(() => service.close())
+        const registry = new ConfluentRegistry(SCHEMA_REGISTRY_URL)
+        const codec = await Codec.open(registry, [conversationInbox])
+        const log = await openKafkaLog({
+          kafka: { brokers: KAFKA_BROKERS.split(','), prefix },
+          topics: [conversationInbox],
+          partitions: () => PARTITIONS,
+        })
+        closers.push(() => log.close())
+
+        const [first, second] = await twoApart(service, () => messagesIn(log, codec))
+        gate.shut()
+        const newer = await newerForm(registry, first.message, { id: `wamid.${randomUUID()}`, text: NEWER })
+        const { topic, partition, key } = first.record
+        const at = { topic, partition, key: key as string }
+        await log.append([{ ...at, value: newer.value, headers: { [RECORD_ID]: newer.id } }])
+        const told = async () => (await service.get('/readyz', null)).body.dependencies.processors.detail as string
+        const waits = new RegExp(`conversation\\.inbox/${partition}\\b.*schema`)
+        await until(
+          async () => waits.test(await told()),
+          30_000,
+          () => `the partition that waits is told (${service.output})`,
+        )
+        const texts = async (person: { from: string }) =>
+          (await service.conversation(person)).messages.map((m: { text: string }) => m.text)
+        await service.say(second.person, 'Is anybody there?')
+        await service.say(second.person, 'And now?')
+        expect(await texts(first.person)).not.toContain(NEWER)
+
+        await gate.open()
+        await until(
+          async () => (await texts(first.person)).includes(NEWER),
+          60_000,
+          () => 'the message of newer code is in its conversation',
+        )
+        await until(async () => (await service.get('/readyz', null)).status === 200, 30_000)
+        await service.say(first.person, 'Thank you')
+      } finally {
+        for (const close of closers.reverse()) await close()
+      }
+    })
+  })
+}
+
+/** As the harness sets it. */
+const PARTITIONS = 6
+const NEWER = 'written by newer code'
+
+interface Talk {
+  readonly person: { from: string; name: string }
+  readonly record: LogRecord
+  readonly message: ChatMessage
+}
+
+/** People whose conversations are not on the same partition. */
+async function twoApart(service: Service, messages: () => Promise<Omit<Talk, 'person'>[]>): Promise<[Talk, Talk]> {
+  for (let n = 0; n < 20; n++) {
+    const person = { from: String(66_730_000_000 + n), name: `Guest ${n}` }
+    await service.say(person, 'Hello')
+    const found = await messages()
+    const [first] = found
+    const other = found.find(({ record }) => record.partition !== first?.record.partition)
+    if (first === undefined || other === undefined) continue
+    const talk = (of: Omit<Talk, 'person'>) => ({
+      ...of,
+      person: { from: of.message.sender.id, name: of.message.sender.name ?? '' },
+    })
+    return [talk(first), talk(other)]
+  }
+  throw new Error('twenty conversations are on the same partition')
+}
+
+async function messagesIn(log: Awaited<ReturnType<typeof openKafkaLog>>, codec: Codec): Promise<Omit<Talk, 'person'>[]> {
+  const found: Omit<Talk, 'person'>[] = []
+  for (const { partition, low, high } of await log.ends(conversationInbox.name)) {
+    for (let from = low; from < high; ) {
+      const { records, next } = await log.read({ topic: conversationInbox.name, partition }, from, { wait: 5_000 })
+      for (const record of records) {
+        const decoded = record.value === null ? null : codec.decode(record.value)
+        if (decoded?.type === 'ChatMessage') found.push({ record, message: decoded.value })
+      }
+      from = next
+    }
+  }
+  return found
+}
+
+/** Another message like this, as code with a field more writes it. */
+async function newerForm(registry: ConfluentRegistry, like: ChatMessage, message: Pick<ChatMessage, 'id' | 'text'>) {
+  const subject = `newer-${randomUUID()}`
+  const { text } = recordSchema('ChatMessage')
+  await registry.register(subject, text)
+  const schema = JSON.parse(text)
+  schema.fields.push({ name: 'mood', type: 'string', default: '', doc: `Of ${subject}.` })
+  const id = await registry.register(subject, JSON.stringify(schema))
+  const head = Buffer.alloc(5)
+  head.writeUInt32BE(id, 1)
+  const type = avro.Type.forSchema(schema)
+  return { id: message.id, value: Buffer.concat([head, type.toBuffer({ ...like, ...message, mood: 'cheerful' })]) }
+}

@@ -33,6 +33,8 @@ interface TaskHistory {
 export class History {
   readonly #cluster: Cluster
   readonly #codeOf: (life: Life) => Code
+  /** Partitions that nobody may handle before a person has decided, and why. */
+  readonly frozen = new Map<string, string>()
   readonly #tasks = new Map<string, TaskHistory>()
   /** Records that nobody need handle any more. */
   readonly givenUp: LogRecord[] = []
@@ -78,6 +80,7 @@ export class History {
   cut(at: TopicPartition, changelogEnd: number): void {
     const task = this.of(at)
     task.kept = task.ends.filter(end => end < changelogEnd).length
+    if (task.kept < task.ends.length) this.freeze(at, 'its changelog has lost something')
     task.ends.length = task.kept
   }
 
@@ -88,6 +91,11 @@ export class History {
     for (const handled of task.handled) if (handled.commit >= kept) this.forgotten.push(handled)
     task.rebuilt.set(task.handled.length, kept)
     task.kept = null
+  }
+
+  /** Nothing of it may be handled before a person has decided; nothing has to be, where nothing was before. */
+  freeze(at: TopicPartition, why: string): void {
+    if (this.of(at).next > 0) this.frozen.set(partitionKey(at), why)
   }
 
   #giveUp({ handled }: TaskHistory, records: readonly LogRecord[]): void {
@@ -108,6 +116,9 @@ export class History {
     for (const { topic, partition, offset } of offsets) {
       const at = { topic, partition }
       const task = this.of(at)
+      const frozen = this.frozen.get(partitionKey(at))
+      if (frozen !== undefined && offset > task.next)
+        this.#cluster.violations.push(`${life.name} handled ${partitionKey(at)} behind ${task.next}, though ${frozen}`)
       if (offset < task.next)
         this.#cluster.violations.push(`${life.name} put ${partitionKey(at)} back from ${task.next} to ${offset}`)
       const scope = `${task.logId}${task.inboxScope}/${topic}/${partition}`

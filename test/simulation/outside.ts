@@ -68,6 +68,7 @@ function outside(world: World, machine: Machine, life: Life, actor: string, effe
     }
     await scheduler.sleep(random.below(trouble.on && random.chance(0.2) ? 7_000 : 100), life)
     flight.until = 0
+    if (effect !== 'bulk') world.answers.push({ actor, attempt: run.attempt, life })
     return effect === 'bulk' ? bulkResult(world, sequence) : { sequence }
   }
 }

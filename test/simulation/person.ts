@@ -4,7 +4,7 @@ import type { TaskAction } from '../../schemas/types.ts'
 import { LogError, partitionKey, type TopicPartition } from '../../topics/log.ts'
 import { codec } from './codes.ts'
 import { MENDED } from './tally.ts'
-import type { World } from './world.ts'
+import type { Touched, World } from './world.ts'
 
 const LOOKS = 1_000
 /** So long a stop is looked at before somebody decides. */
@@ -28,6 +28,7 @@ export function employ(world: World): void {
           seen.delete(key)
           continue
         }
+        if (/failed within a minute/.test(stopped) && !seen.has(key)) world.history.freeze(at, 'too much of it has failed')
         const since = seen.get(key) ?? world.scheduler.time
         seen.set(key, since)
         if (world.scheduler.time - since < THINKS) continue
@@ -58,7 +59,8 @@ function decisionFor(world: World, at: TopicPartition, cause: string): { action:
 }
 
 /** What must have been done to the cluster before a task may ask for a person. */
-function reasonFor(cause: string): 'partitions' | 'changelog' | 'inbox' | 'other' {
+function reasonFor(cause: string): Touched {
+  if (/failed within a minute/.test(cause)) return 'poison'
   if (/had \d+ partitions|has no partition/.test(cause)) return 'partitions'
   if (/decide to rebuild|end of the changelog is gone/.test(cause)) return 'changelog'
   if (/decide to accept|is not there/.test(cause)) return 'inbox'
@@ -88,6 +90,7 @@ function decide(world: World, at: TopicPartition, cause: string, id: string): vo
     // Other machines may hold the task as it was before its changelog lost something.
     for (const { disk, life } of world.machines) if (cluster.group.owner(at) !== life) disk.remove(at)
   }
+  history.frozen.delete(partitionKey(at))
   if (decision.action === 'ACCEPT') history.accepted(at, decision.offset)
   // An offset that does not fit the changelog is accepted with the state as the changelog has it.
   if (decision.action === 'REBUILD' || /end of the changelog is gone/.test(cause)) history.rebuilt(at)

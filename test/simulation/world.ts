@@ -37,6 +37,9 @@ export interface Outcome {
   readonly errors: ReadonlyMap<string, number>
 }
 
+/** What may make a task ask for a person. */
+export type Touched = 'partitions' | 'changelog' | 'inbox' | 'poison' | 'other'
+
 export const faults: readonly Fault[] = [
   ...processFaults,
   ...clusterFaults,
@@ -61,6 +64,8 @@ export class World {
   readonly registryTrouble: RegistryTrouble = { state: 'well', forgetful: false }
   readonly sent = new Map<string, { key: string; kind: string; sequence: number }>()
   readonly done: Done[] = []
+  /** What the outside has answered. */
+  readonly answers: { readonly actor: string; readonly attempt: string; readonly life: Life }[] = []
   readonly inFlight = new Map<string, Flight>()
   readonly faults: Record<string, number> = {}
   readonly busiest = { restores: 0, transactions: 0, errors: 0 }
@@ -68,7 +73,7 @@ export class World {
   /** Senders write by newer schemas. */
   newerInputs = false
   /** What people have done to the cluster, that tasks cannot go on from by themselves. */
-  readonly touched = new Set<'partitions' | 'changelog' | 'inbox' | 'other'>()
+  readonly touched = new Set<Touched>()
   /** What is done while all processes are stopped; null while they may run. */
   maintenance: (() => void)[] | null = null
   /** The group has forgotten its offsets. */
@@ -193,7 +198,7 @@ export async function simulate(
     if (world.check(true).length === 0) break
     next = scheduler.time + LOOKS
   }
-  violations.push(...world.check(false))
+  violations.push(...world.check(false), ...unheard(world))
   for (const { life } of machines) life.dead = true
   const errors = new Map<string, number>()
   for (const machine of machines) for (const [what, count] of machine.errors) errors.set(what, (errors.get(what) ?? 0) + count)
@@ -206,4 +211,14 @@ export async function simulate(
     busiest: world.busiest,
     errors,
   }
+}
+
+/** Every answer comes to lie in the inbox, however late it was: only the end of its process excuses from that. */
+function unheard({ answers, cluster, machines, touched }: World): string[] {
+  if (touched.size > 0) return []
+  const heard = new Set<string>()
+  for (const topic of [trialInbox.name, tallyInbox.name])
+    for (const { written } of cluster.partitionsOf(topic)) for (const { headers } of written) heard.add(headers.attempt ?? '')
+  const lost = answers.filter(({ attempt, life }) => machines.some(m => m.life === life) && !heard.has(attempt))
+  return lost.map(({ attempt, life }) => `${life.name} was told that ${attempt} is done, and kept it to itself`)
 }

@@ -1,7 +1,8 @@
 /** The trial actor, whose every input also becomes a row in Postgres: an alert. */
 import { type ActorDefinition, actor } from '../../engine/actor.ts'
 import { alerts, changelog, deadLetters, type Topic } from '../../topics/catalog.ts'
-import { codec } from '../simulation/world.ts'
+import { codec } from '../simulation/codes.ts'
+import type { Done } from '../simulation/outside.ts'
 import { trial, trialInbox, trialOutputs } from '../simulation/trial.ts'
 
 export const PARTITIONS = 6
@@ -22,9 +23,11 @@ export const tortured = actor({
   emits: [trialOutputs, alerts as never],
 }) as unknown as ActorDefinition
 
-export const topics: readonly Topic[] = [trialInbox, trialOutputs, changelog(trial.name, trialInbox), deadLetters, alerts]
+export const trialChangelog = changelog(trial.name, trialInbox)
+export const topics: readonly Topic[] = [trialInbox, trialOutputs, trialChangelog, deadLetters, alerts]
 await codec.add(alerts)
 export { codec }
+export type { Done }
 
 /** Partitions on the cluster. */
 export function partitionsOf(topic: Topic): number {

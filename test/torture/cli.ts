@@ -6,16 +6,21 @@ import { torture } from './torture.ts'
 const { values } = parseArgs({
   options: { seed: { type: 'string', default: '1' }, faults: { type: 'string', default: '200' }, quiet: { type: 'boolean' } },
 })
-const stack = await startStack({ only: ['postgres'] })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+const stack = await startStack({ only: ['postgres', 'registry'] })
 try {
   const result = await torture({
     seed: Number(values.seed),
     faults: Number(values.faults),
     databaseUrl: stack.env.DATABASE_URL as string,
+    registryUrl: stack.env.SCHEMA_REGISTRY_URL as string,
     ...(values.quiet ? {} : { say: line => console.log(line) }),
   })
-  const { violations, faults, ...rest } = result
-  for (const [name, count] of Object.entries(faults).sort()) console.log(`${String(count).padStart(5)} × ${name}`)
+  const { violations, faults, standstill, ...rest } = result
+  for (const [name, { times, struck }] of Object.entries(faults).sort())
+    console.log(`${String(times).padStart(5)} × ${name}${struck === times ? '' : ` (${struck} of them struck something)`}`)
+  console.log('Longest that a partition stood still which the fault does not concern:')
+  for (const [kind, ms] of Object.entries(standstill).sort()) console.log(`${String(ms).padStart(7)} ms under ${kind}`)
   console.log(JSON.stringify(rest))
   for (const violation of violations) console.error(violation)
   console.log(violations.length === 0 ? 'nothing lost, nothing doubled' : `${violations.length} violations`)

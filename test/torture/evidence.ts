@@ -9,6 +9,9 @@ import type { Contents, Holder } from '../simulation/oracle.ts'
 import { trialInbox } from '../simulation/trial.ts'
 import { codec, GROUP, partitionsOf, topics } from './actor.ts'
 
+/** What reading it takes. */
+export type Readable = Pick<KafkaLog, 'read' | 'ends' | 'groupOffsets'>
+
 export interface Everything extends Contents {
   count(topic: string): number
 }
@@ -17,7 +20,7 @@ export interface Everything extends Contents {
  * Every committed record of every topic, as of one moment: timers go on firing while this reads, and what was handled between
  * two of its reads would look like an output lost.
  */
-export async function contentsOf(log: KafkaLog): Promise<Everything> {
+export async function contentsOf(log: Readable): Promise<Everything> {
   const inboxEnds = async () => JSON.stringify(await log.ends(trialInbox.name))
   for (;;) {
     const before = await inboxEnds()
@@ -27,7 +30,7 @@ export async function contentsOf(log: KafkaLog): Promise<Everything> {
 }
 
 /** The positions come first: whatever they have passed, its outputs are there. */
-async function readAll(log: KafkaLog): Promise<Everything> {
+async function readAll(log: Readable): Promise<Everything> {
   const offsets = await log.groupOffsets(GROUP)
   const records = new Map<string, LogRecord[]>()
   for (const { name } of topics) {

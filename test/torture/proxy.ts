@@ -1,6 +1,6 @@
 /**
- * A TCP proxy in front of a broker that knows Kafka's framing, so that it can lose the answer to one kind of request, or hold
- * such a request back.
+ * A TCP proxy in front of a broker that knows Kafka's framing, so that it can lose the answer to one kind of request, hold such a
+ * request back, or put something else in its place.
  *
  *   request   size 4 · api key 2 · api version 2 · correlation id 4 · …
  *   response  size 4 · correlation id 4 · …
@@ -10,6 +10,7 @@ import { createServer, connect, type Server, type Socket } from 'node:net'
 export const API = {
   Produce: 0,
   Fetch: 1,
+  Metadata: 3,
   OffsetFetch: 9,
   JoinGroup: 11,
   Heartbeat: 12,
@@ -22,6 +23,16 @@ export const API = {
 } as const
 export type ApiName = keyof typeof API
 
+/** Puts something else in the place of requests or answers of one kind. Each returns the frame that it was given to leave it. */
+export interface Meddler {
+  readonly api: ApiName
+  /** What it makes of an answer is none any more: nobody can change it after that. */
+  readonly breaks?: boolean
+  request?(frame: Buffer, version: number): Buffer
+  /** @param asked the request as it came @returns null: the connection breaks after the first half of the answer */
+  answer?(frame: Buffer, version: number, asked: Buffer): Buffer | null
+}
+
 export interface BrokerProxy {
   readonly port: number
   /** The next answer to such a request is lost, and its connection closed; the broker has done what was asked. */
@@ -30,17 +41,27 @@ export interface BrokerProxy {
   readonly lost: number
   /** The next request of that kind waits until the promise has resolved. Resolves once there is one. */
   hold(api: ApiName, until: Promise<unknown>): Promise<void>
+  /** From now on, until the function that it returns is called. */
+  meddle(meddler: Meddler): () => void
   close(): Promise<void>
+}
+
+interface Asked {
+  readonly api: number
+  readonly version: number
+  readonly frame: Buffer
+  readonly meddlers: readonly Meddler[]
 }
 
 export async function startProxy(target: number): Promise<BrokerProxy> {
   const losing = new Map<number, number>()
   const holding = new Map<number, { until: Promise<unknown>; caught: () => void }>()
+  const meddling = new Set<Meddler>()
   const sockets = new Set<Socket>()
   let lost = 0
   const server: Server = createServer(client => {
     const broker = connect(target, '127.0.0.1')
-    const asked = new Map<number, number>()
+    const asked = new Map<number, Asked>()
     for (const socket of [client, broker]) {
       sockets.add(socket)
       socket.on('error', () => {})
@@ -53,20 +74,40 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
     let before: Promise<unknown> = Promise.resolve()
     onFrames(client, frame => {
       const api = frame.readInt16BE(4)
-      asked.set(frame.readInt32BE(8), api)
+      const version = frame.readInt16BE(6)
+      // Whoever has changed a request sees its answer.
+      const meddlers = [...meddling]
+        .filter(m => API[m.api] === api)
+        .sort((a, b) => Number(a.breaks ?? false) - Number(b.breaks ?? false))
+      asked.set(frame.readInt32BE(8), { api, version, frame: meddlers.length === 0 ? NOTHING : frame, meddlers })
+      const changed = meddlers.reduce((request, m) => m.request?.(request, version) ?? request, frame)
       const held = holding.get(api)
       holding.delete(api)
       held?.caught()
       // In order: what comes behind a request that is held back waits as well.
-      before = before.then(() => held?.until).then(() => broker.writable && broker.write(frame))
+      before = before.then(() => held?.until).then(() => broker.writable && broker.write(changed))
     })
     onFrames(broker, frame => {
       const correlation = frame.readInt32BE(4)
-      const api = asked.get(correlation) ?? -1
+      const { api = -1, version = 0, frame: request = NOTHING, meddlers = [] } = asked.get(correlation) ?? {}
       asked.delete(correlation)
+      let answer = frame
+      for (const meddler of meddlers) {
+        const changed = meddler.answer === undefined ? answer : meddler.answer(answer, version, request)
+        if (changed === null) {
+          if (client.writable) client.end(answer.subarray(0, Math.ceil(answer.length / 2)))
+          broker.destroy()
+          return
+        }
+        if (meddler.breaks && changed !== answer) {
+          if (client.writable) client.write(changed)
+          return
+        }
+        answer = changed
+      }
       const left = losing.get(api) ?? 0
       if (left === 0) {
-        if (client.writable) client.write(frame)
+        if (client.writable) client.write(answer)
         return
       }
       losing.set(api, left - 1)
@@ -83,6 +124,10 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
       return lost
     },
     hold: (api, until) => new Promise(caught => holding.set(API[api], { until, caught })),
+    meddle: meddler => {
+      meddling.add(meddler)
+      return () => meddling.delete(meddler)
+    },
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve())
@@ -90,6 +135,8 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
       }),
   }
 }
+
+const NOTHING = Buffer.alloc(0)
 
 function onFrames(socket: Socket, each: (frame: Buffer) => void): void {
   let chunks: Buffer[] = []

@@ -1,9 +1,12 @@
 /** Other code comes while everything runs: machine after machine, and back again where it could not do what the old one could. */
 import { type Code, codec, codes } from '../codes.ts'
-import { KEYS } from '../inputs.ts'
+import { KEYS, send } from '../inputs.ts'
 import { trialInbox } from '../trial.ts'
 import type { World } from '../world.ts'
 import { type Fault, once } from './fault.ts'
+
+/** So many that a partition has more of them than a task puts up with. */
+const POISONED_KEYS = 100
 
 function roll(world: World, code: Code): void {
   const { scheduler, machines } = world
@@ -50,6 +53,20 @@ export const codeFaults: readonly Fault[] = [
     }
     scheduler.at(scheduler.random.below(30_000), null, () => roll(world, codes.novel))
   }),
+  {
+    name: 'too much poison',
+    chance: 0.06,
+    install: (world, strike) =>
+      once(world, () => {
+        strike()
+        world.touched.add('poison')
+        for (let n = 0; n < POISONED_KEYS; n++) {
+          const sequence = 1_000 + n
+          const value = codec.encode(trialInbox.name, 'TrialInput', { sequence, kind: 'poison', delayMs: 0 })
+          send(world, world.scheduler.random.below(3_000), `p${n}`, value, { id: `p${n}` })
+        }
+      }),
+  },
   {
     name: 'a record that nobody can read',
     chance: 0.12,

@@ -2,7 +2,7 @@
 import type { LogRecord } from '../../../topics/log.ts'
 import type { Partition } from '../cluster/partition.ts'
 import { codec } from '../codes.ts'
-import type { World } from '../world.ts'
+import type { Touched, World } from '../world.ts'
 import { type Fault, once } from './fault.ts'
 
 /** What the processes had on its way has arrived by then, ms. */
@@ -41,8 +41,6 @@ function maintenance(name: string, chance: number, touches: Touched, what: (worl
   }
 }
 
-type Touched = 'partitions' | 'changelog' | 'inbox' | 'other'
-
 const inboxes = ['trial.inbox', 'tally.inbox'] as const
 
 /** Records go; those that were not handled have gone for good. */
@@ -76,13 +74,17 @@ export const topicFaults: readonly Fault[] = [
     const { cluster, scheduler } = world
     const partition = scheduler.random.pick(cluster.partitionsOf('trial.inbox'))
     if (world.history.of(partition.at).next === 0) return false
+    if (partition.end > world.history.of(partition.at).next) world.history.freeze(partition.at, 'records of it are gone')
     take(world, partition, partition.records, () => partition.remove(partition.end))
     return true
   }),
   maintenance('an inbox made again', 0.07, 'inbox', world => {
     const { cluster, scheduler } = world
     const topic = scheduler.random.pick(inboxes)
-    for (const partition of cluster.partitionsOf(topic)) take(world, partition, partition.records, () => {})
+    for (const partition of cluster.partitionsOf(topic)) {
+      take(world, partition, partition.records, () => {})
+      world.history.freeze(partition.at, 'it was made again')
+    }
     cluster.remake(topic)
     return true
   }),
@@ -90,6 +92,7 @@ export const topicFaults: readonly Fault[] = [
     const { cluster, scheduler } = world
     for (const partition of cluster.partitionsOf('trial.inbox')) {
       const end = scheduler.random.below(partition.end + 1)
+      if (end < world.history.of(partition.at).next) world.history.freeze(partition.at, 'it was rolled back')
       take(
         world,
         partition,
@@ -136,6 +139,7 @@ export const topicFaults: readonly Fault[] = [
     const both = scheduler.random.chance(0.5)
     // Keys move to partitions that know nothing of them: neither what they have seen, nor what is under way.
     world.keysMoved = true
+    for (const { at } of cluster.partitionsOf('trial.inbox')) world.history.freeze(at, 'keys have moved to other partitions')
     cluster.grow('trial.inbox', 5)
     if (both) cluster.grow('trial.changelog', 5)
     return true

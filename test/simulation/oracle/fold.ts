@@ -87,6 +87,9 @@ function step(folded: Folded, inputs: Map<string, unknown>, { record: taken, def
   folded.emits.push(...made.emits)
   for (const { attempt, name, input } of made.performed) inputs.set(attempt, recordSchema(name).type.fromBuffer(input))
   checkStep(folded, taken, record, before, made)
+  const known = (effect: string) => definition.effects?.[effect] !== undefined || definition.retired?.effects?.includes(effect)
+  for (const { attempt, effect } of before?.ledger ?? [])
+    if (made.closed.includes(attempt) && !known(effect)) folded.wrong.push(`${attempt} was ended by code that has no "${effect}"`)
   // What code no longer has ends in dead letters.
   if (definition.retired !== undefined)
     for (const attempt of made.closed) if (!folded.ended.has(attempt)) folded.ended.set(attempt, 'retired')

@@ -1,0 +1,99 @@
+/** What a changelog holds of a task: its states, and from which earlier ones its inbox can be handled once more. */
+import { recordSchema } from '../schemas/index.ts'
+import type { LedgerInput } from '../schemas/types.ts'
+import type { Codec } from '../topics/codec.ts'
+import type { Log, LogRecord, TopicPartition } from '../topics/log.ts'
+import { decodeInstance, type Instance } from './instance.ts'
+import { reserved } from './restore.ts'
+import { SchemaBook } from './schemas.ts'
+import type { ActorDefinition } from './actor.ts'
+
+/** An actor as of a position of its inbox: null where nothing was kept of it. */
+export interface Base {
+  readonly instance: Instance | null
+  /** The next offset that it handles. */
+  readonly next: number
+}
+
+export interface Recorded {
+  readonly logId: string
+  /** Next offset of the inbox: what lies before it is in the states. */
+  readonly position: number
+  readonly states: ReadonlyMap<string, Instance>
+  /** By key, as of the beginning of the inbox, or the earliest after it that is there; without one, an actor begins with nothing. */
+  readonly bases: ReadonlyMap<string, Base>
+  /** Input of an attempt. @throws where the changelog has none */
+  input(attempt: string): unknown
+}
+
+/** @param low first offset of the inbox that is still there; 0 where all of it is, and no base is needed */
+export async function readRecorded(options: {
+  readonly log: Log
+  readonly codec: Codec
+  readonly definition: ActorDefinition
+  readonly changelog: TopicPartition
+  readonly low: number
+}): Promise<Recorded> {
+  const { log, codec, definition, changelog, low } = options
+  const book = new SchemaBook()
+  const states = new Map<string, Instance>()
+  const bases = new Map<string, Base>()
+  const inputs = new Map<string, LedgerInput>()
+  // What a transaction has written comes before the position that it has written, and counts from there on. Compaction takes away positions, but then also
+  // every state that was not the key's newest until the position that is left.
+  let pending = new Map<string, Instance | null>()
+  let logId = ''
+  let position = 0
+  for await (const records of pieces(log, changelog, 0)) {
+    await codec.prepare(records)
+    for (const { key, value } of records) {
+      if (key === null) continue
+      if (key === reserved.position && value !== null) {
+        const read = codec.decode(value)
+        if (read.type === 'TaskPosition') position = read.value.next
+        for (const [of, instance] of pending) {
+          if (instance === null) states.delete(of)
+          else states.set(of, instance)
+          if (low === 0) continue
+          // The newest up to where the inbox begins is also that of its beginning.
+          if (position <= low || !bases.has(of)) bases.set(of, { instance, next: Math.max(position, low) })
+        }
+        pending = new Map()
+      } else if (key.startsWith('\0')) {
+        const read = value === null ? null : codec.decode(value)
+        if (read?.type === 'LogIdentity') logId = read.value.id
+        else if (read?.type === 'SchemaText') book.add(read.value.schema)
+      } else if (key.includes('\0')) {
+        const read = value === null ? null : codec.decode(value)
+        if (read?.type === 'LedgerInput') inputs.set(read.value.attempt, read.value)
+      } else {
+        pending.set(key, value === null ? null : instanceOf(value, codec, definition, book))
+      }
+    }
+  }
+  const input = (attempt: string) => {
+    const kept = inputs.get(attempt)
+    const effect = definition.effects?.[kept?.effect ?? '']
+    if (kept === undefined || effect === undefined)
+      throw new Error(`the changelog has no input of attempt ${attempt} that this code can read`)
+    return book.decode(effect.input, kept.fingerprint, kept.input)
+  }
+  return { logId, position, states, bases, input }
+}
+
+/** All records of a partition that are there now, from an offset on. */
+export async function* pieces(log: Log, at: TopicPartition, from: number, to?: number): AsyncGenerator<LogRecord[]> {
+  const ends = (await log.ends(at.topic)).find(e => e.partition === at.partition)
+  const end = Math.min(ends?.high ?? 0, to ?? Number.POSITIVE_INFINITY)
+  for (let next = Math.max(from, ends?.low ?? 0); next < end; ) {
+    const read = await log.read(at, next, { maxBytes: 8 * 1024 * 1024, wait: 1_000 })
+    yield read.records.filter(r => r.offset < end)
+    next = read.next
+  }
+}
+
+function instanceOf(value: Buffer, codec: Codec, { state }: ActorDefinition, book: SchemaBook): Instance {
+  const { fingerprint, raw } = codec.unwrap(value)
+  if (fingerprint !== recordSchema('Envelope').fingerprint) book.add(codec.schemaOf(value))
+  return decodeInstance(raw, fingerprint, state, book)
+}

@@ -1,0 +1,142 @@
+/** What the proxy makes of answers, as the driver reads them. */
+import { describe, expect, it } from 'vitest'
+import { encodeBatch } from '../../topics/kafka/batch.ts'
+import { fetch, produce } from '../../topics/kafka/protocol.ts'
+import { Random } from '../simulation/scheduler.ts'
+import { cutAnswer, cutRecords, fetchError, flippedBit, NOT_ENOUGH_REPLICAS, refusedProduce } from './meddlers.ts'
+import type { Meddler } from './proxy.ts'
+
+const [TOPIC, OTHER] = ['inbox', 'outputs']
+const SENDER = { producerId: 1n, producerEpoch: 0, transactional: false }
+const WANTED = [TOPIC, OTHER].flatMap(topic => [0, 1].map(partition => ({ topic, partition, offset: 0, maxBytes: 1_000_000 })))
+const AT = { topic: TOPIC, partition: 1 }
+
+const number = (bytes: 2 | 4 | 8, n: number) => {
+  const made = Buffer.alloc(bytes)
+  if (bytes === 8) made.writeBigInt64BE(BigInt(n))
+  else made.writeIntBE(n, 0, bytes)
+  return made
+}
+const text = (value: string) => Buffer.concat([number(2, value.length), Buffer.from(value)])
+const array = (items: readonly Buffer[]) => Buffer.concat([number(4, items.length), ...items])
+const frame = (...parts: Buffer[]) => {
+  const body = Buffer.concat(parts)
+  return Buffer.concat([number(4, body.length), body])
+}
+
+function batch(texts: readonly string[]): Buffer {
+  const records = texts.map(value => ({ key: 'k', value: Buffer.from(value), headers: {} }))
+  return encodeBatch(records, 1, SENDER, 0, 'none')
+}
+
+/** A broker's answer to a Fetch, version 11: two batches of two records each for every partition. */
+function fetched(): Buffer {
+  const second = batch(['c', 'd'])
+  second.writeBigInt64BE(2n, 0)
+  const records = Buffer.concat([batch(['a', 'b']), second])
+  const partition = (n: number) =>
+    Buffer.concat([
+      number(4, n),
+      number(2, 0),
+      number(8, 4),
+      number(8, 4),
+      number(8, 0),
+      array([]),
+      number(4, -1),
+      number(4, records.length),
+      records,
+    ])
+  const topics = [TOPIC, OTHER].map(topic => Buffer.concat([text(topic), array([partition(0), partition(1)])]))
+  return frame(number(4, 1), number(4, 0), number(2, 0), number(4, 0), array(topics))
+}
+
+const read = fetch('', WANTED, 0, 1_000_000)
+const decoded = async (answer: Buffer) => read.response.parse(await read.response.decode(answer.subarray(8)))
+const change = (meddler: Meddler, answer: Buffer) => meddler.answer?.(answer, 11, Buffer.alloc(0)) as Buffer
+const othersOf = (parts: Awaited<ReturnType<typeof decoded>>) =>
+  parts.filter(p => p.topic !== TOPIC || p.partition !== 1).map(p => [p.errorCode, p.damage, p.records.length, p.next])
+const UNTOUCHED = Array.from({ length: 3 }, () => [0, null, 4, 4])
+
+async function changed(meddler: Meddler) {
+  const parts = await decoded(change(meddler, fetched()))
+  expect(othersOf(parts)).toEqual(UNTOUCHED)
+  return parts.find(p => p.topic === TOPIC && p.partition === 1)!
+}
+
+describe('an answer to a Fetch', () => {
+  it('gets an error for one partition, so many times', async () => {
+    const { meddlers, hits } = fetchError(AT, 74, 1)
+    expect(await changed(meddlers[0]!)).toMatchObject({ errorCode: 74, records: [], next: 0, highWatermark: -1 })
+    expect(await changed(meddlers[0]!)).toMatchObject({ errorCode: 0, next: 4 })
+    expect(hits()).toBe(1)
+  })
+
+  it('gets a bit flipped that the checksum covers, wherever that is', async () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const part = await changed(flippedBit(AT, 1, new Random(seed)).meddlers[0]!)
+      expect(part.damage, `seed ${seed}`).not.toBeNull()
+    }
+  })
+
+  it('gets the records of one partition cut short: whole batches come before the cut', async () => {
+    const counts = new Set<number>()
+    for (let seed = 0; seed < 200; seed++) {
+      const part = await changed(cutRecords(AT, 1, new Random(seed)).meddlers[0]!)
+      expect(part).toMatchObject({ errorCode: 0, next: part.records.length })
+      // A broker cuts none short but the last of several.
+      if (part.records.length > 0) expect(part.damage).toBeNull()
+      counts.add(part.records.length)
+    }
+    expect([...counts].sort()).toEqual([0, 2])
+  })
+
+  it('ends too early, though its frame is whole: nothing of it can be read', async () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const answer = change(cutAnswer(AT, 1, new Random(seed)).meddlers[0]!, fetched())
+      expect(answer.readInt32BE(0)).toBe(answer.length - 4)
+      await expect(decoded(answer), `seed ${seed}`).rejects.toThrow()
+    }
+  })
+})
+
+describe('a Produce', () => {
+  const call = produce(
+    '',
+    null,
+    [0, 1].map(partition => ({ topic: TOPIC, partition, batch: batch(['a']) })),
+    1_000,
+  )
+  const parts = async (answer: Buffer) => call.response.parse(await call.response.decode(answer.subarray(8)))
+  const produced = (partitions: readonly number[]) => {
+    const of = partitions.map(n => Buffer.concat([number(4, n), number(2, 0), number(8, 7), number(8, -1), number(8, 0)]))
+    return frame(number(4, 1), array([Buffer.concat([text(TOPIC), array(of)])]), number(4, 0))
+  }
+  const request = async () => {
+    const encoded = (await call.request.encode()) as unknown as { frame(...of: unknown[]): Buffer }
+    return encoded.frame(0, 7, 1, 'client')
+  }
+
+  it('is kept from the broker for one partition, which is answered by the error', async () => {
+    const [meddler] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, false).meddlers
+    const asked = await request()
+    const sent = meddler!.request?.(asked, 7) as Buffer
+    expect(sent.readInt32BE(0)).toBe(sent.length - 4)
+    expect(asked.length - sent.length).toBe(4 + 4 + batch(['a']).length)
+    const answer = meddler!.answer?.(produced([0]), 7, asked) as Buffer
+    expect(await parts(answer)).toEqual([
+      { topic: TOPIC, partition: 1, errorCode: NOT_ENOUGH_REPLICAS, baseOffset: -1 },
+      { topic: TOPIC, partition: 0, errorCode: 0, baseOffset: 7 },
+    ])
+  })
+
+  it('reaches the broker, and is answered by the error all the same', async () => {
+    const [meddler] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, true).meddlers
+    const asked = await request()
+    expect(meddler!.request?.(asked, 7)).toBe(asked)
+    const answer = meddler!.answer?.(produced([0, 1]), 7, asked) as Buffer
+    expect((await parts(answer)).map(p => [p.partition, p.errorCode])).toEqual([
+      [0, 0],
+      [1, NOT_ENOUGH_REPLICAS],
+    ])
+  })
+})

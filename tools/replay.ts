@@ -1,0 +1,87 @@
+/**
+ * `npm run replay -- --topic venue.inbox --partition 0 [--key K]`: handles a partition of an inbox once more, with the settings of
+ * the service and under this code, and says by key what comes out otherwise than its changelog says. Reads the log, and writes nothing
+ * to it. On a cluster the service may run meanwhile; a local log belongs to one process, so there it has to be stopped.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { pino } from 'pino'
+import { ConfigError, configFrom, environment } from '../config.ts'
+import type { ActorDefinition } from '../engine/actor.ts'
+import { messageOf } from '../engine/errors.ts'
+import { replayPartition } from '../engine/replay.ts'
+import { actorsOf, codeVersion } from '../main.ts'
+import { openLog } from '../open.ts'
+import { allTopics, changelog } from '../topics/catalog.ts'
+import { Codec } from '../topics/codec.ts'
+import { LogError } from '../topics/log.ts'
+
+const USAGE = 'npm run replay -- --topic <inbox> --partition <number> [--key <key>]'
+/** Differences that are shown. */
+const SHOWN = 50
+
+class Wrong extends Error {}
+
+async function main(): Promise<boolean> {
+  const { topic, partition, key } = asked()
+  const settings = configFrom(environment())
+  const actors: readonly ActorDefinition[] = Object.values(actorsOf(settings)) as never
+  const definition = actors.find(a => a.inbox.name === topic)
+  if (definition === undefined)
+    throw new Wrong(`no actor has the inbox "${topic}"; there are ${actors.map(a => a.inbox.name).join(', ')}`)
+  if (settings.kafka === null && !existsSync(join(settings.dataDir, 'log.sqlite')))
+    throw new Wrong(`there is no log in ${settings.dataDir}: name its folder in DATA_DIR`)
+  const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
+  const topics = [...allTopics(), ...actors.map(a => changelog(a.name, a.inbox))]
+  const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
+  const { log, registry } = await openLog(settings, topics, logger, { onError })
+  try {
+    const ends = await log.ends(topic)
+    if (!ends.some(e => e.partition === partition))
+      throw new Wrong(`${topic} has no partition ${partition}; it has ${ends.map(e => e.partition).join(', ')}`)
+    const codec = await Codec.open(registry, topics)
+    const { records, keys, low, position, differences } = await replayPartition({
+      log,
+      codec,
+      definition,
+      codeVersion: codeVersion(),
+      partition,
+      key,
+    })
+    console.log(`${topic}/${partition}: ${records} records of ${keys} keys handled, up to offset ${position}`)
+    if (low > 0) console.log(`The inbox begins at ${low}: earlier history is taken from the changelog.`)
+    for (const { key: of, offset, what, recorded, replayed } of differences.slice(0, SHOWN)) {
+      console.log(
+        `${of}${offset === null ? '' : ` at offset ${offset}`}: ${what}\n  recorded  ${recorded}\n  replayed  ${replayed}`,
+      )
+    }
+    if (differences.length > SHOWN) console.log(`and ${differences.length - SHOWN} more`)
+    console.log(differences.length === 0 ? 'equal' : `different: ${differences.length} of ${keys} keys`)
+    return differences.length === 0
+  } finally {
+    await log.close()
+  }
+}
+
+function asked(): { topic: string; partition: number; key: string | undefined } {
+  let values: { topic?: string | undefined; partition?: string | undefined; key?: string | undefined }
+  try {
+    const options = { topic: { type: 'string' }, partition: { type: 'string' }, key: { type: 'string' } } as const
+    values = parseArgs({ options }).values
+  } catch (error) {
+    throw new Wrong(`${messageOf(error)}\n${USAGE}`)
+  }
+  const { topic, partition = '', key } = values
+  if (topic === undefined || !/^\d{1,6}$/.test(partition)) throw new Wrong(`a topic and a partition are needed: ${USAGE}`)
+  return { topic, partition: Number(partition), key }
+}
+
+try {
+  process.exitCode = (await main()) ? 0 : 1
+} catch (error) {
+  const locked = error instanceof LogError && error.code === 'locked'
+  if (!(locked || error instanceof Wrong || error instanceof ConfigError)) throw error
+  console.error(locked ? `${messageOf(error)}\nStop the service first: it owns the log in its folder.` : messageOf(error))
+  process.exitCode = 2
+}
