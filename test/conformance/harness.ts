@@ -12,8 +12,9 @@ import {
   type LogErrorCode,
   type LogRecord,
   type Membership,
-  partitionKey,
   type Polled,
+  type Position,
+  partitionKey,
   type TopicPartition,
 } from '../../topics/log.ts'
 import type { Opened } from './log.ts'
@@ -22,6 +23,8 @@ export interface Kit {
   /** A log with these topics, closed after the test. */
   open(...topics: Topic[]): Promise<Opened>
   reopen(opened: Opened): Promise<Opened>
+  /** `reopen`, with what is stored at a position damaged. */
+  damage(opened: Opened, at: Position): Promise<Opened>
 }
 
 export function harness(open: (topics: readonly Topic[]) => Promise<Opened>): Kit {
@@ -40,6 +43,11 @@ export function harness(open: (topics: readonly Topic[]) => Promise<Opened>): Ki
     reopen: opened => {
       living.delete(opened)
       return tracked(opened.reopen())
+    },
+    damage: (opened, at) => {
+      living.delete(opened)
+      if (opened.damage === undefined) throw new Error('this driver claims no `damage`')
+      return tracked(opened.damage(at))
     },
   }
 }
@@ -80,10 +88,14 @@ export async function readAll(log: Log, { name, partitions }: Topic, only?: numb
 export interface Member {
   readonly membership: Membership
   readonly assignment: Assignment
-  /** Starts these partitions of the assignment, or all of them, from the beginning. */
-  start(...partitions: TopicPartition[]): void
-  /** Polls until there have been so many records. */
+  /** Starts these partitions of the assignment, or all of them, from the beginning where no offset is given. */
+  start(...partitions: (TopicPartition & { readonly offset?: number })[]): void
+  /** Polls once, and fails where what comes does not follow what came before. */
+  poll(options: { max: number; wait: number }): Promise<Polled[]>
+  /** Polls until there have been so many records, and fails where a partition cannot be read. */
   take(count: number, max?: number): Promise<LogRecord[]>
+  /** Polls until a partition tells of an error; `ranges` is what else has come by then. */
+  failure(of: TopicPartition): Promise<{ error: LogError; ranges: Polled[] }>
 }
 
 export async function join(log: Log, group: string, ...topics: Topic[]): Promise<Member> {
@@ -98,32 +110,76 @@ export async function join(log: Log, group: string, ...topics: Topic[]): Promise
   await vi.waitFor(() => expect(assignments).not.toEqual([]), { timeout: 20_000 })
   const assignment = assignments.at(-1) as Assignment
   await membership.fence()
-  const reached = new Map<string, number>()
+  const positions = new Map<string, number>()
   const startAt = membership.start.bind(membership)
   membership.start = position => {
-    reached.set(partitionKey(position), position.offset)
+    positions.set(partitionKey(position), position.offset)
     startAt(position)
+  }
+  const poll = async ({ max, wait }: { max: number; wait: number }) => {
+    const ranges = await membership.poll({ max, wait })
+    expectToFollow(ranges, positions)
+    expect(recordsOf(ranges).length).toBeLessThanOrEqual(max)
+    return ranges
   }
   return {
     membership,
     assignment,
+    poll,
     start: (...partitions) => {
-      for (const partition of partitions.length > 0 ? partitions : assignment.partitions) {
-        membership.start({ ...partition, offset: 0 })
+      const chosen: readonly (TopicPartition & { readonly offset?: number })[] =
+        partitions.length > 0 ? partitions : assignment.partitions
+      for (const { topic, partition, offset = 0 } of chosen) {
+        membership.start({ topic, partition, offset })
       }
     },
     take: async (count, max = 100) => {
       const records: LogRecord[] = []
       while (records.length < count) {
-        const ranges = await membership.poll({ max, wait: 5000 })
-        expect(ranges.length, `ranges of a poll after ${records.length} of ${count}`).toBeGreaterThan(0)
-        for (const range of ranges) follows(reached, range)
-        const some = ranges.flatMap(range => range.records)
-        expect(some.length).toBeLessThanOrEqual(max)
-        records.push(...some)
+        const ranges = await poll({ max, wait: 5000 })
+        expect(ranges.length, `ranges of a poll after ${records.length} of ${count} records`).toBeGreaterThan(0)
+        for (const { error } of ranges) if (error !== null) throw error
+        records.push(...recordsOf(ranges))
       }
       return records
     },
+    failure: async of => {
+      const ranges: Polled[] = []
+      for (;;) {
+        const some = await poll({ max: 100, wait: 20_000 })
+        expect(some.length, `ranges of a poll while an error of ${partitionKey(of)} is awaited`).toBeGreaterThan(0)
+        const failed = some.find(range => range.error !== null && partitionKey(range) === partitionKey(of))
+        ranges.push(...some.filter(range => range !== failed))
+        if (failed?.error != null) return { error: failed.error, ranges }
+      }
+    },
+  }
+}
+
+export function recordsOf(ranges: readonly Polled[]): LogRecord[] {
+  return ranges.flatMap(({ records }) => records)
+}
+
+/** Fails where a range does not begin where the last one of its partition ended, or holds what does not belong to it. */
+function expectToFollow(ranges: readonly Polled[], positions: Map<string, number>): void {
+  expect(new Set(ranges.map(partitionKey)).size, 'at most one range of each partition').toBe(ranges.length)
+  for (const range of ranges) {
+    const key = partitionKey(range)
+    const { from, next, records, error } = range
+    expect(from, `where the range of ${key} begins`).toBe(positions.get(key))
+    if (error !== null) {
+      expect(error).toBeInstanceOf(LogError)
+      expect([next, records]).toEqual([from, []])
+    } else {
+      expect(next).toBeGreaterThan(from)
+    }
+    expectOrdered(records)
+    for (const record of records) {
+      expect(partitionKey(record)).toBe(key)
+      expect(record.offset).toBeGreaterThanOrEqual(from)
+      expect(record.offset).toBeLessThan(next)
+    }
+    positions.set(key, next)
   }
 }
 
@@ -146,17 +202,4 @@ export function expectOrdered(records: readonly LogRecord[]): void {
     expect(record.offset).toBeGreaterThan(last.get(key) ?? -1)
     last.set(key, record.offset)
   }
-}
-
-/** A range begins where the last one of its partition ended, and all its records lie in it, in order. */
-export function follows(reached: Map<string, number>, { from, next, records, error, ...at }: Polled): void {
-  const key = partitionKey(at)
-  expect(error).toBeNull()
-  expect(from, `where the range of ${key} begins`).toBe(reached.get(key))
-  let last = from - 1
-  for (const record of records) {
-    expect([partitionKey(record), record.offset > last, record.offset < next]).toEqual([key, true, true])
-    last = record.offset
-  }
-  reached.set(key, next)
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Topic } from '../../topics/catalog.ts'
+import { kafkaOf } from '../../topics/kafka/client.ts'
 import { openKafkaLog } from '../../topics/kafka/log.ts'
 import { ConfluentRegistry } from '../../topics/kafka/registry.ts'
 import { describeWithStack } from '../stack/vitest.ts'
@@ -10,8 +11,9 @@ import { logConformance, type Opened } from './log.ts'
 await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }) => {
   async function openIn(folder: string, topics: readonly Topic[]): Promise<Opened> {
     const errors: unknown[] = []
+    const kafka = { brokers: KAFKA_BROKERS.split(',') }
     const log = await openKafkaLog({
-      kafka: { brokers: KAFKA_BROKERS.split(',') },
+      kafka,
       topics,
       folder,
       compression: 'zstd',
@@ -23,6 +25,17 @@ await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }
       reopen: async () => {
         await log.close()
         return openIn(folder, topics)
+      },
+      expire: async ({ name, partitions }) => {
+        const admin = kafkaOf(kafka).admin()
+        await admin.connect()
+        try {
+          await admin.fetchTopicOffsets(name) // makes it known to the client
+          const everything = Array.from({ length: partitions }, (_, partition) => ({ partition, offset: '-1' }))
+          await admin.deleteTopicRecords({ topic: name, partitions: everything })
+        } finally {
+          await admin.disconnect()
+        }
       },
       close: async () => {
         await log.close()
@@ -36,6 +49,8 @@ await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }
     membership: true,
     restart: true,
     cleaning: false,
+    expiring: true,
+    damaging: false,
     registry: true,
   })
 })

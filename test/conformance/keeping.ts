@@ -29,6 +29,20 @@ function restarts(kit: Kit, { membership }: Features): void {
       expect(await readAll(log, topic)).toHaveLength(51)
     })
 
+    it('knows its topics by the same ids, no two by one', async () => {
+      const [topic, other] = [newTopic(), newTopic()]
+      const opened = await kit.open(topic, other)
+      const ids = async (log: Log) => [await log.topicId(topic.name), await log.topicId(other.name)]
+      const before = await ids(opened.log)
+      expect(before[0]).not.toBe('')
+      expect(new Set(before).size).toBe(2)
+      await opened.log.append([append(topic, 'k', 'v')])
+      expect(await ids(opened.log)).toEqual(before)
+      const { log } = await kit.reopen(opened)
+      expect(await ids(log)).toEqual(before)
+      expect(await codeOf(log.topicId(newTopic().name))).toBe('no_topic')
+    })
+
     it.runIf(membership)('has the committed offsets, a later generation, and nothing of an open transaction', async () => {
       const topic = newTopic({ partitions: 1 })
       const opened = await kit.open(topic)

@@ -6,8 +6,9 @@
 import { describe } from 'vitest'
 import type { Topic } from '../../topics/catalog.ts'
 import type { SchemaRegistry } from '../../topics/codec.ts'
-import type { Log } from '../../topics/log.ts'
+import type { Log, Position } from '../../topics/log.ts'
 import { appending } from './appending.ts'
+import { failing } from './failing.ts'
 import { harness } from './harness.ts'
 import { keeping } from './keeping.ts'
 import { polling } from './polling.ts'
@@ -23,6 +24,10 @@ export interface Opened {
   close(): Promise<void>
   /** Does what retention and compaction may do once everything in the log has become so much older, ms. */
   clean?(olderBy: number): Promise<void>
+  /** Removes every record that a topic which keeps them for a week has by now, as retention does in time. */
+  expire?(topic: Topic): Promise<void>
+  /** Ends the driver, damages what is stored at a position, and opens it again. */
+  damage?(at: Position): Promise<Opened>
 }
 
 /** What a driver claims beyond appending and reading. */
@@ -33,6 +38,10 @@ export interface Features {
   readonly restart: boolean
   /** `clean` is there. */
   readonly cleaning: boolean
+  /** `expire` is there. */
+  readonly expiring: boolean
+  /** `damage` is there. */
+  readonly damaging: boolean
   /** `registry` is there. */
   readonly registry: boolean
 }
@@ -44,6 +53,7 @@ export function logConformance(name: string, open: (topics: readonly Topic[]) =>
     appending(kit)
     if (features.membership) {
       polling(kit)
+      failing(kit, features)
       transactions(kit)
     }
     keeping(kit, features)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { append, codeOf, expectOrdered, join, type Kit, newGroup, newTopic, texts } from './harness.ts'
+import { append, expectOrdered, join, type Kit, newGroup, newTopic, recordsOf, texts } from './harness.ts'
 
 /** What a member of a group is given, and what it polls. */
 export function polling(kit: Kit): void {
@@ -24,10 +24,10 @@ export function polling(kit: Kit): void {
       const { log } = await kit.open(topic)
       await log.append([append(topic, 'a', 'zero', { partition: 0 }), append(topic, 'b', 'one', { partition: 1 })])
       const member = await join(log, newGroup(), topic)
-      expect(await member.membership.poll({ max: 10, wait: 20 })).toEqual([])
+      expect(await member.poll({ max: 10, wait: 20 })).toEqual([])
       member.start({ topic: topic.name, partition: 1 })
       expect(texts(await member.take(1))).toEqual(['one'])
-      expect(await member.membership.poll({ max: 10, wait: 20 })).toEqual([])
+      expect(await member.poll({ max: 10, wait: 20 })).toEqual([])
       member.start({ topic: topic.name, partition: 0 })
       expect(texts(await member.take(1))).toEqual(['zero'])
       await member.membership.leave()
@@ -38,12 +38,14 @@ export function polling(kit: Kit): void {
       const { log } = await kit.open(topic)
       const at = { topic: topic.name, partition: 0 }
       const positions = await log.append(['a', 'b', 'c', 'd'].map(text => append(topic, 'k', text)))
-      const { membership, take } = await join(log, newGroup(), topic)
-      membership.start(positions[2]!)
+      const { membership, start, take } = await join(log, newGroup(), topic)
+      start(positions[2]!)
       expect(texts(await take(2))).toEqual(['c', 'd'])
       membership.stop(at)
-      membership.start(positions[1]!)
+      start(positions[1]!)
       expect(texts(await take(3))).toEqual(['b', 'c', 'd'])
+      start(positions[3]!)
+      expect(texts(await take(1))).toEqual(['d'])
       await membership.leave()
     })
 
@@ -53,13 +55,13 @@ export function polling(kit: Kit): void {
       for (const partition of [0, 1]) {
         await log.append(Array.from({ length: 50 }, (_, i) => append(topic, 'k', `${partition}:${i}`, { partition })))
       }
-      const { membership, start, take } = await join(log, newGroup(), topic)
+      const { membership, start, poll, take } = await join(log, newGroup(), topic)
       start()
       const before = await take(2, 2)
       membership.stop({ topic: topic.name, partition: 0 })
       const after = await take(50 - before.filter(({ partition }) => partition === 1).length)
       expect(after.map(({ partition }) => partition)).not.toContain(0)
-      expect(await membership.poll({ max: 10, wait: 20 })).toEqual([])
+      expect(await poll({ max: 10, wait: 20 })).toEqual([])
       await membership.leave()
     })
 
@@ -103,71 +105,21 @@ export function polling(kit: Kit): void {
     it('waits for records, gets them when they come, and comes back empty-handed in time', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
-      const { membership, start } = await join(log, newGroup(), topic)
+      const { membership, start, poll } = await join(log, newGroup(), topic)
       start()
-      expect(await membership.poll({ max: 10, wait: 20 })).toEqual([])
-      const waiting = membership.poll({ max: 10, wait: 20_000 })
+      expect(await poll({ max: 10, wait: 20 })).toEqual([])
+      const waiting = poll({ max: 10, wait: 20_000 })
       await log.append([append(topic, 'k', 'came')])
-      expect(texts((await waiting).flatMap(range => range.records))).toEqual(['came'])
+      expect(texts(recordsOf(await waiting))).toEqual(['came'])
       await membership.leave()
-    })
-
-    it('hands a partition over anew that was stopped and started, from where it was started', async () => {
-      const topic = newTopic({ partitions: 2 })
-      const { log } = await kit.open(topic)
-      for (const partition of [0, 1]) {
-        await log.append(Array.from({ length: 5 }, (_, i) => append(topic, 'k', `${i}`, { partition })))
-      }
-      const { membership, start, take } = await join(log, newGroup(), topic)
-      start()
-      expect(await take(10)).toHaveLength(10)
-      const at = { topic: topic.name, partition: 1 }
-      membership.stop(at)
-      membership.start({ ...at, offset: 2 })
-      const [range] = await membership.poll({ max: 100, wait: 5_000 })
-      expect(range).toMatchObject({ ...at, from: 2, error: null })
-      expect(texts(range?.records ?? [])).toEqual(['2', '3', '4'])
-      await membership.leave()
-    })
-
-    it('tells of a position beyond the end, again and again, while other partitions go on', { timeout: 30_000 }, async () => {
-      const topic = newTopic({ partitions: 2 })
-      const { log } = await kit.open(topic)
-      for (const partition of [0, 1]) await log.append([append(topic, 'k', 'first', { partition })])
-      const { membership } = await join(log, newGroup(), topic)
-      membership.start({ topic: topic.name, partition: 0, offset: 50 })
-      membership.start({ topic: topic.name, partition: 1, offset: 0 })
-      const gaps: (string | undefined)[] = []
-      const others: (string | null)[] = []
-      while (gaps.length < 2) {
-        for (const range of await membership.poll({ max: 10, wait: 5_000 })) {
-          if (range.partition === 1) others.push(...texts(range.records))
-          else {
-            expect([range.from, range.next, range.records]).toEqual([50, 50, []])
-            gaps.push(range.error?.code)
-          }
-        }
-      }
-      expect(gaps).toEqual(['gap', 'gap'])
-      expect(others).toEqual(['first'])
-      await membership.leave()
-    })
-
-    it('has an id for each topic, which stays', async () => {
-      const [one, other] = [newTopic(), newTopic()]
-      const { log } = await kit.open(one, other)
-      const id = await log.topicId(one.name)
-      expect(id.length).toBeGreaterThan(0)
-      expect([await log.topicId(one.name), await log.topicId(other.name)]).toEqual([id, expect.not.stringMatching(`^${id}$`)])
-      expect(await codeOf(log.topicId('there is none'))).toBe('no_topic')
     })
 
     it('wakes from a waiting poll', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
-      const { membership, start } = await join(log, newGroup(), topic)
+      const { membership, start, poll } = await join(log, newGroup(), topic)
       start()
-      const waiting = membership.poll({ max: 10, wait: 25_000 })
+      const waiting = poll({ max: 10, wait: 25_000 })
       setTimeout(() => membership.wake(), 10)
       expect(await waiting).toEqual([])
       await membership.leave()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MAX_RECORD_BYTES } from '../../topics/log.ts'
-import { append, codeOf, join, type Kit, newGroup, newTopic, readAll, texts } from './harness.ts'
+import { append, codeOf, join, type Kit, newGroup, newTopic, readAll, recordsOf, texts } from './harness.ts'
 
 /** Inputs, outputs and changelog of a worker, and a member that commits to them. */
 async function world(kit: Kit) {
@@ -153,7 +153,7 @@ export function transactions(kit: Kit): void {
           member.start()
           for (const { inputs, take, end } of steps) {
             if (inputs > 0) await log.append(Array.from({ length: inputs }, () => append(inbox, 'k', `${appended++}`)))
-            const records = (await member.membership.poll({ max: take, wait: 0 })).flatMap(range => range.records)
+            const records = recordsOf(await member.poll({ max: take, wait: 0 }))
             if (records.length === 0) continue
             const transaction = member.membership.begin(member.assignment)
             for (const { value } of records) transaction.append(append(outputs, 'k', `${value}`))
@@ -168,7 +168,7 @@ export function transactions(kit: Kit): void {
             await member.membership.leave()
             member = await join(log, group, inbox)
             const [position] = await member.membership.committed([at])
-            member.membership.start(position ?? { ...at, offset: 0 })
+            member.start(position ?? at)
           }
           const seen = await everything()
           expect(seen.outputs).toEqual(Array.from({ length: done }, (_, i) => `${i}`))

@@ -4,9 +4,10 @@
 import { LogError } from '../log.ts'
 import { BATCH_BYTES } from './commits.ts'
 import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
+import { isOfFile } from './database.ts'
 import type { LocalTopic, Partition } from './partition.ts'
 import { turn } from './reader.ts'
-import type { Storage } from './storage.ts'
+import type { BatchInfo, Storage, StoredBatch } from './storage.ts'
 import type { Tail } from './tail.ts'
 
 export interface Cleaning extends CompactionSettings {
@@ -43,6 +44,10 @@ export interface CleanerOptions {
   readonly failed: (error: Error) => void
 }
 
+interface Expired extends BatchInfo {
+  readonly damage: LogError | null
+}
+
 /** Awaited between steps. @throws {LogError} `closed` once the log is. */
 type Pause = () => Promise<void>
 
@@ -51,6 +56,8 @@ export class Cleaner {
   readonly #timer: NodeJS.Timeout
   /** One thing at a time. */
   #last: Promise<void> = Promise.resolve()
+  /** What it has told of. */
+  readonly #told = new Set<string>()
   #inBackground = false
   #stopped = false
 
@@ -138,30 +145,68 @@ export class Cleaner {
 
   /** Removes some of the batches that are wholly older than a time. Returns whether there may be more. */
   #expire(partition: Partition, before: number): boolean {
-    const { storage, tail } = this.#options
+    const { storage, tail, failed } = this.#options
     const until = performance.now() + STEP_MS
-    const enough = partition.bytes - STEP_BYTES
-    let { low, bytes } = partition
-    let oldest = storage.batchInfo(partition, low)
-    if (oldest === null || oldest.maxTimestamp >= before) return false
+    const old: Expired[] = []
+    let { low } = partition
+    let bytes = 0
+    while (bytes < STEP_BYTES && performance.now() < until) {
+      const oldest = this.#expired(partition, low, before)
+      if (oldest === null) break
+      old.push(oldest)
+      low = oldest.lastOffset + 1
+      bytes += oldest.bytes
+    }
+    if (old.length === 0) return false
     storage.database.transaction(() => {
-      while (oldest !== null && oldest.maxTimestamp < before && bytes > enough && performance.now() < until) {
-        storage.removeBatch(oldest.id)
-        low = oldest.lastOffset + 1
-        bytes -= oldest.bytes
-        oldest = storage.batchInfo(partition, low)
-      }
+      for (const { id } of old) storage.removeBatch(id)
       storage.savePartition({ ...partition, low })
     })
     partition.low = low
-    partition.bytes = bytes
+    partition.bytes -= bytes
     tail.drop(partition, low)
+    for (const { damage } of old) {
+      if (damage === null) continue
+      const { code, message } = damage
+      failed(new LogError(code, `${message}; it has been removed, for it was older than what ${partition.topic} keeps`))
+    }
     return true
+  }
+
+  /**
+   * The batch that an offset lies in, if it is older than a time. What a damaged one says of its time is not believed: it
+   * is as old as the next one at least. Where SQLite itself cannot read it, it stays: removing it would go over broken pages.
+   */
+  #expired(partition: Partition, offset: number, before: number): Expired | null {
+    const { storage } = this.#options
+    const info = storage.batchInfo(partition, offset)
+    if (info === null) return null
+    let damage: LogError | null = null
+    for (let at: BatchInfo | null = info; at !== null; at = storage.batchInfo(partition, at.lastOffset + 1)) {
+      try {
+        const { maxTimestamp } = storage.batch(partition, at.lastOffset) as StoredBatch
+        if (maxTimestamp < before) return { ...info, damage }
+        break
+      } catch (error) {
+        if (!(error instanceof LogError) || error.code !== 'corrupt') throw error
+        damage ??= error
+        if (isOfFile(error)) break
+      }
+    }
+    if (damage !== null) this.#tell(damage)
+    return null
+  }
+
+  /** Once for each damage, and not every time that the cleaner comes by. */
+  #tell(damage: LogError): void {
+    if (this.#told.has(damage.message)) return
+    this.#told.add(damage.message)
+    this.#options.failed(damage)
   }
 
   #compact(partition: Partition, pause: Pause): Promise<void> {
     const { storage, tail, settings, now } = this.#options
-    return compact(storage, tail, partition, { ...settings, now: now() }, pause)
+    return compact(storage, tail, partition, { ...settings, now: now(), damaged: error => this.#tell(error) }, pause)
   }
 
   #due(partition: Partition): boolean {

@@ -7,12 +7,12 @@
  *   low ─── seen by earlier passes ─── clean ─── surveyed ─── active: left alone ─── high
  *
  * A pass goes in steps of a few milliseconds, each one SQLite transaction. A crash between two leaves a log that is right,
- * only less clean.
+ * only less clean. A damaged batch stays as it is, and what only it says is not known: nothing is removed because of it.
  */
-import type { LogRecord } from '../log.ts'
+import type { LogError, LogRecord } from '../log.ts'
 import { BATCH_BYTES, inBatches } from './commits.ts'
 import type { Partition } from './partition.ts'
-import type { Storage, StoredBatch } from './storage.ts'
+import { isOfRow, type Storage, type StoredBatch } from './storage.ts'
 import type { Tail } from './tail.ts'
 
 export interface CompactionSettings {
@@ -20,6 +20,12 @@ export interface CompactionSettings {
   readonly activeMs: number
   /** How long tombstones stay once what they delete is gone, ms. */
   readonly deleteRetentionMs: number
+}
+
+export interface Compaction extends CompactionSettings {
+  readonly now: number
+  /** Told of batches that cannot be read. */
+  readonly damaged: (error: LogError) => void
 }
 
 /** A step stops taking more after this long, so that it ends within about 5 ms. */
@@ -41,7 +47,7 @@ export async function compact(
   storage: Storage,
   tail: Tail,
   partition: Partition,
-  settings: CompactionSettings & { readonly now: number },
+  settings: Compaction,
   pause: () => Promise<void>,
 ): Promise<void> {
   let survey: Survey
@@ -49,7 +55,7 @@ export async function compact(
     survey = { newest: new Map(), end: partition.clean, bytes: 0, done: false }
     while (!survey.done && survey.newest.size < SURVEY_KEYS) {
       await pause()
-      surveyStep(storage, partition, survey, settings.now - settings.activeMs)
+      surveyStep(storage, partition, survey, settings)
     }
     for (let at = partition.low; at < survey.end; ) {
       await pause()
@@ -64,17 +70,33 @@ export async function compact(
   } while (!survey.done)
 }
 
-function surveyStep(storage: Storage, partition: Partition, survey: Survey, before: number): void {
+function surveyStep(storage: Storage, partition: Partition, survey: Survey, settings: Compaction): void {
   const until = performance.now() + STEP_MS
   while (survey.newest.size < SURVEY_KEYS && performance.now() < until) {
-    const batch = storage.batch(partition, survey.end)
-    if (batch === null || batch.maxTimestamp > before) {
+    const batch = readable(storage, partition, survey.end, settings)
+    if (typeof batch === 'number') {
+      survey.end = batch
+      continue
+    }
+    if (batch === null || batch.maxTimestamp > settings.now - settings.activeMs) {
       survey.done = true
       return
     }
     for (const { key, offset } of storage.records(partition, batch)) if (key !== null) survey.newest.set(key, offset)
     survey.end = batch.lastOffset + 1
     survey.bytes += batch.blob.length
+  }
+}
+
+/** The batch at an offset, or the next one; where that is damaged, the offset behind it. Null where there is none to go on with. */
+function readable(storage: Storage, partition: Partition, at: number, { damaged }: Compaction): StoredBatch | number | null {
+  try {
+    return storage.batch(partition, at)
+  } catch (error) {
+    if (!isOfRow(error)) throw error
+    damaged(error)
+    const lastOffset = storage.batchInfo(partition, at)?.lastOffset ?? partition.high
+    return lastOffset < partition.high ? lastOffset + 1 : null
   }
 }
 
@@ -86,20 +108,20 @@ interface Rewritten {
 }
 
 /** Rewrites some batches from an offset on, joining small ones. Returns the offset of the next step. */
-function rewriteStep(
-  storage: Storage,
-  partition: Partition,
-  from: number,
-  survey: Survey,
-  settings: CompactionSettings & { readonly now: number },
-): number {
+function rewriteStep(storage: Storage, partition: Partition, from: number, survey: Survey, settings: Compaction): number {
   const until = performance.now() + STEP_MS
   const old: StoredBatch[] = []
   const joined: Rewritten = { kept: [], tombstonesUntil: null, changed: false }
   let next = from
   let bytes = 0
   while (next < survey.end && bytes < BATCH_BYTES && performance.now() < until) {
-    const batch = storage.batch(partition, next)
+    const batch = readable(storage, partition, next, settings)
+    if (typeof batch === 'number') {
+      // What is joined lies together: a new batch does not reach over it.
+      if (old.length > 0) break
+      next = batch
+      continue
+    }
     if (batch === null || batch.baseOffset >= survey.end) {
       next = survey.end
       break
@@ -125,7 +147,7 @@ function rewritten(
   records: readonly LogRecord[],
   batch: StoredBatch,
   newest: ReadonlyMap<string, number>,
-  { now, deleteRetentionMs }: CompactionSettings & { readonly now: number },
+  { now, deleteRetentionMs }: Compaction,
 ): Rewritten {
   const expired = batch.tombstonesUntil !== null && batch.tombstonesUntil <= now
   const kept = records.filter(({ key, value, offset }) => {

@@ -57,22 +57,48 @@ describe('damage', () => {
   })
 })
 
-it('closes itself when the file is damaged under it, and says so', async () => {
+/** Overwrites whole pages of the file under a log that has it open. */
+function overwrite(firstPage: number, pages: number): void {
+  const descriptor = openSync(fixture.file, 'r+')
+  writeSync(descriptor, Buffer.alloc(pages * PAGE, 0xff), 0, pages * PAGE, firstPage * PAGE)
+  closeSync(descriptor)
+}
+const PAGE = 4096
+
+it('closes itself when the file is damaged where it writes, and says so', async () => {
   const errors: Error[] = []
   const before = await fixture.open({ topics: [short] })
-  for (let i = 0; i < 60; i++) await append(before, short, 'k', randomBytes(200_000))
+  await append(before, short, 'k', 'v')
   await before.close()
   const log = await fixture.open({ topics: [short], onError: error => errors.push(error) })
-  const waiting = refusal(log.read({ topic: short.name, partition: 0 }, 60, { wait: 25_000 }))
-  const descriptor = openSync(fixture.file, 'r+')
-  writeSync(descriptor, Buffer.alloc(4_000_000, 0xff), 0, 4_000_000, 500_000)
-  closeSync(descriptor)
-  fixture.now += 2 * DAY
-  expect((await refusal(log.retain())).code).toBe('corrupt')
+  const waiting = refusal(log.read(at(short), 1, { wait: 25_000 }))
+  overwrite(1, statSync(fixture.file).size / PAGE - 1)
+  const joining = log.join({ group: 'g', topics: [short.name], instance: 'i', assigned: () => {}, revoked: async () => {} })
+  expect((await refusal(joining)).code).toBe('corrupt')
   expect((await waiting).code).toBe('closed')
   const { code, message } = await refusal(append(log, short, 'k', 'v'))
   expect([code, message]).toEqual(['closed', expect.stringContaining('is damaged')])
   expect(errors).toMatchObject([{ code: 'corrupt' }])
+})
+
+it('leaves alone what it cannot read, when its time has come, and stays open', async () => {
+  const errors: Error[] = []
+  const before = await fixture.open({ topics: [short, events] })
+  const values = Array.from({ length: 20 }, () => randomBytes(200_000))
+  for (const value of values) await append(before, short, 'k', value)
+  await append(before, events, 'k', 'v')
+  await before.close()
+  const log = await fixture.open({ topics: [short, events], onError: error => errors.push(error) })
+  const within = readFileSync(fixture.file).indexOf(values[10]!.subarray(102_000, 102_020))
+  expect(within).toBeGreaterThan(0)
+  overwrite(Math.ceil(within / PAGE), 4)
+  fixture.now += 2 * DAY
+  await log.retain()
+  await log.retain()
+  expect((await log.ends(short.name))[0]?.low).toBe(10)
+  expect(errors).toMatchObject([{ code: 'corrupt' }])
+  await append(log, events, 'k', 'more')
+  expect((await refusal(log.read(at(short), 10))).code).toBe('corrupt')
 })
 
 it('refuses with `unavailable` when the disk is full, takes nothing by half, and keeps what it had', async () => {

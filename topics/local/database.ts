@@ -13,7 +13,8 @@ import { LogError } from '../log.ts'
 
 /** "BMAL": says that a SQLite file is a log. */
 const APPLICATION_ID = 0x424d414c
-const VERSION = 1
+/** 2: checksums of batches cover what their rows say. Rows of format 1 are read as they are. */
+const VERSION = 2
 
 /** A record batch is one row. `partitions.high` and `timestamp` hold what batches said that have since been removed. */
 const TABLES = `
@@ -109,7 +110,7 @@ export class Database {
     } catch (error) {
       // A failed write may have ended it already.
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      if (error instanceof LogError && (error.code === 'unknown' || error.code === 'corrupt')) this.broken(error)
+      if (error instanceof LogError && (error.code === 'unknown' || isOfFile(error))) this.broken(error)
       throw error
     }
   }
@@ -185,6 +186,8 @@ function prepare(db: DatabaseSync, file: string): void {
     db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION}`)
   } else if (pragma('application_id') !== APPLICATION_ID) {
     throw new LogError('corrupt', `${file} is a SQLite file, but not a log; name another file`)
+  } else if (pragma('user_version') === 1) {
+    db.exec(`PRAGMA user_version = ${VERSION}`)
   } else if (pragma('user_version') !== VERSION) {
     throw new LogError(
       'corrupt',
@@ -204,6 +207,12 @@ function resultCode(error: unknown): number {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
 }
 
+/** Whether SQLite itself cannot make sense of the file: it is damaged beyond one row. */
+export function isOfFile({ cause }: LogError): boolean {
+  const code = resultCode(cause) & 0xff
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
+}
+
 /** The frame that marks the commit is the last to be written to the WAL, so a write that failed left none. */
 function neverWritten(error: unknown): boolean {
   return resultCode(error) === SQLITE_FULL || resultCode(error) === SQLITE_IOERR_WRITE
@@ -212,6 +221,7 @@ function neverWritten(error: unknown): boolean {
 function logError(error: unknown, file: string): LogError {
   if (error instanceof LogError) return error
   const message = (error as Error).message
+  if ((error as NodeJS.ErrnoException).code === 'ERR_OUT_OF_RANGE') return new LogError('corrupt', message, { cause: error })
   switch (resultCode(error) & 0xff) {
     case SQLITE_BUSY:
       return new LogError(

@@ -164,6 +164,19 @@ describe('membership', () => {
     expect(() => transaction.offsets([{ ...at(states), offset: 0 }])).toThrow('states/0')
   })
 
+  it('that was put beyond the end brings nothing of what comes there later', async () => {
+    const log = await fixture.open()
+    const { membership } = await joined(log)
+    membership.start({ ...at(events), offset: 2 })
+    for (let i = 0; i < 4; i++) await append(log, events, 'k', `${i}`)
+    const polled = await membership.poll({ max: 10, wait: 1000 })
+    expect(polled).toMatchObject([
+      { from: 2, next: 2, records: [], error: { code: 'gap', message: expect.stringContaining('0') } },
+    ])
+    membership.start({ ...at(events), offset: 4 })
+    expect(await membership.poll({ max: 10, wait: 1 })).toEqual([])
+  })
+
   it('keeps a wake that comes between two polls for the next', async () => {
     const log = await fixture.open()
     const { membership } = await joined(log)
@@ -200,7 +213,7 @@ it('lets the event loop turn while a poll and a read always find something', asy
   counting = false
 })
 
-it('reads the same from memory and from the file, across the border between them', async () => {
+it('reads the same from memory and from the file, across the border between them', { timeout: 30_000 }, async () => {
   const log = await fixture.open()
   const large = Buffer.alloc(200_000, 'x')
   const expected: string[] = []

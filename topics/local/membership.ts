@@ -41,6 +41,8 @@ const PAUSE = { first: 100, most: 10_000 }
 interface Started {
   readonly partition: Partition
   next: number
+  /** Where the partition ended when it was started beyond that: what comes there later is not what it was to read next. */
+  readonly endedAt: number | null
   /** Tries in a row that have failed. */
   failures: number
   /** Not tried again before then, monotonic ms. */
@@ -84,7 +86,8 @@ export class LocalMembership implements Membership {
     }
     this.stop(position)
     const partition = this.#owner.partition(position)
-    this.#started.set(key, { partition, next: position.offset, failures: 0, notBefore: 0 })
+    const endedAt = position.offset > partition.high ? partition.high : null
+    this.#started.set(key, { partition, next: position.offset, endedAt, failures: 0, notBefore: 0 })
     partition.listeners.add(this.#notify)
     this.#notify()
   }
@@ -151,8 +154,8 @@ export class LocalMembership implements Membership {
   /** Shares what may be taken among the partitions that have something; who gets some goes to the end of the queue. */
   #take(max: number): Polled[] {
     const now = performance.now()
-    const ready = [...this.#started].filter(([, { partition, next, notBefore }]) => {
-      return (next !== partition.high || next < partition.low) && notBefore <= now
+    const ready = [...this.#started].filter(([, { partition, next, endedAt, notBefore }]) => {
+      return (next !== partition.high || next < partition.low || endedAt !== null) && notBefore <= now
     })
     const polled: Polled[] = []
     let bytes = POLL_BYTES
@@ -175,12 +178,12 @@ export class LocalMembership implements Membership {
 
   /** What can be read of a partition; what is damaged, or gone, is an error of this partition alone. */
   #range(started: Started, window: Window): Polled | null {
-    const { partition, next: from } = started
-    const { topic, partition: number, low, high } = partition
+    const { partition, next: from, endedAt } = started
+    const { topic, partition: number, low } = partition
     const records: LogRecord[] = []
     let error: LogError | null = null
-    if (from < low || from > high) {
-      const which = from < low ? `the log begins at ${low}: ${low - from} are gone` : `the log ends at ${high}`
+    if (from < low || endedAt !== null) {
+      const which = from < low ? `the log begins at ${low}: ${low - from} are gone` : `the log ended at ${endedAt}`
       error = new LogError('gap', `${partitionKey(partition)}: next record to read is ${from}, but ${which}`)
     } else {
       try {

@@ -2,11 +2,11 @@
  * What the log keeps, as rows: topics, partitions, record batches, and how far groups have come. All of it is synchronous;
  * what belongs together is written inside `database.transaction`.
  */
-import { crc32 } from 'node:zlib'
 import type { Topic } from '../catalog.ts'
 import { LogError, type LogRecord, type Position, partitionKey, type TopicPartition } from '../log.ts'
 import { type Batch, decodeRecords, type Window } from '../records.ts'
-import type { Database } from './database.ts'
+import { checksumOf, damageOf } from './checksum.ts'
+import { type Database, isOfFile } from './database.ts'
 
 export type TopicRow = Pick<Topic, 'name' | 'partitions' | 'cleanup' | 'retentionMs'>
 
@@ -33,6 +33,12 @@ export interface StoredBatch extends Batch {
 
 /** A batch without its records. */
 export type BatchInfo = Pick<StoredBatch, 'id' | 'lastOffset' | 'firstTimestamp' | 'maxTimestamp'> & { readonly bytes: number }
+
+/** Beyond every offset that a log gives. */
+const END = 2 ** 52
+
+/** A column as a number that can be read, whatever it holds. */
+const bounded = (column: string) => `max(-1, min(${column}, ${END}))`
 
 export class Storage {
   readonly database: Database
@@ -62,18 +68,35 @@ export class Storage {
     })
   }
 
+  /**
+   * The partitions of a topic. An offset that no log gives is damage of its row, and says nothing of where the partition ends
+   * but that it is behind what the row holds.
+   */
   partitions(topic: string): PartitionRow[] {
-    return this.database.all(
-      `SELECT p.id, topic, partition, low, clean,
-         max(high, coalesce(max(last_offset) + 1, 0)) AS high,
-         max(timestamp, coalesce((
-           SELECT max_timestamp FROM batches WHERE partition_id = p.id ORDER BY last_offset DESC LIMIT 1), 0)) AS timestamp,
-         coalesce(sum(bytes), 0) AS bytes,
-         coalesce(sum(bytes) FILTER (WHERE last_offset >= clean), 0) AS dirtyBytes
+    const rows = this.database.all<PartitionRow>(
+      `SELECT p.id, topic, partition, low, clean, timestamp,
+         max(high,
+           coalesce(max(last_offset) FILTER (WHERE last_offset < ${END}) + 1, 0),
+           coalesce((
+             SELECT max(min(base_offset + count, ${END})) FROM batches
+             WHERE partition_id = p.id AND (last_offset < 0 OR last_offset >= ${END})), 0)) AS high,
+         total(bytes) AS bytes,
+         total(bytes) FILTER (WHERE last_offset >= clean) AS dirtyBytes
        FROM partitions p LEFT JOIN batches ON partition_id = p.id
        WHERE topic = ? GROUP BY p.id ORDER BY partition`,
       topic,
     )
+    return rows.map(row => ({ ...row, timestamp: this.#newestTime(row) }))
+  }
+
+  /** Log time of the newest record; of an older one where the newest are damaged. */
+  #newestTime(partition: PartitionRow): number {
+    try {
+      return Math.max(partition.timestamp, this.batch(partition, partition.high - 1)?.maxTimestamp ?? 0)
+    } catch (error) {
+      if (error instanceof LogError && error.code === 'corrupt') return partition.timestamp // whoever reads it is told
+      throw error
+    }
   }
 
   /** Writes down what a partition's batches may no longer say. */
@@ -100,7 +123,7 @@ export class Storage {
       firstTimestamp,
       maxTimestamp,
       blob.length,
-      crc32(blob),
+      checksumOf(id, { ...batch, tombstonesUntil }),
       tombstonesUntil,
       blob,
     )
@@ -110,20 +133,32 @@ export class Storage {
     this.database.run('DELETE FROM batches WHERE id = ?', id)
   }
 
-  /** The batch that holds an offset, or the next one. @throws {LogError} `corrupt` when its checksum is wrong. */
+  /** The batch that holds an offset, or the next one. @throws {LogError} `corrupt` when it is damaged. */
   batch(partition: PartitionRow, offset: number): StoredBatch | null {
-    const row = this.database.get<StoredBatch & { crc: number; records: Uint8Array }>(
-      `SELECT id, base_offset AS baseOffset, last_offset AS lastOffset, count, first_timestamp AS firstTimestamp,
-         max_timestamp AS maxTimestamp, tombstones_until AS tombstonesUntil, crc, records
-       FROM batches WHERE partition_id = ? AND last_offset >= ? ORDER BY last_offset LIMIT 1`,
-      partition.id,
-      offset,
-    )
-    if (row === undefined) return null
+    const row = this.#row(partition, offset)
+    if (row === null) return null
     const { crc, records, ...fields } = row
-    const blob = Buffer.from(records.buffer, records.byteOffset, records.byteLength)
-    if (crc32(blob) !== crc) throw this.#damaged(partition, fields, 'its checksum is wrong')
-    return { ...fields, blob }
+    const batch = { ...fields, blob: Buffer.from(records.buffer, records.byteOffset, records.byteLength) }
+    const damage = damageOf(partition, batch, crc)
+    if (damage !== null) throw this.#damaged(partition, batch, damage)
+    return batch
+  }
+
+  #row(partition: PartitionRow, offset: number): (StoredBatch & { crc: number; records: Uint8Array }) | null {
+    try {
+      const found = this.database.get<StoredBatch & { crc: number; records: Uint8Array }>(
+        `SELECT id, base_offset AS baseOffset, last_offset AS lastOffset, count, first_timestamp AS firstTimestamp,
+           max_timestamp AS maxTimestamp, tombstones_until AS tombstonesUntil, crc, records
+         FROM batches WHERE partition_id = ? AND last_offset >= ? ORDER BY last_offset LIMIT 1`,
+        partition.id,
+        offset,
+      )
+      return found ?? null
+    } catch (error) {
+      if (!isOfRow(error)) throw error
+      // A number that no log writes.
+      throw this.#damaged(partition, { baseOffset: offset, lastOffset: offset }, error.message)
+    }
   }
 
   /** `decodeRecords`, with what is wrong as a LogError: then nothing of the batch is taken. */
@@ -154,12 +189,13 @@ export class Storage {
     return records
   }
 
-  /** What is known, without its records, of the batch that holds an offset, or the next one. */
-  batchInfo(partition: PartitionRow, offset: number): BatchInfo | null {
+  /** What the row says, without its records, of the batch that holds an offset, or the next one: unchecked. */
+  batchInfo({ id }: PartitionRow, offset: number): BatchInfo | null {
     const found = this.database.get<BatchInfo>(
-      `SELECT id, last_offset AS lastOffset, first_timestamp AS firstTimestamp, max_timestamp AS maxTimestamp, bytes
+      `SELECT id, min(last_offset, ${END}) AS lastOffset, ${bounded('first_timestamp')} AS firstTimestamp,
+         ${bounded('max_timestamp')} AS maxTimestamp, ${bounded('bytes')} AS bytes
        FROM batches WHERE partition_id = ? AND last_offset >= ? ORDER BY last_offset LIMIT 1`,
-      partition.id,
+      id,
       offset,
     )
     return found ?? null
@@ -217,4 +253,9 @@ export class Storage {
     const where = `${partitionKey(partition)}, offsets ${baseOffset} to ${lastOffset}`
     return new LogError('corrupt', `${this.database.file} is damaged at ${where}: ${what}; restore it from a backup`)
   }
+}
+
+/** Whether one batch is damaged, and the rest of the file is as it was. */
+export function isOfRow(error: unknown): error is LogError {
+  return error instanceof LogError && error.code === 'corrupt' && !isOfFile(error)
 }
