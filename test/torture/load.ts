@@ -27,6 +27,7 @@ export interface Load {
 }
 
 const KEYS = 60
+const PAUSE_MS = 40
 /** Poison stops a task where it strikes many keys. */
 const POISONED_KEYS = 8
 const KINDS = ['add', 'add', 'add', 'add', 'once', 'again', 'timer', 'clear', 'poison', 'forget']
@@ -69,7 +70,7 @@ export function startLoad(log: KafkaLog, codec: Codec, random: Random): Load {
           await sleep(200)
         }
       }
-      await sleep(20)
+      await sleep(PAUSE_MS)
     }
   }
   const running = run()

@@ -47,7 +47,7 @@ export interface TortureOptions {
 export interface TortureResult {
   /** By name: how often, and how often it struck something. */
   readonly faults: Readonly<Record<string, Tally>>
-  /** By kind of fault: the longest that a partition stood still which it does not concern, ms. */
+  /** By fault: the longest that a partition stood still which it does not concern, ms. */
   readonly standstill: Readonly<Record<string, number>>
   readonly answersLost: number
   readonly inputs: number

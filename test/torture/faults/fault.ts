@@ -97,14 +97,14 @@ async function strikeOne(
   tally.times++
   let hits = 0
   let counted = false
-  let over = standstill.begin(fault.kind, ALL)
+  let over = standstill.begin(fault.name, ALL)
   say(`fault ${n}, ${fault.name}`)
   try {
     await fault.strike({
       random,
       concerns: partitions => {
         over()
-        over = standstill.begin(fault.kind, partitions)
+        over = standstill.begin(fault.name, partitions)
       },
       hit: times => {
         counted = true
@@ -118,14 +118,20 @@ async function strikeOne(
   if (!counted || hits > 0) tally.struck++
 }
 
-/** Every kind comes once before any comes again; which of a kind it is, is drawn. */
+/** Every kind comes once before any comes again, and so does each of a kind. */
 function* dealt(faults: readonly Fault[], random: Random): Generator<Fault, never> {
-  const kinds = [...Map.groupBy(faults, f => f.kind).values()]
-  for (;;) {
-    const round = [...kinds]
-    while (round.length > 0) {
-      const [kind] = round.splice(random.below(round.length), 1)
-      yield random.pick(kind as Fault[])
-    }
+  const kinds = dealtAnew(
+    [...Map.groupBy(faults, f => f.kind).values()].map(kind => dealtAnew(kind, random)),
+    random,
+  )
+  for (const kind of kinds) yield kind.next().value as Fault
+  throw new Error('there are no faults')
+}
+
+/** All of these, again and again, each time in another order. */
+function* dealtAnew<T>(items: readonly T[], random: Random): Generator<T> {
+  while (items.length > 0) {
+    const left = [...items]
+    while (left.length > 0) yield left.splice(random.below(left.length), 1)[0] as T
   }
 }
