@@ -97,6 +97,8 @@ export class Tasks {
   #closing = false
   /** Restores that are under way: what they write has to land before the next one restores. */
   readonly #restoring = new Set<Promise<void>>()
+  /** The tasks of earlier assignments are kept or closed: one assignment may come while that of another is still going on. */
+  #takenOver: Promise<void> = Promise.resolve()
   readonly #work = new Set<Promise<void>>()
   /** Tasks that failed, until the commit on its way has ended. */
   readonly #failing = new Set<Task>()
@@ -157,10 +159,14 @@ export class Tasks {
     }
     // Nobody else can have had a task in between.
     const goesOn = last !== null && last.member === assignment.member && assignment.generation === last.generation + 1
-    const earlier = [...this.#restoring]
+    const before = this.#takenOver
+    const takingOver = before.then(() => this.#takeOver(assignment, former, goesOn))
+    this.#takenOver = takingOver.then(
+      () => {},
+      () => {},
+    )
     this.#track(async () => {
-      await Promise.all(earlier)
-      const retained = await this.#takeOver(former, goesOn)
+      const retained = await takingOver
       const tasks: Task[] = []
       for (const given of this.#given.values()) {
         if (this.#assignment !== assignment) return
@@ -191,14 +197,16 @@ export class Tasks {
     return { at, definition, backoff, task: null, waits: null, distrusted: false, doubts: 0 }
   }
 
-  /** Those that go on here are kept; what the others still write has to land first. */
-  async #takeOver(former: ReadonlyMap<string, Given>, goesOn: boolean): Promise<ReadonlySet<Task>> {
+  /** Those that go on here are kept; what the others, and restores that were broken off, still write has to land first. */
+  async #takeOver(assignment: Assignment, former: ReadonlyMap<string, Given>, goesOn: boolean): Promise<ReadonlySet<Task>> {
+    await Promise.all(this.#restoring)
     const retained = new Set<Task>()
     const closing: Promise<void>[] = []
     for (const [key, { task }] of former) {
       if (task === null) continue
       const given = this.#given.get(key)
-      if (goesOn && given !== undefined && task.state === 'RUNNING' && !task.committing) {
+      const keeps = goesOn && this.#assignment === assignment
+      if (keeps && given !== undefined && task.state === 'RUNNING' && !task.committing) {
         task.state = 'RESTORING'
         given.task = task
         retained.add(task)
