@@ -336,23 +336,23 @@ export class Tasks {
       membership.wake()
     } catch (error) {
       if (error instanceof MovedOn || !this.#holds(assignment)) return
-      const failure = await this.#unlessTaken(error, task, committed)
-      if (this.#holds(assignment) && task.lives === life) this.#notRestored(assignment, given, task, failure)
+      const passing = await this.#stillMoves(task, committed, error)
+      if (!this.#holds(assignment) || (passing !== null && task.lives !== life)) return
+      this.#notRestored(assignment, given, task, passing ?? error)
     }
   }
 
   /**
-   * A committed offset that does not match the state has been moved by a person only if it is still the same: otherwise the task was
-   * given to somebody else, who has gone on with it between the two reads, and this member will hear of it.
+   * An offset that goes on moving is committed by whoever has been given the task meanwhile, which this member has yet to hear of.
+   * Null where nobody commits: then a person has moved it.
    */
-  async #unlessTaken(error: unknown, task: Task, committed: Position | undefined): Promise<unknown> {
-    if (!(error instanceof Fatal) || error.code !== 'moved') return error
+  async #stillMoves(task: Task, committed: Position | undefined, error: unknown): Promise<Retryable | null> {
+    if (!(error instanceof Fatal) || error.code !== 'moved') return null
     try {
-      const membership = await this.#settings.joined
-      const [now] = await membership.committed([task.inbox])
-      return now?.offset === committed?.offset ? error : new Retryable('taken', 'somebody else goes on with it')
-    } catch (failed) {
-      return failed
+      const [now] = await (await this.#settings.joined).committed([task.inbox])
+      return now?.offset === committed?.offset ? null : new Retryable('moving', error.message, { cause: error })
+    } catch (cause) {
+      return new Retryable('moving', messageOf(cause), { cause })
     }
   }
 
@@ -523,6 +523,7 @@ export class Tasks {
     const cause = task.haltedFor
     if (cause !== null && task.state === 'RUNNING' && this.#assignment !== null) this.#stop(this.#assignment, task, cause)
   }
+
   /** The task stands still at once; what it has not committed counts for nothing. */
   stop(task: Task, cause: string): void {
     if (this.#assignment !== null) this.#stop(this.#assignment, task, cause)
