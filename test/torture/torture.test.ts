@@ -2,6 +2,9 @@ import { expect, it } from 'vitest'
 import { describeWithStack } from '../stack/vitest.ts'
 import { torture } from './torture.ts'
 
+/** On a machine that has other work, too. */
+const STANDSTILL_MS = 20_000
+
 /** A short run of `npm run torture`: every kind of fault once, and some twice. */
 await describeWithStack('workers on a real broker under faults', ({ DATABASE_URL, SCHEMA_REGISTRY_URL }) => {
   const seed = Number(process.env.SEED ?? 3)
@@ -12,5 +15,10 @@ await describeWithStack('workers on a real broker under faults', ({ DATABASE_URL
     expect(violations).toEqual([])
     expect(rest.inputs).toBeGreaterThan(1_000)
     expect(rest.rows).toBeGreaterThan(1_000)
+    // Of some partitions nobody asks for anything just then.
+    const struck = Object.values(rest.faults).reduce((sum, tally) => sum + tally.struck, 0)
+    expect(struck).toBeGreaterThanOrEqual(faults * 0.7)
+    for (const [fault, ms] of Object.entries(rest.standstill))
+      expect(ms, `standing still under ${fault}`).toBeLessThan(STANDSTILL_MS)
   })
 })
