@@ -88,9 +88,10 @@ function step(folded: Folded, inputs: Map<string, unknown>, { record: taken, def
   for (const { attempt, name, input } of made.performed) inputs.set(attempt, recordSchema(name).type.fromBuffer(input))
   checkStep(folded, taken, record, before, made)
   const known = (effect: string) => definition.effects?.[effect] !== undefined || definition.retired?.effects?.includes(effect)
-  // A result is handled by whoever has a handler of its type.
-  for (const { attempt, effect } of headers.attempt === undefined ? (before?.ledger ?? []) : [])
-    if (made.closed.includes(attempt) && !known(effect)) folded.wrong.push(`${attempt} was ended by code that has no "${effect}"`)
+  // A result is handled by whoever has a handler of its type; one that ended goes with its key.
+  for (const { attempt, effect, status } of headers.attempt === undefined ? (before?.ledger ?? []) : [])
+    if (status !== 'ENDED' && made.closed.includes(attempt) && !known(effect))
+      folded.wrong.push(`${attempt} was ended by code that has no "${effect}"`)
   // What code no longer has ends in dead letters.
   if (definition.retired !== undefined)
     for (const attempt of made.closed) if (!folded.ended.has(attempt)) folded.ended.set(attempt, 'retired')
