@@ -129,6 +129,20 @@ describe('retries', () => {
 })
 
 describe('leaving', () => {
+  it('says that nothing was done where a try came to nothing and the next may not leave', async () => {
+    let leaves = 0
+    const leave = () => {
+      if (++leaves > 1) throw new NotLeaving('RELEASED', 'the worker is stopping')
+    }
+    const refused = new TransportFailure('connection refused', false)
+    const told = await open()
+      .call(run({ leave }), script(refused))
+      .catch(error => error)
+    expect(told).toBeInstanceOf(NotDone)
+    expect(told.message).toMatch(/the worker is stopping/)
+    expect(leaves).toBe(2)
+  })
+
   it('lets NotLeaving pass: no request, no retry, no failure counted', async () => {
     const expired = new NotLeaving('EXPIRED', 'too late')
     const request = script()

@@ -58,7 +58,8 @@ export interface Outbound {
   /**
    * Runs one request: queues, then at every try calls `run.leave()` right before `request`.
    * @throws {BreakerOpen} when nothing left, because the provider is down
-   * @throws {NotLeaving} as `run.leave()` threw it, or RELEASED once `close` was called
+   * @throws {NotLeaving} as `run.leave()` threw it, or RELEASED once `close` was called, where no try had left
+   * @throws {NotDone} instead of it where earlier tries had left and surely came to nothing
    * @throws {TimedOut} when no answer came in time, or `run.signal` was aborted
    * @throws whatever `request` threw at the last try. When an earlier try may have been done and the last one surely was
    *   not, the earlier one's error is thrown: only an error of `surelyNothing` says that nothing was done.
@@ -217,9 +218,14 @@ export function outbound(options: OutboundOptions): Outbound {
       const again = (error: unknown) =>
         !(error instanceof NotDone) && !(error instanceof NotLeaving) && retryable(error) && shutFor() === 0
       let uncertain: unknown = null
+      let asked = false
+      const ask = (signal: AbortSignal) => {
+        asked = true
+        return request(signal)
+      }
       const tries = retry(handleWhen(again), { maxAttempts: attempts - 1, backoff }).execute(async () => {
         try {
-          return await once(run, request, call)
+          return await once(run, ask, call)
         } catch (error) {
           if (!surelyNothing(error)) uncertain = error
           throw error
@@ -228,7 +234,10 @@ export function outbound(options: OutboundOptions): Outbound {
       try {
         return await untilAborted(tries, run.signal, () => new TimedOut(`${name}: given up`))
       } catch (error) {
-        throw uncertain !== null && surelyNothing(error) ? uncertain : error
+        if (uncertain !== null && surelyNothing(error)) throw uncertain
+        // Something has left, and surely nothing came of it: only the port can know.
+        if (asked && error instanceof NotLeaving) throw new NotDone(`${name}: ${error.message}`, { cause: error })
+        throw error
       }
     },
     pace(minTimeMs) {

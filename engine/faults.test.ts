@@ -1,7 +1,7 @@
 /** What goes wrong around a worker concerns as little as it can, loses nothing, and is shown. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { SchemaRegistry } from '../topics/codec.ts'
 import { LogError, type Polled } from '../topics/log.ts'
 import { Fatal } from './errors.ts'
@@ -22,6 +22,9 @@ import {
   withMembership,
   withOther,
 } from './test-world.ts'
+
+/** Much of it waits for pauses that grow. */
+vi.setConfig({ testTimeout: 30_000 })
 
 let world: World
 const registry = { down: false, asked: 0 }
@@ -188,7 +191,9 @@ describe('an error while records are handled', () => {
         const transaction = begin(assignment)
         const commit = transaction.commit.bind(transaction)
         transaction.commit = async () => {
-          if (++commits === 1) await landing.promise
+          // What follows comes while this one is on its way.
+          if (++commits === 1) await world.append(['bad', 0, { sequence: 2 }])
+          if (commits === 1) await landing.promise
           return commit()
         }
         return transaction
@@ -207,8 +212,6 @@ describe('an error while records are handled', () => {
       },
     })
     await world.append(['a', 0, { sequence: 1 }])
-    await eventually(() => commits).toBe(1)
-    await world.append(['bad', 0, { sequence: 2 }])
     await eventually(() => statusOf(worker, 0)?.waits).toBe('MDB_PAGE_NOTFOUND')
     landing.resolve()
     await eventually(sequences).toEqual([1, 2])
@@ -468,10 +471,31 @@ describe('a cluster that is not as the task left it', () => {
     await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/had 3 partitions .* and has 4/)
   })
 
+  it('somebody else commits its offsets while it is restored: it waits to be told, or to restore what is true', async () => {
+    await count(3)
+    let asked = 0
+    const worker = await world.start({ log: changed({}, offset => (++asked > 9 ? offset : offset - 2 - asked)) })
+    await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')
+    expect(stateOf(worker, 'a', 0)?.count).toBe(3)
+    expect(world.errors.join()).not.toMatch(/stands still/)
+  })
+
   it('somebody has moved its committed offset: it stops', async () => {
     await count(3)
     const worker = await world.start({ log: changed({}, offset => offset - 2) })
     await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/committed offset is 1, but the state .* is that of 3/)
+  })
+
+  it('somebody else has gone on with it while its changelog was read: nobody has moved its offset', async () => {
+    await count(3)
+    let asked = 0
+    // As it was before that.
+    const log = changed({}, offset => (asked++ === 0 ? offset - 2 : offset))
+    const worker = await world.start({ log })
+    await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')
+    expect(stateOf(worker, 'a', 0)?.count).toBe(3)
+    expect(world.errors.filter(error => /moved the offset/.test(error))).toEqual([])
+    expect(asked).toBeGreaterThan(1)
   })
 })
 

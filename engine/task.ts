@@ -267,7 +267,8 @@ export class Task {
   }
 
   get dirty(): boolean {
-    if (this.#unsettled && this.#sealed === null) return true
+    // A decision of a person, or a stop, is to be committed even where nothing was handled with it.
+    if ((this.#unsettled || this.#overlay.stop !== null) && this.#sealed === null) return true
     return this.#overlay.next !== (this.#sealed?.next ?? this.position) || this.#overlay.appends.length > 0
   }
 

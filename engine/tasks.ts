@@ -20,7 +20,7 @@ import {
 import type { ActorDefinition } from './actor.ts'
 import { Backoff } from './backoff.ts'
 import type { Clock } from './clock.ts'
-import { Corrupted, Fatal, messageOf } from './errors.ts'
+import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
 import { reserved, restore } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
 import type { StateStore, StateStores } from './store.ts'
@@ -336,7 +336,23 @@ export class Tasks {
       membership.wake()
     } catch (error) {
       if (error instanceof MovedOn || !this.#holds(assignment)) return
-      this.#notRestored(assignment, given, task, error)
+      const passing = await this.#stillMoves(task, committed, error)
+      if (!this.#holds(assignment) || (passing !== null && task.lives !== life)) return
+      this.#notRestored(assignment, given, task, passing ?? error)
+    }
+  }
+
+  /**
+   * An offset that goes on moving is committed by whoever has been given the task meanwhile, which this member has yet to hear of.
+   * Null where nobody commits: then a person has moved it.
+   */
+  async #stillMoves(task: Task, committed: Position | undefined, error: unknown): Promise<Retryable | null> {
+    if (!(error instanceof Fatal) || error.code !== 'moved') return null
+    try {
+      const [now] = await (await this.#settings.joined).committed([task.inbox])
+      return now?.offset === committed?.offset ? null : new Retryable('moving', error.message, { cause: error })
+    } catch (cause) {
+      return new Retryable('moving', messageOf(cause), { cause })
     }
   }
 
@@ -507,6 +523,7 @@ export class Tasks {
     const cause = task.haltedFor
     if (cause !== null && task.state === 'RUNNING' && this.#assignment !== null) this.#stop(this.#assignment, task, cause)
   }
+
   /** The task stands still at once; what it has not committed counts for nothing. */
   stop(task: Task, cause: string): void {
     if (this.#assignment !== null) this.#stop(this.#assignment, task, cause)

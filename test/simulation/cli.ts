@@ -1,6 +1,6 @@
 /**
  * `npm run sim -- --seeds 1000 [--from 0] [--stop]` runs seeds, with `--stop` to the first that fails; `--seed 17` replays one, and
- * with `--verbose` tells what happens in it. `--only crash` leaves out all faults but those whose names match.
+ * with `--verbose` tells what happens in it. `--first 3,4` runs these before the others; `--only crash` leaves out all faults but those whose names match.
  */
 import { parseArgs } from 'node:util'
 import { faults as kinds, simulate } from './world.ts'
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '100' },
     from: { type: 'string', default: '0' },
     seed: { type: 'string' },
+    first: { type: 'string', default: '' },
     stop: { type: 'boolean' },
     verbose: { type: 'boolean' },
     only: { type: 'string' },
@@ -24,7 +25,8 @@ const busiest = { restores: 0, transactions: 0, errors: 0 }
 let failed = 0
 let ran = 0
 let steps = 0
-for (let seed = from; seed < from + count; seed++) {
+const first = values.first === '' ? [] : values.first.split(',').map(Number)
+for (const seed of [...first, ...Array.from({ length: count }, (_, i) => from + i)]) {
   const outcome = await simulate(seed, { verbose: values.verbose ?? false, only })
   ran += 1
   steps += outcome.steps

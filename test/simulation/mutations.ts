@@ -5,6 +5,8 @@
  */
 export interface Mutation {
   readonly name: string
+  /** Seeds that are worth a try before the others: they have found it before. */
+  readonly first?: readonly number[]
   readonly changes: readonly { readonly file: string; readonly find: string; readonly put: string }[]
 }
 
@@ -15,8 +17,8 @@ export const mutations: readonly Mutation[] = [
   one(
     'no offset in a transaction that only appends',
     'engine/worker.ts',
-    'positions.push({ ...task.inbox, offset: next })',
-    'if (next !== task.position) positions.push({ ...task.inbox, offset: next })',
+    'transaction.offsets(sealed.map(',
+    'transaction.offsets(sealed.filter(({ task, next }) => next !== task.position).map(',
   ),
   {
     name: 'the newest generation instead of the captured one',
@@ -24,12 +26,17 @@ export const mutations: readonly Mutation[] = [
       {
         file: 'engine/worker.ts',
         find: 'const transaction = membership.begin(assignment)',
-        put: 'const transaction = membership.begin(this.#assignment as Assignment)',
+        put: 'const transaction = membership.begin(this.#tasks.assignment as Assignment)',
       },
       {
         file: 'engine/worker.ts',
-        find: 'if (dirty.length === 0 || this.#assignment !== assignment) return',
-        put: 'if (dirty.length === 0) return',
+        find: 'if (this.#tasks.assignment !== assignment) return\n    if (dirty.length === 0)',
+        put: 'if (dirty.length === 0)',
+      },
+      {
+        file: 'engine/worker.ts',
+        find: 'if (this.#tasks.assignment !== assignment || this.#revoked || this.#stopping) return',
+        put: '',
       },
     ],
   },
@@ -37,37 +44,37 @@ export const mutations: readonly Mutation[] = [
     name: 'a task retained without a look at what happened meanwhile',
     changes: [
       {
-        file: 'engine/worker.ts',
+        file: 'engine/tasks.ts',
         find: 'last.member === assignment.member && assignment.generation === last.generation + 1',
         put: 'true',
       },
       {
-        file: 'engine/worker.ts',
-        find: 'retained.has(task) && (await this.#unchanged(task, at))',
-        put: 'retained.has(task)',
+        file: 'engine/tasks.ts',
+        find: 'retained && (await this.#unchanged(task, committed))',
+        put: 'retained',
       },
     ],
   },
   one(
     'a transaction begun before the last has ended',
     'engine/worker.ts',
-    'await this.#committing\n    if (folded < FEW)',
-    'if (folded < FEW)',
+    'await this.#committing\n    if (folded < FEW &&',
+    'if (folded < FEW &&',
   ),
   one(
     'overlay kept after a failed commit',
-    'engine/worker.ts',
-    'if (this.#assignment !== assignment) return\n    const tasks',
-    'return\n    const tasks',
+    'engine/tasks.ts',
+    'if (assignment === null) return\n    const tasks = [',
+    'return\n    const tasks = [',
   ),
   one(
     'the state store written before the commit',
     'engine/task.ts',
-    "    if (next !== this.position) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))",
+    "    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))",
     `    const early = [...touched].map(([key, entry]) => change(key, entry))
     const checkpoint = this.store.checkpoint()
     if (checkpoint !== null) void this.store.write({ changes: early, inputs, schemas: new Map(), checkpoint })
-    if (next !== this.position) put(reserved.position, codec.encode(topic, 'TaskPosition', { next }))`,
+    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))`,
   ),
   one(
     'the ledger not restored',
@@ -91,7 +98,7 @@ export const mutations: readonly Mutation[] = [
   one(
     'attempts judged before their time is over',
     'engine/worker.ts',
-    'clock.mono() - judgement.since >= effect.timeoutMs',
+    'clock.mono() - judgement.since >= timeoutMs',
     'clock.mono() >= 0',
   ),
   one('a late result taken as the first', 'engine/handle.ts', "const late = attempt.status === 'ENDED'", 'const late = false'),
@@ -137,4 +144,173 @@ export const mutations: readonly Mutation[] = [
     'generation !== null && this.#settings.owned(task.inbox) === generation',
     'generation !== null',
   ),
+  {
+    name: 'records passed over by a driver, and nobody looks',
+    changes: [
+      { file: 'test/simulation/cluster/membership.ts', find: 'passesOver: 0, twice: 0', put: 'passesOver: 0.05, twice: 0' },
+      { file: 'engine/task.ts', find: 'if (from !== this.#expected) {', put: 'if (false) {' },
+    ],
+  },
+  {
+    name: 'records handed over twice by a driver, and nobody looks',
+    changes: [
+      { file: 'test/simulation/cluster/membership.ts', find: 'passesOver: 0, twice: 0', put: 'passesOver: 0, twice: 0.05' },
+      { file: 'engine/task.ts', find: 'if (from !== this.#expected) {', put: 'if (false) {' },
+      { file: 'engine/task.ts', find: 'if (record.offset < overlay.next) continue', put: '' },
+    ],
+  },
+  one(
+    'records whose schema cannot be fetched passed over',
+    'engine/worker.ts',
+    'if (rest === null) {\n      const values',
+    'if (false) {\n      const values',
+  ),
+  one('a task restored while its transaction is on its way', 'engine/tasks.ts', 'await this.#settings.committed()\n', ''),
+  one('a transaction left open after an error', 'engine/worker.ts', 'await transaction.abort()', ''),
+  one(
+    'an effect leaving though it could not be noted',
+    'engine/effects.ts',
+    'throw new NotDone(`it could not be noted',
+    'void new NotDone(`it could not be noted',
+  ),
+  one('notes of another boot trusted', 'engine/task.ts', '!this.#givenUp && owner === this.store.id && ', ''),
+  {
+    name: 'a gap passed over when restoring',
+    changes: [
+      { file: 'engine/restore.ts', find: 'if (known < low) {', put: 'if (false) {' },
+      { file: 'engine/restore.ts', find: '  return known\n}', put: '  return Math.max(known, low)\n}' },
+    ],
+  },
+  one('a gap waited for', 'engine/tasks.ts', "if (error?.code === 'gap') {", 'if (false) {'),
+  one(
+    'an empty changelog believed',
+    'engine/restore.ts',
+    'if (identity === null && (states || known > 0 || holds)) {',
+    'if (false) {',
+  ),
+  one(
+    'a rolled back changelog believed',
+    'engine/restore.ts',
+    'if (accepted === null && committed !== undefined && made && committed.offset !== position) {',
+    'if (false) {',
+  ),
+  one('a store ahead of its changelog believed', 'engine/restore.ts', "if (witness === 'another') {", 'if (false) {'),
+  one('an inbox made again believed', 'engine/restore.ts', 'if (before.identity !== identity) {', 'if (false) {'),
+  one('partitions added unnoticed', 'engine/restore.ts', 'if (before.partitions !== ends.length) {', 'if (false) {'),
+  one(
+    'ids of an inbox made again repeated',
+    'engine/restore.ts',
+    'return before.identity === identity && !again ?',
+    'return before.identity === identity ?',
+  ),
+  one(
+    'an attempt ended by code that does not know its effect',
+    'engine/retired.ts',
+    "return listed.includes(name) ? 'retired' : 'unknown'",
+    "return 'retired'",
+  ),
+  one(
+    'retired effects not known as such',
+    'engine/retired.ts',
+    "return listed.includes(name) ? 'retired' : 'unknown'",
+    "return 'unknown'",
+  ),
+  one(
+    'an attempt without an end, as its result cannot be kept',
+    'engine/effects.ts',
+    "await this.#end(running, effect, left ? 'UNKNOWN' : 'NOT_DONE', `its result cannot be kept",
+    'void (`its result cannot be kept',
+  ),
+  one(
+    'a result that cannot be kept told as not done',
+    'engine/effects.ts',
+    "left ? 'UNKNOWN' : 'NOT_DONE', `its result",
+    "'NOT_DONE', `its result",
+  ),
+  one(
+    'a store that could not be written trusted on',
+    'engine/worker.ts',
+    'if (task.storeFailure !== null) throw task.storeFailure',
+    '',
+  ),
+  one(
+    'a store that did not open left alone',
+    'engine/tasks.ts',
+    'if (given.task === null) this.#track(() => this.#openLater(assignment, given))',
+    'if (given.task === null) continue',
+  ),
+  one(
+    'a damaged store never made anew',
+    'engine/tasks.ts',
+    'if (damaged || given.backoff.failures >= DISTRUSTED_AFTER) given.distrusted = true',
+    '',
+  ),
+  one('recovery without a pause', 'engine/worker.ts', 'this.#tasks.failAll(this.#backoff.next(),', 'this.#tasks.failAll(0,'),
+  one('a partition that waits says nothing', 'engine/tasks.ts', "waits: task?.state === 'STOPPED' ? null : waits", 'waits: null'),
+  one('larger than a record is no poison', 'engine/size.ts', 'if (bytes > MAX_RECORD_BYTES) {', 'if (false) {'),
+  one('a failed handler keeps its ledger', 'engine/handle.ts', 'this.#ledger = ledger\n', ''),
+  one('a failed handler keeps its timers', 'engine/handle.ts', 'this.#timers = timers\n', ''),
+  one(
+    'a note forgotten though an earlier try may have left',
+    'engine/effects.ts',
+    'else if (!running.uncertain) this.#forgetNote(running)',
+    'else this.#forgetNote(running)',
+  ),
+  one('a late result dropped', 'engine/effects.ts', "limit.signal.addEventListener('abort', giveUp, { once: true })", ''),
+  one(
+    'what has not left is not released when draining',
+    'engine/effects.ts',
+    "if (this.#draining) return end('RELEASED', 'the worker is stopping')\n",
+    'if (this.#draining) return\n',
+  ),
+  one(
+    'leaving while draining',
+    'engine/effects.ts',
+    "if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')",
+    '',
+  ),
+  one('an end of an earlier start taken', 'engine/handle.ts', 'attempt.start !== start', 'false'),
+  one('any start of an attempt open', 'engine/task.ts', "a.status === 'STARTED' && a.start === start", "a.status === 'STARTED'"),
+  one(
+    'a stop not kept in the changelog',
+    'engine/task.ts',
+    "if (stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', stop))",
+    '',
+  ),
+  one(
+    'handled behind a stop',
+    'engine/task.ts',
+    'this.#overlay = { ...newOverlay(sealed.next), stop: sealed.stop }',
+    'this.#overlay = newOverlay(sealed.next)',
+  ),
+  one(
+    'a store of another log trusted',
+    'engine/restore.ts',
+    "if (witness === 'gone' || old || distrusted)",
+    'if (old || distrusted)',
+  ),
+  one('the store written by an owner of before', 'engine/tasks.ts', 'await Promise.all(earlier)\n', ''),
+  one(
+    'retained with what was only folded',
+    'engine/task.ts',
+    "this.#overlay = newOverlay(this.position)\n    this.#expected = this.position\n    this.lives++\n    this.state = 'RUNNING'",
+    "this.#expected = this.position\n    this.lives++\n    this.state = 'RUNNING'",
+  ),
+  one(
+    'applied though the tasks have been given out anew',
+    'engine/worker.ts',
+    'if (this.#tasks.assignment !== assignment) return true',
+    '',
+  ),
+  one('retained though its changelog has moved', 'engine/tasks.ts', 'if (records.length > 0) return false\n', ''),
+  one('retained though another offset is committed', 'engine/tasks.ts', 'if (committed?.offset !== position) return false\n', ''),
+  one(
+    'a cycle begun while an earlier producer is fenced',
+    'engine/worker.ts',
+    'await this.#held\n    const { assignment }',
+    'const { assignment }',
+  ),
+  one('fenced while a cycle is under way', 'engine/worker.ts', 'await before\n      await this.#ended()\n', 'await before\n'),
+  one('records of an earlier life folded', 'engine/worker.ts', '|| lives.get(task) !== task.lives', ''),
+  one('a poisoned end of an effect parked', 'engine/handle.ts', "type === 'EffectEnded' ? 'skip' :", "false ? 'skip' :"),
 ]

@@ -49,6 +49,8 @@ export const faults: readonly Fault[] = [
   ...codeFaults,
 ]
 
+/** A run that takes more steps than that turns in a circle. */
+const MOST_STEPS = 120_000
 const SETTLE_MS = 400_000
 /** All is healed for that long before anybody looks whether it has settled. */
 const FIRST_LOOK = 40_000
@@ -189,15 +191,16 @@ export async function simulate(
   employ(world)
   watch(world)
 
-  while (scheduler.time < faultyMs && (await scheduler.step(faultyMs)));
+  while (scheduler.time < faultyMs && scheduler.steps < MOST_STEPS && (await scheduler.step(faultyMs)));
   world.heal()
   const settledAt = faultyMs + SETTLE_MS
   let next = faultyMs + FIRST_LOOK
-  while (scheduler.time < settledAt && (await scheduler.step(settledAt))) {
+  while (scheduler.time < settledAt && scheduler.steps < MOST_STEPS && (await scheduler.step(settledAt))) {
     if (scheduler.time < next) continue
     if (world.check(true).length === 0) break
     next = scheduler.time + LOOKS
   }
+  if (scheduler.steps >= MOST_STEPS) violations.push(`it turns in a circle at ${scheduler.time} ms`)
   violations.push(...world.check(false), ...unheard(world))
   for (const { life } of machines) life.dead = true
   const errors = new Map<string, number>()

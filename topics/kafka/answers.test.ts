@@ -6,6 +6,7 @@ import { append, join, newGroup, newTopic, readAll, texts } from '../../test/con
 import { freePort } from '../../test/stack/server.ts'
 import { type Broker, startBroker } from '../../test/stack/stack.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
+import { brokenOff } from '../../test/torture/meddlers.ts'
 import { type ApiName, type BrokerProxy, startProxy } from '../../test/torture/proxy.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 
@@ -90,6 +91,17 @@ await describeWithStack('an answer of the broker that is lost', () => {
     await losing('InitProducerId', 2, () => membership.fence())
     await losing('OffsetFetch', 1, () => membership.committed([at]))
     await membership.leave()
+  })
+
+  it('to a read, of which only a part has come, is asked for again, and is not mixed with the next', async () => {
+    const topic = outputs.pop()!
+    const wanted = Array.from({ length: 100 }, (_, n) => `${n} ${'x'.repeat(1_000)}`)
+    await log.append(wanted.map(text => append(topic, 'k', text)))
+    const broken = brokenOff({ topic: topic.name, partition: 0 }, 3)
+    const ends = broken.meddlers.map(meddler => proxy.meddle(meddler))
+    expect(texts(await readAll(log, topic))).toEqual(wanted)
+    expect(broken.hits()).toBe(3)
+    for (const end of ends) end()
   })
 
   it('to a heartbeat does not end the membership, and a lease counts from when a heartbeat that was answered was sent', async () => {

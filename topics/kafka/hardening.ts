@@ -7,6 +7,8 @@
  * `checksums.test.ts` holds a checksum of every file named here, so that an upgrade cannot slip past.
  */
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
+import { wholeAnswers } from './gather.ts'
 import type { Kafka as PublicKafka, KafkaConfig, logLevel as LogLevels } from 'kafkajs'
 
 const require = createRequire(import.meta.url)
@@ -114,6 +116,10 @@ interface Outgoing {
   readonly request: { readonly apiKey: number; readonly apiVersion: number; encode(): Promise<object> }
 }
 
+interface SocketOptions {
+  readonly onData: (data: Buffer) => void
+}
+
 // kafkajs copies every request three times on its way out, into buffers that it doubles and clears: one with a frame goes as
 // it lies. To be put in place before kafkajs is loaded.
 const requestModule = require.resolve('kafkajs/src/protocol/request')
@@ -125,6 +131,27 @@ const framed = async (outgoing: Outgoing) => {
   return { buffer: body.frame(request.apiKey, request.apiVersion, correlationId, clientId) }
 }
 ;(require.cache[requestModule] as NodeJS.Module).exports = framed
+
+// kafkajs keeps what has come of an answer when the connection breaks, and takes what the next one brings for the rest of it; from
+// there on it reads sizes where there are none, and throws where nobody listens. So each socket gathers its own answers, and hands
+// over whole ones. To be put in place before kafkajs is loaded, too.
+const socketModule = require.resolve('kafkajs/src/network/socket')
+const createSocket = require(socketModule) as (options: SocketOptions) => Socket
+const gathering = (options: SocketOptions) => {
+  const gather = wholeAnswers(options.onData)
+  const socket = createSocket({
+    ...options,
+    onData: data => {
+      try {
+        gather(data)
+      } catch (error) {
+        socket.destroy(error as Error)
+      }
+    },
+  })
+  return socket
+}
+;(require.cache[socketModule] as NodeJS.Module).exports = gathering
 
 // One topic that was deleted, or one partition without a leader, fails the metadata of all others in kafkajs. Each has its own
 // code, and those who need it look at it. To be put in place before kafkajs is loaded as well.

@@ -63,6 +63,8 @@ export class Cluster {
   onCommit: (commit: Commit) => void = () => {}
   /** How far a partition is handled, where the group has forgotten it. */
   handledTo: (at: TopicPartition) => number | undefined = () => undefined
+  /** Told when a commit of this life takes seconds. */
+  onStall: (life: Life) => void = () => {}
   /** What a record becomes that a life writes: newer code writes by newer schemas. */
   rewrite: (life: Life | null, append: Append) => Append = (_life, append) => append
   /** The topic whose owner alone may write a topic in transactions: changelogs and inboxes of their own actor. */

@@ -76,9 +76,10 @@ export class Producer {
         check()
         return this.#cluster.commit(life, this.#instance, epoch, assignment, appends, offsets)
       }
-      const latency = random.chance(odds.stalls) ? 12_000 : 3
+      const stalls = random.chance(odds.stalls)
+      if (stalls) this.#cluster.onStall(life)
       if (!random.chance(odds.unknownCommits)) {
-        const ends = await scheduler.remote(life, commit, latency)
+        const ends = await scheduler.remote(life, commit, stalls ? 12_000 : 3)
         this.#state = 'ready'
         return ends
       }

@@ -64,6 +64,19 @@ export const diskFaults: readonly Fault[] = [
     },
   },
   {
+    name: 'a store read fails during a commit',
+    chance: 0.12,
+    install: (world, strike) => {
+      world.cluster.odds.stalls = 0.06
+      world.cluster.onStall = life => {
+        const machine = world.machines.find(m => m.life === life)
+        if (!world.trouble.on || machine === undefined) return
+        strike()
+        world.scheduler.at(world.scheduler.random.below(1_500), life, () => machine.disk.failNextRead())
+      }
+    },
+  },
+  {
     name: 'a damaged value',
     chance: 0.08,
     install: (world, strike) => once(world, () => damage(world, strike)),
