@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { defineTopic } from '../topics/catalog.ts'
-import { Codec } from '../topics/codec.ts'
+import { Codec, type SchemaRegistry } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
 import { LogError } from '../topics/log.ts'
 import { startProjection } from './projection.ts'
@@ -76,5 +76,39 @@ it('tells of a record whose schema nobody knows, and goes on with the others', a
   await projection.caughtUp
   expect(applied).toEqual(['a', 'c'])
   expect(errors).toEqual([expect.stringMatching(/schema 99/)])
+  await projection.close()
+})
+
+it('waits for the registry, says so at each try and ever more slowly, and applies nothing twice', async () => {
+  let away = false
+  const tries: number[] = []
+  const registry: SchemaRegistry = {
+    register: (subject, schema) => log.register(subject, schema),
+    schema: async id => {
+      if (!away) return log.schema(id)
+      tries.push(performance.now())
+      throw new Error('the registry does not answer')
+    },
+  }
+  await put(0, 'a')
+  const text = await log.schema((await log.read({ topic: topic.name, partition: 0 }, 0)).records[0]!.value!.readUInt32BE(1))
+  codec = await Codec.open(registry, [topic])
+  const projection = start()
+  await projection.caughtUp
+  away = true
+  // A newer version of the schema, as another process writes it.
+  const { doc: _, ...schema } = JSON.parse(text)
+  const id = await log.register(`${topic.name}-newer`, JSON.stringify({ ...schema, doc: 'Newer.' }))
+  const value = codec.encode(topic.name, 'TrialOutput', { sequence: 0, count: 0 })
+  value.writeUInt32BE(id, 1)
+  await log.append([{ topic: topic.name, partition: 0, key: 'b', value }])
+  await put(0, 'c')
+  await put(1, 'd')
+  await eventually(() => tries.length).toBeGreaterThanOrEqual(3)
+  expect(applied.toSorted()).toEqual(['a', 'd'])
+  expect(errors).toEqual(Array(tries.length).fill('the registry does not answer'))
+  expect(tries[2]! - tries[0]!).toBeGreaterThanOrEqual(150)
+  away = false
+  await eventually(() => applied.filter(key => key !== 'd')).toEqual(['a', 'b', 'c'])
   await projection.close()
 })

@@ -125,8 +125,13 @@ export class Cleaner {
   }
 
   #pause(between: () => Promise<void>): Pause {
+    const { database } = this.#options.storage
     return async () => {
       await between()
+      if (!this.#stopped && database.checkpointDue) {
+        database.checkpoint()
+        await between()
+      }
       if (this.#stopped) throw new LogError('closed', 'the log was closed while it was being cleaned')
     }
   }
@@ -161,7 +166,7 @@ export class Cleaner {
     storage.database.transaction(() => {
       for (const { id } of old) storage.removeBatch(id)
       storage.savePartition({ ...partition, low })
-    })
+    }, bytes)
     partition.low = low
     partition.bytes -= bytes
     tail.drop(partition, low)

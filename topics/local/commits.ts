@@ -26,7 +26,7 @@ export interface Unit {
 /** Larger batches are split over rows, so that reading a little of one is cheap, and so is rewriting it. */
 export const BATCH_BYTES = 256 * 1024
 /** About how much one SQLite transaction takes; what is beyond waits for the next, and I/O comes between. */
-const COMMIT_BYTES = 4 * 1024 * 1024
+const COMMIT_BYTES = 2 * 1024 * 1024
 
 interface Waiting extends Unit {
   readonly bytes: number
@@ -77,8 +77,11 @@ export class Commits {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      this.#commit(this.#next())
-      if (this.#queue.length > 0) this.#schedule()
+      const { database } = this.#options.storage
+      // Each in a turn of its own.
+      if (database.checkpointDue) database.checkpoint()
+      else this.#commit(this.#next())
+      if (this.#queue.length > 0 || database.checkpointDue) this.#schedule()
     })
   }
 
@@ -111,10 +114,13 @@ export class Commits {
       }
       const fences = units.flatMap(({ fence }) => fence ?? [])
       if (batches.length > 0 || fences.length > 0) {
-        storage.database.transaction(() => {
-          for (const [partition, batch] of batches) storage.insertBatch(partition, batch)
-          for (const { assignment, offsets } of fences) storage.saveOffsets(assignment.group, offsets)
-        })
+        storage.database.transaction(
+          () => {
+            for (const [partition, batch] of batches) storage.insertBatch(partition, batch)
+            for (const { assignment, offsets } of fences) storage.saveOffsets(assignment.group, offsets)
+          },
+          batches.reduce((sum, [, { blob }]) => sum + blob.length, 0),
+        )
       }
     } catch (error) {
       for (const unit of units) unit.reject(error as LogError)

@@ -10,6 +10,7 @@
  * only less clean. A damaged batch stays as it is, and what only it says is not known: nothing is removed because of it.
  */
 import type { LogError, LogRecord } from '../log.ts'
+import type { Batch } from '../records.ts'
 import { BATCH_BYTES, inBatches } from './commits.ts'
 import type { Partition } from './partition.ts'
 import { isOfRow, type Storage, type StoredBatch } from './storage.ts'
@@ -165,18 +166,14 @@ function replace(
   old: readonly StoredBatch[],
   { kept, tombstonesUntil }: Rewritten,
 ): void {
-  let bytes = partition.bytes
+  const made = [...inBatches(kept)]
+  const sum = (batches: readonly Batch[]) => batches.reduce((bytes, { blob }) => bytes + blob.length, 0)
+  const [removed, added] = [sum(old), sum(made)]
   storage.database.transaction(() => {
-    for (const { id, blob } of old) {
-      storage.removeBatch(id)
-      bytes -= blob.length
-    }
-    for (const batch of inBatches(kept)) {
-      storage.insertBatch(partition, batch, tombstonesUntil)
-      bytes += batch.blob.length
-    }
+    for (const { id } of old) storage.removeBatch(id)
+    for (const batch of made) storage.insertBatch(partition, batch, tombstonesUntil)
     // The newest batch of the partition may have been among them.
     storage.savePartition(partition)
-  })
-  partition.bytes = bytes
+  }, removed + added)
+  partition.bytes += added - removed
 }

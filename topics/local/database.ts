@@ -13,6 +13,11 @@ import { LogError } from '../log.ts'
 
 /** "BMAL": says that a SQLite file is a log. */
 const APPLICATION_ID = 0x424d414c
+/** How much the WAL takes before a checkpoint. */
+const CHECKPOINT_BYTES = 4 * 1024 * 1024
+/** What a transaction writes beside what is counted: pages of indexes and small tables. */
+const SMALL_BYTES = 16 * 1024
+
 /** 2: checksums of batches cover what their rows say. Rows of format 1 are read as they are. */
 const VERSION = 2
 
@@ -72,6 +77,10 @@ export class Database {
   readonly identity: string
   /** Called when the file cannot be trusted with another commit, as after a failed sync, whose data the system may have dropped. */
   broken: (error: LogError) => void = () => {}
+  /** Told of a checkpoint that failed and will be tried again. */
+  troubled: (error: LogError) => void = () => {}
+  /** Bytes that were written since the last checkpoint, about. */
+  #ahead = 0
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
 
@@ -84,6 +93,7 @@ export class Database {
       db = new DatabaseSync(file, { timeout: 0 })
       // The exclusive lock comes first: in WAL mode it then needs no shared memory, and a second process is refused here.
       db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      db.exec('PRAGMA wal_autocheckpoint = 0')
       // What retention and compaction remove is overwritten, as erasing a person asks for.
       db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${64 * 1024 * 1024}`)
       db.exec('BEGIN IMMEDIATE')
@@ -100,18 +110,51 @@ export class Database {
 
   /**
    * All of `work` or nothing.
+   * @param bytes how much it writes, about
    * @throws {LogError} `unavailable` or `corrupt`: nothing of it is there; `unknown`: the commit itself failed half-way.
    */
-  transaction(work: () => void): void {
+  transaction(work: () => void, bytes = 0): void {
     try {
       this.run('BEGIN IMMEDIATE')
       work()
       this.#commit()
+      this.#ahead += bytes + SMALL_BYTES
     } catch (error) {
-      // A failed write may have ended it already.
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+      this.#rollBack()
       if (error instanceof LogError && (error.code === 'unknown' || isOfFile(error))) this.broken(error)
       throw error
+    }
+  }
+
+  /** Whether it is time for one. */
+  get checkpointDue(): boolean {
+    return this.#ahead >= CHECKPOINT_BYTES
+  }
+
+  /**
+   * Brings what was committed from the WAL into the file. It takes about as long as writing it did, so that whoever writes
+   * gives it a turn of its own; SQLite would do it within a commit, and keep its failures to itself.
+   */
+  checkpoint(): void {
+    this.#ahead = 0
+    try {
+      this.#statement('PRAGMA wal_checkpoint(PASSIVE)').all()
+    } catch (error) {
+      const said = logError(error, this.file)
+      if (!isSync(error) && !isOfFile(said)) {
+        this.troubled(said)
+        return
+      }
+      this.broken(new LogError(said.code, `${this.file}: a checkpoint failed: ${(error as Error).message}`, { cause: error }))
+    }
+  }
+
+  /** A failed write may have rolled it back already. */
+  #rollBack(): void {
+    try {
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+    } catch (error) {
+      this.broken(logError(error, this.file))
     }
   }
 
@@ -202,6 +245,8 @@ const SQLITE_CORRUPT = 11
 const SQLITE_FULL = 13
 const SQLITE_NOTADB = 26
 const SQLITE_IOERR_WRITE = 778
+const SQLITE_IOERR_FSYNC = 1034
+const SQLITE_IOERR_DIR_FSYNC = 1290
 
 function resultCode(error: unknown): number {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
@@ -211,6 +256,11 @@ function resultCode(error: unknown): number {
 export function isOfFile({ cause }: LogError): boolean {
   const code = resultCode(cause) & 0xff
   return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
+}
+
+/** After it, what the system has written and what it has dropped cannot be told apart. */
+function isSync(error: unknown): boolean {
+  return [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].includes(resultCode(error))
 }
 
 /** The frame that marks the commit is the last to be written to the WAL, so a write that failed left none. */

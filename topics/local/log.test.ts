@@ -117,6 +117,21 @@ describe('group commit', () => {
     expect((await readAll(log, events)).map(({ value }) => `${value}`)).toEqual(['beside'])
   })
 
+  it('lets the write-ahead log grow no further while appends and removals go on', async () => {
+    const log = await fixture.open()
+    const wal = () => statSync(`${fixture.file}-wal`).size
+    const value = Buffer.alloc(400_000, 'x')
+    for (let i = 0; i < 10; i++) {
+      const records = Array.from({ length: 10 }, () => ({ topic: short.name, key: 'k', value }))
+      await log.append(records)
+    }
+    expect(wal()).toBeLessThan(16_000_000)
+    fixture.now += 2 * DAY
+    await log.retain()
+    expect(await readAll(log, short)).toEqual([])
+    expect(wal()).toBeLessThan(16_000_000)
+  })
+
   it('makes durable what was given to it before it was closed', async () => {
     const log = await fixture.open()
     const appending = append(log, events, 'k', 'just before')

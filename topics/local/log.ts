@@ -120,6 +120,7 @@ export class LocalLog implements Log, SchemaRegistry {
       settings: { ...CLEANING, ...cleaning },
       failed: onError,
     })
+    database.troubled = onError
     database.broken = error => {
       if (this.#closed !== null) return
       const closed = new LogError('closed', `the log closed itself: ${error.message}`, { cause: error })
