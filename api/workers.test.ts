@@ -54,7 +54,7 @@ describe('a worker', () => {
     })
   })
 
-  it('is degraded while a task that has run waits, down once it has waited for long, and up when it goes on', () => {
+  it('is degraded while a task waits and others of its actor go on, down when none does, and up when it goes on', () => {
     const { status, clock, check } = worker()
     expect(check().status).toBe('up')
     status.tasks = [task(0), task(1, { waits: 'it cannot be read' })]
@@ -63,6 +63,8 @@ describe('a worker', () => {
       detail: expect.stringContaining('venue.inbox/1 waits: it cannot be read'),
     })
     clock.now += 5_001
+    expect(check().status).toBe('degraded')
+    status.tasks = [task(0, { waits: 'it cannot be read' }), task(1, { waits: 'it cannot be read' })]
     expect(check().status).toBe('down')
     status.tasks = [task(0), task(1)]
     expect(check().status).toBe('up')

@@ -2,9 +2,10 @@
  * How the workers of this process do, for `/readyz`.
  *
  *   down      a worker does nothing: no assignment, cycles that fail, no task of an actor that runs; or a task does not run that should
- *             do so by itself: still restoring, or waiting for long
- *   degraded  tasks stand still until a person decides, while others of their actor go on: to take the service away for them would
- *             make an outage of it, and no restart mends them; or something fails that was fine a moment ago
+ *             do so by itself: its store is not open, or it is still restoring
+ *   degraded  tasks stand still until a person decides, or wait for a schema or a leader, while others of their actor go on: to take
+ *             the service away for them would make an outage of it, and no restart mends them; or something fails that was fine a
+ *             moment ago
  */
 import type { TaskStatus, WorkerStatus } from '../engine/worker.ts'
 import { partitionKey } from '../topics/log.ts'
@@ -50,7 +51,7 @@ export class WorkerHealth {
       ...this.#ofWorker(status),
       ...stoppedActors(tasks),
       ...tasks.filter(isStopped).map(task => trouble('degraded', task, `stands still: ${causeOf(task)}`)),
-      ...tasks.filter(task => !isStopped(task)).flatMap(task => this.#ofTask(task)),
+      ...tasks.filter(task => !isStopped(task)).flatMap(task => this.#ofTask(task, tasks)),
     ]
     const running = tasks.filter(runs).length
     const said = [`${running} of ${tasks.length} tasks run (${placesOf(tasks)})`, ...named(troubles)]
@@ -68,11 +69,13 @@ export class WorkerHealth {
     return troubles
   }
 
-  #ofTask(task: TaskStatus): Trouble[] {
+  #ofTask(task: TaskStatus, of: readonly TaskStatus[]): Trouble[] {
     const status = this.#judge(partitionKey(task), runs(task))
     if (status === null) return []
     const what = task.waits === null ? `is ${task.state}` : task.state === 'RUNNING' ? 'waits' : `is ${task.state}, waits`
-    return [trouble(status, task, task.waits === null ? what : `${what}: ${short(task.waits)}`)]
+    // One that runs and waits, as for a schema or a leader, is tried again while the others go on.
+    const goesOn = task.state === 'RUNNING' && of.some(other => other.actor === task.actor && runs(other))
+    return [trouble(goesOn ? 'degraded' : status, task, task.waits === null ? what : `${what}: ${short(task.waits)}`)]
   }
 
   /** Null while it is fine; `degraded` for a moment where it was. */
