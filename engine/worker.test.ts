@@ -7,9 +7,10 @@ import type { TaskAction, TrialInputInput, TrialState } from '../schemas/types.t
 import { changelog, deadLetters, defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
-import type { JoinOptions } from '../topics/log.ts'
+import type { Assignment, JoinOptions } from '../topics/log.ts'
 import { partitionOf } from '../topics/murmur2.ts'
 import { actor } from './actor.ts'
+import { systemClock } from './clock.ts'
 import { LmdbStores } from './lmdb.ts'
 import { reserved } from './restore.ts'
 import { Worker, type WorkerSettings } from './worker.ts'
@@ -170,6 +171,50 @@ describe('a worker', () => {
     landing.resolve()
     await eventually(() => worker.task(AT)?.position).toBe(4)
     expect(sizes).toEqual([1, 3])
+  })
+
+  it('begins no transaction for what was folded before its tasks were given out anew', async () => {
+    const happened: string[] = []
+    let again: () => void = () => {}
+    let armed = false
+    const turn = async () => {
+      if (armed && happened.push('given anew')) again()
+      armed = false
+    }
+    const watched = new Proxy(log, {
+      get: (target, name) => {
+        if (name !== 'join') return Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)
+        return async (options: JoinOptions) => {
+          let given: Assignment | null = null
+          const assigned = (assignment: Assignment) => {
+            given = assignment
+            options.assigned(assignment)
+          }
+          const membership = await target.join({ ...options, assigned })
+          again = () => options.assigned({ ...(given as Assignment) })
+          const { begin, start } = { begin: membership.begin.bind(membership), start: membership.start.bind(membership) }
+          membership.begin = assignment => {
+            happened.push('begun')
+            return begin(assignment)
+          }
+          membership.start = position => {
+            happened.push('started')
+            start(position)
+          }
+          return membership
+        }
+      },
+    })
+    const worker = await start({ log: watched, clock: { ...systemClock, turn } })
+    await eventually(() => state(worker)).toBe('RUNNING')
+    // Given out anew between two pieces of a cycle, once after each of them.
+    for (let n = 1; n <= 6; n++) {
+      armed = true
+      await log.append([input('a')])
+      await eventually(() => count(worker, 'a')).toBe(n)
+    }
+    const behind = happened.flatMap((what, i) => (what === 'given anew' ? [happened[i + 1]] : []))
+    expect(new Set(behind)).toEqual(new Set(['started']))
   })
 
   it('finds the record that makes a state too large, and goes on with the others', async () => {

@@ -1,16 +1,16 @@
 /**
  * Runs mutations of the engine in a copy of their own, from the command line: `node test/simulation/mutants.ts [name]` tells which
- * seed finds each.
+ * seed, or which unit test, finds each.
  */
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { promisify, stripVTControlCharacters } from 'node:util'
 import { type Mutation, mutations } from './mutations.ts'
 
 const root = join(import.meta.dirname, '../..')
-const FOLDERS = ['engine', 'topics', 'schemas', 'test/simulation']
+const COPIED = ['engine', 'topics', 'schemas', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts']
 /** A mutation has to be found within so many seeds. */
 export const SEEDS = 500
 
@@ -21,12 +21,11 @@ export function stale({ changes }: Mutation): string[] {
     .map(({ file, find }) => `${file} does not hold exactly once: ${find}`)
 }
 
-/** The first seed that finds it, or null, and what was printed. */
-export async function hunt({ changes, first = [] }: Mutation): Promise<{ seed: number | null; output: string }> {
+/** What finds it: the first seed that does, or its unit test; null where nothing has. And what was printed. */
+export async function hunt({ changes, first = [], unit }: Mutation): Promise<{ by: string | null; output: string }> {
   const copy = mkdtempSync(join(tmpdir(), 'mutated-'))
   try {
-    for (const folder of FOLDERS) cpSync(join(root, folder), join(copy, folder), { recursive: true })
-    cpSync(join(root, 'package.json'), join(copy, 'package.json'))
+    for (const name of COPIED) cpSync(join(root, name), join(copy, name), { recursive: true })
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
     for (const { file, find, put } of changes) {
       const text = readFileSync(join(copy, file), 'utf8')
@@ -35,13 +34,18 @@ export async function hunt({ changes, first = [] }: Mutation): Promise<{ seed: n
         text.replace(find, () => put),
       )
     }
-    const options = ['--seeds', String(SEEDS), '--stop', '--first', first.join(',')]
-    const output = await promisify(execFile)(process.execPath, ['test/simulation/cli.ts', ...options], { cwd: copy }).then(
-      ({ stdout }) => stdout,
-      (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
-    )
+    const run = (...args: string[]) =>
+      promisify(execFile)(process.execPath, args, { cwd: copy }).then(
+        ({ stdout }) => stdout,
+        (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
+      )
+    if (unit !== undefined) {
+      const output = await run('node_modules/vitest/vitest.mjs', 'run', '--project', 'all', unit)
+      return { by: /Tests .*\d+ failed/.test(stripVTControlCharacters(output)) ? unit : null, output }
+    }
+    const output = await run('test/simulation/cli.ts', '--seeds', String(SEEDS), '--stop', '--first', first.join(','))
     const found = /^seed (\d+) fails/m.exec(output)
-    return { seed: found === null ? null : Number(found[1]), output }
+    return { by: found === null ? null : `seed ${found[1]}`, output }
   } finally {
     rmSync(copy, { recursive: true, force: true })
   }
@@ -56,9 +60,9 @@ if (import.meta.main) {
       if (wrong.length > 0) console.log(`STALE ${mutation.name}: ${wrong}`)
       else {
         const began = performance.now()
-        const { seed, output } = await hunt(mutation)
+        const { by, output } = await hunt(mutation)
         const why = /^seed .*\n {2}(.*)/m.exec(output)?.[1] ?? output.slice(-300)
-        console.log(`${seed ?? 'NOT FOUND'}\t${((performance.now() - began) / 1000).toFixed(0)} s\t${mutation.name}\t${why}`)
+        console.log(`${by ?? 'NOT FOUND'}\t${((performance.now() - began) / 1000).toFixed(0)} s\t${mutation.name}\t${why}`)
       }
     }
   }

@@ -37,7 +37,7 @@ describe('the simulated world', () => {
   })
 })
 
-describe('a mutation of the engine is found within 500 seeds:', () => {
+describe('a mutation of the engine is found, within 500 seeds or by its unit test:', () => {
   const hunts = new Map(mutations.map(mutation => [mutation, Promise.withResolvers<Awaited<ReturnType<typeof hunt>>>()]))
 
   // Two at a time; each test waits for its own.
@@ -54,6 +54,6 @@ describe('a mutation of the engine is found within 500 seeds:', () => {
 
   it.each(mutations)('$name', { timeout: 240_000 }, async mutation => {
     const found = await hunts.get(mutation)?.promise
-    expect(found?.seed, found?.output).toEqual(expect.any(Number))
+    expect(found?.by, found?.output).not.toBeNull()
   })
 })
