@@ -7,7 +7,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify, stripVTControlCharacters } from 'node:util'
-import { type Mutation, mutations } from './mutations.ts'
+import { type Mutation, mutations, unfound } from './mutations.ts'
 
 const root = join(import.meta.dirname, '../..')
 const COPIED = ['engine', 'topics', 'schemas', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts']
@@ -53,7 +53,9 @@ export async function hunt({ changes, first = [], unit }: Mutation): Promise<{ b
 
 if (import.meta.main) {
   const wanted = process.argv.slice(2)
-  const queue = mutations.filter(({ name }) => wanted.length === 0 || wanted.some(w => name.includes(w))).values()
+  const queue = [...mutations, ...unfound]
+    .filter(({ name }) => wanted.length === 0 || wanted.some(w => name.includes(w)))
+    .values()
   const lane = async () => {
     for (const mutation of queue) {
       const wrong = stale(mutation)
