@@ -149,7 +149,8 @@ export class Effects {
       const outcome = await this.#try(running, effect, input)
       tries += 1
       if (outcome.type === 'result') return this.#result(running, effect, outcome)
-      if (outcome.type === 'ended') return end(outcome.outcome, outcome.reason)
+      // What it expired for is what kept it from being done before.
+      if (outcome.type === 'ended') return end(outcome.outcome, reason === '' ? outcome.reason : `${reason}; ${outcome.reason}`)
       reason = outcome.reason
       if (notAfter === null && tries >= TRIES) return end('NOT_DONE', outcome.reason)
       const wait = outcome.retryAfterMs ?? backoff

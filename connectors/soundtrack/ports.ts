@@ -27,11 +27,20 @@ export function soundtrackPorts(
   }
 
   const control: Port<'ZoneCommand', 'CommandDone'> = async (command, run) => {
+    let left = false
+    const leave = () => {
+      run.leave()
+      left = true
+    }
     try {
-      await client.command(command, run)
+      await client.command(command, { ...run, leave })
       return { command: command.id, accepted: true, at: now() }
     } catch (error) {
-      if (error instanceof NotLeaving) throw outOfTokens(error, client.tokens)
+      if (error instanceof NotLeaving) {
+        const late = outOfTokens(error, client.tokens)
+        // What left before was refused for want of tokens: surely nothing was done.
+        throw left ? new NotDone(late.message, { cause: error }) : late
+      }
       if (surelyNothing(error) || error instanceof NotDone) throw notDone(error)
       const { reason, uncertain, detail } = failureOf(error)
       // The provider itself says that it failed: what may be done twice is tried again, as long as it is wanted.
