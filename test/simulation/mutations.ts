@@ -357,6 +357,7 @@ const UNIT: Readonly<Record<string, string>> = {
  * events in which they would show. `node test/simulation/mutants.ts` tries them, too.
  */
 const UNFOUND: ReadonlySet<string> = new Set([
+  'a store that could not be written trusted on',
   'the newest generation instead of the captured one',
   'handled behind a stop',
   'a store of another log trusted',
