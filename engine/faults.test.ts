@@ -471,15 +471,6 @@ describe('a cluster that is not as the task left it', () => {
     await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/had 3 partitions .* and has 4/)
   })
 
-  it('somebody else commits its offsets while it is restored: it waits to be told, or to restore what is true', async () => {
-    await count(3)
-    let asked = 0
-    const worker = await world.start({ log: changed({}, offset => (++asked > 9 ? offset : offset - 2 - asked)) })
-    await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')
-    expect(stateOf(worker, 'a', 0)?.count).toBe(3)
-    expect(world.errors.join()).not.toMatch(/stands still/)
-  })
-
   it('somebody has moved its committed offset: it stops', async () => {
     await count(3)
     const worker = await world.start({ log: changed({}, offset => offset - 2) })

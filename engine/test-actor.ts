@@ -1,26 +1,13 @@
-/** The actor of the engine's own tests: it does what a record tells it to, and its digest is what it has handled, in order. */
-import type { TrialState } from '../schemas/types.ts'
 import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
 import { actor } from './actor.ts'
 import { carry, testkit } from './testkit.ts'
+import { EMPTY } from './test-state.ts'
 
 const inbox = defineTopic('kit.inbox', 'key', ['TrialInput', 'TrialDone', ...ENGINE_RECORDS])
 const outputs = defineTopic('kit.outputs', 'key', ['TrialOutput'])
 /** Not declared by the actor. */
 const other = defineTopic('kit.other', 'key', ['TrialOutput'])
 await carry([inbox, outputs])
-const EMPTY: TrialState = {
-  count: 0,
-  last: -1,
-  digest: '',
-  ticks: 0,
-  done: 0,
-  unknown: 0,
-  undone: 0,
-  late: 0,
-  payload: Buffer.alloc(0),
-}
-
 /** `broken`: its `failed` throws. */
 export const make = (onPoison: { default: 'skip' | 'park'; broken?: boolean } = { default: 'skip' }) =>
   actor({

@@ -3,22 +3,13 @@ import type { TrialState } from '../schemas/types.ts'
 import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
 import { type ActorDefinition, actor, type Context } from './actor.ts'
 import { carry } from './testkit.ts'
+import { EMPTY } from './test-state.ts'
+
+export { EMPTY }
 
 const inbox = defineTopic('bounds.inbox', 'key', ['TrialInput', 'TrialDone', ...ENGINE_RECORDS])
 const outputs = defineTopic('bounds.outputs', 'key', ['TrialOutput'])
 await carry([inbox, outputs])
-
-export const EMPTY: TrialState = {
-  count: 0,
-  last: -1,
-  digest: '',
-  ticks: 0,
-  done: 0,
-  unknown: 0,
-  undone: 0,
-  late: 0,
-  payload: Buffer.alloc(0),
-}
 
 export type Act = (context: Context<typeof outputs, Effects>, state: TrialState | null) => TrialState | null | undefined
 type Effects = {

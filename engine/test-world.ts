@@ -13,24 +13,13 @@ import { type ActorDefinition, actor } from './actor.ts'
 import { LmdbStores } from './lmdb.ts'
 import { reserved } from './restore.ts'
 import { Worker, type WorkerSettings } from './worker.ts'
+import { EMPTY } from './test-state.ts'
 
 const PARTITIONS = 3
 export const inbox = defineTopic('world.inbox', 'key', ['TrialInput', 'TrialDone', ...ENGINE_RECORDS], { partitions: PARTITIONS })
 export const outputs = defineTopic('world.outputs', 'key', ['TrialOutput'], { partitions: 1 })
 export const changes = changelog('world', inbox)
 const topics = [inbox, outputs, changes, deadLetters]
-const EMPTY: TrialState = {
-  count: 0,
-  last: -1,
-  digest: '',
-  ticks: 0,
-  done: 0,
-  unknown: 0,
-  undone: 0,
-  late: 0,
-  payload: Buffer.alloc(0),
-}
-
 /** Counts, and says so on `outputs`; `timer` sets one, `once` performs an effect that may be done once. */
 export const counter = actor({
   name: 'world',

@@ -6,6 +6,9 @@ import { hash } from 'node:crypto'
 import { type ActorDefinition, actor, type Ended } from '../../engine/actor.ts'
 import type { TrialInput, TrialState } from '../../schemas/types.ts'
 import { defineTopic, ENGINE_RECORDS } from '../../topics/catalog.ts'
+import { EMPTY } from '../../engine/test-state.ts'
+
+export { EMPTY }
 
 export const trialInbox = defineTopic('trial.inbox', 'key', ['TrialInput', 'TrialDone', 'TrialBytes', ...ENGINE_RECORDS], {
   partitions: 3,
@@ -16,18 +19,6 @@ export const tallyInbox = defineTopic('tally.inbox', 'key', ['TrialInput', 'Tria
 export const EFFECT_TIMEOUT = 5_000
 /** Bytes of the mark. */
 const MARK = 4
-
-export const EMPTY: TrialState = {
-  count: 0,
-  last: -1,
-  digest: '',
-  ticks: 0,
-  done: 0,
-  unknown: 0,
-  undone: 0,
-  late: 0,
-  payload: Buffer.alloc(0),
-}
 
 export const digest = (state: TrialState, what: string) => hash('sha1', `${state.digest}/${what}`, 'hex').slice(0, 16)
 
