@@ -3,8 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 
-/** Where the servers of this run are written down, once a test has started them; a later run finds by the name whether this one has ended. */
-process.env.BMA_STACK_RUN ??= mkdtempSync(join(tmpdir(), `stack-of-run-${process.pid}-`))
+/**
+ * Where the servers of this run are written down, once a test has started them; a later run finds by the name whether this one
+ * has ended. A run within a run has its own: it would end the servers of the other.
+ */
+const OWN = join(tmpdir(), `stack-of-run-${process.pid}-`)
+if (!process.env.BMA_STACK_RUN?.startsWith(OWN)) process.env.BMA_STACK_RUN = mkdtempSync(OWN)
 
 export default defineConfig({
   test: {
