@@ -28,8 +28,8 @@ beforeEach(() => servers.clear())
 const store = (over: Partial<Parameters<typeof clickhouseStore>[0]> = {}) =>
   clickhouseStore({ client: servers.client, pool: servers.pool, ...over })
 
-/** Events of conversations and venues over the end of a month, so many in all; every record makes rows. */
-function records(count: number, keys = 5): Readable[] {
+/** Events of conversations and venues over the end of a month, so many in all; every record makes rows. @param first offset */
+function records(count: number, { keys = 5, first = 0 } = {}): Readable[] {
   const offsets = new Map<string, number>()
   return Array.from({ length: count }, (_, n): Readable => {
     const topic = n % 3 === 2 ? 'venue.events' : 'conversation.events'
@@ -56,7 +56,7 @@ function records(count: number, keys = 5): Readable[] {
             at: timestamp,
           })
     const place = make(0).record
-    const offset = offsets.get(`${topic}/${place.partition}`) ?? 0
+    const offset = offsets.get(`${topic}/${place.partition}`) ?? first
     offsets.set(`${topic}/${place.partition}`, offset + 1)
     return make(offset)
   })
@@ -113,7 +113,7 @@ function watched(at: (n: number, run: () => Promise<unknown>) => Promise<unknown
 }
 
 test('a fault before or after any statement loses and doubles nothing', async () => {
-  const all = records(12, 1)
+  const all = records(12, { keys: 1 })
   for (const done of [false, true]) {
     for (let at = 0, struck = true; struck; at++) {
       await servers.clear()
@@ -132,7 +132,7 @@ test('a fault before or after any statement loses and doubles nothing', async ()
 }, 240_000)
 
 test('a writer that stops at any statement and wakes up after another has gone on does no harm', async () => {
-  const all = records(12, 1)
+  const all = records(12, { keys: 1 })
   for (let at = 0, struck = true; struck; at++) {
     await servers.clear()
     struck = false
@@ -227,12 +227,13 @@ test('a range that was begun is told to who claims it, and a writer with another
 })
 
 test('nothing is lost and nothing doubled while the server is killed again and again', async () => {
-  const all = records(60)
   const random = randomOf(7)
   let killed = 0
   const filling = (async () => {
     for (let round = 0; round < 4; round++) {
       await vi.waitFor(() => servers.clear(), PATIENT)
+      // A server that is killed while a table is emptied may keep the tokens of the rows that are gone: no range comes twice.
+      const all = records(60, { first: round * 1000 })
       const slow = () => watched((_n, run) => sleep(random() * 15).then(run))
       await fillAll(slow, all, random)
       await vi.waitFor(() => expectWhole(all.length), PATIENT)
