@@ -310,10 +310,11 @@ export class Worker {
       folded += now
       await clock.turn?.()
       if (this.#tasks.assignment !== assignment || this.#revoked || this.#stopping) return
-      if (now < FEW || budget.exhausted) break
-      budget.nextSlice()
+      if ((now < FEW && this.#left.ranges.length === 0) || budget.exhausted) break
       // As long as much comes, more of it goes into this transaction.
       next = this.#left.ranges.length > 0 ? this.#left : await this.#poll(membership, maxRecords, 0)
+      // Reading what comes next is none of the slice's time.
+      budget.nextSlice()
     }
     await this.#committing
     if (folded < FEW && this.#left.ranges.length === 0) {
