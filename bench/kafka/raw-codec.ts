@@ -4,7 +4,6 @@
  */
 import type { Topic } from '../../topics/catalog.ts'
 import { Codec, type Decoded, type SchemaRegistry } from '../../topics/codec.ts'
-import type { LogRecord } from '../../topics/log.ts'
 
 export async function openRawCodec(registry: SchemaRegistry, topics: readonly Topic[]): Promise<Codec> {
   const codec = await Codec.open(registry, topics)
@@ -17,11 +16,13 @@ export async function openRawCodec(registry: SchemaRegistry, topics: readonly To
     wrap: (topic, name, bytes) => codec.wrap(topic, name, bytes),
     unwrap: value => codec.unwrap(value),
     schemaOf: value => codec.schemaOf(value),
-    prepare: (records: readonly LogRecord[]) => codec.prepare(records.filter(r => r.value !== null && !isRaw(r.value))),
+    unprepared: records => codec.unprepared(records.map(record => (isRaw(record.value) ? { ...record, value: null } : record))),
+    prepare: records => codec.prepare(records.filter(({ value }) => !isRaw(value))),
+    prepareKnown: records => codec.prepareKnown(records.filter(({ value }) => !isRaw(value))),
   }
   return Object.assign(own, methods)
 }
 
-function isRaw(value: Buffer): boolean {
-  return value[0] !== 0 || (value.length > 5 && value.readUInt32BE(1) === 0)
+function isRaw(value: Buffer | null): boolean {
+  return value !== null && (value[0] !== 0 || (value.length > 5 && value.readUInt32BE(1) === 0))
 }
