@@ -297,6 +297,8 @@ describe('a state store', () => {
     }
     await eventually(() => worker.status().tasks.every(t => t.state === 'RUNNING' && t.waits === null)).toBe(true)
     expect(world.errors.join()).toMatch(/no space left on device/)
+    const written = () => [0, 1, 2].map(p => world.stores.store('world', p).checkpoint()?.position)
+    await eventually(written).toEqual([0, 1, 2].map(p => worker.task(at(p))?.position))
   })
 
   it('that hangs keeps only its partition waiting', async () => {

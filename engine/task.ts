@@ -175,13 +175,13 @@ export class Task {
    */
   fold(range: Polled, budget: Budget): Polled | null {
     const { from, next, records } = range
+    const overlay = this.#overlay
+    if (overlay.stop !== null || this.#halt !== null) return null
     if (from !== this.#expected) {
       throw new Corrupted('discontinuity', `a range from ${from} on was handed over, but ${this.#expected} is the next offset`)
     }
-    const overlay = this.#overlay
     const place = this.#place()
     for (const [i, record] of records.entries()) {
-      if (overlay.stop !== null || this.#halt !== null) return null
       if (i > 0 && budget.spent) {
         this.#expected = record.offset
         return { ...range, from: record.offset, records: records.slice(i) }

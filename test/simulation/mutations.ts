@@ -349,7 +349,11 @@ const UNIT: Readonly<Record<string, string>> = {
   'what has not left is not released when draining': 'engine/effects.test.ts',
   'leaving while draining': 'engine/effects.test.ts',
   'an end of an earlier start taken': 'engine/handle.test.ts',
-  'any start of an attempt open': 'engine/open-attempt.test.ts',
+  'any start of an attempt open': 'engine/task.test.ts',
+  'handled behind a stop': 'engine/task.test.ts',
+  'retained with what was only folded': 'engine/task.test.ts',
+  'a poisoned end of an effect parked': 'engine/handle.test.ts',
+  'a store that could not be written trusted on': 'engine/faults.test.ts',
 }
 
 /**
@@ -357,19 +361,15 @@ const UNIT: Readonly<Record<string, string>> = {
  * events in which they would show. `node test/simulation/mutants.ts` tries them, too.
  */
 const UNFOUND: ReadonlySet<string> = new Set([
-  'a store that could not be written trusted on',
   'the newest generation instead of the captured one',
-  'handled behind a stop',
   'a store of another log trusted',
   'the store written by an owner of before',
-  'retained with what was only folded',
   'applied though the tasks have been given out anew',
   'retained though its changelog has moved',
   'retained though another offset is committed',
   'a cycle begun while an earlier producer is fenced',
   'fenced while a cycle is under way',
   'records of an earlier life folded',
-  'a poisoned end of an effect parked',
 ])
 
 export const mutations: readonly Mutation[] = all

@@ -6,11 +6,12 @@ import { systemClock } from './clock.ts'
 import { SchemaBook } from './schemas.ts'
 import { MemoryStore } from './store.ts'
 import { Task } from './task.ts'
-import { bounds } from './test-bounds.ts'
+import { type Act, bounds } from './test-bounds.ts'
 import { carry, codec } from './testkit.ts'
 
-it('an attempt is open only in the start that is under way', async () => {
-  const definition = bounds({ perform: context => void context.perform('small', { sequence: 1 }) }) as never as ActorDefinition
+/** A task that has nothing behind it; `fold` hands over one record, `seal` makes the transaction that writes what was folded. */
+async function newTask(acts: Readonly<Record<string, Act>> = {}) {
+  const definition = bounds(acts) as never as ActorDefinition
   const changes = changelog('bounds', definition.inbox)
   await carry([changes])
   const settings = { definition, partition: 0, codec, store: new MemoryStore('store'), codeVersion: '1', cacheBytes: 100_000 }
@@ -28,16 +29,20 @@ it('an attempt is open only in the start that is under way', async () => {
     givenUp: false,
   })
   let offset = 0
-  const fold = (type: 'TrialInput' | 'EffectEnded', record: object) => {
+  const fold = (type: 'TrialInput' | 'EffectEnded', record: object, key = 'k') => {
     const value = codec.encode(definition.inbox.name, type, record as never)
     const from = offset++
-    const records = [{ ...task.inbox, offset: from, timestamp: 1, key: 'k', value, headers: {} }]
+    const records = [{ ...task.inbox, offset: from, timestamp: 1, key, value, headers: {} }]
     const budget = new Budget(systemClock, { sliceMs: 1_000, ms: 1_000, bytes: 1_000_000 })
     task.fold({ ...task.inbox, from, next: offset, records, error: null }, budget)
   }
+  return { task, fold, seal: () => task.seal('token').appends }
+}
+
+it('an attempt is open only in the start that is under way', async () => {
+  const { task, fold, seal } = await newTask({ perform: context => void context.perform('small', { sequence: 1 }) })
   fold('TrialInput', { sequence: 0, kind: 'perform' })
-  const { appends } = task.seal('token')
-  const ledgers = appends.flatMap(({ key, value }) => {
+  const ledgers = seal().flatMap(({ key, value }) => {
     const read = key === 'k' ? codec.decode(value as Buffer) : null
     return read?.type === 'Envelope' ? read.value.ledger : []
   })
@@ -49,4 +54,31 @@ it('an attempt is open only in the start that is under way', async () => {
   expect([open(0), open(1)]).toEqual([false, true])
   fold('EffectEnded', { attempt, effect: 'small', start: 1, outcome: 'NOT_DONE' })
   expect([open(0), open(1)]).toEqual([false, false])
+})
+
+it('nothing is handled behind a stop, nor while the stop is on its way to the log', async () => {
+  const { task, fold, seal } = await newTask({
+    fail: () => {
+      throw new Error('told to fail')
+    },
+  })
+  for (let n = 0; n < 30; n++) fold('TrialInput', { sequence: n, kind: 'fail' }, `key-${n}`)
+  expect(task.dirty).toBe(true)
+  const appends = seal()
+  fold('TrialInput', { sequence: 30, kind: 'add' })
+  expect(task.dirty).toBe(false)
+  task.applied(appends.length - 1, 0)
+  // Too much of it is poison once 21 keys have failed; that is known in front of the next record.
+  expect([task.state, task.position, task.rewind().offset]).toEqual(['STOPPED', 21, 21])
+})
+
+it('a task that is kept forgets what it had folded and not committed', async () => {
+  const { task, fold, seal } = await newTask()
+  fold('TrialInput', { sequence: 0, kind: 'add' })
+  task.applied(seal().length - 1, 0)
+  fold('TrialInput', { sequence: 1, kind: 'add' })
+  expect([task.dirty, task.rewind().offset]).toEqual([true, 2])
+  task.retain()
+  expect([task.dirty, task.rewind().offset, task.position]).toEqual([false, 1, 1])
+  expect(task.peek('k')).toMatchObject({ count: 1 })
 })
