@@ -50,7 +50,7 @@ export interface WorkerSettings {
   readonly clock?: Clock
   /** Records polled at once, at most. */
   readonly maxRecords?: number
-  /** What one transaction holds, bytes, about. */
+  /** What one transaction holds, bytes, about; as the log would have it where nothing is said. */
   readonly transactionBytes?: number
   /** Memory for decoded actors, bytes, about. */
   readonly cacheBytes?: number
@@ -88,7 +88,7 @@ export interface WorkerStatus {
 
 const IDLE_WAIT = 200
 /** Folding keeps the process from all other work for so long at a time, and before a transaction in all, ms. */
-const FOLD_MS = { slice: 20, transaction: 120 }
+const FOLD_MS = { slice: 20, transaction: 300 }
 /** Of fewer records than that a transaction costs far more than they do: between two of them as much time passes as one takes. */
 const FEW = 100
 const LONGEST_REST = 5
@@ -138,7 +138,7 @@ export class Worker {
       clock: systemClock,
       stores: null,
       maxRecords: 5_000,
-      transactionBytes: 6 * 1024 * 1024,
+      transactionBytes: settings.log.transactionBytes,
       cacheBytes: 128 * 1024 * 1024,
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
@@ -332,10 +332,13 @@ export class Worker {
       if (this.#tasks.allRun) this.#commitFailure = null
       return
     }
-    this.#committing = this.#commit(membership, assignment, dirty, folded).catch(error => {
+    const sealing = this.#seal(assignment, dirty)
+    this.#committing = this.#commit(membership, assignment, sealing, folded).catch(error => {
       this.#failed('after a commit', error)
       return false
     })
+    // What comes next is folded on top of what is sealed.
+    await sealing
   }
 
   /** A store that is behind is waited for; where it does not catch up soon, only its partition waits. */
@@ -422,11 +425,15 @@ export class Worker {
   }
 
   /** Commits what the tasks have folded. False when it failed: then nothing of it counts, and the tasks are restored. */
-  async #commit(membership: Membership, assignment: Assignment, dirty: readonly Task[], records: number): Promise<boolean> {
+  async #commit(
+    membership: Membership,
+    assignment: Assignment,
+    sealing: Promise<readonly Sealed[]>,
+    records: number,
+  ): Promise<boolean> {
     const { clock, onCommit } = this.#settings
     const began = clock.mono()
-    const sealed = this.#seal(dirty)
-    await clock.turn?.()
+    const sealed = await sealing
     // Given out anew meanwhile, a task that is sealed is restored; nothing of it has been sent.
     if (sealed.length === 0 || this.#tasks.assignment !== assignment) return true
     let ends: Map<string, number>
@@ -459,11 +466,15 @@ export class Worker {
     return true
   }
 
-  /** A task that cannot be sealed is restored; the others go on. */
-  #seal(dirty: readonly Task[]): Sealed[] {
+  /** One task after the other, with other work in between. One that cannot be sealed is restored; the others go on. Never rejects. */
+  async #seal(assignment: Assignment, dirty: readonly Task[]): Promise<Sealed[]> {
     const sealed: Sealed[] = []
-    const { newId } = this.#settings
+    const { clock, newId } = this.#settings
     for (const task of dirty) {
+      await clock.turn?.()
+      if (this.#tasks.assignment !== assignment) break
+      // It has failed meanwhile: what it has folded may be no whole.
+      if (task.state !== 'RUNNING') continue
       try {
         sealed.push({ task, ...task.seal(newId()) })
       } catch (error) {

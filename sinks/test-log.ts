@@ -18,6 +18,7 @@ import {
 import { partitionOf } from '../topics/murmur2.ts'
 
 export class TestLog implements Log {
+  readonly transactionBytes = 6 * 1024 * 1024
   readonly codec: Codec
   readonly #records = new Map<string, LogRecord[][]>()
   readonly #arrived = new EventTarget()

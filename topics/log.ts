@@ -136,6 +136,8 @@ export interface Read {
 }
 
 export interface Log {
+  /** What one transaction had better hold, bytes, about: more of it in one costs less, and keeps the process from other work. */
+  readonly transactionBytes: number
   /** Durable once resolved, with the offsets. Several records are not taken as one: a failure may leave some of them. */
   append(records: readonly Append[]): Promise<Position[]>
   /**

@@ -60,6 +60,8 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> 
 }
 
 export class KafkaLog implements Log {
+  /** A commit costs the broker 50 ms and more, however little is in it. */
+  readonly transactionBytes = 18 * 1024 * 1024
   /** Where topics that were there differ from the catalog. */
   readonly differences: readonly Difference[]
   readonly #options: Required<KafkaLogOptions>

@@ -16,6 +16,7 @@ import { checkSize, type Cluster } from './cluster.ts'
 import { SimulatedMembership } from './membership.ts'
 
 export class SimulatedLog implements Log {
+  readonly transactionBytes = 6 * 1024 * 1024
   readonly #cluster: Cluster
   readonly #life: Life
   /** No heartbeat gets through, though the process runs. */
