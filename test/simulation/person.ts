@@ -88,10 +88,6 @@ function decide(world: World, at: TopicPartition, cause: string, id: string): vo
   world.fault(`decided: ${decision.action}`)
   if (world.settings.verbose)
     console.log(`  ${world.scheduler.time} decided ${decision.action} ${decision.offset} of ${partitionKey(at)}: ${cause}`)
-  if (decision.action === 'REBUILD') {
-    // Other machines may hold the task as it was before its changelog lost something.
-    for (const { disk, life } of world.machines) if (cluster.group.owner(at) !== life) disk.remove(at)
-  }
   history.frozen.delete(partitionKey(at))
   if (decision.action === 'ACCEPT') history.accepted(at, decision.offset)
   // An offset that does not fit the changelog is accepted with the state as the changelog has it.
