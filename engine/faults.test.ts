@@ -473,6 +473,25 @@ describe('a cluster that is not as the task left it', () => {
     await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/had 3 partitions .* and has 4/)
   })
 
+  it('its inbox has other partitions, and the end of its changelog is gone: who accepts the one is told of the other', async () => {
+    await count(3)
+    const more = changed(
+      {
+        ends: async topic => [
+          ...(await world.log.ends(topic)),
+          ...(topic === inbox.name ? [{ partition: 3, low: 0, high: 0 }] : []),
+        ],
+      },
+      offset => offset + 2,
+    )
+    const worker = await world.start({ log: more })
+    await eventually(() => statusOf(worker, 0)?.stopped).toMatch(
+      /and has 4.*Besides, .*committed offset is 5, but the state .* is that of 3/,
+    )
+    await world.decide(0, 'ACCEPT', 3)
+    await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')
+  })
+
   it('somebody has moved its committed offset: it stops', async () => {
     await count(3)
     const worker = await world.start({ log: changed({}, offset => offset - 2) })

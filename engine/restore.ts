@@ -321,10 +321,9 @@ async function rebuilt(
  * The inbox that the state is made from.
  * @throws {Fatal} `partitions`, `inbox` when the present one is another, unless a person has decided to go on with it
  */
-async function inboxOf(
-  { log, task, committed, newId }: RestoreOptions,
-  { inbox: before, accepted, position }: Kept,
-): Promise<TaskInbox> {
+async function inboxOf(options: RestoreOptions, kept: Kept): Promise<TaskInbox> {
+  const { log, task, committed, newId } = options
+  const { inbox: before, accepted, position } = kept
   const { topic } = task.inbox
   const [identity, ends] = await Promise.all([log.topicId(topic), log.ends(topic)])
   const present = { identity, partitions: ends.length, scope: before?.scope ?? '' }
@@ -334,22 +333,36 @@ async function inboxOf(
     const again = accepted < (committed?.offset ?? position ?? 0)
     return before.identity === identity && !again ? present : { ...present, scope: `/${identity}.${newId()}` }
   }
+  // Who accepts the one accepts the other with it, and has to know of both.
+  const moved = movedOffset(options, kept)
+  const besides = moved === null ? '' : `. Besides, ${moved}`
   if (before.partitions !== ends.length) {
     throw new Fatal(
       'partitions',
       `${topic} had ${before.partitions} partitions when the state of ${partitionKey(task.inbox)} was made, and has ${ends.length}: ` +
         'keys have moved to other partitions, where their state is not. Go back to a topic with that many, or decide to accept: ' +
-        'keys that have moved then begin without a state',
+        `keys that have moved then begin without a state${besides}`,
     )
   }
   if (before.identity !== identity) {
     throw new Fatal(
       'inbox',
       `${topic} was deleted and made again since the state of ${partitionKey(task.inbox)} was made (${before.identity}, now ${identity}): ` +
-        'positions of the one mean nothing in the other. Bring the topic back, or decide to accept from an offset of the new one',
+        `positions of the one mean nothing in the other. Bring the topic back, or decide to accept from an offset of the new one${besides}`,
     )
   }
   return before
+}
+
+/** Says how the committed offset and the state in the changelog differ, which one transaction has written; null where they do not. */
+function movedOffset({ task, committed }: RestoreOptions, { logId, position }: Kept): string | null {
+  // The identity of a changelog and its first position come in one transaction.
+  const made = logId !== null || position !== null
+  if (committed === undefined || !made || committed.offset === position) return null
+  return (
+    `${partitionKey(task.inbox)}: the group's committed offset is ${committed.offset}, but the state in ${partitionKey(task.changelog)} ` +
+    `is that of ${position ?? 'none'}: somebody has moved the offset, or the end of the changelog is gone`
+  )
 }
 
 /**
@@ -357,20 +370,15 @@ async function inboxOf(
  * the beginning.
  * @throws {Fatal} `moved`, `gap`, `beyond`
  */
-async function startingPosition({ log, task, committed }: RestoreOptions, { logId, position, accepted }: Kept): Promise<number> {
+async function startingPosition(options: RestoreOptions, kept: Kept): Promise<number> {
+  const { log, task, committed } = options
+  const { position, accepted } = kept
   const where = partitionKey(task.inbox)
   const { low, high } = await endsOf(log, task.inbox)
   const known = accepted ?? committed?.offset ?? position
   if (known === null) return low
-  // The identity of a changelog and its first position come in one transaction.
-  const made = logId !== null || position !== null
-  if (accepted === null && committed !== undefined && made && committed.offset !== position) {
-    throw new Fatal(
-      'moved',
-      `${where}: the group's committed offset is ${committed.offset}, but the state in ${partitionKey(task.changelog)} is that of ${position ?? 'none'}: ` +
-        'somebody has moved the offset, or the end of the changelog is gone. Set the offset back, or decide to accept from an offset',
-    )
-  }
+  const moved = accepted === null ? movedOffset(options, kept) : null
+  if (moved !== null) throw new Fatal('moved', `${moved}. Set the offset back, or decide to accept from an offset`)
   if (known < low) {
     throw new Fatal(
       'gap',

@@ -288,6 +288,6 @@ describe('a worker', () => {
     expect(records[0]?.key).toBe(reserved.identity)
     const position = records.filter(r => r.key === reserved.position).at(-1)
     expect(codec.decode(position?.value as Buffer).value).toMatchObject({ next: 2 })
-    expect(stores.store('counter', 0).checkpoint()?.witness?.offset).toBe(position?.offset)
+    await eventually(() => stores.store('counter', 0).checkpoint()?.witness?.offset).toBe(position?.offset)
   })
 })

@@ -197,8 +197,8 @@ const all: readonly Mutation[] = [
   one(
     'a rolled back changelog believed',
     'engine/restore.ts',
-    'if (accepted === null && committed !== undefined && made && committed.offset !== position) {',
-    'if (false) {',
+    'const moved = accepted === null ? movedOffset(options, kept) : null',
+    'const moved = null as string | null',
   ),
   one('a store ahead of its changelog believed', 'engine/restore.ts', "if (witness === 'another') {", 'if (false) {'),
   one('an inbox made again believed', 'engine/restore.ts', 'if (before.identity !== identity) {', 'if (false) {'),
