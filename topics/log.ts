@@ -92,7 +92,7 @@ export interface Membership {
    * A partition that cannot be read says so in `error`, each time an attempt has failed, and keeps up no other. It is tried again
    * from the same offset, ever more slowly (0.1 to 10 s), until it can be read, is stopped, or is started anew. `gap`: the offset
    * is below the first or beyond the last record, which no trying mends; nothing is passed over.
-   * @throws {LogError} only what concerns all partitions: `closed`, `fenced`.
+   * @throws {LogError} only what concerns all partitions: `closed`, `fenced`. Then nothing was handed over: it comes again.
    */
   poll(options: { max: number; wait: number }): Promise<Polled[]>
   /** Ends a waiting `poll`. */

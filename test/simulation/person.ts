@@ -89,7 +89,11 @@ function decide(world: World, at: TopicPartition, cause: string, id: string): vo
   if (world.settings.verbose)
     console.log(`  ${world.scheduler.time} decided ${decision.action} ${decision.offset} of ${partitionKey(at)}: ${cause}`)
   history.frozen.delete(partitionKey(at))
-  if (decision.action === 'ACCEPT') history.accepted(at, decision.offset)
+  if (decision.action === 'ACCEPT') {
+    history.accepted(at, decision.offset)
+    // Orders to redrive may have been among what is gone: they are given anew.
+    world.accepted.set(partitionKey(at), (world.accepted.get(partitionKey(at)) ?? 0) + 1)
+  }
   // An offset that does not fit the changelog is accepted with the state as the changelog has it.
   if (decision.action === 'REBUILD' || /end of the changelog is gone/.test(cause)) history.rebuilt(at)
 }
@@ -102,7 +106,8 @@ function redrive(world: World, redriven: Set<string>): void {
     const letter = value === null ? null : codec.decode(value)
     if (letter?.type !== 'DeadLetter' || letter.value.decision !== 'PARK') continue
     const { topic, key, offset: parked, value: raw, partition } = letter.value
-    const id = `r${partition}.${parked}.${offset}.${cluster.partition({ topic, partition }).made}`
+    const times = world.accepted.get(partitionKey({ topic, partition })) ?? 0
+    const id = `r${partition}.${parked}.${offset}.${cluster.partition({ topic, partition }).made}.${times}`
     if (redriven.has(id)) continue
     redriven.add(id)
     world.fault('a parked record')

@@ -76,6 +76,8 @@ export class World {
   newerInputs = false
   /** What people have done to the cluster, that tasks cannot go on from by themselves. */
   readonly touched = new Set<Touched>()
+  /** How often a gap in a partition was accepted. */
+  readonly accepted = new Map<string, number>()
   /** What is done while all processes are stopped; null while they may run. */
   maintenance: (() => void)[] | null = null
   /** The group has forgotten its offsets. */

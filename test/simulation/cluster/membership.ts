@@ -104,6 +104,7 @@ export class SimulatedMembership implements Membership {
     const broken = () => {
       if (this.#log.pollFails) throw new LogError('unavailable', 'nothing can be fetched')
     }
+    broken()
     let taken = this.#take(max)
     if (taken.length > 0) await scheduler.sleep(0, this.#life)
     else {
@@ -112,9 +113,9 @@ export class SimulatedMembership implements Membership {
         scheduler.at(wait, this.#life, resolve)
         void this.#cluster.changed().then(() => scheduler.at(scheduler.random.below(3), this.#life, resolve))
       })
+      broken()
       taken = this.#take(max)
     }
-    broken()
     // What was fetched of partitions that have been stopped, or started anew, meanwhile is dropped.
     return taken.filter(({ cursor, range }) => this.#cursors.get(partitionKey(range)) === cursor).map(({ range }) => range)
   }
