@@ -8,7 +8,7 @@ import { direct, type Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
 import { Memo } from '../memo.ts'
-import { type Principal, sees, seesPersonalData, visible, visibleSql } from '../people/principal.ts'
+import { type Principal, sees, seesEverything, seesPersonalData, visible, visibleSql } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, IntegerOrNull, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
@@ -273,9 +273,17 @@ export function venueRoutes(app: Api, context: Context): void {
     venue: string,
     what: { field: string; value: string | null; reason: string },
   ) {
-    await requireVenue(pool, request.principal, venue)
+    const { principal } = request
+    await requireVenue(pool, principal, venue)
+    if (OF_THE_WHOLE.has(what.field) && !seesEverything(principal)) {
+      throw new Problem(
+        'forbidden',
+        `${what.field} decides whose music plays or who is trusted: only who sees the whole installation forces it`,
+      )
+    }
+    if (what.value !== null) await refuseTaken(pool, venue, what.field, what.value)
     await hot.invalidate('venue', venue)
-    const by = request.principal.id
+    const by = principal.id
     return commands.give(request, reply, {
       target: 'venue',
       object: venue,
@@ -314,6 +322,28 @@ export function venueRoutes(app: Api, context: Context): void {
     if (found === null || !(await sees(principal, id, id, region))) throw notFound(id)
     return found
   }
+}
+
+/** Fields that decide whose music plays, or who is trusted. */
+const OF_THE_WHOLE: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation', 'contactPhone'])
+
+/** What no two venues have forced upon them, and its column. */
+const UNSHARED: Readonly<Record<string, string>> = {
+  soundtrackAccount: 'soundtrack_account_id',
+  soundtrackLocation: 'soundtrack_location_id',
+}
+
+/** @throws {Problem} `conflict` where another venue has this account or location: its music would obey both */
+async function refuseTaken(pool: pg.Pool, venue: string, field: string, json: string): Promise<void> {
+  const column = Object.hasOwn(UNSHARED, field) ? UNSHARED[field] : undefined
+  const value: unknown = JSON.parse(json)
+  if (column === undefined || typeof value !== 'string') return
+  const { rows } = await pool.query<{ id: string }>(
+    // An id in base64 is the same one without its padding.
+    `SELECT id FROM venues WHERE rtrim(btrim(${column}), '=') = rtrim(btrim($1), '=') AND id <> $2 AND NOT removed ORDER BY id LIMIT 1`,
+    [value, venue],
+  )
+  if (rows[0] !== undefined) throw new Problem('conflict', `the ${field} "${value}" is the one of the venue ${rows[0].id}`)
 }
 
 async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {
