@@ -7,7 +7,7 @@ import { IdParams, oneOf, Text, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
 import type { Identities } from './identities.ts'
 import { makeKey } from './keys.ts'
-import { ROLES } from './principal.ts'
+import { nameOf, ROLES, scopeValues, withinSql } from './principal.ts'
 import { digest, grant, lower, Names } from './users.ts'
 
 const key = {
@@ -45,7 +45,7 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
     {
       config: { permission: 'people:read' },
       schema: {
-        summary: 'API keys, by id; without their secrets, which are not kept',
+        summary: 'API keys of a scope within your own, by id; without their secrets, which are not kept',
         querystring: Type.Object(ListQuery, { additionalProperties: false }),
         response: { 200: listOf(ApiKey) },
       },
@@ -53,8 +53,8 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
     async ({ query: { limit, cursor }, principal }) => {
       const [id] = after('api-keys', cursor, 'text')
       const { rows } = await pool.query<ApiKey>(
-        `SELECT ${COLUMNS} FROM api_keys WHERE tenant = $1 AND ($2::text IS NULL OR id > $2) ORDER BY id LIMIT $3`,
-        [principal.scope.tenant, id, limit + 1],
+        `SELECT ${COLUMNS} FROM api_keys WHERE ${withinSql(1)} AND ($4::text IS NULL OR id > $4) ORDER BY id LIMIT $5`,
+        [...scopeValues(principal), id, limit + 1],
       )
       return page('api-keys', rows, limit, row => [row.id, row.id])
     },
@@ -65,7 +65,7 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
     {
       config: { permission: 'people:write' },
       schema: {
-        summary: 'Make an API key; it is shown this once',
+        summary: 'Make an API key; it is shown this once, and ends with whoever made it, or with the key that did',
         headers: Type.Object({
           'idempotency-key': Type.Optional(
             Type.String({ pattern: '^[\\x21-\\x7e]{1,200}$', description: 'under the same one no other key is made' }),
@@ -78,11 +78,17 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
     async ({ body, headers, principal, audited }, reply) => {
       const granted = { role: body.role, regions: lower(body.regions), venues: body.venues ?? null }
       grant(principal, granted)
+      if (principal.kind === 'user' && principal.account == null)
+        throw new Problem(
+          'forbidden',
+          'a key ends with the account of its maker, and you have none here: ask an admin to add you',
+        )
       const once = headers['idempotency-key']
-      const made = makeKey(once === undefined ? undefined : `${principal.id}\n${once}`)
+      const made = makeKey(once === undefined ? undefined : `${nameOf(principal)}\n${once}`)
       const { rows } = await pool.query<ApiKey>(
-        `INSERT INTO api_keys (id, hash, tenant, name, role, regions, venues, created_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(days => $9)) ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
+        `INSERT INTO api_keys (id, hash, tenant, name, role, regions, venues, created_by, owner, made_with, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, least(now() + make_interval(days => $11),
+           (SELECT expires_at FROM api_keys WHERE id = $10))) ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
         [
           made.id,
           made.hash,
@@ -92,6 +98,8 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
           granted.regions,
           granted.venues,
           principal.id,
+          principal.account ?? null,
+          principal.kind === 'key' ? principal.id : null,
           body.days,
         ],
       )
@@ -111,15 +119,19 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
     {
       config: { permission: 'people:write' },
       schema: {
-        summary: 'Revoke an API key',
+        summary: 'Revoke an API key, and those that were made with it',
         params: IdParams,
         response: { 204: Type.Unsafe<undefined>({ type: 'null', description: 'revoked' }) },
       },
     },
     async ({ params: { id }, principal, audited }, reply) => {
       const { rowCount } = await pool.query(
-        'UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant = $1 AND id = $2',
-        [principal.scope.tenant, id],
+        `WITH RECURSIVE ending AS (
+           SELECT id FROM api_keys WHERE ${withinSql(1)} AND id = $4
+           UNION SELECT k.id FROM api_keys k JOIN ending e ON k.made_with = e.id
+         )
+         UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id IN (SELECT id FROM ending)`,
+        [...scopeValues(principal), id],
       )
       if (rowCount === 0) throw new Problem('not_found', `no API key with the id "${id}"`)
       audited.object = id

@@ -5,8 +5,8 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { Problem } from '../problem.ts'
 import { isSecret, parseKey } from './keys.ts'
-import { HOME_TENANT, isRole, type Principal, type Scope } from './principal.ts'
-import type { Tokens } from './tokens.ts'
+import { ADMIN_ID, HOME_TENANT, isRole, type Principal, type Scope, within } from './principal.ts'
+import type { Token, Tokens } from './tokens.ts'
 
 /** A token that was found good is taken as such for so long: so late is it noticed elsewhere that it was revoked. */
 const TRUSTED_MS = 30_000
@@ -78,14 +78,16 @@ export class Identities {
   async #findByKey({ id, secret }: { id: string; secret: string }): Promise<Identified | null> {
     const { pool, log } = this.#options
     const { rows } = await pool.query<KeyRow>(
-      'SELECT id, hash, tenant, name, role, regions, venues, expires_at, revoked_at FROM api_keys WHERE id = $1',
+      `SELECT k.id, k.hash, k.tenant, k.name, k.role, k.regions, k.venues, k.expires_at, k.revoked_at, k.owner,
+         CASE WHEN NOT u.disabled THEN u.role END AS owner_role, u.regions AS owner_regions, u.venues AS owner_venues
+       FROM api_keys k LEFT JOIN users u ON u.tenant = k.tenant AND u.id = k.owner WHERE k.id = $1`,
       [id],
     )
     const [row] = rows
     if (!isSecret(secret, row?.hash) || row === undefined || row.revoked_at !== null) return null
     const until = row.expires_at?.getTime() ?? Number.POSITIVE_INFINITY
-    const principal = principalOf('key', row)
-    if (until <= this.#now() || principal === null) return null
+    const principal = principalOf('key', row, row.owner)
+    if (until <= this.#now() || principal === null || !isCovered(row)) return null
     // Beside the request: it is not kept waiting, and does not fail with it.
     pool
       .query(
@@ -96,23 +98,49 @@ export class Identities {
     return { principal, until }
   }
 
+  /** Whether a subject of the CRM is the id of something of ours: then its bearer would act in another's name. */
+  async #isOurs({ subject }: Token, isAccount: boolean): Promise<boolean> {
+    if (subject === ADMIN_ID) return true
+    if (!isGivenHere(subject)) return false
+    if (isAccount) return true
+    const { rowCount } = await this.#options.pool.query('SELECT 1 FROM api_keys WHERE id = $1', [subject])
+    return rowCount !== 0
+  }
+
   async #findByToken(text: string): Promise<Identified | null> {
     const token = await this.#options.tokens.read(text)
     if (token === null) return null
     const { rows } = await this.#options.pool.query<UserRow>(
       `SELECT id, tenant, name, role, regions, venues, disabled, tokens_from > created_at AS revoked, tokens_from
-       FROM users WHERE id = $1`,
-      [token.subject],
+       FROM users WHERE tenant = $1 AND id = $2`,
+      [token.tenant, token.subject],
     )
     const [row] = rows
+    // Ids that are given here are none of the CRM's subjects.
+    if (!token.own && (await this.#isOurs(token, row !== undefined))) return null
     if (row === undefined) {
       if (token.own) return null
       return { principal: principalOfClaims(token.subject, token.claims), until: token.expiresAt }
     }
     if (row.disabled || (row.revoked && !isFrom(token.issuedAt, row.tokens_from))) return null
-    const principal = principalOf('user', row)
+    const principal = principalOf('user', row, row.id)
     return principal === null ? null : { principal, until: token.expiresAt }
   }
+}
+
+/** Whether its owner, as they are now, could still make a key like this one. */
+function isCovered({ owner, owner_role, owner_regions, owner_venues, tenant, role, regions, venues }: KeyRow): boolean {
+  if (owner === null) return true
+  if (owner_role !== 'admin' && owner_role !== role) return false
+  return within(scopeOf(tenant, owner_regions, owner_venues), scopeOf(tenant, regions, venues))
+}
+
+/** The id of an account that was not given one, or of a key; and the one of the installation's token. */
+const GIVEN_HERE = /^(?:[a-z0-9][a-z0-9-]{0,49}:[0-9a-f]{18}|[0-9a-f]{16})$/
+
+/** Whether an id has a form of those that are given here, so that nobody brings it along. */
+export function isGivenHere(id: string): boolean {
+  return id === ADMIN_ID || GIVEN_HERE.test(id)
 }
 
 /** A token that does not say when it was issued may be older. */
@@ -139,19 +167,24 @@ interface KeyRow extends Row {
   readonly hash: Buffer
   readonly expires_at: Date | null
   readonly revoked_at: Date | null
+  readonly owner: string | null
+  readonly owner_role: string | null
+  readonly owner_regions: string[] | null
+  readonly owner_venues: string[] | null
 }
 
 /** The installation's own token: everything of the tenant that is always there. */
 const ADMIN: Principal = {
-  id: 'admin-token',
+  id: ADMIN_ID,
   kind: 'token',
   name: 'ADMIN_TOKEN',
   role: 'admin',
   scope: { tenant: HOME_TENANT, regions: null, venues: null },
 }
 
-function principalOf(kind: 'user' | 'key', { id, tenant, name, role, regions, venues }: Row): Principal | null {
-  return isRole(role) ? { id, kind, name, role, scope: scopeOf(tenant, regions, venues) } : null
+function principalOf(kind: 'user' | 'key', row: Row, account: string | null): Principal | null {
+  const { id, tenant, name, role, regions, venues } = row
+  return isRole(role) ? { id, kind, name, role, scope: scopeOf(tenant, regions, venues), account } : null
 }
 
 /** Somebody whom only the CRM knows, as its token says. @throws {Problem} when it does not say what is needed. */

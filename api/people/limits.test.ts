@@ -57,7 +57,7 @@ async function server(options: { redis?: FakeRedis | Redis; max?: Partial<Record
   app.decorateRequest('principal', null as never)
   app.addHook('onRequest', async request => {
     const { who } = request.headers
-    if (typeof who === 'string') request.principal = { kind: 'user', id: who } as Principal
+    if (typeof who === 'string') request.principal = { kind: 'user', id: who, scope: { tenant: 'main' } } as Principal
   })
   const limiter = await rateLimits(app, {
     redis: (options.redis as unknown as Redis) ?? null,

@@ -8,7 +8,7 @@ import type { Api } from '../types.ts'
 import { tokenOf } from './door.ts'
 import type { Identities } from './identities.ts'
 import { hashPassword, isPassword, NewPassword } from './passwords.ts'
-import { may, PERMISSIONS, type Permission, type Principal, ROLES } from './principal.ts'
+import { may, nameOf, PERMISSIONS, type Permission, type Principal, ROLES } from './principal.ts'
 import type { Throttle, Tried } from './throttle.ts'
 import { SESSION_MS, type Tokens } from './tokens.ts'
 import { Names } from './users.ts'
@@ -89,7 +89,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       }
       await throttle.succeeded(tried)
       const now = Math.max(account.now.getTime(), account.tokens_from.getTime())
-      const session = await tokens.issue(account.id, now, now)
+      const session = await tokens.issue({ tenant, id: account.id }, now, now)
       const principal = await identities.of(session.token)
       if (principal === null) throw new Problem('forbidden', 'this account has no role: ask an admin')
       request.principal = principal
@@ -107,11 +107,12 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       },
     },
     async request => {
+      const { principal } = request
       const token = await tokens.read(tokenOf(request) ?? '')
       if (token === null || !token.own) throw new Problem('forbidden', 'only a token that came from /api/v1/login can be renewed')
       const now = Date.now()
       if (now >= token.since + SESSION_MS) throw new Problem('unauthorized', 'the session is over: log in again')
-      return tokens.issue(token.subject, now, token.since)
+      return tokens.issue({ tenant: principal.scope.tenant, id: token.subject }, now, token.since)
     },
   )
 
@@ -127,8 +128,8 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
     async ({ principal, audited }, reply) => {
       // A millisecond on: what was issued in this one is void, too.
       const { rowCount } = await pool.query(
-        "UPDATE users SET tokens_from = clock_timestamp() + interval '1 millisecond' WHERE id = $1 AND $2 = 'user'",
-        [principal.id, principal.kind],
+        "UPDATE users SET tokens_from = clock_timestamp() + interval '1 millisecond' WHERE id = $1 AND $2 = 'user' AND tenant = $3",
+        [principal.id, principal.kind, principal.scope.tenant],
       )
       if (rowCount === 0) throw new Problem('forbidden', 'only somebody with an account here can log out')
       audited.object = principal.id
@@ -158,21 +159,21 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
     },
     async ({ body, principal, ip, audited }, reply) => {
       const { rows } = await pool.query<Pick<Account, 'password_hash'>>(
-        "SELECT password_hash FROM users WHERE id = $1 AND $2 = 'user' AND password_hash IS NOT NULL",
-        [principal.id, principal.kind],
+        "SELECT password_hash FROM users WHERE id = $1 AND $2 = 'user' AND tenant = $3 AND password_hash IS NOT NULL",
+        [principal.id, principal.kind, principal.scope.tenant],
       )
       const [account] = rows
       if (account === undefined) throw new Problem('forbidden', 'only somebody with a password here can change it')
       audited.object = principal.id
-      const tried = { account: principal.id, address: ip }
+      const tried = { account: nameOf(principal), address: ip }
       await slowDown(throttle, tried, reply)
       if (!(await isPassword(body.password, account.password_hash))) {
         throw new Problem('invalid_credentials', 'the present password is wrong')
       }
       await throttle.succeeded(tried)
       await pool.query(
-        "UPDATE users SET password_hash = $2, tokens_from = clock_timestamp() + interval '1 millisecond', updated_at = now() WHERE id = $1",
-        [principal.id, await hashPassword(body.newPassword)],
+        "UPDATE users SET password_hash = $2, tokens_from = clock_timestamp() + interval '1 millisecond', updated_at = now() WHERE id = $1 AND tenant = $3",
+        [principal.id, await hashPassword(body.newPassword), principal.scope.tenant],
       )
       identities.forget()
       return reply.code(204).send(undefined)

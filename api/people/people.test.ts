@@ -82,7 +82,7 @@ test('a session is renewed while it is good, and not after its end', async () =>
   expect(renewed.status).toBe(200)
   expect(await statusAs(renewed.body.token)).toBe(200)
   const now = Date.now()
-  const over = await new Tokens('a-session-key-of-the-tests', null).issue(id, now, now - SESSION_MS + 500)
+  const over = await new Tokens('a-session-key-of-the-tests', null).issue({ tenant: 'main', id }, now, now - SESSION_MS + 500)
   await vi.waitFor(async () => expect((await send('POST', `${v1}/login/renew`, { token: over.token })).status).toBe(401), {
     timeout: 3_000,
   })

@@ -161,18 +161,32 @@ test('keys that cannot be had are no verdict', async () => {
 test('our own tokens are good for minutes, and for this installation alone', async () => {
   const tokens = shared()
   const now = Date.now()
-  const { token, expiresAt } = await tokens.issue('main:nok', now, now)
+  const { token, expiresAt } = await tokens.issue({ tenant: 'main', id: 'main:nok' }, now, now)
   expect(expiresAt.getTime()).toBe(now + TOKEN_MS)
   expect(await tokens.read(token)).toMatchObject({ own: true, subject: 'main:nok', since: now, expiresAt: now + TOKEN_MS })
   expect(await new Tokens('another-key', null).read(token)).toBeNull()
-  expect(await tokens.read((await tokens.issue('main:nok', now - TOKEN_MS - 1_000, now - TOKEN_MS - 1_000)).token)).toBeNull()
+  expect(
+    await tokens.read(
+      (await tokens.issue({ tenant: 'main', id: 'main:nok' }, now - TOKEN_MS - 1_000, now - TOKEN_MS - 1_000)).token,
+    ),
+  ).toBeNull()
   // Late in a session it is good until the session ends.
-  expect((await tokens.issue('main:nok', now, now - SESSION_MS + 60_000)).expiresAt.getTime()).toBe(now + 60_000)
+  expect((await tokens.issue({ tenant: 'main', id: 'main:nok' }, now, now - SESSION_MS + 60_000)).expiresAt.getTime()).toBe(
+    now + 60_000,
+  )
 })
 
 test('what is signed for one is not good for the other', async () => {
   const tokens = new Tokens(SESSION_KEY, { secret: SECRET })
-  const ours = { iss: 'bma-social', aud: 'bma-social', sub: 'main:admin', iat: seconds(), exp: seconds() + 60, since: seconds() }
+  const ours = {
+    iss: 'bma-social',
+    aud: 'bma-social',
+    sub: 'main:admin',
+    tenant: 'main',
+    iat: seconds(),
+    exp: seconds() + 60,
+    since: seconds(),
+  }
   expect(await tokens.read(await sign(ours, secret, { alg: 'HS256', typ: 'bma+jwt' }))).toBeNull()
   expect(await tokens.read(await sign(good, deriveKey(SESSION_KEY, 'access tokens')))).toBeNull()
   expect(await tokens.read(await sign(good, createSecretKey(SESSION_KEY, 'utf8')))).toBeNull()

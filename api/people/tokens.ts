@@ -13,6 +13,7 @@ import {
   SignJWT,
 } from 'jose'
 import { Problem } from '../problem.ts'
+import { HOME_TENANT } from './principal.ts'
 
 /** How the CRM signs: with a secret we share (HS256), or with keys that it publishes (EdDSA, ES256, RS256). */
 export interface JwtSettings {
@@ -25,6 +26,8 @@ export interface JwtSettings {
 export interface Token {
   /** Ours, not the CRM's. */
   readonly own: boolean
+  /** Of which tenant the subject is; null where it does not say, or not as a text. */
+  readonly tenant: string | null
   readonly subject: string
   /** ms since the epoch; null where it does not say. */
   readonly issuedAt: number | null
@@ -32,6 +35,12 @@ export interface Token {
   /** When its holder logged in, ms since the epoch; of our own. */
   readonly since: number
   readonly claims: JWTPayload
+}
+
+/** Whose a token of ours is: an account of a tenant. */
+export interface Holder {
+  readonly tenant: string
+  readonly id: string
 }
 
 export interface Issued {
@@ -69,13 +78,13 @@ export class Tokens {
   }
 
   /** An access token of ours. @param since when its holder logged in; both times in ms since the epoch. */
-  async issue(subject: string, issuedAt: number, since: number): Promise<Issued> {
+  async issue({ tenant, id }: Holder, issuedAt: number, since: number): Promise<Issued> {
     const expiresAt = Math.min(issuedAt + TOKEN_MS, since + SESSION_MS)
-    const token = await new SignJWT({ since: since / 1000 })
+    const token = await new SignJWT({ since: since / 1000, tenant })
       .setProtectedHeader({ alg: 'HS256', typ: OWN.typ })
       .setIssuer(OWN.issuer)
       .setAudience(OWN.audience)
-      .setSubject(subject)
+      .setSubject(id)
       .setIssuedAt(issuedAt / 1000)
       .setExpirationTime(expiresAt / 1000)
       .sign(this.#own)
@@ -90,9 +99,10 @@ export class Tokens {
       const own = typ === OWN.typ
       const claims = own ? await this.#readOwn(token) : await this.#readCrm(token)
       if (claims === null || typeof claims.sub !== 'string' || !SUBJECT.test(claims.sub)) return null
-      const { sub: subject, iat, exp = 0, since } = claims
+      const { sub: subject, iat, exp = 0, since, tenant = own ? null : HOME_TENANT } = claims
       return {
         own,
+        tenant: typeof tenant === 'string' ? tenant : null,
         subject,
         issuedAt: iat === undefined ? null : iat * 1000,
         expiresAt: exp * 1000,
@@ -106,7 +116,7 @@ export class Tokens {
   }
 
   async #readOwn(token: string): Promise<JWTPayload> {
-    const { payload } = await jwtVerify(token, this.#own, { ...OWN, requiredClaims: ['sub', 'iat', 'exp', 'since'] })
+    const { payload } = await jwtVerify(token, this.#own, { ...OWN, requiredClaims: ['sub', 'iat', 'exp', 'since', 'tenant'] })
     return payload
   }
 

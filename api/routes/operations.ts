@@ -194,7 +194,7 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
       schema: { summary: 'What has become of a write of yours', params: IdParams, response: { 200: Outcome } },
     },
     async ({ params: { id }, principal }) => {
-      const outcome = await commands.outcomeOf(principal.id, id)
+      const outcome = await commands.outcomeOf(principal, id)
       if (outcome === null) throw new Problem('not_found', `no command of yours with the id "${id}"`)
       return outcome
     },
