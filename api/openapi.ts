@@ -81,7 +81,7 @@ function operation(path: string, method: string, { schema = {}, config = {} }: R
   const body =
     schema.body === undefined
       ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: plain(schema.body as object) } } } }
+      : { requestBody: { required: true, content: { 'application/json': { schema: asked(schema.body as JsonSchema) } } } }
   const { permission, whole } = config as { permission?: string; whole?: boolean }
   return {
     operationId: `${method.toLowerCase()}${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase()).replace(/\W/g, '')}`,
@@ -111,13 +111,20 @@ function parametersIn(where: 'path' | 'query' | 'header', schema: unknown): obje
   return Object.entries(properties).map(([name, property]) => ({
     name,
     in: where,
-    required: where === 'path' || required.includes(name),
+    required: where === 'path' || (required.includes(name) && !('default' in property)),
     schema: plain(property),
   }))
 }
 
 function statusWords(status: string): string {
   return status.startsWith('2') ? 'OK' : `Status ${status}`
+}
+
+/** What a client has to send: what has a default may be left out. */
+function asked(schema: JsonSchema): object {
+  const { required = [], ...rest } = plain(schema) as JsonSchema
+  const needed = required.filter(name => !('default' in (schema.properties?.[name] ?? {})))
+  return needed.length === 0 ? rest : { ...rest, required: needed }
 }
 
 /** JSON without what TypeBox keeps beside it. */

@@ -18,12 +18,14 @@ import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
+import { jsonBodies } from './json.ts'
 import { liveRoutes } from './live.ts'
 import { type Metrics, serveMetrics, type Workers } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
 import { keyRoutes } from './people/api-keys.ts'
 import { type AuditStatus, AuditTrail } from './people/audit.ts'
 import { admit, closeDoor, isProtected, requirePermissions } from './people/door.ts'
+import { type Fingerprint, fingerprints } from './people/fingerprint.ts'
 import { allowOrigins, secureHeaders } from './people/headers.ts'
 import { Identities } from './people/identities.ts'
 import { type LimitName, rateLimits } from './people/limits.ts'
@@ -105,6 +107,7 @@ type RouteContext = ApiOptions & {
   identities: Identities
   commands: Commands
   tasks: TaskList
+  fingerprint: Fingerprint
 }
 
 /** Every group of routes under /api/v1. */
@@ -139,8 +142,9 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
     log: logger,
   })
   const commands = new Commands({ log, codec, pool })
+  const fingerprint = fingerprints(deriveKey(options.tenantKey, 'audit'))
   const tasks = new TaskList({ log, codec, actors: options.actors ?? [], workers: options.workers ?? {} })
-  const context = { ...options, tokens, throttle, identities, commands, tasks }
+  const context = { ...options, tokens, throttle, identities, commands, tasks, fingerprint }
 
   /** A part of the server that nobody enters without a token. */
   const guarded = (prefix: string, routes: (scope: FastifyInstance) => void, passwords = false) =>
@@ -216,12 +220,11 @@ async function buildServer(
     trustProxy: [...(options.trustedProxies ?? [])],
     genReqId: request => knownId(request.headers['x-request-id']) ?? randomUUID(),
     routerOptions: { maxParamLength: 500 },
-    // What a schema does not have is refused, not dropped.
-    ajv: { customOptions: { removeAdditional: false } },
     frameworkErrors: (error, request, reply) => void handleBadUrl(error, request, reply),
   })
   // Every method there is, so that a request with an odd one meets the hooks too.
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  jsonBodies(app)
   app.decorateRequest('principal', null as never)
   app.decorateRequest('audited', null as never)
   app.setErrorHandler(handleError)
