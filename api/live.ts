@@ -15,7 +15,8 @@ import { alerts, conversationProfiles, issues, type Topic, venueProfiles } from 
 import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import { type Log, LogError, type LogRecord, type Read, type TopicPartition } from '../topics/log.ts'
 import { conversationView, venueView } from '../topics/views.ts'
-import { may, type Permission, type Principal, seesEverything, visible } from './people/principal.ts'
+import { masked } from './masks.ts'
+import { may, type Permission, type Principal, seesEverything, seesPersonalData, visible } from './people/principal.ts'
 import { Problem } from './problem.ts'
 import type { Api } from './types.ts'
 
@@ -26,6 +27,8 @@ interface Update {
   /** Begins with the tenant. */
   readonly of: string
   readonly data: string
+  /** What those are told who see no personal data, where it is something else. */
+  readonly masked?: string
 }
 
 const TOPICS: readonly Topic[] = [venueProfiles, conversationProfiles, alerts, issues]
@@ -221,7 +224,8 @@ function updateOf({ topic, key }: LogRecord, decoded: Decoded | null): Update | 
         openedAt: new Date(openedAt),
         updatedAt: new Date(updatedAt),
       }
-      return { event: 'issue', venue, of: conversation, data: JSON.stringify(data) }
+      const hidden = { ...data, assignee: masked(assignee) }
+      return { event: 'issue', venue, of: conversation, data: JSON.stringify(data), masked: JSON.stringify(hidden) }
     }
     default:
       return null
@@ -288,11 +292,13 @@ class Connection {
       const { updates, next } = await this.#feed.read(followed, from)
       this.#positions[n] = next
       more ||= next < followed.end
+      const all = seesPersonalData(this.#principal)
       const seen: Update[] = []
       for (const update of updates) if (update !== null && (await this.#sees(update))) seen.push(update)
       // Only the last one has the new id: a client that comes back in between gets the others twice rather than not at all.
       const text = seen.map(
-        ({ event, data }, at) => `event: ${event}\n${at === seen.length - 1 ? `id: ${this.#id()}\n` : ''}data: ${data}\n\n`,
+        ({ event, data, masked = data }, at) =>
+          `event: ${event}\n${at === seen.length - 1 ? `id: ${this.#id()}\n` : ''}data: ${all ? data : masked}\n\n`,
       )
       if (text.length > 0) await this.#write(text.join(''))
     }

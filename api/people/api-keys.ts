@@ -5,10 +5,11 @@ import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, oneOf, Text, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import type { Identities } from './identities.ts'
 import { makeKey } from './keys.ts'
 import { nameOf, ROLES, scopeValues, withinSql } from './principal.ts'
-import { digest, grant, lower, Names } from './users.ts'
+import { grant, lower, Names } from './users.ts'
 
 const key = {
   id: Text,
@@ -39,11 +40,17 @@ const NewKey = Type.Object(
 const COLUMNS = `id, name, role, regions, venues, created_by AS "createdBy", created_at AS "createdAt", expires_at AS "expiresAt",
   revoked_at AS "revokedAt", last_used_at AS "lastUsedAt"`
 
-export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; identities: Identities }): void {
+interface Context {
+  readonly pool: pg.Pool
+  readonly identities: Identities
+  readonly fingerprint: Fingerprint
+}
+
+export function keyRoutes(app: Api, { pool, identities, fingerprint: digest }: Context): void {
   app.get(
     '/api-keys',
     {
-      config: { permission: 'people:read' },
+      config: { permission: 'people:read', personal: true },
       schema: {
         summary: 'API keys of a scope within your own, by id; without their secrets, which are not kept',
         querystring: Type.Object(ListQuery, { additionalProperties: false }),
@@ -63,7 +70,7 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
   app.post(
     '/api-keys',
     {
-      config: { permission: 'people:write' },
+      config: { permission: 'people:write', personal: true },
       schema: {
         summary: 'Make an API key; it is shown this once, and ends with whoever made it, or with the key that did',
         headers: Type.Object({
@@ -117,7 +124,7 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
   app.delete(
     '/api-keys/:id',
     {
-      config: { permission: 'people:write' },
+      config: { permission: 'people:write', personal: true },
       schema: {
         summary: 'Revoke an API key, and those that were made with it',
         params: IdParams,
@@ -125,16 +132,16 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
       },
     },
     async ({ params: { id }, principal, audited }, reply) => {
-      const { rowCount } = await pool.query(
+      const { rows } = await pool.query<{ id: string }>(
         `WITH RECURSIVE ending AS (
            SELECT id FROM api_keys WHERE ${withinSql(1)} AND id = $4
            UNION SELECT k.id FROM api_keys k JOIN ending e ON k.made_with = e.id
          )
-         UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id IN (SELECT id FROM ending)`,
+         UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id IN (SELECT id FROM ending) RETURNING id`,
         [...scopeValues(principal), id],
       )
-      if (rowCount === 0) throw new Problem('not_found', `no API key with the id "${id}"`)
-      audited.object = id
+      if (rows.length === 0) throw new Problem('not_found', `no API key with the id "${id}"`)
+      Object.assign(audited, { object: id, after: `revoked ${rows.map(row => row.id).join(', ')}`.slice(0, 500) })
       identities.forget()
       return reply.code(204).send(undefined)
     },

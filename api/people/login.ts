@@ -93,6 +93,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       const principal = await identities.of(session.token)
       if (principal === null) throw new Problem('forbidden', 'this account has no role: ask an admin')
       request.principal = principal
+      request.audited.after = 'session begun'
       return session
     },
   )
@@ -112,6 +113,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       if (token === null || !token.own) throw new Problem('forbidden', 'only a token that came from /api/v1/login can be renewed')
       const now = Date.now()
       if (now >= token.since + SESSION_MS) throw new Problem('unauthorized', 'the session is over: log in again')
+      request.audited.after = 'session renewed'
       return tokens.issue({ tenant: principal.scope.tenant, id: token.subject }, now, token.since)
     },
   )
@@ -132,7 +134,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
         [principal.id, principal.kind, principal.scope.tenant],
       )
       if (rowCount === 0) throw new Problem('forbidden', 'only somebody with an account here can log out')
-      audited.object = principal.id
+      Object.assign(audited, { object: principal.id, after: 'every session ended' })
       identities.forget()
       return reply.code(204).send(undefined)
     },
@@ -175,6 +177,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
         "UPDATE users SET password_hash = $2, tokens_from = clock_timestamp() + interval '1 millisecond', updated_at = now() WHERE id = $1 AND tenant = $3",
         [principal.id, await hashPassword(body.newPassword), principal.scope.tenant],
       )
+      audited.after = 'password changed, every session ended'
       identities.forget()
       return reply.code(204).send(undefined)
     },

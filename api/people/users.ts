@@ -1,19 +1,19 @@
 /** The people who may use the API, of the tenant of whoever asks. */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, oneOf, Text, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import { type Identities, isGivenHere, isScoped } from './identities.ts'
 import { hashPassword, NewPassword } from './passwords.ts'
 import { type Principal, ROLES, type Role, scopeValues, within, withinSql } from './principal.ts'
 
-/** Null comes first among the types, so that null is never taken for an empty text. */
 export const Names = Type.Unsafe<string[] | null>({
   type: ['null', 'array'],
-  items: { type: 'string', minLength: 1, maxLength: 200 },
+  items: { type: 'string', minLength: 1, maxLength: 200, pattern: '\\S' },
   maxItems: 1_000,
   description: 'null for all of them',
 })
@@ -65,7 +65,13 @@ const Change = Type.Object(
 const COLUMNS = `id, email, name, role, regions, venues, disabled, password_hash IS NOT NULL AS "hasPassword",
   created_at AS "createdAt", updated_at AS "updatedAt"`
 
-export function userRoutes(app: Api, { pool, identities }: { pool: pg.Pool; identities: Identities }): void {
+interface Context {
+  readonly pool: pg.Pool
+  readonly identities: Identities
+  readonly fingerprint: Fingerprint
+}
+
+export function userRoutes(app: Api, { pool, identities, fingerprint: digest }: Context): void {
   app.get(
     '/users',
     {
@@ -174,7 +180,7 @@ export function userRoutes(app: Api, { pool, identities }: { pool: pg.Pool; iden
         if (changed.disabled) await endKeys(client, principal.scope.tenant, id)
         return { before, after: updated[0] as User }
       })
-      Object.assign(audited, { object: id, before: digest(before), after: digest(after) })
+      Object.assign(audited, { object: id, before: digest(before), after: changesOf(before, after, body, digest) })
       identities.forget()
       return after
     },
@@ -238,6 +244,14 @@ function refuseId(principal: Principal, id: string): void {
     throw new Problem('conflict', `the id "${id}" is not one of the CRM's: ids of this form are given here`)
 }
 
+/** What became of the user, and which fields it was about. */
+function changesOf(before: User, after: User, body: Static<typeof Change>, digest: Fingerprint): string {
+  const differ = (Object.keys(body) as (keyof typeof body)[]).filter(
+    field => field === 'password' || JSON.stringify(before[field]) !== JSON.stringify(after[field]),
+  )
+  return `${digest(after)} (${differ.join(', ') || 'nothing changed'})`
+}
+
 function changedBy(user: User, { name, role, regions, venues, disabled }: Static<typeof Change>): User {
   return {
     ...user,
@@ -285,11 +299,6 @@ function notFound(id: string): Problem {
 /** A unique index has it already. */
 function isTaken(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '23505'
-}
-
-/** For the audit trail, which holds no personal data. */
-export function digest(value: object): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex')
 }
 
 async function transaction<T>(pool: pg.Pool, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {

@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
 import { migrate } from '../../sinks/postgres/migrate.ts'
 import { openPool } from '../../sinks/postgres/pool.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { send, testOptions, tokenFor } from '../test-client.ts'
+import { type Answer, send, testOptions, tokenFor } from '../test-client.ts'
+import { endless, isGuarded, pathOf, type Route, routesOf, sample } from '../test-routes.ts'
 import { fill } from './fixture.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
@@ -86,5 +87,129 @@ describe('an override of whose music plays, or who is trusted', () => {
       ['contactPhone', '+66 80 000 0001'], // a person may have several venues
     ] as const)
       expect([field, value, (await force(field, value)).status]).toEqual([field, value, 202])
+  })
+})
+
+/** The last event of a request in the audit trail. */
+async function eventOf({ headers }: Answer, url = ''): Promise<Record<string, unknown>> {
+  const of = () => {
+    const events = log.content('audit.log').map(record => record.value as unknown as Record<string, unknown>)
+    return events.filter(e => e.requestId === headers.get('x-request-id') && e.status !== 0)
+  }
+  await vi.waitFor(() => expect(of(), url).toHaveLength(1))
+  return of()[0] as Record<string, unknown>
+}
+
+describe('an approval', () => {
+  const approve = (body: object) => send('POST', `${api.url}/api/v1/conversations/main:c0/approve`, { body, headers: NO_WAIT })
+
+  test.each(['claimed', 'hinted', 'bound'])('names sender, venue and level (%s), and is written down with them', async trust => {
+    const answer = await approve({ sender: '66800000000', venue: 'main:v1', trust })
+    expect(answer.status).toBe(202)
+    expect(log.content('conversation.inbox').at(-1)?.value).toMatchObject({
+      kind: 'APPROVE',
+      sender: '66800000000',
+      venue: 'main:v1',
+      trust: trust.toUpperCase(),
+      by: 'admin-token',
+    })
+    expect(await eventOf(answer)).toMatchObject({
+      action: 'conversations.approve',
+      object: 'main:c0',
+      actor: 'admin-token',
+      before: '66•••••000 at main:v1: hinted',
+      after: `66•••••000 at main:v1: ${trust}`,
+    })
+  })
+
+  test('without one of them is none', async () => {
+    const whole = { sender: '66800000000', venue: 'main:v1', trust: 'bound' }
+    for (const name of ['sender', 'venue', 'trust']) expect((await approve({ ...whole, [name]: undefined })).status).toBe(400)
+  })
+})
+
+test('an override is written down with its field, and with what it was, but not with the value', async () => {
+  const force = (value: unknown) =>
+    send('PUT', `${api.url}/api/v1/venues/main:v1/overrides/contactPhone`, { body: { value }, headers: NO_WAIT })
+  const [one, same, other] = [await force('66800000009'), await force('66800000009'), await force(null)]
+  const [first, second, third] = await Promise.all([one, same, other].map(eventOf))
+  expect(first).toMatchObject({ object: 'main:v1', action: 'venues.override', personal: true })
+  for (const told of [first?.before, first?.after]) expect(told).toMatch(/^contactPhone [0-9a-f]{20}$/)
+  expect(first?.after).toBe(second?.after)
+  expect(first?.after).not.toBe(first?.before)
+  expect(third?.after).toBe('contactPhone none')
+  const taken = await send('DELETE', `${api.url}/api/v1/venues/main:v1/overrides/notes`, { headers: NO_WAIT })
+  expect(await eventOf(taken)).toMatchObject({ before: 'notes none', after: 'notes taken back' })
+  expect(JSON.stringify(log.content('audit.log').map(r => r.value))).not.toContain('66800000009')
+})
+
+describe('the audit trail', () => {
+  const PERSONAL = /^(email|phone|senders|user|byName|notes|actor|createdBy|assignee|direction|raw|refusals)$/
+  const names = (value: unknown): string[] =>
+    value === null || typeof value !== 'object' ? [] : Object.entries(value).flatMap(([name, inner]) => [name, ...names(inner)])
+
+  test('has every read of what is of persons, and every write with what became of it', { timeout: 60_000 }, async () => {
+    await pool.query(
+      `INSERT INTO dead_letters VALUES (0, 0, 'conversation.inbox', 0, 7, 'main:c0', 'ChatMessage', '\\x00', 'park', 'x', '1', now())`,
+    )
+    const { body: user } = await send('POST', `${api.url}/api/v1/users`, {
+      body: { email: 'walk@example.com', name: 'W', role: 'agent', password: 'a password to walk with' },
+    })
+    const { body: key } = await send('POST', `${api.url}/api/v1/api-keys`, { body: { name: 'w', role: 'ops' } })
+    const routes = (await routesOf(api.url)).filter(r => isGuarded(r) && !endless(r))
+    // What ends a session, or removes somebody, comes last.
+    const last = (route: Route) =>
+      ['password', 'logout', 'DELETE'].findIndex(one => `${route.method} ${route.path}`.includes(one))
+    const session = await send('POST', `${api.url}/api/v1/login`, {
+      token: null,
+      body: { email: 'walk@example.com', password: 'a password to walk with' },
+    })
+    const wrong: string[] = []
+    let [reads, writes] = [0, 0]
+    for (const route of routes.sort((a, b) => last(a) - last(b))) {
+      const name = `${route.method} ${route.path}`
+      const path = pathOf(route).replace('main%3Anobody', user.id).replace('nobody', key.id)
+      const schema = route.operation.requestBody?.content['application/json'].schema
+      const body = schema === undefined ? undefined : (sample(schema) as Record<string, unknown>)
+      if (body !== undefined && route.path.endsWith('/messages')) body.conversation = 'main:c0'
+      if (body !== undefined && /users\/\{id\}$/.test(route.path)) body.name = 'Another'
+      const own = /login\/renew|logout|me\/password/.test(route.path)
+      if (route.path.endsWith('me/password')) Object.assign(body as object, { password: 'a password to walk with' })
+      const answer = await send(route.method, api.url + path, {
+        body,
+        headers: NO_WAIT,
+        ...(own ? { token: session.body.token } : {}),
+      })
+      if (route.method === 'GET') {
+        const shown = names(route.operation.responses?.['200']?.content?.['application/json']?.schema?.properties)
+        // The actor of a task is no person.
+        if (route.path.endsWith('/tasks') || !shown.some(one => PERSONAL.test(one))) continue
+        reads++
+        const event = await eventOf(answer, name)
+        if (event.personal !== true) wrong.push(`${name}: read, and not as personal`)
+        continue
+      }
+      writes++
+      const event = await eventOf(answer, name)
+      if (answer.status < 300 && (event.after === null || (event.object === null && !/cache|login/.test(route.path))))
+        wrong.push(`${name}: ${JSON.stringify(event)}`)
+      // What does not go through here shows nothing of what is written down.
+      if (answer.status >= 300 && !/tasks|login\/renew|logout|redrive/.test(route.path))
+        wrong.push(`${name}: ${answer.status} ${answer.text}`)
+    }
+    expect(wrong).toEqual([])
+    expect([reads > 8, writes > 18]).toEqual([true, true])
+  })
+
+  test('has statements by GET as those by POST', async () => {
+    const { url, close } = await startApi({ ...testOptions(log, pool), clickhouse: { url: 'http://127.0.0.1:9' } })
+    try {
+      for (const method of ['GET', 'POST']) {
+        const answer = await send(method, `${url}/clickhouse/?query=SELECT%201`)
+        expect(await eventOf(answer)).toMatchObject({ action: 'analytics.query', actor: 'admin-token' })
+      }
+    } finally {
+      await close()
+    }
   })
 })
