@@ -132,7 +132,7 @@ test('an override is written down with its field, and with what it was, but not 
   const force = (value: unknown) =>
     send('PUT', `${api.url}/api/v1/venues/main:v1/overrides/contactPhone`, { body: { value }, headers: NO_WAIT })
   const [one, same, other] = [await force('66800000009'), await force('66800000009'), await force(null)]
-  const [first, second, third] = await Promise.all([one, same, other].map(eventOf))
+  const [first, second, third] = await Promise.all([one, same, other].map(answer => eventOf(answer)))
   expect(first).toMatchObject({ object: 'main:v1', action: 'venues.override', personal: true })
   for (const told of [first?.before, first?.after]) expect(told).toMatch(/^contactPhone [0-9a-f]{20}$/)
   expect(first?.after).toBe(second?.after)
