@@ -10,7 +10,7 @@ export const ROLES = ['api', 'processors', 'connectors', 'sinks'] as const
 export type Role = (typeof ROLES)[number]
 
 /** What is limited: `RATE_LIMIT_SEARCH` and so on. */
-export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'webhooks', 'other'] as const
+export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'token', 'webhooks', 'other'] as const
 export type LimitedBy = (typeof LIMITED_BY)[number]
 
 /** The cluster that holds the log. */

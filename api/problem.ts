@@ -38,9 +38,12 @@ export const ProblemBody = Type.Object({
 
 export class Problem extends Error {
   readonly code: ProblemCode
-  constructor(code: ProblemCode, detail: string, options?: ErrorOptions) {
+  /** Seconds after which it may be tried again. */
+  readonly retryAfter: number | null
+  constructor(code: ProblemCode, detail: string, options: ErrorOptions & { retryAfter?: number } = {}) {
     super(detail, options)
     this.code = code
+    this.retryAfter = options.retryAfter ?? null
   }
 }
 
@@ -62,6 +65,7 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode, detail: stri
 /** Error handler of the server. Clients learn what they can do something about, and nothing of what went on inside. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { code, detail } = problemOf(error)
+  if (error instanceof Problem && error.retryAfter !== null) reply.header('retry-after', error.retryAfter)
   if (CODES[code] >= 500) request.log.error({ err: error, requestId: request.id }, 'request failed')
   return sendProblem(reply, code, detail ?? `request ${request.id} failed; it is in the service's log`)
 }

@@ -28,7 +28,7 @@ import { admit, closeDoor, isProtected, requirePermissions } from './people/door
 import { type Fingerprint, fingerprints } from './people/fingerprint.ts'
 import { allowOrigins, secureHeaders } from './people/headers.ts'
 import { Identities } from './people/identities.ts'
-import { type LimitName, rateLimits } from './people/limits.ts'
+import { LIMITS, type LimitName, rateLimits } from './people/limits.ts'
 import { loginRoutes } from './people/login.ts'
 import { Throttle } from './people/throttle.ts'
 import { deriveKey, type JwtSettings, Tokens } from './people/tokens.ts'
@@ -131,7 +131,7 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
 export async function startApi(options: ApiOptions): Promise<ApiServer & { audit(): AuditStatus }> {
   const { adminToken, log, codec, logger, pool, sessionKey = randomBytes(32) } = options
   const tokens = new Tokens(sessionKey, options.jwt ?? null)
-  const identities = new Identities({ adminToken, tokens, pool, log: logger })
+  const identities = new Identities({ adminToken, tokens, pool, log: logger, guesses: options.limits?.token ?? LIMITS.token.max })
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
   const { app, metrics } = await buildServer(options, identities)
   const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })

@@ -4,7 +4,9 @@ import type { JWTPayload } from 'jose'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { Problem } from '../problem.ts'
+import { Guesses } from './guesses.ts'
 import { isSecret, parseKey } from './keys.ts'
+import { LIMITS } from './limits.ts'
 import { ADMIN_ID, HOME_TENANT, isRole, type Principal, type Scope, within } from './principal.ts'
 import type { Token, Tokens } from './tokens.ts'
 
@@ -18,6 +20,8 @@ export interface IdentityOptions {
   readonly tokens: Tokens
   readonly pool: pg.Pool
   readonly log: Pick<Logger, 'warn'>
+  /** Bad tokens that an address may bring a minute before none of it is looked up. */
+  readonly guesses?: number
   readonly now?: () => number
 }
 
@@ -33,17 +37,30 @@ export class Identities {
   readonly #now: () => number
   /** By the token's digest, the oldest first. */
   readonly #known = new Map<string, Identified>()
+  /** Digests of tokens that were good once, and are no guesses. */
+  readonly #good = new Set<string>()
+  readonly #guesses: Guesses
   #generation = 0
 
   constructor(options: IdentityOptions) {
     this.#options = options
     this.#admin = options.adminToken ? digest(options.adminToken) : null
     this.#now = options.now ?? Date.now
+    this.#guesses = new Guesses(options.guesses ?? LIMITS.token.max, LIMITS.token.windowMs, this.#now)
   }
 
-  /** @returns null for a token that is not good. @throws {Problem} `forbidden` when it is, but nobody here is known by it. */
-  async of(token: string): Promise<Principal | null> {
-    if (token.length > LONGEST_TOKEN) return null
+  /**
+   * @param address from where the token came; without, it is no guess
+   * @returns null for a token that is not good
+   * @throws {Problem} `forbidden` when it is, but nobody here is known by it; `rate_limited` where too many were none
+   */
+  async of(token: string, address: string | null = null): Promise<Principal | null> {
+    const found = token.length > LONGEST_TOKEN ? null : await this.#of(token, address)
+    if (found === null && address !== null) this.#guesses.failed(address)
+    return found
+  }
+
+  async #of(token: string, address: string | null): Promise<Principal | null> {
     const digested = digest(token)
     // Digests have one length, so that the comparison takes the same time whatever was sent.
     if (this.#admin !== null && timingSafeEqual(digested, this.#admin)) return ADMIN
@@ -52,8 +69,15 @@ export class Identities {
     if (known !== undefined && known.until > this.#now()) return known.principal
     this.#known.delete(key)
     const generation = this.#generation
-    const found = await this.#find(token)
-    if (found === null) return null
+    const wait = address === null || this.#good.has(key) ? 0 : this.#guesses.wait(address)
+    const found = await this.#find(token, wait)
+    if (found === null) {
+      this.#good.delete(key)
+      if (wait > 0) throw tooMany(wait)
+      return null
+    }
+    if (this.#good.size >= MOST_KNOWN) this.#good.delete(this.#good.values().next().value as string)
+    this.#good.add(key)
     // What was looked up before a change is not kept after it.
     if (generation === this.#generation) this.#keep(key, found)
     return found.principal
@@ -70,9 +94,12 @@ export class Identities {
     this.#known.set(key, { principal, until: Math.min(until, this.#now() + TRUSTED_MS) })
   }
 
-  #find(token: string): Promise<Identified | null> {
+  /** @param wait seconds for which keys are not looked up: a signature is a proof, and costs nothing */
+  #find(token: string, wait: number): Promise<Identified | null> {
     const key = parseKey(token)
-    return key === null ? this.#findByToken(token) : this.#findByKey(key)
+    if (key === null) return this.#findByToken(token)
+    if (wait > 0) throw tooMany(wait)
+    return this.#findByKey(key)
   }
 
   async #findByKey({ id, secret }: { id: string; secret: string }): Promise<Identified | null> {
@@ -126,6 +153,12 @@ export class Identities {
     const principal = principalOf('user', row, row.id)
     return principal === null ? null : { principal, until: token.expiresAt }
   }
+}
+
+function tooMany(seconds: number): Problem {
+  return new Problem('rate_limited', `too many tokens from your address were none: try again in ${seconds} s`, {
+    retryAfter: seconds,
+  })
 }
 
 /** Whether its owner, as they are now, could still make a key like this one. */

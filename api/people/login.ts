@@ -1,5 +1,5 @@
 /** Logging in, for those who do not come with the CRM's token: a session is a short access token that is renewed while it is used. */
-import type { FastifyReply } from 'fastify'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { Problem } from '../problem.ts'
@@ -71,10 +71,10 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
         response: { 200: Session },
       },
     },
-    async (request, reply) => {
+    async request => {
       const { email, password, tenant } = request.body
       const tried = { account: `${tenant} ${email.toLowerCase()}`, address: request.ip }
-      await slowDown(throttle, tried, reply)
+      await slowDown(throttle, tried)
       const { rows } = await pool.query<Account>(
         `SELECT id, password_hash, disabled, tokens_from, clock_timestamp() AS now FROM users
          WHERE tenant = $1 AND lower(email) = lower($2)`,
@@ -168,7 +168,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       if (account === undefined) throw new Problem('forbidden', 'only somebody with a password here can change it')
       audited.object = principal.id
       const tried = { account: nameOf(principal), address: ip }
-      await slowDown(throttle, tried, reply)
+      await slowDown(throttle, tried)
       if (!(await isPassword(body.password, account.password_hash))) {
         throw new Problem('invalid_credentials', 'the present password is wrong')
       }
@@ -185,11 +185,10 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
 }
 
 /** @throws {Problem} when a try has to wait. */
-async function slowDown(throttle: Throttle, tried: Tried, reply: FastifyReply): Promise<void> {
-  const seconds = await throttle.attempt(tried)
-  if (seconds === 0) return
-  reply.header('retry-after', seconds)
-  throw new Problem('rate_limited', `too many failed logins: try again in ${seconds} s`)
+async function slowDown(throttle: Throttle, tried: Tried): Promise<void> {
+  const { seconds, delayMs } = await throttle.attempt(tried)
+  if (seconds > 0) throw new Problem('rate_limited', `too many failed logins: try again in ${seconds} s`, { retryAfter: seconds })
+  if (delayMs > 0) await sleep(delayMs)
 }
 
 function me(principal: Principal): Static<typeof Me> {
