@@ -20,6 +20,7 @@ import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
 import { jsonBodies } from './json.ts'
 import { liveRoutes } from './live.ts'
+import { type Refuse, refuseMethods } from './methods.ts'
 import { type Metrics, serveMetrics, type Workers } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
 import { keyRoutes } from './people/api-keys.ts'
@@ -33,7 +34,8 @@ import { loginRoutes } from './people/login.ts'
 import { Throttle } from './people/throttle.ts'
 import { deriveKey, type JwtSettings, Tokens } from './people/tokens.ts'
 import { userRoutes } from './people/users.ts'
-import { handleError, sendProblem } from './problem.ts'
+import { handleError, Problem, sendProblem } from './problem.ts'
+import { refuseExpectations, refuseUnreadable } from './refusals.ts'
 import { logRequests } from './request-log.ts'
 import { Commands } from './commands.ts'
 import type { Hot } from './hot.ts'
@@ -133,7 +135,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const tokens = new Tokens(sessionKey, options.jwt ?? null)
   const identities = new Identities({ adminToken, tokens, pool, log: logger, guesses: options.limits?.token ?? LIMITS.token.max })
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
-  const { app, metrics } = await buildServer(options, identities)
+  const { app, metrics, refuse } = await buildServer(options, identities)
   const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })
   const limiter = await rateLimits(app, {
     redis: options.redis ?? null,
@@ -152,6 +154,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
       async scope => {
         await allowOrigins(scope, options.corsOrigins ?? [])
         closeDoor(scope, { identities, limiter, trail, passwords })
+        scope.addHook('onRequest', refuse)
         scope.setNotFoundHandler(notFound)
         routes(scope)
       },
@@ -199,7 +202,7 @@ async function listen(app: FastifyInstance, { host, port }: ServerOptions): Prom
 async function buildServer(
   options: ServerOptions,
   identities: Identities | null,
-): Promise<{ app: FastifyInstance; metrics: Metrics }> {
+): Promise<{ app: FastifyInstance; metrics: Metrics; refuse: Refuse }> {
   let secure: Awaited<ReturnType<typeof secureHeaders>> = () => {}
   const handleBadUrl = async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
     secure(request, reply)
@@ -217,6 +220,9 @@ async function buildServer(
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // what still comes is answered, and its connection closed
+    http: { requireHostHeader: false }, // it is asked for below, so that its refusal is a problem, too
+    clientErrorHandler: refuseUnreadable,
     trustProxy: [...(options.trustedProxies ?? [])],
     genReqId: request => knownId(request.headers['x-request-id']) ?? randomUUID(),
     routerOptions: { maxParamLength: 500 },
@@ -229,18 +235,22 @@ async function buildServer(
   app.decorateRequest('audited', null as never)
   app.setErrorHandler(handleError)
   app.setNotFoundHandler(notFound)
+  refuseExpectations(app.server)
+  const refuse = refuseMethods(app)
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
-    done()
+    const hostless = request.headers.host === undefined && request.raw.httpVersion === '1.1'
+    done(hostless ? new Problem('invalid_request', 'a request of HTTP/1.1 names its Host') : undefined)
   })
   secure = await secureHeaders(app)
   logRequests(app)
+  app.addHook('onRequest', (request, reply, done) => (isProtected(request.url) ? done() : refuse(request, reply, done)))
   requirePermissions(app)
   await serveOpenApi(app)
   const { log, readers = {}, workers = {} } = options
   const metrics = serveMetrics(app, { log, readers, workers, lookUps: () => options.hot?.stats?.() ?? new Map() })
   healthRoutes(app as Api, options)
-  return { app, metrics }
+  return { app, metrics, refuse }
 }
 
 function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
