@@ -158,6 +158,40 @@ test('keys that cannot be had are no verdict', async () => {
   await expect(nowhere.read(token)).rejects.toMatchObject({ code: 'unavailable' })
 })
 
+test("the CRM's own tokens name their user, and what they are for", async () => {
+  const tokens = new Tokens(SESSION_KEY, { secret: SECRET })
+  const jti = '0f2b6f1c5d3e4a798c10b7d2e6f4a913'
+  const user = '6f1f2b1e-52d3-4f0e-9a35-0c2f7d1b8e44'
+  const claims = { token_type: 'access', exp: seconds() + 3_600, iat: seconds(), jti, user_id: user }
+  const read = async (more: object) =>
+    (await tokens.read(await sign({ ...claims, ...more }, secret, { alg: 'HS256', typ: 'JWT' })))?.subject
+  expect(await read({})).toBe(user)
+  expect(await read({ user_id: 42 })).toBe('42')
+  expect(await read({ sub: 'u-1' })).toBe('u-1')
+  for (const more of [
+    { token_type: 'refresh' },
+    { token_type: 'refresh', sub: 'u-1' },
+    { token_type: 'sliding' },
+    { token_type: null },
+    { token_type: undefined },
+    { user_id: undefined },
+    { user_id: null },
+    { user_id: '' },
+    { user_id: ['x'] },
+    { user_id: { a: 1 } },
+    { user_id: 1.5 },
+    { sub: 7 },
+    { user_id: 'a b' },
+  ])
+    expect([more, await read(more)]).toEqual([more, undefined])
+})
+
+test('a token of the CRM that is good for ever is none', async () => {
+  const lasting = async (days: number) => shared().read(await sign({ ...good, exp: seconds() + days * 86_400 }))
+  expect(await lasting(30)).not.toBeNull()
+  for (const days of [32, 36_500]) expect(await lasting(days)).toBeNull()
+})
+
 test('our own tokens are good for minutes, and for this installation alone', async () => {
   const tokens = shared()
   const now = Date.now()

@@ -53,6 +53,8 @@ const MINUTE = 60 * 1000
 export const TOKEN_MS: number = 15 * MINUTE
 /** So long after logging in one logs in again. */
 export const SESSION_MS: number = 12 * 60 * MINUTE
+/** A token of the CRM that is good for longer is taken for a mistake. */
+const LONGEST_MS = 31 * 24 * 60 * MINUTE
 /** Clocks may differ by so much, seconds. */
 const TOLERANCE = 5
 const JWKS_TIMEOUT_MS = 3_000
@@ -98,8 +100,9 @@ export class Tokens {
     try {
       const own = typ === OWN.typ
       const claims = own ? await this.#readOwn(token) : await this.#readCrm(token)
-      if (claims === null || typeof claims.sub !== 'string' || !SUBJECT.test(claims.sub)) return null
-      const { sub: subject, iat, exp = 0, since, tenant = own ? null : HOME_TENANT } = claims
+      const subject = claims === null ? null : subjectOf(claims)
+      if (claims === null || subject === null || !SUBJECT.test(subject)) return null
+      const { iat, exp = 0, since, tenant = own ? null : HOME_TENANT } = claims
       return {
         own,
         tenant: typeof tenant === 'string' ? tenant : null,
@@ -126,12 +129,23 @@ export class Tokens {
     const { payload } = await jwtVerify(token, keys, {
       algorithms,
       clockTolerance: TOLERANCE,
-      requiredClaims: ['sub', 'exp'],
+      requiredClaims: ['exp'],
       ...(settings.issuer === undefined ? {} : { issuer: settings.issuer }),
       ...(settings.audience === undefined ? {} : { audience: settings.audience }),
     })
-    return payload
+    // A token for ever is one that nobody can take back.
+    return (payload.exp ?? 0) * 1000 > Date.now() + LONGEST_MS ? null : payload
   }
+}
+
+/**
+ * Whose a token is: the CRM's own say it in `user_id`, with what they are for in `token_type`. One for renewing has the signature and
+ * the form of one for asking, and is none.
+ */
+function subjectOf({ sub, user_id: user, token_type: type }: JWTPayload): string | null {
+  if (type !== undefined && type !== 'access') return null
+  if (sub !== undefined || type === undefined) return typeof sub === 'string' ? sub : null
+  return typeof user === 'string' || Number.isSafeInteger(user) ? String(user) : null
 }
 
 /** The type that a token's header names, empty where it names none; null for a text that is no token. */
