@@ -3,7 +3,7 @@
  *
  *   request ─▶ id, headers ─▶ (door, under /api and /clickhouse) ─▶ body ─▶ schema ─▶ route ─▶ schema ─▶ answer ─▶ log line, metrics, audit
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { type KeyObject, randomBytes, randomUUID } from 'node:crypto'
 import { METHODS } from 'node:http'
 import fastify, {
   type FastifyBaseLogger,
@@ -110,6 +110,7 @@ type RouteContext = ApiOptions & {
   commands: Commands
   tasks: TaskList
   fingerprint: Fingerprint
+  bookmarks: KeyObject
 }
 
 /** Every group of routes under /api/v1. */
@@ -146,7 +147,16 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const commands = new Commands({ log, codec, pool })
   const fingerprint = fingerprints(deriveKey(options.tenantKey, 'audit'))
   const tasks = new TaskList({ log, codec, actors: options.actors ?? [], workers: options.workers ?? {} })
-  const context = { ...options, tokens, throttle, identities, commands, tasks, fingerprint }
+  const context = {
+    ...options,
+    tokens,
+    throttle,
+    identities,
+    commands,
+    tasks,
+    fingerprint,
+    bookmarks: deriveKey(sessionKey, 'bookmarks'),
+  }
 
   /** A part of the server that nobody enters without a token. */
   const guarded = (prefix: string, routes: (scope: FastifyInstance) => void, passwords = false) =>
