@@ -73,6 +73,7 @@ export function liveRoutes(
       config: { permission: 'self:read' },
       schema: {
         summary: 'Changes of venues, conversations, alerts and issues, as server-sent events',
+        produces: 'text/event-stream',
         headers: Type.Object({
           'last-event-id': Type.Optional(
             Type.String({

@@ -42,6 +42,7 @@ export function whatsappWebhook(app: Api, options: WhatsAppWebhookOptions): void
     {
       schema: {
         summary: "Meta's check that this webhook is ours",
+        produces: 'text/plain',
         querystring: Type.Object({
           'hub.mode': Type.Optional(Type.String()),
           'hub.verify_token': Type.Optional(Type.String()),
