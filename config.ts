@@ -67,6 +67,10 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** Requests that somebody may make in the window of each limit; the usual ones where they are not named. */
   readonly limits: Readonly<Partial<Record<LimitedBy, number>>>
+  /** Lets Prometheus read the metrics from another machine. */
+  readonly metricsToken: string | null
+  /** Whether everybody sees metrics, the API's document, and what is wrong with a dependency. */
+  readonly publicDetails: boolean
   /** Key of the conversations' ids; made and kept in the data folder where it is not given. Never changed. */
   readonly tenantKey: string | null
   readonly venuesCsv: string | null
@@ -278,6 +282,8 @@ export function configFrom(env: Environment): Config {
     corsOrigins,
     trustedProxies: list('TRUSTED_PROXIES'),
     limits,
+    metricsToken: text('METRICS_TOKEN'),
+    publicDetails: yes('PUBLIC_DETAILS'),
     tenantKey: text('TENANT_KEY'),
     venuesCsv: text('VENUES_CSV'),
     soundtrack:

@@ -18,6 +18,7 @@ import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
+import { type InsiderOptions, insiders, keepInside } from './insiders.ts'
 import { jsonBodies } from './json.ts'
 import { liveRoutes } from './live.ts'
 import { type Refuse, refuseMethods } from './methods.ts'
@@ -49,7 +50,7 @@ import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
 import { whatsappWebhook } from './webhooks/whatsapp.ts'
 
-export interface ServerOptions {
+export interface ServerOptions extends InsiderOptions {
   readonly host: string
   /** 0 for any that is free. */
   readonly port: number
@@ -255,11 +256,13 @@ async function buildServer(
   secure = await secureHeaders(app)
   logRequests(app)
   app.addHook('onRequest', (request, reply, done) => (isProtected(request.url) ? done() : refuse(request, reply, done)))
+  const isInsider = insiders(options, identities)
+  keepInside(app, isInsider)
   requirePermissions(app)
   await serveOpenApi(app)
   const { log, readers = {}, workers = {} } = options
   const metrics = serveMetrics(app, { log, readers, workers, lookUps: () => options.hot?.stats?.() ?? new Map() })
-  healthRoutes(app as Api, options)
+  healthRoutes(app as Api, { ...options, isInsider })
   return { app, metrics, refuse }
 }
 
