@@ -151,6 +151,29 @@ describe('what cannot be read', () => {
   })
 })
 
+test('where files are looked for under any path, nothing changes', async () => {
+  const pool = { query: async () => ({ rows: [], rowCount: 0 }) } as unknown as pg.Pool
+  const one = await startApi({
+    ...testOptions(await TestLog.open(), pool),
+    extend: app => void app.get('/*', (_, reply) => reply.callNotFound()),
+  })
+  const before = api
+  api = one
+  try {
+    expectProblem(await ask('GET', '/api/v1/login', null), 401, 'unauthorized', 'no token')
+    expectProblem(await ask('GET', '/api/v1/nothing', null), 401, 'unauthorized', 'no token')
+    const answer = await ask('GET', '/api/v1/login')
+    expectProblem(answer, 405, 'method_not_allowed', 'GET')
+    expect(answer.headers.allow).toBe('POST')
+    expectProblem(await ask('GET', '/api/v1/nothing'), 404, 'not_found', 'no route')
+    expectProblem(await ask('GET', '/nothing'), 404, 'not_found', 'no file')
+    expectProblem(await ask('POST', '/nothing'), 404, 'not_found', 'no file')
+  } finally {
+    api = before
+    await one.close()
+  }
+})
+
 test('nothing of the document answers by another form of error than a problem', { timeout: 30_000 }, async () => {
   for (const route of (await routesOf(api.url)).filter(r => !endless(r) && r.path.startsWith('/api/'))) {
     const answer = await ask(route.method, pathOf(route), null)

@@ -2,17 +2,17 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Problem } from './problem.ts'
 
-/** A hook for requests that no route takes; to be called where the routes of a part of the server have been looked at, after its door. */
-export type Refuse = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
+/** Why a request that no route takes is refused. */
+export type Refusal = (request: FastifyRequest, reply: FastifyReply) => Problem
 
 /** Knows every route that is added from now on. */
-export function refuseMethods(app: FastifyInstance): Refuse {
+export function refusals(app: FastifyInstance): Refusal {
   const methods = new Map<string, Set<string>>()
   const slashed = new Set<string>()
   app.addHook('onRoute', ({ url, method }) => {
     const taken = [method].flat()
-    // The answer to other origins is there for every path.
-    if (url.includes('*') && taken.every(one => one === 'OPTIONS')) return
+    // Files, and the answer to other origins, are looked for under any path.
+    if (url.includes('*')) return
     // The root of a prefix is there with a slash and without, and told of only once.
     const name = url.length > 1 && url.endsWith('/') ? url.slice(0, -1) : url
     if (name !== url) slashed.add(name)
@@ -23,18 +23,18 @@ export function refuseMethods(app: FastifyInstance): Refuse {
     patterns ??= [...methods].map(([url, taken]) => ({ pattern: patternOf(url, slashed.has(url)), taken }))
     return [...new Set(patterns.flatMap(({ pattern, taken }) => (pattern.test(path) ? [...taken] : [])))].sort()
   }
-  return (request, reply, done) => {
-    if (!request.is404) return done()
+  return (request, reply) => {
     const path = request.url.split('?')[0] as string
     const taken = allowed(decoded(path))
-    if (taken.length === 0) return done(new Problem('not_found', `no route for ${request.method} ${path}`))
+    if (taken.length === 0 || taken.includes(request.method))
+      return new Problem('not_found', `no route for ${request.method} ${path}`)
     reply.header('allow', taken.join(', '))
-    done(new Problem('method_not_allowed', `${path} does not take ${request.method}: it takes ${taken.join(', ')}`))
+    return new Problem('method_not_allowed', `${path} does not take ${request.method}: it takes ${taken.join(', ')}`)
   }
 }
 
 function patternOf(url: string, slash: boolean): RegExp {
-  const parts = url.split('/').map(part => (part.startsWith(':') ? '[^/]+' : part === '*' ? '.*' : RegExp.escape(part)))
+  const parts = url.split('/').map(part => (part.startsWith(':') ? '[^/]+' : RegExp.escape(part)))
   return new RegExp(`^${parts.join('/')}${slash ? '/?' : ''}$`)
 }
 

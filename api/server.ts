@@ -21,7 +21,7 @@ import { type Dependencies, healthRoutes } from './health.ts'
 import { type InsiderOptions, insiders, keepInside } from './insiders.ts'
 import { jsonBodies } from './json.ts'
 import { liveRoutes } from './live.ts'
-import { type Refuse, refuseMethods } from './methods.ts'
+import { type Refusal, refusals } from './methods.ts'
 import { type Metrics, serveMetrics, type Workers } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
 import { keyRoutes } from './people/api-keys.ts'
@@ -35,7 +35,7 @@ import { loginRoutes } from './people/login.ts'
 import { Throttle } from './people/throttle.ts'
 import { deriveKey, type JwtSettings, Tokens } from './people/tokens.ts'
 import { userRoutes } from './people/users.ts'
-import { handleError, Problem, sendProblem } from './problem.ts'
+import { handleError, Problem } from './problem.ts'
 import { refuseExpectations, refuseUnreadable } from './refusals.ts'
 import { logRequests } from './request-log.ts'
 import { Commands } from './commands.ts'
@@ -137,7 +137,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const tokens = new Tokens(sessionKey, options.jwt ?? null)
   const identities = new Identities({ adminToken, tokens, pool, log: logger, guesses: options.limits?.token ?? LIMITS.token.max })
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
-  const { app, metrics, refuse } = await buildServer(options, identities)
+  const { app, metrics, refusal } = await buildServer(options, identities)
   const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })
   const limiter = await rateLimits(app, {
     redis: options.redis ?? null,
@@ -165,8 +165,9 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
       async scope => {
         await allowOrigins(scope, options.corsOrigins ?? [])
         closeDoor(scope, { identities, limiter, trail, passwords })
-        scope.addHook('onRequest', refuse)
-        scope.setNotFoundHandler(notFound)
+        // Before the body is read: of what type it is does not matter any more.
+        scope.addHook('onRequest', (request, reply, done) => done(request.is404 ? refusal(request, reply) : undefined))
+        scope.setNotFoundHandler((request, reply) => handleError(refusal(request, reply), request, reply))
         routes(scope)
       },
       { prefix },
@@ -213,7 +214,7 @@ async function listen(app: FastifyInstance, { host, port }: ServerOptions): Prom
 async function buildServer(
   options: ServerOptions,
   identities: Identities | null,
-): Promise<{ app: FastifyInstance; metrics: Metrics; refuse: Refuse }> {
+): Promise<{ app: FastifyInstance; metrics: Metrics; refusal: Refusal }> {
   let secure: Awaited<ReturnType<typeof secureHeaders>> = () => {}
   const handleBadUrl = async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
     secure(request, reply)
@@ -245,9 +246,13 @@ async function buildServer(
   app.decorateRequest('principal', null as never)
   app.decorateRequest('audited', null as never)
   app.setErrorHandler(handleError)
-  app.setNotFoundHandler(notFound)
+  // Comes from where files are looked for, too, and then no door was passed.
+  app.setNotFoundHandler(async (request, reply) => {
+    if (identities !== null && isProtected(request.url)) await admit(request, identities)
+    throw refusal(request, reply)
+  })
   refuseExpectations(app.server)
-  const refuse = refuseMethods(app)
+  const refusal = refusals(app)
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
     const hostless = request.headers.host === undefined && request.raw.httpVersion === '1.1'
@@ -255,7 +260,9 @@ async function buildServer(
   })
   secure = await secureHeaders(app)
   logRequests(app)
-  app.addHook('onRequest', (request, reply, done) => (isProtected(request.url) ? done() : refuse(request, reply, done)))
+  app.addHook('onRequest', (request, reply, done) =>
+    done(request.is404 && !isProtected(request.url) ? refusal(request, reply) : undefined),
+  )
   const isInsider = insiders(options, identities)
   keepInside(app, isInsider)
   requirePermissions(app)
@@ -263,11 +270,7 @@ async function buildServer(
   const { log, readers = {}, workers = {} } = options
   const metrics = serveMetrics(app, { log, readers, workers, lookUps: () => options.hot?.stats?.() ?? new Map() })
   healthRoutes(app as Api, { ...options, isInsider })
-  return { app, metrics, refuse }
-}
-
-function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return sendProblem(reply, 'not_found', `no route for ${request.method} ${request.url.split('?')[0]}`)
+  return { app, metrics, refusal }
 }
 
 /** A request id that a proxy gave, when it is fit to be logged. */
