@@ -92,7 +92,7 @@ test('the limits are those that the documents give', () => {
   ).toEqual({
     search: '100 in 60 s',
     status: '1000 in 60 s',
-    token: '300 in 60 s',
+    token: '600 in 60 s',
     sync: '10 in 60 s',
     email: '50 in 3600 s',
     login: '10 in 60 s',

@@ -22,7 +22,7 @@ export const LIMITS = {
   email: { max: 50, windowMs: 60 * MINUTE },
   login: { max: 10, windowMs: MINUTE },
   /** Tokens that are none, by address. */
-  token: { max: 300, windowMs: MINUTE },
+  token: { max: 600, windowMs: MINUTE },
   /** Of those whose signature is still to be checked. Providers have few addresses, and all traffic comes from them. */
   webhooks: { max: 60_000, windowMs: MINUTE },
   other: { max: 600, windowMs: MINUTE },
