@@ -45,6 +45,7 @@ import { conversationRoutes } from './routes/conversations.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
 import { taskRoutes } from './routes/tasks.ts'
 import { operationsRoutes } from './routes/operations.ts'
+import { personRoutes } from './routes/persons.ts'
 import { venueRoutes } from './routes/venues.ts'
 import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
@@ -119,6 +120,7 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
   venueRoutes,
   conversationRoutes,
   operationsRoutes,
+  personRoutes,
   quarantineRoutes,
   taskRoutes,
   auditRoutes,

@@ -25,6 +25,7 @@ export const PERMISSIONS = {
   'settings:read': ['admin', 'ops'],
   'people:read': ['admin'],
   'people:write': ['admin'],
+  'persons:export': ['admin'],
   'analytics:query': ['admin', 'analyst'],
   /** About oneself. */
   'self:read': ROLES,

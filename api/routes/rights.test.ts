@@ -143,6 +143,44 @@ test('an override is written down with its field, and with what it was, but not 
   expect(JSON.stringify(log.content('audit.log').map(r => r.value))).not.toContain('66800000009')
 })
 
+describe('what is kept of a person', () => {
+  const ask = (body: object, token?: string) =>
+    send('POST', `${api.url}/api/v1/persons/export`, { body, ...(token === undefined ? {} : { token }) })
+
+  test('is theirs, and nothing of others', async () => {
+    await pool.query(`INSERT INTO conversations (id, channel, account, user_id, state, owner, trust, senders, venue_id, requests, commands,
+      contact_name, issue, opened_at, updated_at, last_inbound_at, version) VALUES ('main:group', 'whatsapp', '1', '66899990000', 'IDENTIFIED', 'bot',
+      'claimed', '[{"id":"66800000000","name":"Nok","trust":"claimed"},{"id":"66899990000","name":"Lek","trust":"bound"}]', 'main:v1',
+      '[{"id":"of-the-group"}]', '[]', 'Lek', 'of the group', now(), now(), now(), 1)`)
+    await pool.query(`INSERT INTO messages (conversation_id, id, direction, channel, sender_id, text, kind, at, status, reason, version) VALUES
+      ('main:group', 'g1', 'in', 'whatsapp', '66800000000', 'by Nok', 'text', now(), 'read', '', 1),
+      ('main:group', 'g2', 'in', 'whatsapp', '66899990000', 'by Lek', 'text', now(), 'read', '', 2)`)
+    await pool.query(
+      "INSERT INTO conversation_notes VALUES ('n1', 'main:c0', 'x', 'X', 'prefers calls', now(), 1), ('n2', 'main:group', 'x', 'X', 'of all', now(), 2)",
+    )
+    const answer = await ask({ channel: 'whatsapp', user: '66800000000' })
+    expect(answer.status).toBe(200)
+    const { conversations, messages, notes } = answer.body
+    expect(conversations).toMatchObject([
+      { id: 'main:c0', name: 'Nok', contactName: 'Nok', others: 0, requests: [{ id: 'r1' }] },
+      { id: 'main:group', name: 'Nok', trust: 'claimed', contactName: null, issue: null, others: 1, requests: [] },
+    ])
+    expect(messages.map((m: { text: string }) => m.text)).toEqual(['เบาเพลงหน่อย', 'Lobby is at 6 now.', 'by Nok'])
+    expect(notes.map((n: { text: string }) => n.text)).toEqual(['prefers calls'])
+    expect(answer.text).not.toMatch(/Lek|66899990000|of the group|of all/)
+    const event = await eventOf(answer)
+    expect(event).toMatchObject({ action: 'persons.export', object: 'whatsapp:66•••••000', personal: true })
+    const owner = await ask({ channel: 'whatsapp', user: '66800000001' })
+    expect(owner.body.venues.length).toBeGreaterThan(3)
+  })
+
+  test('is told to admins of the whole installation alone', async () => {
+    const person = { channel: 'whatsapp', user: '66800000000' }
+    for (const who of [{ role: 'agent' }, { role: 'admin', venues: ['main:v1'] }, { role: 'admin', tenant: 'other' }] as const)
+      expect((await ask(person, await tokenFor(who))).status).toBe(403)
+  })
+})
+
 describe('the audit trail', () => {
   const PERSONAL = /^(email|phone|senders|user|byName|notes|actor|createdBy|assignee|direction|raw|refusals)$/
   const names = (value: unknown): string[] =>
