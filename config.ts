@@ -10,7 +10,7 @@ export const ROLES = ['api', 'processors', 'connectors', 'sinks'] as const
 export type Role = (typeof ROLES)[number]
 
 /** What is limited: `RATE_LIMIT_SEARCH` and so on. */
-export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'webhooks', 'other'] as const
+export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'token', 'webhooks', 'other'] as const
 export type LimitedBy = (typeof LIMITED_BY)[number]
 
 /** The cluster that holds the log. */
@@ -67,6 +67,10 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** Requests that somebody may make in the window of each limit; the usual ones where they are not named. */
   readonly limits: Readonly<Partial<Record<LimitedBy, number>>>
+  /** Lets Prometheus read the metrics from another machine. */
+  readonly metricsToken: string | null
+  /** Whether everybody sees metrics, the API's document, and what is wrong with a dependency. */
+  readonly publicDetails: boolean
   /** Key of the conversations' ids; made and kept in the data folder where it is not given. Never changed. */
   readonly tenantKey: string | null
   readonly venuesCsv: string | null
@@ -78,6 +82,30 @@ export interface Config {
     readonly appSecret: string
     readonly verifyToken: string
   } | null
+}
+
+/** What lets somebody in, or hides who somebody is, by being unguessable. */
+const SECRETS = ['ADMIN_TOKEN', 'SESSION_KEY', 'TENANT_KEY', 'JWT_SECRET', 'METRICS_TOKEN'] as const
+const SHORTEST_SECRET = 32
+/** Of 32 random hexadecimal digits there are fewer different ones once in a billion. */
+const LEAST_VARIETY = 7
+/** A secret that repeats itself is one of its unit's length. */
+const SHORTEST_UNIT = 16
+
+/** Why a secret could be guessed; null where it could not, or is not given. */
+function weakness(secret: string | null): string | null {
+  if (secret === null) return null
+  if (secret.length < SHORTEST_SECRET) return `is shorter than ${SHORTEST_SECRET} characters`
+  const variety = new Set(secret).size
+  if (variety < LEAST_VARIETY) return `has only ${variety} different characters`
+  // A text that repeats a unit is found in its own double before its end.
+  const unit = `${secret}${secret}`.indexOf(secret, 1)
+  return unit < SHORTEST_UNIT ? `repeats ${unit} characters` : null
+}
+
+/** Whether only this machine reaches an address. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/i.test(host)
 }
 
 export class ConfigError extends Error {
@@ -178,7 +206,6 @@ export function configFrom(env: Environment): Config {
     if (jwksUrl !== null && text(name) === null)
       problems.push(`${name} is missing: whoever publishes keys at JWT_JWKS_URL signs tokens for others, too`)
   }
-  if (jwtSecret !== null && jwtSecret.length < 32) problems.push('JWT_SECRET is shorter than 32 characters')
   const list = (name: string) =>
     (text(name) ?? '')
       .split(',')
@@ -255,6 +282,8 @@ export function configFrom(env: Environment): Config {
     corsOrigins,
     trustedProxies: list('TRUSTED_PROXIES'),
     limits,
+    metricsToken: text('METRICS_TOKEN'),
+    publicDetails: yes('PUBLIC_DETAILS'),
     tenantKey: text('TENANT_KEY'),
     venuesCsv: text('VENUES_CSV'),
     soundtrack:
@@ -275,6 +304,13 @@ export function configFrom(env: Environment): Config {
             appSecret: whatsapp.WHATSAPP_APP_SECRET,
             verifyToken: whatsapp.WHATSAPP_VERIFY_TOKEN,
           },
+  }
+  const inDemo = (config.demo ?? whatsapp === null) && !split && env.NODE_ENV !== 'production' && isLoopback(config.host)
+  for (const name of inDemo ? (['JWT_SECRET'] as const) : SECRETS) {
+    const why = weakness(text(name))
+    if (why === null || (name === 'TENANT_KEY' && yes('TENANT_KEY_KEPT'))) continue
+    const kept = name === 'TENANT_KEY' ? '; where conversations are kept under it already, it stays: TENANT_KEY_KEPT=1' : ''
+    problems.push(`${name} ${why}: whoever guesses it is let in; make one with "openssl rand -hex 32"${kept}`)
   }
   if (config.demo === true && split) problems.push('DEMO is on, but the demo world belongs to a process with every role')
   if (problems.length > 0) throw new ConfigError(problems)

@@ -16,6 +16,7 @@ import type { RecordInputs, RecordName } from '../schemas/types.ts'
 import type { Topic } from '../topics/catalog.ts'
 import type { Codec } from '../topics/codec.ts'
 import { type Log, LogError } from '../topics/log.ts'
+import { nameOf, type Principal } from './people/principal.ts'
 import { Problem } from './problem.ts'
 import { oneOf, Text, Time } from './schemas.ts'
 
@@ -131,10 +132,10 @@ export class Commands {
   }
 
   /** What has become of somebody's command; null where they gave none of this id. */
-  async outcomeOf(principal: string, id: string): Promise<Outcome | null> {
+  async outcomeOf(principal: Principal, id: string): Promise<Outcome | null> {
     const { rows } = await this.#pool.query<{ action: string; target: Target; object: string; at: Date } & Known>(
       'SELECT action, target, object, created_at AS at, outcome, reason FROM commands WHERE id = $1 AND principal = $2',
-      [id, principal],
+      [id, nameOf(principal)],
     )
     if (rows[0] === undefined) return null
     const { action, target, object, at } = rows[0]
@@ -150,20 +151,21 @@ export class Commands {
   ): Promise<{ id: string; at: number; told: Told | null }> {
     const { principal, method, url, body } = request
     const key = (request.headers['idempotency-key'] as string | undefined) ?? null
-    const id = key === null ? randomUUID() : createHash('sha256').update(`${principal.id}\n${key}`).digest('base64url')
+    const by = nameOf(principal)
+    const wanted = key === null ? randomUUID() : createHash('sha256').update(`${by}\n${key}`).digest('base64url')
     const hash = createHash('sha256')
       .update(JSON.stringify([method, url, body ?? null]))
       .digest()
-    const { rows } = await this.#pool.query<{ request_hash: Buffer; at: Date } & Known>(
+    const { rows } = await this.#pool.query<{ id: string; request_hash: Buffer; at: Date } & Known>(
       `INSERT INTO commands AS c (id, principal, idempotency_key, request_hash, action, target, object)
        VALUES ($1, $2, $3, $4, $5, $6, $7)
-       ON CONFLICT (principal, idempotency_key) DO UPDATE SET action = c.action RETURNING request_hash, created_at AS at, outcome, reason`,
-      [id, principal.id, key, hash, command.type, command.target, command.object],
+       ON CONFLICT (principal, idempotency_key) DO UPDATE SET action = c.action RETURNING id, request_hash, created_at AS at, outcome, reason`,
+      [wanted, by, key, hash, command.type, command.target, command.object],
     )
     const entered = rows[0] as (typeof rows)[0]
     if (!entered.request_hash.equals(hash))
       throw new Problem('idempotency_key_reused', 'this Idempotency-Key was sent with another request: take a new one')
-    return { id, at: entered.at.getTime(), told: toldOf(entered) }
+    return { id: entered.id, at: entered.at.getTime(), told: toldOf(entered) }
   }
 
   async #append<R extends RecordName>(id: string, at: number, { topic, key, type, record }: Command<R>): Promise<void> {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Static, Type } from 'typebox'
 import { messageOf } from '../engine/errors.ts'
+import type { IsInsider } from './insiders.ts'
 import { oneOf } from './schemas.ts'
 import type { Api } from './types.ts'
 
@@ -16,7 +17,13 @@ const Readiness = Type.Object({
   dependencies: Type.Record(Type.String(), Dependency),
 })
 
-export function healthRoutes(app: Api, { dependencies }: { dependencies: Dependencies }): void {
+interface Context {
+  readonly dependencies: Dependencies
+  /** Who is told what is wrong; all are told whether something is. */
+  readonly isInsider: IsInsider
+}
+
+export function healthRoutes(app: Api, { dependencies, isInsider }: Context): void {
   app.get(
     '/healthz',
     {
@@ -36,14 +43,16 @@ export function healthRoutes(app: Api, { dependencies }: { dependencies: Depende
         response: { 200: Readiness, 503: Readiness },
       },
     },
-    async (_, reply) => {
+    async (request, reply) => {
+      const told = await isInsider(request).catch(() => false) // whether it is ready hangs on no token
       const checked = await Promise.all(
         Object.entries(dependencies).map(async ([name, check]) => [name, await outcome(check)] as const),
       )
+      const shown = checked.map(([name, { status, detail }]) => [name, { status, detail: told ? detail : '' }])
       const ready = checked.every(([, { status }]) => status !== 'down')
       return reply
         .code(ready ? 200 : 503)
-        .send({ status: ready ? 'ready' : 'not_ready', dependencies: Object.fromEntries(checked) })
+        .send({ status: ready ? 'ready' : 'not_ready', dependencies: Object.fromEntries(shown) })
     },
   )
 }

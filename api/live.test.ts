@@ -1,5 +1,5 @@
 import pino from 'pino'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { describe, afterEach, beforeEach, expect, test } from 'vitest'
 import { TestLog } from '../sinks/test-log.ts'
 import { type ApiServer, startApi } from './server.ts'
 import { TOKEN, testOptions, tokenFor } from './test-client.ts'
@@ -172,15 +172,47 @@ test('everybody gets what is theirs: by venue, by region, by tenant, by role', a
   await Promise.all(Object.values(clients).map(client => client.close()))
 })
 
-test('an id that is none is refused, and one that was tampered with harms nothing', async () => {
-  const refused = await listen({ last: 'x' })
-  expect(refused.status).toBe(400)
-  await refused.close()
+describe('an id that is none of theirs', () => {
+  const zeros = Buffer.from(JSON.stringify([[0, 0, 0, 0], [0, 0, 0, 0], [0], [0]])).toString('base64url')
   const wild = Buffer.from(JSON.stringify([[1e15, -1, 'x'], null, [[]]])).toString('base64url')
-  const client = await listen({ last: wild })
-  await venue('main:v1', 'Blue Lagoon')
-  await client.waitFor(2)
-  await client.close()
+
+  /** What a client is told that comes with an id, up to the next thing that happens. */
+  async function told(last: string, token: string) {
+    const client = await listen({ last, token })
+    expect(client.status).toBe(200)
+    await client.waitFor(2)
+    await venue('main:v1', 'now')
+    await client.waitFor(3)
+    await client.close()
+    return client.events.map(({ event, data }) => data.name ?? event)
+  }
+
+  test.each(['x', '0', '.', 'null', zeros, `${zeros}.`, `${zeros}.${'A'.repeat(43)}`, wild])(
+    'begins anew, and says so, without anything of before: %j',
+    async last => {
+      await venue('main:v1', 'before')
+      expect(await told(last, await tokenFor({ role: 'agent', venues: ['main:v1'] }))).toEqual(['ready', 'resync', 'now'])
+    },
+  )
+
+  test('but of somebody else, or of a wider scope that they had, begins anew', async () => {
+    const client = await listen({ token: await tokenFor({ role: 'agent', id: 'nok' }) })
+    await client.waitFor(1)
+    const last = client.last() as string
+    await client.close()
+    await conversation('main:c-moved', 'main:v1')
+    await conversation('main:c-moved', 'main:v2')
+    for (const person of [
+      { role: 'agent', id: 'lek' },
+      { role: 'agent', id: 'nok', venues: ['main:v1'] },
+      { role: 'staff', id: 'nok', venues: ['main:v1'] },
+    ] as const)
+      expect(await told(last, await tokenFor(person))).toEqual(['ready', 'resync', 'now'])
+    const again = await listen({ last, token: await tokenFor({ role: 'agent', id: 'nok' }) })
+    await again.waitFor(3)
+    expect(again.events.map(e => e.event)).not.toContain('resync')
+    await again.close()
+  })
 })
 
 test('the server ends while somebody listens', async () => {

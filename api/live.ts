@@ -5,6 +5,7 @@
  *   log ─▶ feed (the newest of each partition) ─▶ connection: what its principal may see ─▶ client
  *     └───────────── what is older, read for the connection that is behind ───────────────▲
  */
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
@@ -15,7 +16,8 @@ import { alerts, conversationProfiles, issues, type Topic, venueProfiles } from 
 import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import { type Log, LogError, type LogRecord, type Read, type TopicPartition } from '../topics/log.ts'
 import { conversationView, venueView } from '../topics/views.ts'
-import { may, type Permission, type Principal, seesEverything, visible } from './people/principal.ts'
+import { masked } from './masks.ts'
+import { may, nameOf, type Permission, type Principal, seesEverything, seesPersonalData, visible } from './people/principal.ts'
 import { Problem } from './problem.ts'
 import type { Api } from './types.ts'
 
@@ -26,6 +28,8 @@ interface Update {
   /** Begins with the tenant. */
   readonly of: string
   readonly data: string
+  /** What those are told who see no personal data, where it is something else. */
+  readonly masked?: string
 }
 
 const TOPICS: readonly Topic[] = [venueProfiles, conversationProfiles, alerts, issues]
@@ -48,7 +52,13 @@ const SCOPE_MS = 60_000
 
 export function liveRoutes(
   app: Api,
-  { log, codec, pool, logger }: { log: Log; codec: Codec; pool: pg.Pool; logger: Pick<Logger, 'warn'> },
+  {
+    log,
+    codec,
+    pool,
+    logger,
+    bookmarks,
+  }: { log: Log; codec: Codec; pool: pg.Pool; logger: Pick<Logger, 'warn'>; bookmarks: KeyObject },
 ): void {
   const feed = new Feed(log, codec, logger)
   const connections = new Set<Connection>()
@@ -63,16 +73,22 @@ export function liveRoutes(
       config: { permission: 'self:read' },
       schema: {
         summary: 'Changes of venues, conversations, alerts and issues, as server-sent events',
+        produces: 'text/event-stream',
         headers: Type.Object({
           'last-event-id': Type.Optional(
-            Type.String({ maxLength: 20_000, description: 'of the last event that came: what came after it follows' }),
+            Type.String({
+              maxLength: 20_000,
+              description:
+                'of the last event that came: what came after it follows; one that is not known begins anew, with the event `resync`',
+            }),
           ),
         }),
       },
     },
     async (request, reply) => {
       await feed.start()
-      const connection = new Connection(feed, pool, request, reply, positionsOf(feed, request.headers['last-event-id']))
+      const bookmark = new Bookmarks(feed, bookmarks, request.principal)
+      const connection = new Connection(feed, pool, request, reply, bookmark)
       connections.add(connection)
       void connection.run().finally(() => connections.delete(connection))
       return reply.hijack()
@@ -221,7 +237,8 @@ function updateOf({ topic, key }: LogRecord, decoded: Decoded | null): Update | 
         openedAt: new Date(openedAt),
         updatedAt: new Date(updatedAt),
       }
-      return { event: 'issue', venue, of: conversation, data: JSON.stringify(data) }
+      const hidden = { ...data, assignee: masked(assignee) }
+      return { event: 'issue', venue, of: conversation, data: JSON.stringify(data), masked: JSON.stringify(hidden) }
     }
     default:
       return null
@@ -233,17 +250,24 @@ class Connection {
   readonly #pool: pg.Pool
   readonly #principal: Principal
   readonly #reply: FastifyReply
+  readonly #bookmarks: Bookmarks
   readonly #positions: number[]
+  /** Whether what came since the client was here last is not known. */
+  readonly #anew: boolean
   readonly #ended = Promise.withResolvers<void>()
   #isOver = false
   #scope: { readonly venues: ReadonlySet<string>; readonly until: number } = { venues: new Set(), until: 0 }
 
-  constructor(feed: Feed, pool: pg.Pool, { principal }: FastifyRequest, reply: FastifyReply, positions: number[]) {
+  constructor(feed: Feed, pool: pg.Pool, { principal, headers }: FastifyRequest, reply: FastifyReply, bookmarks: Bookmarks) {
+    const id = headers['last-event-id'] as string | undefined
+    const found = id === undefined ? null : bookmarks.positionsOf(id)
     this.#feed = feed
     this.#pool = pool
     this.#principal = principal
     this.#reply = reply
-    this.#positions = positions
+    this.#bookmarks = bookmarks
+    this.#positions = found ?? feed.followed.map(({ end }) => end)
+    this.#anew = id !== undefined && found === null
   }
 
   end(): void {
@@ -263,6 +287,7 @@ class Connection {
     const until = performance.now() + LIFE_MS
     try {
       await this.#write(`retry: 1000\nevent: ready\nid: ${this.#id()}\ndata: {}\n\n`)
+      if (this.#anew) await this.#write('event: resync\ndata: {}\n\n')
       while (!this.#isOver && performance.now() < until) {
         const news = this.#feed.news
         if (await this.#sendNews()) continue
@@ -288,11 +313,13 @@ class Connection {
       const { updates, next } = await this.#feed.read(followed, from)
       this.#positions[n] = next
       more ||= next < followed.end
+      const all = seesPersonalData(this.#principal)
       const seen: Update[] = []
       for (const update of updates) if (update !== null && (await this.#sees(update))) seen.push(update)
       // Only the last one has the new id: a client that comes back in between gets the others twice rather than not at all.
       const text = seen.map(
-        ({ event, data }, at) => `event: ${event}\n${at === seen.length - 1 ? `id: ${this.#id()}\n` : ''}data: ${data}\n\n`,
+        ({ event, data, masked = data }, at) =>
+          `event: ${event}\n${at === seen.length - 1 ? `id: ${this.#id()}\n` : ''}data: ${all ? data : masked}\n\n`,
       )
       if (text.length > 0) await this.#write(text.join(''))
     }
@@ -319,7 +346,7 @@ class Connection {
   }
 
   #id(): string {
-    return encode(this.#feed.followed, this.#positions)
+    return this.#bookmarks.idOf(this.#positions)
   }
 
   /** @throws when the client takes nothing */
@@ -335,26 +362,50 @@ class Connection {
   }
 }
 
-/** Positions by topic, in the order of the partitions. */
-function encode(followed: readonly Followed[], positions: readonly number[]): string {
-  const byTopic = TOPICS.map(({ name }) =>
-    followed.flatMap(({ at }, n) => (at.topic === name ? [{ partition: at.partition, position: positions[n] as number }] : [])),
-  )
-  const ordered = byTopic.map(of => of.sort((a, b) => a.partition - b.partition).map(({ position }) => position))
-  return Buffer.from(JSON.stringify(ordered)).toString('base64url')
-}
+/**
+ * Where somebody is, as the id of an event: signed, and good for them with what they may see now. Any other would show them what was
+ * theirs to see at another time, or never.
+ */
+class Bookmarks {
+  readonly #feed: Feed
+  readonly #key: KeyObject
+  readonly #whose: string
 
-/** Where to begin: where the id says, and at the end of what it does not speak of. An id can only name what may be seen anyway. */
-function positionsOf(feed: Feed, id: string | undefined): number[] {
-  let given: unknown
-  try {
-    given = id === undefined ? [] : JSON.parse(Buffer.from(id, 'base64url').toString())
-  } catch {
-    given = null
+  constructor(feed: Feed, key: KeyObject, principal: Principal) {
+    this.#feed = feed
+    this.#key = key
+    const { regions, venues } = principal.scope
+    this.#whose = JSON.stringify([nameOf(principal), principal.role, regions, venues])
   }
-  if (!Array.isArray(given)) throw new Problem('invalid_request', 'Last-Event-ID is not one that this service gave')
-  return feed.followed.map(({ at, end }) => {
-    const position = (given as unknown[][])[TOPICS.findIndex(t => t.name === at.topic)]?.[at.partition]
-    return typeof position === 'number' && Number.isSafeInteger(position) && position >= 0 ? Math.min(position, end) : end
-  })
+
+  /** Positions by topic, in the order of the partitions. */
+  idOf(positions: readonly number[]): string {
+    const { followed } = this.#feed
+    const byTopic = TOPICS.map(({ name }) =>
+      followed.flatMap(({ at }, n) => (at.topic === name ? [{ partition: at.partition, position: positions[n] as number }] : [])),
+    )
+    const ordered = byTopic.map(of => of.sort((a, b) => a.partition - b.partition).map(({ position }) => position))
+    const json = JSON.stringify(ordered)
+    return `${Buffer.from(json).toString('base64url')}.${this.#signature(json)}`
+  }
+
+  /** Null for an id that is none of theirs, or of a log that is another one by now. What it does not speak of begins at its end. */
+  positionsOf(id: string): number[] | null {
+    const [content = '', signature = ''] = id.split('.')
+    const json = Buffer.from(content, 'base64url').toString()
+    const [given, own] = [Buffer.from(signature), Buffer.from(this.#signature(json))]
+    if (given.length !== own.length || !timingSafeEqual(given, own)) return null
+    const ordered = JSON.parse(json) as number[][]
+    const positions = this.#feed.followed.map(
+      ({ at, end }) => ordered[TOPICS.findIndex(t => t.name === at.topic)]?.[at.partition] ?? end,
+    )
+    const ends = this.#feed.followed.map(({ end }) => end)
+    // This process may have read less than the one that gave the id; much less only of another log.
+    if (positions.some((position, n) => position > (ends[n] as number) + KEPT)) return null
+    return positions.map((position, n) => Math.min(position, ends[n] as number))
+  }
+
+  #signature(json: string): string {
+    return createHmac('sha256', this.#key).update(`${this.#whose}\n${json}`).digest('base64url')
+  }
 }

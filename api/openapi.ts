@@ -5,6 +5,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import { ProblemBody } from './problem.ts'
 
 interface JsonSchema {
+  readonly type?: unknown
   readonly properties?: Readonly<Record<string, object>>
   readonly required?: readonly string[]
   readonly description?: string
@@ -34,20 +35,27 @@ export async function serveOpenApi(app: FastifyInstance): Promise<void> {
 const DOCS_CSP =
   "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-const INFO = { title: 'BMA Social', version: '1', description: 'Conversations and operations of venues.' }
+const INFO = {
+  title: 'BMA Social',
+  version: '1',
+  description: 'Conversations and operations of venues.',
+  license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+}
 
 function openApi(routes: readonly RouteOptions[]): Record<string, unknown> {
   const paths: Record<string, Record<string, object>> = {}
   for (const route of routes) {
     for (const method of [route.method].flat()) {
       if (method === 'HEAD' || method === 'OPTIONS') continue // made by Fastify for every GET, and for other origins
-      const path = route.url.replace(/:(\w+)/g, '{$1}')
+      const path = route.url.replace(/:(\w+)/g, '{$1}').replace(/(.)\/$/, '$1')
       paths[path] = { ...paths[path], [method.toLowerCase()]: operation(path, method, route) }
     }
   }
   return {
     openapi: '3.1.0',
     info: INFO,
+    servers: [{ url: '/', description: 'where this document is served' }],
+    tags: [...new Set(Object.keys(paths).map(tagOf))].map(name => ({ name, description: `What begins with "${name}"` })),
     paths,
     components: {
       schemas: { Problem: plain(ProblemBody) },
@@ -66,22 +74,36 @@ const LIMITS = Object.fromEntries(
   ['limit', 'remaining', 'reset'].map(name => [`ratelimit-${name}`, { $ref: `#/components/headers/ratelimit-${name}` }]),
 )
 
+const PROBLEM = {
+  description: 'What went wrong',
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+}
+
+/** `venues` of /api/v1/venues/{id}, `healthz` of /healthz. */
+function tagOf(path: string): string {
+  return /^\/(?:api\/v1\/)?([\w-]+)/.exec(path)?.[1] ?? 'pages'
+}
+
 function operation(path: string, method: string, { schema = {}, config = {} }: RouteOptions): object {
   const parameters = [
     ...parametersIn('path', schema.params),
     ...parametersIn('query', schema.querystring),
     ...parametersIn('header', schema.headers),
   ]
+  const isSql = path.startsWith('/clickhouse')
   const isProtected = /^\/(api|clickhouse)(\/|$)/.test(path)
+  const produced = schema.produces ?? (isSql ? 'text/plain' : 'application/json')
   const headers = isProtected ? { headers: LIMITS } : {}
   const responses = Object.entries((schema.response ?? {}) as Record<string, JsonSchema>).map(([status, body]) => {
-    const content = status === '304' || status === '204' ? {} : { content: { 'application/json': { schema: plain(body) } } }
+    const content = body.type === 'null' ? {} : { content: { [produced]: { schema: plain(body) } } }
     return [status, { description: body.description ?? statusWords(status), ...headers, ...content }] as const
   })
   const body =
     schema.body === undefined
-      ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: plain(schema.body as object) } } } }
+      ? isSql && method === 'POST'
+        ? { requestBody: { required: true, content: { 'text/plain': { schema: { type: 'string', description: 'SQL' } } } } }
+        : {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: asked(schema.body as JsonSchema) } } } }
   const { permission, whole } = config as { permission?: string; whole?: boolean }
   return {
     operationId: `${method.toLowerCase()}${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase()).replace(/\W/g, '')}`,
@@ -93,15 +115,21 @@ function operation(path: string, method: string, { schema = {}, config = {} }: R
           'x-permission': permission,
         }),
     ...(whole ? { 'x-whole': true } : {}),
-    ...(isProtected && !(config as { public?: boolean }).public ? { security: [{ token: [] }] } : {}),
+    tags: [tagOf(path)],
+    security: isProtected && !(config as { public?: boolean }).public ? [{ token: [] }] : [],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...body,
     responses: {
-      ...(responses.length === 0 ? { 200: { description: statusWords('200') } } : Object.fromEntries(responses)),
-      default: {
-        description: 'What went wrong',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-      },
+      ...(responses.length === 0
+        ? {
+            200: {
+              description: statusWords('200'),
+              content: { [produced]: { schema: produced === 'application/json' ? {} : { type: 'string' } } },
+            },
+          }
+        : Object.fromEntries(responses)),
+      '4XX': PROBLEM,
+      default: PROBLEM,
     },
   }
 }
@@ -111,13 +139,20 @@ function parametersIn(where: 'path' | 'query' | 'header', schema: unknown): obje
   return Object.entries(properties).map(([name, property]) => ({
     name,
     in: where,
-    required: where === 'path' || required.includes(name),
+    required: where === 'path' || (required.includes(name) && !('default' in property)),
     schema: plain(property),
   }))
 }
 
 function statusWords(status: string): string {
   return status.startsWith('2') ? 'OK' : `Status ${status}`
+}
+
+/** What a client has to send: what has a default may be left out. */
+function asked(schema: JsonSchema): object {
+  const { required = [], ...rest } = plain(schema) as JsonSchema
+  const needed = required.filter(name => !('default' in (schema.properties?.[name] ?? {})))
+  return needed.length === 0 ? rest : { ...rest, required: needed }
 }
 
 /** JSON without what TypeBox keeps beside it. */

@@ -13,33 +13,8 @@ import { Random } from '../test/simulation/scheduler.ts'
 import { PERMISSIONS, type Permission, ROLES, type Role } from './people/principal.ts'
 import { fill } from './routes/fixture.ts'
 import { type ApiServer, startApi } from './server.ts'
+import { endless, IDS, isGuarded, pathOf, type Route, routesOf, type Schema, sample } from './test-routes.ts'
 import { JWT_SECRET, send, TOKEN, testOptions, tokenFor } from './test-client.ts'
-
-interface Schema {
-  readonly type?: string | string[]
-  readonly properties?: Readonly<Record<string, Schema>>
-  readonly required?: readonly string[]
-  readonly items?: Schema
-  readonly enum?: readonly unknown[]
-  readonly format?: string
-  readonly pattern?: string
-  readonly minLength?: number
-  readonly maxLength?: number
-  readonly minimum?: number
-  readonly additionalProperties?: boolean
-}
-interface Operation {
-  readonly 'x-permission'?: Permission
-  readonly 'x-whole'?: boolean
-  readonly security?: unknown
-  readonly parameters?: readonly { name: string; in: string; required?: boolean; schema: Schema }[]
-  readonly requestBody?: { content: { 'application/json': { schema: Schema } } }
-}
-interface Route {
-  readonly method: string
-  readonly path: string
-  readonly operation: Operation
-}
 
 const quiet = { info: () => {}, warn: () => {} }
 let dataDir: string
@@ -71,12 +46,7 @@ beforeAll(async () => {
     `INSERT INTO dead_letters VALUES (0, 0, 'conversation.inbox', 0, 7, 'main:c0', 'ChatMessage', '\\x00', 'park', 'x', '1', now())`,
   )
   api = await startApi(testOptions(log, pool))
-  const { paths } = (await (await fetch(`${api.url}/openapi.json`)).json()) as {
-    paths: Record<string, Record<string, Operation>>
-  }
-  routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
-  )
+  routes = await routesOf(api.url)
 }, 60_000)
 
 afterAll(async () => {
@@ -86,42 +56,7 @@ afterAll(async () => {
   rmSync(dataDir, { recursive: true, force: true })
 })
 
-const guarded = () => routes.filter(r => r.path.startsWith('/api/') && r.operation.security !== undefined)
-/** A connection that stays open. */
-const endless = ({ path }: Route) => path === '/api/v1/live'
-
-/** A value that fits. */
-function sample(schema: Schema, name = ''): unknown {
-  if (schema.enum !== undefined) return schema.enum[0]
-  const type = [schema.type].flat().find(t => t !== 'null')
-  if (type === 'object' || schema.properties !== undefined)
-    return Object.fromEntries((schema.required ?? []).map(key => [key, sample(schema.properties?.[key] as Schema, key)]))
-  if (type === 'array') return []
-  if (type === 'integer' || type === 'number') return schema.minimum ?? 1
-  if (type === 'boolean') return true
-  if (schema.format === 'date-time') return '2026-05-01T00:00:00.000Z'
-  if (name === 'email') return `${Math.random().toString(36).slice(2)}@example.com`
-  return 'a'.repeat(Math.max(12, schema.minLength ?? 0))
-}
-
-const IDS: Readonly<Record<string, (own: boolean) => string>> = {
-  venues: own => (own ? 'main:v1' : 'main:v3'),
-  conversations: own => (own ? 'main:c0' : 'main:foreign'),
-  quarantine: () => '0-0',
-  users: () => 'main:nobody',
-  'api-keys': () => 'nobody',
-  commands: () => 'nobody',
-}
-
-function pathOf({ path }: Route, own = true): string {
-  const kind = path.split('/')[3] as string
-  return path
-    .replace('{id}', encodeURIComponent(IDS[kind]?.(own) ?? 'x'))
-    .replace('{field}', 'notes')
-    .replace('{inbox}', 'venue.inbox')
-    .replace('{partition}', '0')
-}
-
+const guarded = () => routes.filter(isGuarded)
 function ask(route: Route, options: { token: string | null; own?: boolean }) {
   const schema = route.operation.requestBody?.content['application/json'].schema
   const body = schema === undefined ? undefined : sample(schema)

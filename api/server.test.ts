@@ -332,6 +332,22 @@ test('the OpenAPI document holds every route there is', async () => {
   expect(list.security).toEqual([{ token: [] }])
   expect(list.parameters.map((p: { in: string; name: string }) => `${p.in} ${p.name}`)).toEqual(['query limit', 'query cursor'])
   expect(list.responses['200'].content['application/json'].schema.properties.items.items.properties.role.enum).toContain('staff')
+  // What needs no token says so, instead of nothing.
+  expect(body.servers).toEqual([{ url: '/', description: expect.any(String) }])
+  for (const path of ['/healthz', '/metrics', '/webhooks/whatsapp', '/openapi.json'])
+    expect(body.paths[path].get.security).toEqual([])
+  expect(body.paths['/api/v1/login'].post.security).toEqual([])
+  expect(list.parameters[0]).toMatchObject({ name: 'limit', required: false, schema: { default: 50 } })
+  expect(body.paths['/api/v1/login'].post.requestBody.content['application/json'].schema.required).toEqual(['email', 'password'])
+  const operations = Object.values(body.paths).flatMap(methods =>
+    Object.values(methods as Record<string, { operationId: string; responses: object; tags: string[] }>),
+  )
+  expect(new Set(operations.map(o => o.operationId)).size).toBe(operations.length)
+  const tags = body.tags.map((tag: { name: string }) => tag.name)
+  for (const { responses, tags: own } of operations) {
+    expect(responses).toHaveProperty('4XX')
+    expect(tags).toEqual(expect.arrayContaining(own))
+  }
   expect(body.paths['/api/v1/venues/{id}'].get.parameters[0]).toMatchObject({ name: 'id', in: 'path', required: true })
 })
 

@@ -3,7 +3,7 @@
  *
  *   request ─▶ id, headers ─▶ (door, under /api and /clickhouse) ─▶ body ─▶ schema ─▶ route ─▶ schema ─▶ answer ─▶ log line, metrics, audit
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { type KeyObject, randomBytes, randomUUID } from 'node:crypto'
 import { METHODS } from 'node:http'
 import fastify, {
   type FastifyBaseLogger,
@@ -18,20 +18,25 @@ import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
+import { type InsiderOptions, insiders, keepInside } from './insiders.ts'
+import { jsonBodies } from './json.ts'
 import { liveRoutes } from './live.ts'
+import { type Refusal, refusals } from './methods.ts'
 import { type Metrics, serveMetrics, type Workers } from './metrics.ts'
 import { serveOpenApi } from './openapi.ts'
 import { keyRoutes } from './people/api-keys.ts'
 import { type AuditStatus, AuditTrail } from './people/audit.ts'
 import { admit, closeDoor, isProtected, requirePermissions } from './people/door.ts'
+import { type Fingerprint, fingerprints } from './people/fingerprint.ts'
 import { allowOrigins, secureHeaders } from './people/headers.ts'
 import { Identities } from './people/identities.ts'
-import { type LimitName, rateLimits } from './people/limits.ts'
+import { LIMITS, type LimitName, rateLimits } from './people/limits.ts'
 import { loginRoutes } from './people/login.ts'
 import { Throttle } from './people/throttle.ts'
 import { deriveKey, type JwtSettings, Tokens } from './people/tokens.ts'
 import { userRoutes } from './people/users.ts'
-import { handleError, sendProblem } from './problem.ts'
+import { handleError, Problem } from './problem.ts'
+import { refuseExpectations, refuseUnreadable } from './refusals.ts'
 import { logRequests } from './request-log.ts'
 import { Commands } from './commands.ts'
 import type { Hot } from './hot.ts'
@@ -40,12 +45,13 @@ import { conversationRoutes } from './routes/conversations.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
 import { taskRoutes } from './routes/tasks.ts'
 import { operationsRoutes } from './routes/operations.ts'
+import { personRoutes } from './routes/persons.ts'
 import { venueRoutes } from './routes/venues.ts'
 import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
 import { whatsappWebhook } from './webhooks/whatsapp.ts'
 
-export interface ServerOptions {
+export interface ServerOptions extends InsiderOptions {
   readonly host: string
   /** 0 for any that is free. */
   readonly port: number
@@ -105,6 +111,8 @@ type RouteContext = ApiOptions & {
   identities: Identities
   commands: Commands
   tasks: TaskList
+  fingerprint: Fingerprint
+  bookmarks: KeyObject
 }
 
 /** Every group of routes under /api/v1. */
@@ -112,6 +120,7 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
   venueRoutes,
   conversationRoutes,
   operationsRoutes,
+  personRoutes,
   quarantineRoutes,
   taskRoutes,
   auditRoutes,
@@ -128,9 +137,9 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
 export async function startApi(options: ApiOptions): Promise<ApiServer & { audit(): AuditStatus }> {
   const { adminToken, log, codec, logger, pool, sessionKey = randomBytes(32) } = options
   const tokens = new Tokens(sessionKey, options.jwt ?? null)
-  const identities = new Identities({ adminToken, tokens, pool, log: logger })
+  const identities = new Identities({ adminToken, tokens, pool, log: logger, guesses: options.limits?.token ?? LIMITS.token.max })
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
-  const { app, metrics } = await buildServer(options, identities)
+  const { app, metrics, refusal } = await buildServer(options, identities)
   const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })
   const limiter = await rateLimits(app, {
     redis: options.redis ?? null,
@@ -139,8 +148,18 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
     log: logger,
   })
   const commands = new Commands({ log, codec, pool })
+  const fingerprint = fingerprints(deriveKey(options.tenantKey, 'audit'))
   const tasks = new TaskList({ log, codec, actors: options.actors ?? [], workers: options.workers ?? {} })
-  const context = { ...options, tokens, throttle, identities, commands, tasks }
+  const context = {
+    ...options,
+    tokens,
+    throttle,
+    identities,
+    commands,
+    tasks,
+    fingerprint,
+    bookmarks: deriveKey(sessionKey, 'bookmarks'),
+  }
 
   /** A part of the server that nobody enters without a token. */
   const guarded = (prefix: string, routes: (scope: FastifyInstance) => void, passwords = false) =>
@@ -148,7 +167,9 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
       async scope => {
         await allowOrigins(scope, options.corsOrigins ?? [])
         closeDoor(scope, { identities, limiter, trail, passwords })
-        scope.setNotFoundHandler(notFound)
+        // Before the body is read: of what type it is does not matter any more.
+        scope.addHook('onRequest', (request, reply, done) => done(request.is404 ? refusal(request, reply) : undefined))
+        scope.setNotFoundHandler((request, reply) => handleError(refusal(request, reply), request, reply))
         routes(scope)
       },
       { prefix },
@@ -195,7 +216,7 @@ async function listen(app: FastifyInstance, { host, port }: ServerOptions): Prom
 async function buildServer(
   options: ServerOptions,
   identities: Identities | null,
-): Promise<{ app: FastifyInstance; metrics: Metrics }> {
+): Promise<{ app: FastifyInstance; metrics: Metrics; refusal: Refusal }> {
   let secure: Awaited<ReturnType<typeof secureHeaders>> = () => {}
   const handleBadUrl = async (error: Error, request: FastifyRequest, reply: FastifyReply) => {
     secure(request, reply)
@@ -213,35 +234,45 @@ async function buildServer(
     bodyLimit: 64 * 1024,
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
+    return503OnClosing: false, // what still comes is answered, and its connection closed
+    http: { requireHostHeader: false }, // it is asked for below, so that its refusal is a problem, too
+    clientErrorHandler: refuseUnreadable,
     trustProxy: [...(options.trustedProxies ?? [])],
     genReqId: request => knownId(request.headers['x-request-id']) ?? randomUUID(),
     routerOptions: { maxParamLength: 500 },
-    // What a schema does not have is refused, not dropped.
-    ajv: { customOptions: { removeAdditional: false } },
     frameworkErrors: (error, request, reply) => void handleBadUrl(error, request, reply),
   })
   // Every method there is, so that a request with an odd one meets the hooks too.
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  jsonBodies(app)
   app.decorateRequest('principal', null as never)
   app.decorateRequest('audited', null as never)
   app.setErrorHandler(handleError)
-  app.setNotFoundHandler(notFound)
+  // Comes from where files are looked for, too, and then no door was passed.
+  app.setNotFoundHandler(async (request, reply) => {
+    if (identities !== null && isProtected(request.url)) await admit(request, identities)
+    throw refusal(request, reply)
+  })
+  refuseExpectations(app.server)
+  const refusal = refusals(app)
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
-    done()
+    const hostless = request.headers.host === undefined && request.raw.httpVersion === '1.1'
+    done(hostless ? new Problem('invalid_request', 'a request of HTTP/1.1 names its Host') : undefined)
   })
   secure = await secureHeaders(app)
   logRequests(app)
+  app.addHook('onRequest', (request, reply, done) =>
+    done(request.is404 && !isProtected(request.url) ? refusal(request, reply) : undefined),
+  )
+  const isInsider = insiders(options, identities)
+  keepInside(app, isInsider)
   requirePermissions(app)
   await serveOpenApi(app)
   const { log, readers = {}, workers = {} } = options
   const metrics = serveMetrics(app, { log, readers, workers, lookUps: () => options.hot?.stats?.() ?? new Map() })
-  healthRoutes(app as Api, options)
-  return { app, metrics }
-}
-
-function notFound(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return sendProblem(reply, 'not_found', `no route for ${request.method} ${request.url.split('?')[0]}`)
+  healthRoutes(app as Api, { ...options, isInsider })
+  return { app, metrics, refusal }
 }
 
 /** A request id that a proxy gave, when it is fit to be logged. */

@@ -20,7 +20,7 @@ export function testOptions(log: TestLog, pool: pg.Pool): ApiOptions {
     adminToken: TOKEN,
     jwt: { secret: JWT_SECRET },
     sessionKey: 'a-session-key-of-the-tests',
-    limits: { search: MANY, status: MANY, sync: MANY, email: MANY, login: MANY, webhooks: MANY, other: MANY },
+    limits: { search: MANY, status: MANY, sync: MANY, email: MANY, login: MANY, token: MANY, webhooks: MANY, other: MANY },
     whatsapp: { appSecret: 'secret-of-the-app', verifyToken: 'verify-me' },
     tenantKey: 'key-of-the-tenant',
     log,

@@ -26,5 +26,7 @@ declare module 'fastify' {
   interface FastifySchema {
     /** One line for the OpenAPI document. */
     summary?: string
+    /** Media type of what it answers, JSON where none is named. */
+    produces?: string
   }
 }

@@ -81,8 +81,10 @@ export interface AgentAction {
   text: null | string
   /** Id of who gets it, of ASSIGN; null for nobody. */
   assignee: null | string
-  /** Sender whose trust is raised, of APPROVE. Personal data. */
+  /** Sender whose trust is set, of APPROVE. Personal data. */
   sender: null | string
+  /** Venue at which it is set, of APPROVE: refused where the conversation is of another by now. */
+  venue: null | string
   /** Level, of APPROVE. */
   trust: Trust
   /** When. */
@@ -102,8 +104,10 @@ export interface AgentActionInput {
   text?: null | string | undefined
   /** Id of who gets it, of ASSIGN; null for nobody. */
   assignee?: null | string | undefined
-  /** Sender whose trust is raised, of APPROVE. Personal data. */
+  /** Sender whose trust is set, of APPROVE. Personal data. */
   sender?: null | string | undefined
+  /** Venue at which it is set, of APPROVE: refused where the conversation is of another by now. */
+  venue?: null | string | undefined
   /** Level, of APPROVE. */
   trust?: Trust | undefined
   /** When. */
@@ -435,6 +439,8 @@ export interface ConversationSender {
   name: null | string
   /** Trust at the venue identified. */
   trust: Trust
+  /** Venue at which support has decided the trust, whatever is on file. */
+  decided: null | string
 }
 
 export interface ConversationSenderInput {
@@ -446,6 +452,8 @@ export interface ConversationSenderInput {
   name?: null | string | undefined
   /** Trust at the venue identified. */
   trust: Trust
+  /** Venue at which support has decided the trust, whatever is on file. */
+  decided?: null | string | undefined
 }
 
 /** A venue offered to the person. */

@@ -5,10 +5,11 @@ import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, oneOf, Text, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
+import type { Fingerprint } from './fingerprint.ts'
 import type { Identities } from './identities.ts'
 import { makeKey } from './keys.ts'
-import { ROLES } from './principal.ts'
-import { digest, grant, lower, Names } from './users.ts'
+import { nameOf, ROLES, scopeValues, withinSql } from './principal.ts'
+import { grant, lower, Names } from './users.ts'
 
 const key = {
   id: Text,
@@ -39,13 +40,19 @@ const NewKey = Type.Object(
 const COLUMNS = `id, name, role, regions, venues, created_by AS "createdBy", created_at AS "createdAt", expires_at AS "expiresAt",
   revoked_at AS "revokedAt", last_used_at AS "lastUsedAt"`
 
-export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; identities: Identities }): void {
+interface Context {
+  readonly pool: pg.Pool
+  readonly identities: Identities
+  readonly fingerprint: Fingerprint
+}
+
+export function keyRoutes(app: Api, { pool, identities, fingerprint: digest }: Context): void {
   app.get(
     '/api-keys',
     {
-      config: { permission: 'people:read' },
+      config: { permission: 'people:read', personal: true },
       schema: {
-        summary: 'API keys, by id; without their secrets, which are not kept',
+        summary: 'API keys of a scope within your own, by id; without their secrets, which are not kept',
         querystring: Type.Object(ListQuery, { additionalProperties: false }),
         response: { 200: listOf(ApiKey) },
       },
@@ -53,8 +60,8 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
     async ({ query: { limit, cursor }, principal }) => {
       const [id] = after('api-keys', cursor, 'text')
       const { rows } = await pool.query<ApiKey>(
-        `SELECT ${COLUMNS} FROM api_keys WHERE tenant = $1 AND ($2::text IS NULL OR id > $2) ORDER BY id LIMIT $3`,
-        [principal.scope.tenant, id, limit + 1],
+        `SELECT ${COLUMNS} FROM api_keys WHERE ${withinSql(1)} AND ($4::text IS NULL OR id > $4) ORDER BY id LIMIT $5`,
+        [...scopeValues(principal), id, limit + 1],
       )
       return page('api-keys', rows, limit, row => [row.id, row.id])
     },
@@ -63,9 +70,9 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
   app.post(
     '/api-keys',
     {
-      config: { permission: 'people:write' },
+      config: { permission: 'people:write', personal: true },
       schema: {
-        summary: 'Make an API key; it is shown this once',
+        summary: 'Make an API key; it is shown this once, and ends with whoever made it, or with the key that did',
         headers: Type.Object({
           'idempotency-key': Type.Optional(
             Type.String({ pattern: '^[\\x21-\\x7e]{1,200}$', description: 'under the same one no other key is made' }),
@@ -78,11 +85,17 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
     async ({ body, headers, principal, audited }, reply) => {
       const granted = { role: body.role, regions: lower(body.regions), venues: body.venues ?? null }
       grant(principal, granted)
+      if (principal.kind === 'user' && principal.account == null)
+        throw new Problem(
+          'forbidden',
+          'a key ends with the account of its maker, and you have none here: ask an admin to add you',
+        )
       const once = headers['idempotency-key']
-      const made = makeKey(once === undefined ? undefined : `${principal.id}\n${once}`)
+      const made = makeKey(once === undefined ? undefined : `${nameOf(principal)}\n${once}`)
       const { rows } = await pool.query<ApiKey>(
-        `INSERT INTO api_keys (id, hash, tenant, name, role, regions, venues, created_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(days => $9)) ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
+        `INSERT INTO api_keys (id, hash, tenant, name, role, regions, venues, created_by, owner, made_with, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, least(now() + make_interval(days => $11),
+           (SELECT expires_at FROM api_keys WHERE id = $10))) ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
         [
           made.id,
           made.hash,
@@ -92,6 +105,8 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
           granted.regions,
           granted.venues,
           principal.id,
+          principal.account ?? null,
+          principal.kind === 'key' ? principal.id : null,
           body.days,
         ],
       )
@@ -109,20 +124,24 @@ export function keyRoutes(app: Api, { pool, identities }: { pool: pg.Pool; ident
   app.delete(
     '/api-keys/:id',
     {
-      config: { permission: 'people:write' },
+      config: { permission: 'people:write', personal: true },
       schema: {
-        summary: 'Revoke an API key',
+        summary: 'Revoke an API key, and those that were made with it',
         params: IdParams,
         response: { 204: Type.Unsafe<undefined>({ type: 'null', description: 'revoked' }) },
       },
     },
     async ({ params: { id }, principal, audited }, reply) => {
-      const { rowCount } = await pool.query(
-        'UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE tenant = $1 AND id = $2',
-        [principal.scope.tenant, id],
+      const { rows } = await pool.query<{ id: string }>(
+        `WITH RECURSIVE ending AS (
+           SELECT id FROM api_keys WHERE ${withinSql(1)} AND id = $4
+           UNION SELECT k.id FROM api_keys k JOIN ending e ON k.made_with = e.id
+         )
+         UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id IN (SELECT id FROM ending) RETURNING id`,
+        [...scopeValues(principal), id],
       )
-      if (rowCount === 0) throw new Problem('not_found', `no API key with the id "${id}"`)
-      audited.object = id
+      if (rows.length === 0) throw new Problem('not_found', `no API key with the id "${id}"`)
+      Object.assign(audited, { object: id, after: `revoked ${rows.map(row => row.id).join(', ')}`.slice(0, 500) })
       identities.forget()
       return reply.code(204).send(undefined)
     },

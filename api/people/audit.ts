@@ -191,7 +191,9 @@ function isWrite(request: FastifyRequest): boolean {
 function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
   const { statusCode } = reply
   if (statusCode === 401 || statusCode === 403) return true
-  return !request.is404 && (request.routeOptions.config.personal === true || !isRead(request))
+  const { personal, permission } = request.routeOptions.config
+  // A statement may come by GET, too.
+  return !request.is404 && (personal === true || permission === 'analytics:query' || !isRead(request))
 }
 
 function eventOf(request: FastifyRequest, outcome: string, status: number): AuditEvent {

@@ -68,7 +68,7 @@ const behind = new WeakSet<RouteOptions>()
 /** Finds out who asks. @throws {Problem} when the request brings no good token. */
 export async function admit(request: FastifyRequest, identities: Identities, passwords = false): Promise<void> {
   const token = tokenOf(request, passwords)
-  const principal = token === null ? null : await identities.of(token)
+  const principal = token === null ? null : await identities.of(token, request.ip)
   if (principal === null) throw new Problem('unauthorized', 'send a valid token as "Authorization: Bearer <token>"')
   request.principal = principal
 }

@@ -57,7 +57,7 @@ async function server(options: { redis?: FakeRedis | Redis; max?: Partial<Record
   app.decorateRequest('principal', null as never)
   app.addHook('onRequest', async request => {
     const { who } = request.headers
-    if (typeof who === 'string') request.principal = { kind: 'user', id: who } as Principal
+    if (typeof who === 'string') request.principal = { kind: 'user', id: who, scope: { tenant: 'main' } } as Principal
   })
   const limiter = await rateLimits(app, {
     redis: (options.redis as unknown as Redis) ?? null,
@@ -92,6 +92,7 @@ test('the limits are those that the documents give', () => {
   ).toEqual({
     search: '100 in 60 s',
     status: '1000 in 60 s',
+    token: '600 in 60 s',
     sync: '10 in 60 s',
     email: '50 in 3600 s',
     login: '10 in 60 s',

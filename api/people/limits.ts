@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { Problem } from '../problem.ts'
 import { Counters } from './counters.ts'
+import { nameOf } from './principal.ts'
 
 const MINUTE = 60 * 1000
 
@@ -20,6 +21,8 @@ export const LIMITS = {
   /** Sending e-mail. */
   email: { max: 50, windowMs: 60 * MINUTE },
   login: { max: 10, windowMs: MINUTE },
+  /** Tokens that are none, by address. */
+  token: { max: 600, windowMs: MINUTE },
   /** Of those whose signature is still to be checked. Providers have few addresses, and all traffic comes from them. */
   webhooks: { max: 60_000, windowMs: MINUTE },
   other: { max: 600, windowMs: MINUTE },
@@ -56,7 +59,7 @@ export async function rateLimits(
   // An address is personal, and so may be the id that the CRM gives somebody: neither is in a key.
   const who = ({ principal, ip }: FastifyRequest) =>
     createHmac('sha256', key)
-      .update(principal === null ? normalizeIP(ip) : `${principal.kind}:${principal.id}`)
+      .update(principal === null ? normalizeIP(ip) : nameOf(principal))
       .digest('base64url')
   const hookOf = (name: LimitName): ReturnType<Limiter> => {
     const { max: usual, windowMs } = LIMITS[name]

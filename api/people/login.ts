@@ -1,5 +1,5 @@
 /** Logging in, for those who do not come with the CRM's token: a session is a short access token that is renewed while it is used. */
-import type { FastifyReply } from 'fastify'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { Problem } from '../problem.ts'
@@ -8,7 +8,7 @@ import type { Api } from '../types.ts'
 import { tokenOf } from './door.ts'
 import type { Identities } from './identities.ts'
 import { hashPassword, isPassword, NewPassword } from './passwords.ts'
-import { may, PERMISSIONS, type Permission, type Principal, ROLES } from './principal.ts'
+import { may, nameOf, PERMISSIONS, type Permission, type Principal, ROLES } from './principal.ts'
 import type { Throttle, Tried } from './throttle.ts'
 import { SESSION_MS, type Tokens } from './tokens.ts'
 import { Names } from './users.ts'
@@ -71,10 +71,10 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
         response: { 200: Session },
       },
     },
-    async (request, reply) => {
+    async request => {
       const { email, password, tenant } = request.body
       const tried = { account: `${tenant} ${email.toLowerCase()}`, address: request.ip }
-      await slowDown(throttle, tried, reply)
+      await slowDown(throttle, tried)
       const { rows } = await pool.query<Account>(
         `SELECT id, password_hash, disabled, tokens_from, clock_timestamp() AS now FROM users
          WHERE tenant = $1 AND lower(email) = lower($2)`,
@@ -89,10 +89,11 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       }
       await throttle.succeeded(tried)
       const now = Math.max(account.now.getTime(), account.tokens_from.getTime())
-      const session = await tokens.issue(account.id, now, now)
+      const session = await tokens.issue({ tenant, id: account.id }, now, now)
       const principal = await identities.of(session.token)
       if (principal === null) throw new Problem('forbidden', 'this account has no role: ask an admin')
       request.principal = principal
+      request.audited.after = 'session begun'
       return session
     },
   )
@@ -107,11 +108,13 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       },
     },
     async request => {
+      const { principal } = request
       const token = await tokens.read(tokenOf(request) ?? '')
       if (token === null || !token.own) throw new Problem('forbidden', 'only a token that came from /api/v1/login can be renewed')
       const now = Date.now()
       if (now >= token.since + SESSION_MS) throw new Problem('unauthorized', 'the session is over: log in again')
-      return tokens.issue(token.subject, now, token.since)
+      request.audited.after = 'session renewed'
+      return tokens.issue({ tenant: principal.scope.tenant, id: token.subject }, now, token.since)
     },
   )
 
@@ -127,11 +130,11 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
     async ({ principal, audited }, reply) => {
       // A millisecond on: what was issued in this one is void, too.
       const { rowCount } = await pool.query(
-        "UPDATE users SET tokens_from = clock_timestamp() + interval '1 millisecond' WHERE id = $1 AND $2 = 'user'",
-        [principal.id, principal.kind],
+        "UPDATE users SET tokens_from = clock_timestamp() + interval '1 millisecond' WHERE id = $1 AND $2 = 'user' AND tenant = $3",
+        [principal.id, principal.kind, principal.scope.tenant],
       )
       if (rowCount === 0) throw new Problem('forbidden', 'only somebody with an account here can log out')
-      audited.object = principal.id
+      Object.assign(audited, { object: principal.id, after: 'every session ended' })
       identities.forget()
       return reply.code(204).send(undefined)
     },
@@ -158,22 +161,23 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
     },
     async ({ body, principal, ip, audited }, reply) => {
       const { rows } = await pool.query<Pick<Account, 'password_hash'>>(
-        "SELECT password_hash FROM users WHERE id = $1 AND $2 = 'user' AND password_hash IS NOT NULL",
-        [principal.id, principal.kind],
+        "SELECT password_hash FROM users WHERE id = $1 AND $2 = 'user' AND tenant = $3 AND password_hash IS NOT NULL",
+        [principal.id, principal.kind, principal.scope.tenant],
       )
       const [account] = rows
       if (account === undefined) throw new Problem('forbidden', 'only somebody with a password here can change it')
       audited.object = principal.id
-      const tried = { account: principal.id, address: ip }
-      await slowDown(throttle, tried, reply)
+      const tried = { account: nameOf(principal), address: ip }
+      await slowDown(throttle, tried)
       if (!(await isPassword(body.password, account.password_hash))) {
         throw new Problem('invalid_credentials', 'the present password is wrong')
       }
       await throttle.succeeded(tried)
       await pool.query(
-        "UPDATE users SET password_hash = $2, tokens_from = clock_timestamp() + interval '1 millisecond', updated_at = now() WHERE id = $1",
-        [principal.id, await hashPassword(body.newPassword)],
+        "UPDATE users SET password_hash = $2, tokens_from = clock_timestamp() + interval '1 millisecond', updated_at = now() WHERE id = $1 AND tenant = $3",
+        [principal.id, await hashPassword(body.newPassword), principal.scope.tenant],
       )
+      audited.after = 'password changed, every session ended'
       identities.forget()
       return reply.code(204).send(undefined)
     },
@@ -181,11 +185,10 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
 }
 
 /** @throws {Problem} when a try has to wait. */
-async function slowDown(throttle: Throttle, tried: Tried, reply: FastifyReply): Promise<void> {
-  const seconds = await throttle.attempt(tried)
-  if (seconds === 0) return
-  reply.header('retry-after', seconds)
-  throw new Problem('rate_limited', `too many failed logins: try again in ${seconds} s`)
+async function slowDown(throttle: Throttle, tried: Tried): Promise<void> {
+  const { seconds, delayMs } = await throttle.attempt(tried)
+  if (seconds > 0) throw new Problem('rate_limited', `too many failed logins: try again in ${seconds} s`, { retryAfter: seconds })
+  if (delayMs > 0) await sleep(delayMs)
 }
 
 function me(principal: Principal): Static<typeof Me> {

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -82,7 +83,7 @@ test('a session is renewed while it is good, and not after its end', async () =>
   expect(renewed.status).toBe(200)
   expect(await statusAs(renewed.body.token)).toBe(200)
   const now = Date.now()
-  const over = await new Tokens('a-session-key-of-the-tests', null).issue(id, now, now - SESSION_MS + 500)
+  const over = await new Tokens('a-session-key-of-the-tests', null).issue({ tenant: 'main', id }, now, now - SESSION_MS + 500)
   await vi.waitFor(async () => expect((await send('POST', `${v1}/login/renew`, { token: over.token })).status).toBe(401), {
     timeout: 3_000,
   })
@@ -155,22 +156,49 @@ test('guessing is slowed down, for accounts that exist and those that do not', a
 
 test('each failure doubles the wait, up to ten minutes; a day later all is forgotten', async () => {
   const throttle = new Throttle(pool, deriveKey('x', 'y'))
-  const tried = { account: 'a', address: 'b' }
+  const tried = { account: 'a', address: '192.0.2.1' }
+  const pair = createHmac('sha256', deriveKey('x', 'y')).update('pair 192.0.2.1 a').digest('base64url')
   const waits: number[] = []
   for (const failures of [4, 5, 6, 7, 8, 12, 20, 2_000_000]) {
     await pool.query('DELETE FROM login_failures')
-    expect(await throttle.attempt(tried)).toBe(0)
-    await pool.query('UPDATE login_failures SET failures = $1, last_at = now()', [failures])
-    waits.push(await throttle.attempt({ ...tried, address: `other ${failures}` }))
+    expect(await throttle.attempt(tried)).toEqual({ seconds: 0, delayMs: 0 })
+    // The address may have failed more often at others.
+    await pool.query('UPDATE login_failures SET failures = $1, last_at = now() WHERE subject = $2', [failures, pair])
+    waits.push((await throttle.attempt(tried)).seconds)
   }
   expect(waits).toEqual([0, 1, 2, 4, 8, 128, 600, 600])
   await pool.query("UPDATE login_failures SET last_at = now() - interval '25 hours'")
-  expect(await throttle.attempt(tried)).toBe(0)
+  expect((await throttle.attempt(tried)).seconds).toBe(0)
   const { rows } = await pool.query("SELECT max(failures) AS n FROM login_failures WHERE last_at > now() - interval '1 hour'")
   expect(rows[0].n).toBe(1)
   // Neither accounts nor addresses are kept.
   const kept = await pool.query('SELECT string_agg(subject, $1) AS all FROM login_failures', [' '])
   expect(kept.rows[0].all).toMatch(/^[\w-]{43}( [\w-]{43})*$/)
+})
+
+test('a network of IPv6 counts as one address, and one of IPv4 as itself', async () => {
+  const throttle = new Throttle(pool, deriveKey('x', 'y'))
+  const refused = async (addressOf: (n: number) => string) => {
+    await pool.query('DELETE FROM login_failures')
+    let count = 0
+    for (let n = 0; n < 12; n++) if ((await throttle.attempt({ account: 'a', address: addressOf(n) })).seconds > 0) count++
+    return count
+  }
+  expect(await refused(n => `2001:db8:1:2::${n + 1}`)).toBeGreaterThan(3)
+  expect(await refused(n => `2001:db8:1:${n + 1}::1`)).toBe(0)
+  expect(await refused(n => `192.0.2.${n + 1}`)).toBe(0)
+})
+
+test('strangers lock nobody out: failures from elsewhere only make the answer slow', async () => {
+  const { email } = await add()
+  const throttle = new Throttle(pool, deriveKey('a-session-key-of-the-tests', 'login failures'))
+  const account = `main ${email}`
+  let slowest = 0
+  for (let n = 0; n < 40; n++) slowest = Math.max(slowest, (await throttle.attempt({ account, address: `192.0.2.${n}` })).delayMs)
+  expect(slowest).toBe(3_000)
+  const began = performance.now()
+  expect((await login(email)).status).toBe(200)
+  expect(performance.now() - began).toBeGreaterThan(2_900)
 })
 
 test('many tries at once gain nothing', async () => {

@@ -25,6 +25,7 @@ export const PERMISSIONS = {
   'settings:read': ['admin', 'ops'],
   'people:read': ['admin'],
   'people:write': ['admin'],
+  'persons:export': ['admin'],
   'analytics:query': ['admin', 'analyst'],
   /** About oneself. */
   'self:read': ROLES,
@@ -49,6 +50,16 @@ export interface Principal {
   readonly name: string
   readonly role: Role
   readonly scope: Scope
+  /** The account here that it is, or whose key it is; null where there is none. */
+  readonly account?: string | null
+}
+
+/** The id of the installation's own token, which nobody else has. */
+export const ADMIN_ID = 'admin-token'
+
+/** A name that nobody else has: ids are of a tenant, and keys, users and the installation's token have ids each of their own. */
+export function nameOf({ kind, scope: { tenant }, id }: Principal): string {
+  return `${kind}:${tenant}:${id}`
 }
 
 export function isRole(value: unknown): value is Role {
@@ -70,6 +81,19 @@ export function within(outer: Scope, inner: Scope): boolean {
   return outer.tenant === inner.tenant && holds(outer.regions, inner.regions) && holds(outer.venues, inner.venues)
 }
 
+/**
+ * The condition under which somebody may see a user or a key: its scope is within theirs.
+ * @param first number of the first of its three parameters
+ */
+export function withinSql(first: number): string {
+  const holds = (column: string, n: number) => `($${n}::text[] IS NULL OR ${column} <@ $${n}::text[])`
+  return `(tenant = $${first}::text AND ${holds('regions', first + 1)} AND ${holds('venues', first + 2)})`
+}
+
+export function scopeValues({ scope: { tenant, regions, venues } }: Pick<Principal, 'scope'>): unknown[] {
+  return [tenant, regions, venues]
+}
+
 export function may(principal: Principal, permission: Permission): boolean {
   return Object.hasOwn(PERMISSIONS, permission) && (PERMISSIONS[permission] as readonly Role[]).includes(principal.role)
 }
@@ -85,8 +109,13 @@ export function seesPersonalData({ role }: Principal): boolean {
  * @param id SQL of the row's own id, which begins with the tenant
  * @param first number of the first of its three parameters
  */
-export function visible({ scope }: Principal, venueId: string, id: string, first: number): { sql: string; values: unknown[] } {
-  return { sql: visibleSql(venueId, id, first), values: [scope.tenant, scope.regions, scope.venues] }
+export function visible(
+  { scope }: Pick<Principal, 'scope'>,
+  venueId: string,
+  id: string,
+  first: number,
+): { sql: string; values: unknown[] } {
+  return { sql: visibleSql(venueId, id, first), values: scopeValues({ scope }) }
 }
 
 /** The SQL of `visible` alone. */

@@ -158,21 +158,69 @@ test('keys that cannot be had are no verdict', async () => {
   await expect(nowhere.read(token)).rejects.toMatchObject({ code: 'unavailable' })
 })
 
+test("the CRM's own tokens name their user, and what they are for", async () => {
+  const tokens = new Tokens(SESSION_KEY, { secret: SECRET })
+  const jti = '0f2b6f1c5d3e4a798c10b7d2e6f4a913'
+  const user = '6f1f2b1e-52d3-4f0e-9a35-0c2f7d1b8e44'
+  const claims = { token_type: 'access', exp: seconds() + 3_600, iat: seconds(), jti, user_id: user }
+  const read = async (more: object) =>
+    (await tokens.read(await sign({ ...claims, ...more }, secret, { alg: 'HS256', typ: 'JWT' })))?.subject
+  expect(await read({})).toBe(user)
+  expect(await read({ user_id: 42 })).toBe('42')
+  expect(await read({ sub: 'u-1' })).toBe('u-1')
+  for (const more of [
+    { token_type: 'refresh' },
+    { token_type: 'refresh', sub: 'u-1' },
+    { token_type: 'sliding' },
+    { token_type: null },
+    { token_type: undefined },
+    { user_id: undefined },
+    { user_id: null },
+    { user_id: '' },
+    { user_id: ['x'] },
+    { user_id: { a: 1 } },
+    { user_id: 1.5 },
+    { sub: 7 },
+    { user_id: 'a b' },
+  ])
+    expect([more, await read(more)]).toEqual([more, undefined])
+})
+
+test('a token of the CRM that is good for ever is none', async () => {
+  const lasting = async (days: number) => shared().read(await sign({ ...good, exp: seconds() + days * 86_400 }))
+  expect(await lasting(30)).not.toBeNull()
+  for (const days of [32, 36_500]) expect(await lasting(days)).toBeNull()
+})
+
 test('our own tokens are good for minutes, and for this installation alone', async () => {
   const tokens = shared()
   const now = Date.now()
-  const { token, expiresAt } = await tokens.issue('main:nok', now, now)
+  const { token, expiresAt } = await tokens.issue({ tenant: 'main', id: 'main:nok' }, now, now)
   expect(expiresAt.getTime()).toBe(now + TOKEN_MS)
   expect(await tokens.read(token)).toMatchObject({ own: true, subject: 'main:nok', since: now, expiresAt: now + TOKEN_MS })
   expect(await new Tokens('another-key', null).read(token)).toBeNull()
-  expect(await tokens.read((await tokens.issue('main:nok', now - TOKEN_MS - 1_000, now - TOKEN_MS - 1_000)).token)).toBeNull()
+  expect(
+    await tokens.read(
+      (await tokens.issue({ tenant: 'main', id: 'main:nok' }, now - TOKEN_MS - 1_000, now - TOKEN_MS - 1_000)).token,
+    ),
+  ).toBeNull()
   // Late in a session it is good until the session ends.
-  expect((await tokens.issue('main:nok', now, now - SESSION_MS + 60_000)).expiresAt.getTime()).toBe(now + 60_000)
+  expect((await tokens.issue({ tenant: 'main', id: 'main:nok' }, now, now - SESSION_MS + 60_000)).expiresAt.getTime()).toBe(
+    now + 60_000,
+  )
 })
 
 test('what is signed for one is not good for the other', async () => {
   const tokens = new Tokens(SESSION_KEY, { secret: SECRET })
-  const ours = { iss: 'bma-social', aud: 'bma-social', sub: 'main:admin', iat: seconds(), exp: seconds() + 60, since: seconds() }
+  const ours = {
+    iss: 'bma-social',
+    aud: 'bma-social',
+    sub: 'main:admin',
+    tenant: 'main',
+    iat: seconds(),
+    exp: seconds() + 60,
+    since: seconds(),
+  }
   expect(await tokens.read(await sign(ours, secret, { alg: 'HS256', typ: 'bma+jwt' }))).toBeNull()
   expect(await tokens.read(await sign(good, deriveKey(SESSION_KEY, 'access tokens')))).toBeNull()
   expect(await tokens.read(await sign(good, createSecretKey(SESSION_KEY, 'utf8')))).toBeNull()

@@ -13,6 +13,7 @@ import {
   SignJWT,
 } from 'jose'
 import { Problem } from '../problem.ts'
+import { HOME_TENANT } from './principal.ts'
 
 /** How the CRM signs: with a secret we share (HS256), or with keys that it publishes (EdDSA, ES256, RS256). */
 export interface JwtSettings {
@@ -25,6 +26,8 @@ export interface JwtSettings {
 export interface Token {
   /** Ours, not the CRM's. */
   readonly own: boolean
+  /** Of which tenant the subject is; null where it does not say, or not as a text. */
+  readonly tenant: string | null
   readonly subject: string
   /** ms since the epoch; null where it does not say. */
   readonly issuedAt: number | null
@@ -32,6 +35,12 @@ export interface Token {
   /** When its holder logged in, ms since the epoch; of our own. */
   readonly since: number
   readonly claims: JWTPayload
+}
+
+/** Whose a token of ours is: an account of a tenant. */
+export interface Holder {
+  readonly tenant: string
+  readonly id: string
 }
 
 export interface Issued {
@@ -44,6 +53,8 @@ const MINUTE = 60 * 1000
 export const TOKEN_MS: number = 15 * MINUTE
 /** So long after logging in one logs in again. */
 export const SESSION_MS: number = 12 * 60 * MINUTE
+/** A token of the CRM that is good for longer is taken for a mistake. */
+const LONGEST_MS = 31 * 24 * 60 * MINUTE
 /** Clocks may differ by so much, seconds. */
 const TOLERANCE = 5
 const JWKS_TIMEOUT_MS = 3_000
@@ -69,13 +80,13 @@ export class Tokens {
   }
 
   /** An access token of ours. @param since when its holder logged in; both times in ms since the epoch. */
-  async issue(subject: string, issuedAt: number, since: number): Promise<Issued> {
+  async issue({ tenant, id }: Holder, issuedAt: number, since: number): Promise<Issued> {
     const expiresAt = Math.min(issuedAt + TOKEN_MS, since + SESSION_MS)
-    const token = await new SignJWT({ since: since / 1000 })
+    const token = await new SignJWT({ since: since / 1000, tenant })
       .setProtectedHeader({ alg: 'HS256', typ: OWN.typ })
       .setIssuer(OWN.issuer)
       .setAudience(OWN.audience)
-      .setSubject(subject)
+      .setSubject(id)
       .setIssuedAt(issuedAt / 1000)
       .setExpirationTime(expiresAt / 1000)
       .sign(this.#own)
@@ -89,10 +100,12 @@ export class Tokens {
     try {
       const own = typ === OWN.typ
       const claims = own ? await this.#readOwn(token) : await this.#readCrm(token)
-      if (claims === null || typeof claims.sub !== 'string' || !SUBJECT.test(claims.sub)) return null
-      const { sub: subject, iat, exp = 0, since } = claims
+      const subject = claims === null ? null : subjectOf(claims)
+      if (claims === null || subject === null || !SUBJECT.test(subject)) return null
+      const { iat, exp = 0, since, tenant = own ? null : HOME_TENANT } = claims
       return {
         own,
+        tenant: typeof tenant === 'string' ? tenant : null,
         subject,
         issuedAt: iat === undefined ? null : iat * 1000,
         expiresAt: exp * 1000,
@@ -106,7 +119,7 @@ export class Tokens {
   }
 
   async #readOwn(token: string): Promise<JWTPayload> {
-    const { payload } = await jwtVerify(token, this.#own, { ...OWN, requiredClaims: ['sub', 'iat', 'exp', 'since'] })
+    const { payload } = await jwtVerify(token, this.#own, { ...OWN, requiredClaims: ['sub', 'iat', 'exp', 'since', 'tenant'] })
     return payload
   }
 
@@ -116,12 +129,23 @@ export class Tokens {
     const { payload } = await jwtVerify(token, keys, {
       algorithms,
       clockTolerance: TOLERANCE,
-      requiredClaims: ['sub', 'exp'],
+      requiredClaims: ['exp'],
       ...(settings.issuer === undefined ? {} : { issuer: settings.issuer }),
       ...(settings.audience === undefined ? {} : { audience: settings.audience }),
     })
-    return payload
+    // A token for ever is one that nobody can take back.
+    return (payload.exp ?? 0) * 1000 > Date.now() + LONGEST_MS ? null : payload
   }
+}
+
+/**
+ * Whose a token is: the CRM's own say it in `user_id`, with what they are for in `token_type`. One for renewing has the signature and
+ * the form of one for asking, and is none.
+ */
+function subjectOf({ sub, user_id: user, token_type: type }: JWTPayload): string | null {
+  if (type !== undefined && type !== 'access') return null
+  if (sub !== undefined || type === undefined) return typeof sub === 'string' ? sub : null
+  return typeof user === 'string' || Number.isSafeInteger(user) ? String(user) : null
 }
 
 /** The type that a token's header names, empty where it names none; null for a text that is no token. */

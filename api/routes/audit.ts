@@ -60,7 +60,7 @@ export function auditRoutes(app: Api, { pool, settings = {}, hot = null }: Conte
   app.get(
     '/audit',
     {
-      config: { permission: 'audit:read', whole: true },
+      config: { permission: 'audit:read', whole: true, personal: true },
       schema: {
         summary: 'Who did what, newest first',
         querystring: Type.Object(
@@ -110,7 +110,7 @@ export function auditRoutes(app: Api, { pool, settings = {}, hot = null }: Conte
   app.get(
     '/settings',
     {
-      config: { permission: 'settings:read' },
+      config: { permission: 'settings:read', whole: true },
       schema: {
         summary: 'What this installation is set to; no secrets',
         response: { 200: Type.Record(Type.String(), Type.Any()) },
@@ -125,7 +125,8 @@ export function auditRoutes(app: Api, { pool, settings = {}, hot = null }: Conte
       config: { permission: 'cache:flush', whole: true, limit: 'sync', action: 'cache.flush' },
       schema: { summary: 'Forget every look-up that is kept: it fills again', response: { 204: Forgotten } },
     },
-    async (_, reply) => {
+    async ({ audited }, reply) => {
+      audited.after = 'flushed'
       await hot?.flush().catch(cause => {
         throw new Problem('unavailable', 'the cache cannot be reached now', { cause })
       })

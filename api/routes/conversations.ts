@@ -6,8 +6,9 @@ import { conversationInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
 import { answer } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
-import { maskPaths } from '../masks.ts'
+import { masked, maskPaths } from '../masks.ts'
 import { Memo } from '../memo.ts'
+import type { Fingerprint } from '../people/fingerprint.ts'
 import { type Principal, sees, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
@@ -131,22 +132,45 @@ const ACTIONS = {
   assign: {
     kind: 'ASSIGN',
     summary: 'Give a conversation to somebody of support, or to nobody',
-    body: { assignee: Type.Unsafe<string | null>({ type: ['null', 'string'], minLength: 1, maxLength: 200 }) },
+    body: { assignee: Type.Unsafe<string | null>({ type: ['string', 'null'], minLength: 1, maxLength: 200 }) },
   },
   resolve: { kind: 'RESOLVE', summary: 'End what was handed over', body: { text: Type.Optional(Words) } },
   approve: {
     kind: 'APPROVE',
-    summary: "Raise what a sender may do at the conversation's venue",
-    body: { sender: Type.String({ minLength: 1, maxLength: 200 }), trust: oneOf('hinted', 'bound'), text: Type.Optional(Words) },
+    summary: 'Set what a sender may do at a venue, up or down; refused where the conversation is of another venue by now',
+    body: {
+      sender: Type.String({ minLength: 1, maxLength: 200 }),
+      venue: Type.String({ minLength: 1, maxLength: 500, description: 'of the conversation, as it was read before approving' }),
+      trust: oneOf('claimed', 'hinted', 'bound'),
+      text: Type.Optional(Words),
+    },
   },
 } as const
+
+type Action = Partial<AgentActionInput> & Pick<AgentActionInput, 'kind'>
+
+/** What of a conversation an action is about. */
+interface Seen {
+  readonly venue: string | null
+  readonly owner: string
+  readonly assignee: string | null
+  readonly senders: readonly { readonly id: string; readonly trust: string }[]
+}
+
+interface Given {
+  readonly text?: string
+  readonly assignee?: string | null
+  readonly sender?: string
+  readonly venue?: string
+}
 
 interface Context {
   readonly pool: pg.Pool
   readonly commands: Commands
+  readonly fingerprint: Fingerprint
 }
 
-export function conversationRoutes(app: Api, { pool, commands }: Context): void {
+export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Context): void {
   const listed = new Memo<string>(LIST_MS)
 
   app.get(
@@ -242,7 +266,7 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
   app.get(
     '/conversations/:id/events',
     {
-      config: { permission: 'conversations:read' },
+      config: { permission: 'conversations:read', personal: true },
       schema: {
         summary: 'What happened in it, newest first',
         params: IdParams,
@@ -273,9 +297,9 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
         schema: Object.keys(body).length === 0 ? schema : { ...schema, body: Type.Object(body, { additionalProperties: false }) },
       },
       async (request, reply) => {
-        const given = (request.body ?? {}) as { text?: string; assignee?: string | null; sender?: string; trust?: string }
+        const given = (request.body ?? {}) as Given & { trust?: string }
         const { trust, ...rest } = given
-        const level = trust === undefined ? {} : { trust: trust.toUpperCase() as 'HINTED' | 'BOUND' }
+        const level = trust === undefined ? {} : { trust: trust.toUpperCase() as 'CLAIMED' | 'HINTED' | 'BOUND' }
         return give(request, reply, request.params.id, { ...rest, ...level, kind })
       },
     )
@@ -298,14 +322,10 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
     async (request, reply) => give(request, reply, request.body.conversation, { kind: 'REPLY', text: request.body.text }),
   )
 
-  async function give(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    conversation: string,
-    action: Partial<AgentActionInput> & Pick<AgentActionInput, 'kind'>,
-  ): Promise<FastifyReply> {
+  async function give(request: FastifyRequest, reply: FastifyReply, conversation: string, action: Action): Promise<FastifyReply> {
     const { principal } = request
-    await requireConversation(principal, conversation)
+    const found = await requireConversation(principal, conversation)
+    Object.assign(request.audited, changeOf(found, action, principal.id))
     return commands.give(request, reply, {
       target: 'conversation',
       object: conversation,
@@ -329,13 +349,32 @@ export function conversationRoutes(app: Api, { pool, commands }: Context): void 
   }
 
   /** @throws {Problem} `not_found` when there is none that the asker may see */
-  async function requireConversation(principal: Principal, id: string): Promise<void> {
-    const { rows } = await pool.query<{ venue: string | null }>({
+  async function requireConversation(principal: Principal, id: string): Promise<Seen> {
+    const { rows } = await pool.query<Seen>({
       name: 'conversation-seen',
-      text: 'SELECT venue_id AS venue FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1',
+      text: 'SELECT venue_id AS venue, owner, assignee, senders FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1',
       values: [id],
     })
-    await requireSeen(principal, id, rows[0])
+    return requireSeen(principal, id, rows[0])
+  }
+
+  /** What the audit trail tells of an action: what it was about, before and after. */
+  function changeOf({ owner, assignee, senders }: Seen, { kind, sender, venue, trust, text, ...to }: Action, by: string) {
+    if (kind === 'APPROVE') {
+      const whom = `${masked(sender ?? '')} at ${venue}`
+      const now = senders.find(one => one.id === sender)?.trust ?? 'no sender'
+      return { before: `${whom}: ${now}`, after: `${whom}: ${trust?.toLowerCase()}` }
+    }
+    const after = {
+      TAKE_OVER: `owner agent, assignee ${by}`,
+      HAND_BACK: 'owner bot',
+      REPLY: `text ${fingerprint(text)}`,
+      NOTE: `note ${fingerprint(text)}`,
+      ASSIGN: `assignee ${to.assignee ?? 'none'}`,
+      RESOLVE: 'owner bot, resolved',
+      UNKNOWN: 'unknown',
+    }[kind]
+    return { before: `owner ${owner}, assignee ${assignee ?? 'none'}`, after }
   }
 
   /** @throws {Problem} `not_found` */

@@ -156,7 +156,9 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
           limit + 1,
         ],
       })
-      const shown = seesPersonalData(principal) ? rows : rows.map(row => maskPaths(row, ['text']) as typeof row)
+      const shown = seesPersonalData(principal)
+        ? rows
+        : rows.map(row => maskPaths(row, ['text', 'assignee', 'resolvedBy']) as typeof row)
       return page('issues', shown, limit, row => [row.openedAt.toISOString(), row.id])
     },
   )
@@ -164,7 +166,7 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
   app.get(
     '/sync-runs',
     {
-      config: { permission: 'sync:read', whole: true },
+      config: { permission: 'sync:read', whole: true, personal: true },
       schema: {
         summary: 'Runs of the synchronisations, newest first',
         querystring: Type.Object(
@@ -194,7 +196,7 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
       schema: { summary: 'What has become of a write of yours', params: IdParams, response: { 200: Outcome } },
     },
     async ({ params: { id }, principal }) => {
-      const outcome = await commands.outcomeOf(principal.id, id)
+      const outcome = await commands.outcomeOf(principal, id)
       if (outcome === null) throw new Problem('not_found', `no command of yours with the id "${id}"`)
       return outcome
     },

@@ -9,6 +9,7 @@ import { type Codec, CodecError } from '../../topics/codec.ts'
 import { type Commands, type Target, WriteHeaders, written } from '../commands.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
+import type { Fingerprint } from '../people/fingerprint.ts'
 import { seesPersonalData } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { oneOf, orNull, Text, Time } from '../schemas.ts'
@@ -49,11 +50,12 @@ interface Context {
   readonly pool: pg.Pool
   readonly codec: Codec
   readonly commands: Commands
+  readonly fingerprint: Fingerprint
 }
 /** `bytes`: of the whole record where `value` is only its beginning, null otherwise. */
 type Row = Static<typeof Letter> & { value: Buffer; bytes: number | null }
 
-export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): void {
+export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint }: Context): void {
   app.get(
     '/quarantine',
     {
@@ -137,7 +139,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
   app.post(
     '/quarantine/:id/drop',
     {
-      config: { permission: 'quarantine:write', whole: true, action: 'quarantine.drop' },
+      config: { permission: 'quarantine:write', whole: true, personal: true, action: 'quarantine.drop' },
       schema: {
         summary: 'Drop a parked record; what waits behind it is handled',
         params: Params,
@@ -167,6 +169,12 @@ export function quarantineRoutes(app: Api, { pool, codec, commands }: Context): 
       )
     }
     const mended = value === undefined ? null : encode(topic, letter, value)
+    request.audited.before = `${letter.recordType} ${fingerprint(letter.value.toString('base64'))}`
+    request.audited.after = drop
+      ? 'dropped'
+      : mended === null
+        ? 'handled again'
+        : `mended ${fingerprint(mended.toString('base64'))}`
     return commands.give(request, reply, {
       target: ACTORS[topic.name] ?? 'dead_letter',
       object: letter.key,

@@ -181,7 +181,7 @@ describe('a command', () => {
       ['notes', { text: 'prefers calls' }, 'NOTE'],
       ['assign', { assignee: null }, 'ASSIGN'],
       ['resolve', {}, 'RESOLVE'],
-      ['approve', { sender: '66800000000', trust: 'bound' }, 'APPROVE'],
+      ['approve', { sender: '66800000000', venue: 'main:v1', trust: 'bound' }, 'APPROVE'],
       ['hand-back', undefined, 'HAND_BACK'],
     ] as const) {
       const url = `${api.url}/api/v1/conversations/main:c0/${path}`

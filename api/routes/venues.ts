@@ -8,7 +8,8 @@ import { direct, type Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
 import { Memo } from '../memo.ts'
-import { type Principal, sees, seesPersonalData, visible, visibleSql } from '../people/principal.ts'
+import type { Fingerprint } from '../people/fingerprint.ts'
+import { type Principal, sees, seesEverything, seesPersonalData, visible, visibleSql } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, IntegerOrNull, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
@@ -113,10 +114,11 @@ interface Context {
   readonly pool: pg.Pool
   readonly commands: Commands
   readonly hot?: Hot | null
+  readonly fingerprint: Fingerprint
 }
 
 export function venueRoutes(app: Api, context: Context): void {
-  const { pool, commands } = context
+  const { pool, commands, fingerprint } = context
   const hot = context.hot ?? direct
   const found = new Memo<ReturnType<typeof page<Item>>>(SEARCH_MS)
 
@@ -162,7 +164,7 @@ export function venueRoutes(app: Api, context: Context): void {
     },
     async (request, reply) => {
       const text = await readVenue(request)
-      const body = seesPersonalData(request.principal) ? text : JSON.stringify(withoutContact(JSON.parse(text)))
+      const body = seesPersonalData(request.principal) ? text : JSON.stringify(withoutPersons(JSON.parse(text)))
       return answer(request, reply, body)
     },
   )
@@ -208,7 +210,7 @@ export function venueRoutes(app: Api, context: Context): void {
   app.put(
     '/venues/:id/overrides/:field',
     {
-      config: { permission: 'venues:override', action: 'venues.override' },
+      config: { permission: 'venues:override', personal: true, action: 'venues.override' },
       schema: {
         summary: 'Force a field of a venue to a value, whatever its sources say',
         params: FieldParams,
@@ -233,7 +235,7 @@ export function venueRoutes(app: Api, context: Context): void {
   app.delete(
     '/venues/:id/overrides/:field',
     {
-      config: { permission: 'venues:override', action: 'venues.takeBackOverride' },
+      config: { permission: 'venues:override', personal: true, action: 'venues.takeBackOverride' },
       schema: {
         summary: 'Take an override back: what the sources say is there again',
         params: FieldParams,
@@ -255,6 +257,7 @@ export function venueRoutes(app: Api, context: Context): void {
       const { id: venue } = request.params
       await requireVenue(pool, request.principal, venue)
       await hot.invalidate('venue', venue)
+      request.audited.after = 'refresh'
       const by = request.principal.id
       return commands.give(request, reply, {
         target: 'venue',
@@ -273,9 +276,25 @@ export function venueRoutes(app: Api, context: Context): void {
     venue: string,
     what: { field: string; value: string | null; reason: string },
   ) {
-    await requireVenue(pool, request.principal, venue)
+    const { principal } = request
+    await requireVenue(pool, principal, venue)
+    const { field, value } = what
+    const column = Object.hasOwn(COLUMNS, field) ? COLUMNS[field] : undefined
+    const before = column === undefined ? undefined : await fieldOf(pool, venue, column)
+    Object.assign(request.audited, {
+      object: venue,
+      before: `${field} ${fingerprint(before)}`,
+      after: value === null ? `${field} taken back` : `${field} ${fingerprint(JSON.parse(value))}`,
+    })
+    if (OF_THE_WHOLE.has(what.field) && !seesEverything(principal)) {
+      throw new Problem(
+        'forbidden',
+        `${what.field} decides whose music plays or who is trusted: only who sees the whole installation forces it`,
+      )
+    }
+    if (what.value !== null) await refuseTaken(pool, venue, what.field, what.value)
     await hot.invalidate('venue', venue)
-    const by = request.principal.id
+    const by = principal.id
     return commands.give(request, reply, {
       target: 'venue',
       object: venue,
@@ -316,6 +335,49 @@ export function venueRoutes(app: Api, context: Context): void {
   }
 }
 
+/** Fields that decide whose music plays, or who is trusted. */
+const OF_THE_WHOLE: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation', 'contactPhone'])
+
+/** Where each field is that can be forced. */
+const COLUMNS: Readonly<Record<string, string>> = {
+  name: 'name',
+  location: 'location',
+  aliases: 'aliases',
+  contactName: 'contact_name',
+  contactEmail: 'contact_email',
+  contactPhone: 'contact_phone',
+  contactPosition: 'contact_position',
+  soundtrackAccount: 'soundtrack_account_id',
+  soundtrackLocation: 'soundtrack_location_id',
+  zoneCount: 'zone_count',
+  subscriptionStatus: 'subscription_status',
+  lastIssueDate: 'last_issue_date',
+  notes: 'notes',
+  priorityLevel: 'priority_level',
+  slaTier: 'sla_tier',
+  volumeCap: 'volume_cap',
+}
+
+async function fieldOf(pool: pg.Pool, venue: string, column: string): Promise<unknown> {
+  const { rows } = await pool.query<{ value: unknown }>(`SELECT to_jsonb(${column}) AS value FROM venues WHERE id = $1`, [venue])
+  return rows[0]?.value
+}
+
+/** What no two venues have forced upon them. */
+const UNSHARED: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation'])
+
+/** @throws {Problem} `conflict` where another venue has this account or location: its music would obey both */
+async function refuseTaken(pool: pg.Pool, venue: string, field: string, json: string): Promise<void> {
+  const value: unknown = JSON.parse(json)
+  if (!UNSHARED.has(field) || typeof value !== 'string') return
+  const { rows } = await pool.query<{ id: string }>(
+    // An id in base64 is the same one without its padding.
+    `SELECT id FROM venues WHERE rtrim(btrim(${COLUMNS[field]}), '=') = rtrim(btrim($1), '=') AND id <> $2 AND NOT removed ORDER BY id LIMIT 1`,
+    [value, venue],
+  )
+  if (rows[0] !== undefined) throw new Problem('conflict', `the ${field} "${value}" is the one of the venue ${rows[0].id}`)
+}
+
 async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {
   const { rows } = await pool.query<Venue & { version: string }>({
     name: 'venue',
@@ -336,9 +398,19 @@ async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version:
   return { value, version: Number(version) }
 }
 
-function withoutContact(venue: Venue): Venue {
+function withoutPersons(venue: Venue): Venue {
   const { name, email, phone, position } = venue.contact
-  return { ...venue, notes: null, contact: { name: masked(name), email: masked(email), phone: masked(phone), position } }
+  const overrides = venue.overrides.map(({ by, reason, ...rest }) => ({
+    ...rest,
+    by: masked(by) ?? '',
+    reason: masked(reason) ?? '',
+  }))
+  return {
+    ...venue,
+    overrides,
+    notes: null,
+    contact: { name: masked(name), email: masked(email), phone: masked(phone), position },
+  }
 }
 
 /** @throws {Problem} `not_found` when there is none that the asker may see */

@@ -8,6 +8,7 @@ import { conversationId } from '../../processors/conversation/id.ts'
 import { conversationInbox, deadLetters, whatsappInbox } from '../../topics/catalog.ts'
 import { type Codec, CodecError } from '../../topics/codec.ts'
 import { type Append, type Log, MAX_RECORD_BYTES } from '../../topics/log.ts'
+import { isDeeper, MAX_DEPTH } from '../json.ts'
 import type { Metrics } from '../metrics.ts'
 import { Problem, sendProblem } from '../problem.ts'
 import type { Api } from '../types.ts'
@@ -41,6 +42,7 @@ export function whatsappWebhook(app: Api, options: WhatsAppWebhookOptions): void
     {
       schema: {
         summary: "Meta's check that this webhook is ours",
+        produces: 'text/plain',
         querystring: Type.Object({
           'hub.mode': Type.Optional(Type.String()),
           'hub.verify_token': Type.Optional(Type.String()),
@@ -79,7 +81,11 @@ export function whatsappWebhook(app: Api, options: WhatsAppWebhookOptions): void
       const content = objectOf(body)
       if (content === null) {
         count('invalid')
-        return sendProblem(reply, 'invalid_body', 'the body is not a JSON object with anything in it')
+        return sendProblem(
+          reply,
+          'invalid_body',
+          `the body is not a JSON object with anything in it, of at most ${MAX_DEPTH} levels`,
+        )
       }
       const { records, parts } = recordsOf(parseWebhook(content, Date.now()), options)
       try {
@@ -98,7 +104,9 @@ export function whatsappWebhook(app: Api, options: WhatsAppWebhookOptions): void
 
 function objectOf(body: Buffer): object | null {
   try {
-    const value: unknown = JSON.parse(body.toString('utf8'))
+    const text = body.toString('utf8')
+    if (isDeeper(text)) return null
+    const value: unknown = JSON.parse(text)
     const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
     return isObject && Object.keys(value).length > 0 ? value : null
   } catch {

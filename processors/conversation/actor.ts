@@ -135,7 +135,7 @@ function received(turn: Turn, message: ChatMessage): State {
   if (state.lastMessage === '') turn.event('OPENED')
   turn.event('MESSAGE_IN', { message: reference(id), detail: kind.toLowerCase() })
   const others = state.senders.filter(s => s.id !== sender.id)
-  const trust = turn.sender(sender.id)?.trust ?? 'CLAIMED'
+  const { trust = 'CLAIMED', decided = null } = turn.sender(sender.id) ?? {}
   const queued: QueuedMessage = {
     message: id,
     kind,
@@ -147,7 +147,7 @@ function received(turn: Turn, message: ChatMessage): State {
   }
   turn.set({
     user: sender.id,
-    senders: [...others, { id: sender.id, phone: sender.phone, name: sender.name, trust } as const].slice(-SENDERS),
+    senders: [...others, { id: sender.id, phone: sender.phone, name: sender.name, trust, decided } as const].slice(-SENDERS),
     lastMessage: id,
     returning: state.returning || sentAt - state.lastInboundAt > settings.absenceMs / settings.timeScale,
     lastInboundAt: Math.max(state.lastInboundAt, sentAt),

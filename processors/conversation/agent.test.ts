@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { COMMAND, RECORD_ID } from '../../engine/headers.ts'
 import type { KitStep } from '../../engine/testkit.ts'
 import type { AgentActionInput } from '../../schemas/types.ts'
-import { PHONE, Talk, wants } from './talk.ts'
+import { BAY, exact, LAGOON, PHONE, SOMCHAI, Talk, wants, yes } from './talk.ts'
 
 const HOUR = 60 * 60_000
 const [NOK, LEK] = ['main:nok', 'main:lek']
@@ -18,6 +18,10 @@ function act(talk: Talk, kind: AgentActionInput['kind'], more: Partial<AgentActi
     ?.commands.find((c: { id: string }) => c.id === id)
   return { step, of, outcome, events: of('ConversationEvent').map(e => e.kind) }
 }
+
+/** Support sets the trust of the person, at the venue of now. */
+const approve = (talk: Talk, trust: 'CLAIMED' | 'HINTED' | 'BOUND') =>
+  act(talk, 'APPROVE', { sender: PHONE, venue: talk.state.venue, trust })
 
 const handedOver = () => {
   const talk = Talk.hinted()
@@ -165,10 +169,10 @@ describe('approving a sender', () => {
     const talk = Talk.registered()
     if (language === 'th') talk.say('สวัสดีค่ะ', { ...wants('greeting'), language: 'th' })
     expect(talk.state.senders[0]?.trust).toBe('CLAIMED')
-    const approved = act(talk, 'APPROVE', { sender: PHONE, trust: 'BOUND' })
+    const approved = approve(talk, 'BOUND')
     expect(talk.state.senders[0]?.trust).toBe('BOUND')
     expect(approved.of('ConversationEvent').filter(e => e.kind === 'TRUST_CHANGED')).toMatchObject([
-      { from: 'CLAIMED', to: 'BOUND' },
+      { from: 'CLAIMED', to: 'BOUND', detail: `…${PHONE.slice(-3)} by ${NOK}` },
     ])
     expect(approved.of('SendMessage')[0].text).toMatch(language === 'th' ? /ยืนยัน/ : /approved/)
     expect(approved.of('ConversationProfile')[0]).toMatchObject({ trust: 'BOUND' })
@@ -177,16 +181,58 @@ describe('approving a sender', () => {
 
   test.each([
     ['nobody of the conversation', { sender: '66999', trust: 'HINTED' }, 'no_such_sender'],
-    ['a level that is none', { sender: PHONE, trust: 'CLAIMED' }, 'invalid_trust'],
+    ['a level that is none', { sender: PHONE, trust: 'UNKNOWN' }, 'invalid_trust'],
+    ['another venue than the one of now', { sender: PHONE, trust: 'BOUND', venue: 'main:other' }, 'venue_changed'],
+    ['no venue named', { sender: PHONE, trust: 'BOUND', venue: null }, 'venue_changed'],
   ] as const)('%s is refused', (_, more, reason) => {
     const talk = Talk.registered()
-    expect(act(talk, 'APPROVE', more).outcome).toMatchObject({ outcome: 'refused', reason })
+    expect(act(talk, 'APPROVE', { venue: talk.state.venue, ...more }).outcome).toMatchObject({ outcome: 'refused', reason })
   })
 
-  test('never lowers trust, and needs a venue', () => {
+  test.each(['HINTED', 'BOUND'] as const)('as %s holds for the messages that follow', trust => {
     const talk = Talk.registered()
-    act(talk, 'APPROVE', { sender: PHONE, trust: 'BOUND' })
-    expect(act(talk, 'APPROVE', { sender: PHONE, trust: 'HINTED' }).outcome).toMatchObject({ reason: 'trusted_already' })
+    approve(talk, trust)
+    for (const _ of [1, 2]) {
+      talk.say('hello', wants('greeting'))
+      expect(talk.state.senders[0]?.trust).toBe(trust)
+    }
+    expect(approve(talk, trust).outcome).toMatchObject({ outcome: 'refused', reason: 'trusted_already' })
+  })
+
+  test('lowers it, too, without a word to them, and whatever is on file', () => {
+    const talk = Talk.hinted()
+    expect(approve(talk, 'BOUND').outcome).toMatchObject({ outcome: 'handled' })
+    for (const trust of ['HINTED', 'CLAIMED'] as const) {
+      const lowered = approve(talk, trust)
+      expect(lowered.outcome).toMatchObject({ outcome: 'handled' })
+      expect(lowered.of('SendMessage')).toEqual([])
+      talk.say('hello', { ...wants('greeting'), onFile: [SOMCHAI] })
+      expect(talk.state.senders[0]?.trust).toBe(trust)
+    }
+    const asked = talk.say('volume down', { ...wants('volume_down', { zone: 'z1' }), onFile: [SOMCHAI] })
+    expect(asked.asked).toEqual([])
+  })
+
+  test('is of the venue: elsewhere it is nothing, and what was denied there stays so', () => {
+    const talk = Talk.registered()
+    approve(talk, 'BOUND')
+    const move = (venue: typeof BAY) => {
+      talk.say('restart', { override: 'RESTART' })
+      talk.say(venue.name, { ...exact(venue), onFile: [SOMCHAI] }, { onFile: [SOMCHAI] })
+      if (talk.state.venue === null) talk.say('yes', { ...yes, onFile: [SOMCHAI] }, { onFile: [SOMCHAI] })
+      expect(talk.state.venue).toBe(venue.venue)
+    }
+    move(BAY)
+    expect(talk.state.senders[0]?.trust).toBe('CLAIMED')
+    move(LAGOON)
+    expect(talk.state.senders[0]?.trust).toBe('HINTED') // on file, and no more than that
+    approve(talk, 'CLAIMED')
+    move(BAY)
+    move(LAGOON)
+    expect(talk.state.senders[0]?.trust).toBe('CLAIMED')
+  })
+
+  test('needs a venue', () => {
     const stranger = new Talk()
     stranger.say('hello', wants('greeting'))
     expect(act(stranger, 'APPROVE', { sender: PHONE, trust: 'HINTED' }).outcome).toMatchObject({ reason: 'no_venue' })

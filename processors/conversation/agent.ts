@@ -93,17 +93,20 @@ function resolve(turn: Turn, { by }: AgentAction): string | null {
   return null
 }
 
-/** Raises what a sender may do at the venue of the conversation. */
-function approve(turn: Turn, { sender: id, trust }: AgentAction): string | null {
-  const { state } = turn
+/** Sets what a sender may do at a venue, until the conversation is of another one or support sets it anew. */
+function approve(turn: Turn, { sender: id, venue, trust, by }: AgentAction): string | null {
+  const { state, settings } = turn
   const sender = id === null ? undefined : turn.sender(id)
   if (sender === undefined) return 'no_such_sender'
   if (state.venue === null) return 'no_venue'
-  if (trust !== 'HINTED' && trust !== 'BOUND') return 'invalid_trust'
-  if (trusts(sender.trust, trust)) return 'trusted_already'
-  turn.set({ senders: state.senders.map(s => (s.id === id ? { ...s, trust } : s)) })
-  turn.event('TRUST_CHANGED', { from: sender.trust, to: trust })
-  if (state.owner !== 'AGENT' && turn.now - state.lastInboundAt <= WINDOW) {
+  // Whoever approves has read the conversation before: the person may have named another venue since.
+  if (state.venue !== venue) return 'venue_changed'
+  if (trust === 'UNKNOWN') return 'invalid_trust'
+  if (sender.trust === trust && sender.decided === venue) return 'trusted_already'
+  turn.set({ senders: state.senders.map(s => (s.id === id ? { ...s, trust, decided: venue } : s)) })
+  turn.event('TRUST_CHANGED', { from: sender.trust, to: trust, detail: `…${sender.id.slice(-3)} by ${by}` })
+  const mayNow = trusts(trust, settings.controlTrust) && !trusts(sender.trust, settings.controlTrust)
+  if (mayNow && state.owner !== 'AGENT' && turn.now - state.lastInboundAt <= WINDOW) {
     turn.say('trust.approved', { venue: state.venueName ?? '' }).send(state.lastMessage)
   }
   return null

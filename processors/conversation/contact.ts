@@ -4,7 +4,7 @@
 import type { Candidate, Understood } from '../../schemas/types.ts'
 import { ask, fromMatch, offer, otherVenueIn, ownName } from './ask.ts'
 import { saysNo } from './intents.ts'
-import { cut, type Turn } from './turn.ts'
+import { cut, type State, type Turn } from './turn.ts'
 import { firstName } from './words.ts'
 
 /** Misses after which a name or a position is done without. */
@@ -32,7 +32,7 @@ export function settle(turn: Turn, candidate: Candidate, understood: Understood,
   const runnerUp = evidence === 'exact in first message' ? understood.runnerUp : turn.state.runnerUp
   turn.event('IDENTIFIED', { detail: evidence, score, runnerUp })
   // Trust is of a venue: none is carried over to another.
-  if (venue !== before) turn.set({ senders: turn.state.senders.map(s => ({ ...s, trust: 'CLAIMED' })) })
+  if (venue !== before) turn.set({ senders: untrusted(turn.state) })
   judge(turn, understood)
   if (turn.state.pending?.urgent) return again(turn.moveTo('IDENTIFIED').say('venue.found_urgent', { venue: name }))
   if (owner === null) return askName(turn, evidence === 'confirmed')
@@ -40,11 +40,18 @@ export function settle(turn: Turn, candidate: Candidate, understood: Understood,
   return askPosition(turn)
 }
 
-/** Trust of the sender at the venue identified: their phone is on file there, or it is not. */
+/** The senders as those whom nobody trusts yet. What support has denied somebody at the venue stays denied, should they be back. */
+export function untrusted({ senders, venue }: State): State['senders'] {
+  return senders.map(s => ({ ...s, trust: 'CLAIMED', decided: s.decided === venue && s.trust !== 'CLAIMED' ? null : s.decided }))
+}
+
+/** Trust of the sender at the venue identified: as support has decided; otherwise their phone is on file there, or it is not. */
 export function judge(turn: Turn, { onFile }: Understood): Turn {
   const { venue, senders, user } = turn.state
+  // One who is bound without a decision was so before decisions were kept.
+  const isJudged = ({ decided, trust }: State['senders'][number]) => (decided === null || decided !== venue) && trust !== 'BOUND'
   const trust = venue !== null && onFile.some(f => f.venue === venue) ? 'HINTED' : 'CLAIMED'
-  return turn.set({ senders: senders.map(s => (s.id === user && s.trust !== 'BOUND' ? { ...s, trust } : s)) })
+  return turn.set({ senders: senders.map(s => (s.id === user && isJudged(s) ? { ...s, trust } : s)) })
 }
 
 /** An answer to "what is your name?". @param news true where it is a new request instead */

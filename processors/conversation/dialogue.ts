@@ -10,7 +10,7 @@
  */
 import type { Candidate, QueuedMessage, Understood } from '../../schemas/types.ts'
 import { ask, choose, fromFile, fromMatch, offer, otherVenueIn, venueIn, yesNo } from './ask.ts'
-import { named, positioned, settle } from './contact.ts'
+import { named, positioned, settle, untrusted } from './contact.ts'
 import { route } from './handover.ts'
 import { isCommercial, isCritical, isForHuman, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
 import { cut, type Dialogue, keptText, type Turn } from './turn.ts'
@@ -61,7 +61,7 @@ function forget(turn: Turn): Turn {
     tries: 0,
     greet: false,
     thanked: false,
-    senders: turn.state.senders.map(s => ({ ...s, trust: 'CLAIMED' })),
+    senders: untrusted(turn.state),
   })
 }
 

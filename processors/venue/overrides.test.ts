@@ -59,6 +59,9 @@ describe('an override', () => {
 
   it.each([
     ['colour', 1, /^unknown_field: "colour"; there are name, location/],
+    ...['constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__'].map(
+      inherited => [inherited, 'x', /^unknown_field: "/] as [string, unknown, RegExp],
+    ),
     ['volumeCap', 17, /^invalid_value: volumeCap has to be a whole number from 0 to 16$/],
     ['volumeCap', null, /^invalid_value/],
     ['name', '', /^invalid_value: name is empty$/],

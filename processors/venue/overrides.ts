@@ -77,7 +77,8 @@ export function takeOverride(state: VenueState | null, override: VenueOverride, 
 
 /** Returns why it is refused, as a code, where it is. */
 function force(state: VenueState, { field, value, by, reason }: VenueOverride, turn: Turn): VenueState | string {
-  const check = FIELDS[field as keyof Master]
+  // What every object inherits is no field.
+  const check = Object.hasOwn(FIELDS, field) ? FIELDS[field as keyof Master] : undefined
   if (check === undefined) return `unknown_field: "${clip(field, 60)}"; there are ${Object.keys(FIELDS).join(', ')}`
   const former = state.overrides.find(o => o.field === field)
   if (former === undefined && state.overrides.length >= MOST) return `too_many_overrides: at most ${MOST}`

@@ -513,6 +513,7 @@ test('migrations may run in several processes at once, and run once', async () =
     '0002_complete_serving_schema',
     '0003_command_outcomes',
     '0004_cut_dead_letters',
+    '0005_accounts_of_tenants',
   ])
 })
 
@@ -527,7 +528,12 @@ test('a database of the first release is adopted, with its rows', async () => {
       ('main:c1', 'm2', 'out', '', 'wamid.2', NULL, NULL, 'unknown', '2026-05-01', 'read', '', NULL, -1);
     INSERT INTO delivery_reports VALUES ('main:c1', 'wamid.3', 'failed', 'no such phone', 131026)`)
   client.release()
-  expect(await migrate(pool)).toEqual(['0002_complete_serving_schema', '0003_command_outcomes', '0004_cut_dead_letters'])
+  expect(await migrate(pool)).toEqual([
+    '0002_complete_serving_schema',
+    '0003_command_outcomes',
+    '0004_cut_dead_letters',
+    '0005_accounts_of_tenants',
+  ])
   expect(await rows('SELECT tableoid::regclass::text AS partition, id, status FROM messages')).toEqual([
     { partition: 'messages_2026_05', id: 'm1', status: 'sent' },
   ])

@@ -1,0 +1,61 @@
+/**
+ * Who sees how the service is doing inside: metrics, the document of the API, what is wrong with a dependency. By default those on this
+ * machine, Prometheus with METRICS_TOKEN, and whoever may see the settings; with PUBLIC_DETAILS, everybody.
+ */
+import { hash, timingSafeEqual } from 'node:crypto'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { tokenOf } from './people/door.ts'
+import type { Identities } from './people/identities.ts'
+import { may, seesEverything } from './people/principal.ts'
+import { Problem } from './problem.ts'
+
+export interface InsiderOptions {
+  /** Everybody is one. */
+  readonly publicDetails?: boolean
+  /** Lets a program in that is none of the API's. */
+  readonly metricsToken?: string | null
+}
+
+export type IsInsider = (request: FastifyRequest) => Promise<boolean>
+
+/** @param identities null where there are no tokens */
+export function insiders(
+  { publicDetails = false, metricsToken = null }: InsiderOptions,
+  identities: Identities | null,
+): IsInsider {
+  const own = metricsToken === null ? null : digest(metricsToken)
+  return async request => {
+    if (publicDetails || isLocal(request)) return true
+    const token = tokenOf(request)
+    if (token === null) return false
+    if (own !== null && timingSafeEqual(digest(token), own)) return true
+    const principal = (await identities?.of(token, request.ip)) ?? null
+    return principal !== null && may(principal, 'settings:read') && seesEverything(principal)
+  }
+}
+
+/** Pages and numbers that are for insiders alone. */
+const INSIDE = /^\/(?:metrics|openapi\.json|docs(?:\/.*)?)$/
+
+export function keepInside(app: FastifyInstance, isInsider: IsInsider): void {
+  app.addHook('onRequest', async request => {
+    if (!INSIDE.test(request.routeOptions.url ?? '') || (await isInsider(request))) return
+    throw new Problem(
+      'unauthorized',
+      'this is for those who run the service: send METRICS_TOKEN, or a token that may see its settings',
+    )
+  })
+}
+
+/**
+ * Whether a request comes from this machine and from nobody else's behalf: no proxy says for whom it asks, and no page of another site
+ * has had its name point here.
+ */
+function isLocal({ ip, headers, hostname }: FastifyRequest): boolean {
+  if (headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined) return false
+  return /^(?:::ffff:)?127\.|^::1$/.test(ip) && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i.test(hostname)
+}
+
+function digest(text: string): Buffer {
+  return hash('sha256', text, 'buffer')
+}

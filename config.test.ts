@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest'
+import { ConfigError, configFrom } from './config.ts'
+
+const WHATSAPP = {
+  WHATSAPP_PHONE_NUMBER_ID: '100000000000001',
+  WHATSAPP_ACCESS_TOKEN: 'access',
+  WHATSAPP_APP_SECRET: 'app',
+  WHATSAPP_VERIFY_TOKEN: 'verify',
+}
+const GOOD = '3f9c2a7be1d84560917cab30de52f864'
+
+function refusal(env: Record<string, string>): string {
+  try {
+    configFrom(env)
+    return ''
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+}
+
+describe('a secret that could be guessed', () => {
+  const names = ['ADMIN_TOKEN', 'SESSION_KEY', 'TENANT_KEY', 'JWT_SECRET']
+
+  test.each(names)('keeps the service from starting, and is named: %s', name => {
+    for (const [weak, why] of [
+      ['1', 'shorter than 32'],
+      [GOOD.slice(1), 'shorter than 32'],
+      ['0'.repeat(64), 'only 1 different'],
+      ['abcabc'.repeat(8), 'only 3 different'],
+      ['0123456789'.repeat(4), 'repeats 10'],
+    ] as const) {
+      const said = refusal({ ...WHATSAPP, [name]: weak })
+      expect([weak, said]).toEqual([weak, expect.stringContaining(`${name} `)])
+      expect(said).toContain(why)
+      expect(said).toContain('openssl rand -hex 32')
+      expect(said.replaceAll(/\d+ (different|characters)/g, '')).not.toContain(weak.slice(0, 20).padEnd(20))
+    }
+    expect(refusal({ ...WHATSAPP, [name]: GOOD })).toBe('')
+  })
+
+  test('is one in the demo only while nobody else reaches it', () => {
+    expect(refusal({ ADMIN_TOKEN: 'demo' })).toBe('')
+    expect(refusal({ ADMIN_TOKEN: 'demo', HOST: '0.0.0.0' })).toContain('ADMIN_TOKEN')
+    expect(refusal({ ADMIN_TOKEN: 'demo', NODE_ENV: 'production' })).toContain('ADMIN_TOKEN')
+    expect(refusal({ ADMIN_TOKEN: 'demo', DEMO: '0' })).toContain('ADMIN_TOKEN')
+    expect(refusal({ JWT_SECRET: 'short' })).toContain('JWT_SECRET')
+  })
+
+  test('that conversations are kept under may stay, where somebody says so', () => {
+    expect(refusal({ ...WHATSAPP, TENANT_KEY: 't', TENANT_KEY_KEPT: '1' })).toBe('')
+    expect(refusal({ ...WHATSAPP, SESSION_KEY: 't', TENANT_KEY_KEPT: '1' })).toContain('SESSION_KEY')
+  })
+
+  test('is not what a random one looks like', () => {
+    for (let n = 0; n < 1_000; n++) {
+      const secret = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex')
+      expect(refusal({ ...WHATSAPP, ADMIN_TOKEN: secret })).toBe('')
+    }
+  })
+})
