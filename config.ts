@@ -39,8 +39,10 @@ export interface Config {
   readonly dataDir: string
   readonly roles: readonly Role[]
   readonly logLevel: string
-  /** Null: on when no channel is configured. */
+  /** Null: on when nothing is configured; `folder.ts` says where it may run. */
   readonly demo: boolean | null
+  /** NODE_ENV is production. */
+  readonly production: boolean
   readonly controlTrust: 'claimed' | 'hinted' | 'bound'
   /** Divides durable timers, deadlines and breaker times. */
   readonly timeScale: number
@@ -168,8 +170,8 @@ export function configFrom(env: Environment): Config {
   const ca = text('KAFKA_TLS_CA')
   const tls = yes('KAFKA_TLS') ? (ca === null ? true : { ca }) : false
   const timeScale = number('TIME_SCALE', 1, 1, 100_000)
-  if (timeScale !== 1 && env.NODE_ENV === 'production')
-    problems.push('TIME_SCALE is for demos and tests; leave it out in production')
+  const production = env.NODE_ENV === 'production'
+  if (timeScale !== 1 && production) problems.push('TIME_SCALE is for demos and tests; leave it out in production')
 
   const [jwtSecret, jwksUrl] = [text('JWT_SECRET'), text('JWT_JWKS_URL')]
   if (jwtSecret !== null && jwksUrl !== null)
@@ -215,6 +217,7 @@ export function configFrom(env: Environment): Config {
     roles: roles as Role[],
     logLevel: oneOf('LOG_LEVEL', 'info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     demo: text('DEMO') === null ? (split ? false : null) : yes('DEMO'),
+    production,
     controlTrust: oneOf('CONTROL_TRUST', 'hinted', ['claimed', 'hinted', 'bound']),
     timeScale,
     kafka:

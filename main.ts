@@ -4,7 +4,7 @@
  *   log ─▶ stores ─▶ processors, connectors ─▶ sinks ─▶ api        (by ROLES; stopped in the opposite order)
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
@@ -33,6 +33,7 @@ import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
 import { Worker, type WorkerSettings } from './engine/worker.ts'
+import { openFolder, settleLog } from './folder.ts'
 import { kept, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
@@ -112,7 +113,7 @@ export function serviceOf(settings: Config, broken: Broken): Service {
 
 async function start(settings: Config, logger: pino.Logger, closers: Parts['closers'], broken: Broken): Promise<string> {
   const { dataDir, roles } = settings
-  mkdirSync(dataDir, { recursive: true })
+  const kind = openFolder(settings, logger)
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
   const actors = actorsOf(settings)
   const topics = topicsOf(actors)
@@ -130,13 +131,15 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const { log, registry } = await openLog(settings, topics, logger, { onError, onClosed })
   closers.push(() => log.close())
   const codec = await Codec.open(registry, topics)
+  if (settings.kafka !== null) await settleLog(kind, log, codec, topics)
   const onLost = (error: Error) => broken('the state stores are lost', error)
   const parts: Parts = { settings, logger, onError, onLost, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
 
-  const demoWanted = settings.demo ?? settings.whatsapp === null
-  const demo = demoWanted ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
+  const demo = kind === 'demo' ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
   if (demo !== null) closers.push(() => demo.close())
   const outside = { ...settings, ...demo }
+  if (outside.whatsapp === null && roles.includes('connectors'))
+    parts.dependencies.channels = () => ({ status: 'degraded', detail: 'no channel is configured: set WHATSAPP_…' })
 
   const serves = roles.includes('api') || roles.includes('sinks')
   const postgres = serves ? await openPostgres(settings, logger) : null
@@ -530,6 +533,8 @@ export function codeVersion(): string {
 }
 
 async function main(): Promise<void> {
+  // Whatever this process and its children make is for their user alone.
+  process.umask(0o077)
   const began = performance.now()
   // Whatever the level of the log: why a process ends is said.
   const logger = pino({ level: 'fatal' }, pino.destination({ dest: 2, sync: true }))
