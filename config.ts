@@ -13,6 +13,25 @@ export type Role = (typeof ROLES)[number]
 export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'webhooks', 'other'] as const
 export type LimitedBy = (typeof LIMITED_BY)[number]
 
+/** How long a provider's moods are borne, and who hears of them when. Times in ms. */
+export interface ProviderConfig {
+  /** Of a source: failures in a row until it counts as down. */
+  readonly breakerFailures: number
+  /** How long it is then left alone at first, and at most. */
+  readonly breakerProbeMs: number
+  readonly breakerMostMs: number
+  /** Of a message channel: the share of calls that fail until it counts as down, and over how many at least. */
+  readonly channelShare: number
+  readonly channelCalls: number
+  /** The pause after a limit that a provider has told, at first and at most. */
+  readonly limitMs: number
+  readonly limitMostMs: number
+  /** When a person who waits hears what is the matter. */
+  readonly firstWordMs: number
+  /** How long a control is tried. */
+  readonly tryMs: number
+}
+
 /** The cluster that holds the log. */
 export interface KafkaConfig {
   readonly brokers: readonly string[]
@@ -71,6 +90,7 @@ export interface Config {
   readonly limits: Readonly<Partial<Record<LimitedBy, number>>>
   /** Key of the conversations' ids; made and kept in the data folder where it is not given. Never changed. */
   readonly tenantKey: string | null
+  readonly providers: ProviderConfig
   readonly venuesCsv: string | null
   readonly soundtrack: { readonly url: string; readonly token: string; readonly tokensPerSecond: number } | null
   readonly whatsapp: {
@@ -259,6 +279,17 @@ export function configFrom(env: Environment): Config {
     trustedProxies: list('TRUSTED_PROXIES'),
     limits,
     tenantKey: text('TENANT_KEY'),
+    providers: {
+      breakerFailures: number('BREAKER_FAILURES', 3, 1, 1_000),
+      breakerProbeMs: number('BREAKER_PROBE_MS', 5_000, 100, 300_000),
+      breakerMostMs: number('BREAKER_MAX_MS', 300_000, 100, 3_600_000),
+      channelShare: number('CHANNEL_BREAKER_RATE', 0.5, 0.05, 0.95),
+      channelCalls: number('CHANNEL_BREAKER_CALLS', 20, 20, 10_000),
+      limitMs: number('LIMIT_PAUSE_MS', 1_000, 1_000, 300_000),
+      limitMostMs: number('LIMIT_PAUSE_MAX_MS', 60_000, 1_000, 3_600_000),
+      firstWordMs: number('FIRST_WORD_MS', 15_000, 1_000, 18_000),
+      tryMs: number('CONTROL_TRY_MS', 120_000, 30_000, 600_000),
+    },
     venuesCsv: text('VENUES_CSV'),
     soundtrack:
       soundtrackToken === null

@@ -203,14 +203,15 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
 }
 
 /** The actors of the service, under these settings. */
-export function actorsOf({ controlTrust, timeScale }: Config) {
+export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tryMs } }: Config) {
   return {
     conversation: conversationActor({
       ...defaultConversationSettings,
+      tryMs,
       controlTrust: controlTrust.toUpperCase() as 'CLAIMED' | 'HINTED' | 'BOUND',
       timeScale,
     }),
-    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale }),
+    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale, firstWordMs, commandMs: tryMs }),
     whatsapp: whatsappActor({ ...WHATSAPP_DEFAULTS, timeScale }),
     soundtrack: soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale }),
     sheets: sheetsActor({ ...SHEETS_DEFAULTS, timeScale }),
@@ -277,7 +278,7 @@ function workerOf(
   return worker
 }
 
-type Outside = Pick<Config, 'whatsapp' | 'soundtrack' | 'venuesCsv' | 'timeScale'>
+type Outside = Pick<Config, 'whatsapp' | 'soundtrack' | 'venuesCsv' | 'timeScale' | 'providers'>
 
 async function startProcessors(
   parts: Parts,
@@ -329,16 +330,20 @@ async function startProcessors(
 
 async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores, outside: Outside): Promise<void> {
   const { log, codec, closers } = parts
-  const { timeScale, venuesCsv } = outside
+  const { timeScale, venuesCsv, providers } = outside
+  const limit = { firstMs: providers.limitMs, mostMs: providers.limitMostMs }
+  const opening = { probeMs: providers.breakerProbeMs, mostMs: providers.breakerMostMs }
   const connected: { actor: Actor; ports: ActorPorts }[] = []
   const connect = (actor: unknown, ports: unknown) => connected.push({ actor: actor as Actor, ports: ports as ActorPorts })
   if (outside.whatsapp !== null) {
-    const { ports, close } = whatsappPorts({ ...outside.whatsapp, timeScale })
+    const breaker = { ...opening, rate: { share: providers.channelShare, calls: providers.channelCalls } }
+    const { ports, close } = whatsappPorts({ ...outside.whatsapp, timeScale, breaker, limit })
     connect(actors.whatsapp, ports)
     closers.push(close)
   }
   if (outside.soundtrack !== null) {
-    const client = soundtrackClient({ ...outside.soundtrack, timeScale })
+    const breaker = { ...opening, failures: providers.breakerFailures }
+    const client = soundtrackClient({ ...outside.soundtrack, timeScale, breaker, limit })
     connect(actors.soundtrack, soundtrackPorts(client))
     closers.push(() => client.close())
   }
