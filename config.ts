@@ -286,7 +286,7 @@ export function configFrom(env: Environment): Config {
       channelShare: number('CHANNEL_BREAKER_RATE', 0.5, 0.05, 0.95),
       channelCalls: number('CHANNEL_BREAKER_CALLS', 20, 20, 10_000),
       limitMs: number('LIMIT_PAUSE_MS', 1_000, 1_000, 300_000),
-      limitMostMs: number('LIMIT_PAUSE_MAX_MS', 60_000, 1_000, 3_600_000),
+      limitMostMs: number('LIMIT_PAUSE_MAX_MS', 30_000, 1_000, 3_600_000),
       firstWordMs: number('FIRST_WORD_MS', 15_000, 1_000, 18_000),
       tryMs: number('CONTROL_TRY_MS', 120_000, 30_000, 600_000),
     },

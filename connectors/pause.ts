@@ -2,7 +2,7 @@
  * How long a provider is left alone once it has told a limit: what its own numbers say, and never less than a pause that grows
  * with each limit in a row. Numbers that say "go on" while the answer says "too much" are wrong: others use the credential, too.
  *
- *   limit ─▶ 1 s ─ limit ─▶ 2 s ─ limit ─▶ 4 s … at most a minute, each with up to a quarter more;  a good answer ─▶ anew
+ *   limit ─▶ 1 s ─ limit ─▶ 2 s ─ limit ─▶ 4 s … at most 30 s, each with up to a quarter more;  a good answer ─▶ anew
  */
 
 export interface PauseOptions {
@@ -21,7 +21,7 @@ export interface Clockwork {
 }
 
 export const LEAST_PAUSE_MS = 1_000
-const MOST_PAUSE_MS = 60_000
+const MOST_PAUSE_MS = 30_000
 /** Those that were told together do not come back together. */
 const SPREAD = 0.25
 
