@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -137,6 +137,14 @@ describe('who may read it', () => {
     expect([data, join(data, 'state'), join(data, 'state/lmdb')].map(modeOf)).toEqual([0o700, 0o700, 0o700])
     expect(modeOf(join(data, MARK))).toBe(0o600)
     expect(warnings).toEqual([])
+  })
+
+  it('nobody but its owner, also where it is reached by a link', () => {
+    const file = put('log.sqlite')
+    chmodSync(data, 0o755)
+    symlinkSync(data, join(folder, 'link'))
+    open({ ...WHATSAPP, DATA_DIR: join(folder, 'link') })
+    expect([modeOf(file), modeOf(data)]).toEqual([0o600, 0o700])
   })
 
   it("leaves a folder that holds others' things as it is, tells it, and closes its own", () => {

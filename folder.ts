@@ -133,8 +133,9 @@ function mark(dataDir: string, kind: Kind): void {
 }
 
 /** Takes from group and others what they may do; says so where that cannot be done. */
-function closeToOthers(dataDir: string, logger: Pick<Logger, 'warn'>): void {
+function closeToOthers(folder: string, logger: Pick<Logger, 'warn'>): void {
   if (process.platform === 'win32') return
+  const dataDir = realpathSync(folder)
   const open: string[] = []
   const close = (path: string) => {
     const stat = lstatSync(path, { throwIfNoEntry: false })
@@ -148,7 +149,7 @@ function closeToOthers(dataDir: string, logger: Pick<Logger, 'warn'>): void {
     }
   }
   const names = readdirSync(dataDir)
-  const shared = ['/', homedir()].includes(realpathSync(dataDir)) || names.some(name => !isOurs(name))
+  const shared = ['/', homedir()].includes(dataDir) || names.some(name => !isOurs(name))
   if (!shared) close(dataDir)
   else {
     for (const name of names.filter(isOurs)) close(join(dataDir, name))

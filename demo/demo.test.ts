@@ -110,6 +110,7 @@ describe('the page', () => {
       expect(await asking(path, { host: 'rebound.example.com' }), path).toBe(403)
       expect(await asking(path, { host: `${host}.example.com` }), path).toBe(403)
       expect(await asking(path, { host, origin: 'https://example.com' }), path).toBe(403)
+      expect(await asking(path, { host, 'x-forwarded-for': '192.0.2.1' }), 'through a proxy here').toBe(403)
     }
     expect(await asking('/demo/personas', { host, origin: `http://${host}` })).toBe(200)
     expect(await asking('/demo/personas', { host: host.replace('127.0.0.1', 'localhost') })).toBe(200)

@@ -18,7 +18,8 @@ export async function guard(scope: FastifyInstance, most = MOST_A_MINUTE): Promi
 }
 
 function refusalOf({ socket, headers }: FastifyRequest): string | null {
-  if (!isLoopbackAddress(socket.remoteAddress ?? '')) return 'the demo answers this machine only'
+  const passedOn = headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined
+  if (passedOn || !isLoopbackAddress(socket.remoteAddress ?? '')) return 'the demo answers this machine only'
   // A name that somebody else resolves to this machine (DNS rebinding) would make their page one of ours.
   if (!isHere(headers.host ?? '')) return `the demo is not at "${headers.host ?? ''}": use the address that was printed`
   const { origin } = headers
