@@ -13,6 +13,25 @@ export type Role = (typeof ROLES)[number]
 export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'token', 'webhooks', 'other'] as const
 export type LimitedBy = (typeof LIMITED_BY)[number]
 
+/** How long a provider's moods are borne, and who hears of them when. Times in ms. */
+export interface ProviderConfig {
+  /** Of a source: failures in a row until it counts as down. */
+  readonly breakerFailures: number
+  /** How long it is then left alone at first, and at most. */
+  readonly breakerProbeMs: number
+  readonly breakerMostMs: number
+  /** Of a message channel: the share of calls that fail until it counts as down, and over how many at least. */
+  readonly channelShare: number
+  readonly channelCalls: number
+  /** The pause after a limit that a provider has told, at first and at most. */
+  readonly limitMs: number
+  readonly limitMostMs: number
+  /** When a person who waits hears what is the matter. */
+  readonly firstWordMs: number
+  /** How long a control is tried. */
+  readonly tryMs: number
+}
+
 /** The cluster that holds the log. */
 export interface KafkaConfig {
   readonly brokers: readonly string[]
@@ -39,8 +58,10 @@ export interface Config {
   readonly dataDir: string
   readonly roles: readonly Role[]
   readonly logLevel: string
-  /** Null: on when no channel is configured. */
+  /** Null: on when nothing is configured; `folder.ts` says where it may run. */
   readonly demo: boolean | null
+  /** NODE_ENV is production. */
+  readonly production: boolean
   readonly controlTrust: 'claimed' | 'hinted' | 'bound'
   /** Divides durable timers, deadlines and breaker times. */
   readonly timeScale: number
@@ -73,6 +94,7 @@ export interface Config {
   readonly publicDetails: boolean
   /** Key of the conversations' ids; made and kept in the data folder where it is not given. Never changed. */
   readonly tenantKey: string | null
+  readonly providers: ProviderConfig
   readonly venuesCsv: string | null
   readonly soundtrack: { readonly url: string; readonly token: string; readonly tokensPerSecond: number } | null
   readonly whatsapp: {
@@ -196,8 +218,8 @@ export function configFrom(env: Environment): Config {
   const ca = text('KAFKA_TLS_CA')
   const tls = yes('KAFKA_TLS') ? (ca === null ? true : { ca }) : false
   const timeScale = number('TIME_SCALE', 1, 1, 100_000)
-  if (timeScale !== 1 && env.NODE_ENV === 'production')
-    problems.push('TIME_SCALE is for demos and tests; leave it out in production')
+  const production = env.NODE_ENV === 'production'
+  if (timeScale !== 1 && production) problems.push('TIME_SCALE is for demos and tests; leave it out in production')
 
   const [jwtSecret, jwksUrl] = [text('JWT_SECRET'), text('JWT_JWKS_URL')]
   if (jwtSecret !== null && jwksUrl !== null)
@@ -242,6 +264,7 @@ export function configFrom(env: Environment): Config {
     roles: roles as Role[],
     logLevel: oneOf('LOG_LEVEL', 'info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     demo: text('DEMO') === null ? (split ? false : null) : yes('DEMO'),
+    production,
     controlTrust: oneOf('CONTROL_TRUST', 'hinted', ['claimed', 'hinted', 'bound']),
     timeScale,
     kafka:
@@ -285,6 +308,17 @@ export function configFrom(env: Environment): Config {
     metricsToken: text('METRICS_TOKEN'),
     publicDetails: yes('PUBLIC_DETAILS'),
     tenantKey: text('TENANT_KEY'),
+    providers: {
+      breakerFailures: number('BREAKER_FAILURES', 3, 1, 1_000),
+      breakerProbeMs: number('BREAKER_PROBE_MS', 5_000, 100, 300_000),
+      breakerMostMs: number('BREAKER_MAX_MS', 300_000, 100, 3_600_000),
+      channelShare: number('CHANNEL_BREAKER_RATE', 0.5, 0.05, 0.95),
+      channelCalls: number('CHANNEL_BREAKER_CALLS', 20, 20, 10_000),
+      limitMs: number('LIMIT_PAUSE_MS', 1_000, 1_000, 300_000),
+      limitMostMs: number('LIMIT_PAUSE_MAX_MS', 30_000, 1_000, 3_600_000),
+      firstWordMs: number('FIRST_WORD_MS', 15_000, 1_000, 18_000),
+      tryMs: number('CONTROL_TRY_MS', 120_000, 30_000, 600_000),
+    },
     venuesCsv: text('VENUES_CSV'),
     soundtrack:
       soundtrackToken === null

@@ -4,7 +4,7 @@
  *   log ─▶ stores ─▶ processors, connectors ─▶ sinks ─▶ api        (by ROLES; stopped in the opposite order)
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
@@ -33,6 +33,7 @@ import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
 import { Worker, type WorkerSettings } from './engine/worker.ts'
+import { openFolder, settleLog } from './folder.ts'
 import { kept, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
@@ -112,7 +113,7 @@ export function serviceOf(settings: Config, broken: Broken): Service {
 
 async function start(settings: Config, logger: pino.Logger, closers: Parts['closers'], broken: Broken): Promise<string> {
   const { dataDir, roles } = settings
-  mkdirSync(dataDir, { recursive: true })
+  const kind = openFolder(settings, logger)
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
   const actors = actorsOf(settings)
   const topics = topicsOf(actors)
@@ -130,13 +131,15 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const { log, registry } = await openLog(settings, topics, logger, { onError, onClosed })
   closers.push(() => log.close())
   const codec = await Codec.open(registry, topics)
+  if (settings.kafka !== null) await settleLog(kind, log, codec, topics)
   const onLost = (error: Error) => broken('the state stores are lost', error)
   const parts: Parts = { settings, logger, onError, onLost, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
 
-  const demoWanted = settings.demo ?? settings.whatsapp === null
-  const demo = demoWanted ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
+  const demo = kind === 'demo' ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
   if (demo !== null) closers.push(() => demo.close())
   const outside = { ...settings, ...demo }
+  if (outside.whatsapp === null && roles.includes('connectors'))
+    parts.dependencies.channels = () => ({ status: 'degraded', detail: 'no channel is configured: set WHATSAPP_…' })
 
   const serves = roles.includes('api') || roles.includes('sinks')
   const postgres = serves ? await openPostgres(settings, logger) : null
@@ -201,14 +204,15 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
 }
 
 /** The actors of the service, under these settings. */
-export function actorsOf({ controlTrust, timeScale }: Config) {
+export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tryMs } }: Config) {
   return {
     conversation: conversationActor({
       ...defaultConversationSettings,
+      tryMs,
       controlTrust: controlTrust.toUpperCase() as 'CLAIMED' | 'HINTED' | 'BOUND',
       timeScale,
     }),
-    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale }),
+    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale, firstWordMs, commandMs: tryMs }),
     whatsapp: whatsappActor({ ...WHATSAPP_DEFAULTS, timeScale }),
     soundtrack: soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale }),
     sheets: sheetsActor({ ...SHEETS_DEFAULTS, timeScale }),
@@ -275,7 +279,7 @@ function workerOf(
   return worker
 }
 
-type Outside = Pick<Config, 'whatsapp' | 'soundtrack' | 'venuesCsv' | 'timeScale'>
+type Outside = Pick<Config, 'whatsapp' | 'soundtrack' | 'venuesCsv' | 'timeScale' | 'providers'>
 
 async function startProcessors(
   parts: Parts,
@@ -327,16 +331,20 @@ async function startProcessors(
 
 async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores, outside: Outside): Promise<void> {
   const { log, codec, closers } = parts
-  const { timeScale, venuesCsv } = outside
+  const { timeScale, venuesCsv, providers } = outside
+  const limit = { firstMs: providers.limitMs, mostMs: providers.limitMostMs }
+  const opening = { probeMs: providers.breakerProbeMs, mostMs: providers.breakerMostMs }
   const connected: { actor: Actor; ports: ActorPorts }[] = []
   const connect = (actor: unknown, ports: unknown) => connected.push({ actor: actor as Actor, ports: ports as ActorPorts })
   if (outside.whatsapp !== null) {
-    const { ports, close } = whatsappPorts({ ...outside.whatsapp, timeScale })
+    const breaker = { ...opening, rate: { share: providers.channelShare, calls: providers.channelCalls } }
+    const { ports, close } = whatsappPorts({ ...outside.whatsapp, timeScale, breaker, limit })
     connect(actors.whatsapp, ports)
     closers.push(close)
   }
   if (outside.soundtrack !== null) {
-    const client = soundtrackClient({ ...outside.soundtrack, timeScale })
+    const breaker = { ...opening, failures: providers.breakerFailures }
+    const client = soundtrackClient({ ...outside.soundtrack, timeScale, breaker, limit })
     connect(actors.soundtrack, soundtrackPorts(client))
     closers.push(() => client.close())
   }
@@ -531,6 +539,8 @@ export function codeVersion(): string {
 }
 
 async function main(): Promise<void> {
+  // Whatever this process and its children make is for their user alone.
+  process.umask(0o077)
   const began = performance.now()
   // Whatever the level of the log: why a process ends is said.
   const logger = pino({ level: 'fatal' }, pino.destination({ dest: 2, sync: true }))

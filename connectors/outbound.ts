@@ -9,7 +9,6 @@ import Bottleneck from 'bottleneck'
 import {
   CircuitState,
   circuitBreaker,
-  ConsecutiveBreaker,
   ExponentialBackoff,
   halfJitterGenerator,
   handleWhen,
@@ -19,6 +18,7 @@ import {
   timeout,
 } from 'cockatiel'
 import { NotDone, NotLeaving, type Run } from '../engine/actor.ts'
+import { type BreakerOptions, judgeOf, openings } from './breaker.ts'
 
 export interface OutboundOptions {
   /** The outside service, for errors and metrics. */
@@ -31,11 +31,12 @@ export interface OutboundOptions {
   readonly reservoir?: { readonly amount: number; readonly perMs: number }
   /** Of one try, from the moment it leaves. */
   readonly timeoutMs: number
-  /** Opens after this many failures in a row (3), and lets one try through after `recoverMs` (300,000). */
-  readonly breaker?: { readonly failures?: number; readonly recoverMs?: number }
+  readonly breaker?: BreakerOptions
+  /** Which errors are the provider's failures; `providerFailure` where absent. */
+  readonly failure?: (error: unknown) => boolean
   /** Tries in all (3), and the waits between them: `firstMs` (500), doubled each time, half of it random, `maxMs` (30,000) at most. */
   readonly retry?: { readonly attempts?: number; readonly firstMs?: number; readonly maxMs?: number }
-  /** Divides the breaker's `recoverMs`. */
+  /** Divides the breaker's times. */
   readonly timeScale?: number
 }
 
@@ -46,6 +47,8 @@ export interface CallOptions {
   readonly priority?: number
   /** Which errors may be tried again; `transient` where absent. A send that may not happen twice says `surelyNothing`. */
   readonly retryable?: (error: unknown) => boolean
+  /** Whom it is for, where failures may be that person's alone. */
+  readonly party?: string
   /** Awaited at every try before it queues: a budget that the provider counts its own way. Its errors end the call. */
   readonly admit?: () => Promise<void>
 }
@@ -139,10 +142,14 @@ const PROBE_WAIT = 1_000
 export function outbound(options: OutboundOptions): Outbound {
   const { name, concurrency = 3, minTimeMs = 0, reservoir, timeoutMs, timeScale = 1 } = options
   const { attempts = 3, firstMs = 500, maxMs = 30_000 } = options.retry ?? {}
-  const recoverMs = (options.breaker?.recoverMs ?? 300_000) / timeScale
-  const breaker = circuitBreaker(handleWhen(providerFailure), {
-    halfOpenAfter: recoverMs,
-    breaker: new ConsecutiveBreaker(options.breaker?.failures ?? 3),
+  const { failure = providerFailure, breaker: settings = {} } = options
+  const judge = judgeOf(settings)
+  let openMs = 0
+  const breaker = circuitBreaker(handleWhen(failure), {
+    halfOpenAfter: openings(settings, timeScale, ms => {
+      openMs = ms
+    }),
+    breaker: judge.breaker,
   })
   const limit = timeout(timeoutMs, TimeoutStrategy.Aggressive)
   const backoff = new ExponentialBackoff({ initialDelay: firstMs, maxDelay: maxMs, generator: halfJitterGenerator })
@@ -159,7 +166,7 @@ export function outbound(options: OutboundOptions): Outbound {
   const shutFor = () => {
     if (breaker.state === CircuitState.Closed) return 0
     if (breaker.state === CircuitState.HalfOpen) return PROBE_WAIT
-    return Math.max(0, openedAt + recoverMs - Date.now())
+    return Math.max(0, Math.ceil(openedAt + openMs - Date.now()))
   }
   const checkBreaker = () => {
     const ms = shutFor()
@@ -167,7 +174,7 @@ export function outbound(options: OutboundOptions): Outbound {
   }
 
   async function once<T>(run: Run, request: (signal: AbortSignal) => Promise<T>, call: CallOptions): Promise<T> {
-    const { weight = 1, priority = 5, admit } = call
+    const { weight = 1, priority = 5, admit, party } = call
     checkBreaker()
     await admit?.()
     let left = false
@@ -177,7 +184,7 @@ export function outbound(options: OutboundOptions): Outbound {
       checkBreaker()
       run.leave()
       left = true
-      return breaker.execute(() => inTime(request, run.signal))
+      return breaker.execute(() => noted(inTime(request, run.signal), party))
     }
     const inSlot = () => slots.schedule({ priority }, leave)
     try {
@@ -185,6 +192,18 @@ export function outbound(options: OutboundOptions): Outbound {
     } catch (error) {
       if (budget !== null && !left && closing === null) void budget.incrementReservoir(weight)
       if (error instanceof Bottleneck.BottleneckError) throw new NotLeaving('RELEASED', `${name}: ${error.message}`)
+      throw error
+    }
+  }
+
+  /** Tells the judge what became of a call, before the breaker asks it. */
+  async function noted<T>(call: Promise<T>, party: string | undefined): Promise<T> {
+    try {
+      const result = await call
+      judge.noted(false, party)
+      return result
+    } catch (error) {
+      judge.noted(failure(error), party)
       throw error
     }
   }

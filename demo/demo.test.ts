@@ -1,14 +1,15 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fastify from 'fastify'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { parseSheet } from '../connectors/sheets/csv.ts'
 import { verifySignature } from '../connectors/whatsapp/webhook.ts'
-import { allTopics, venueEvents } from '../topics/catalog.ts'
+import { allTopics, auditLog, deadLetters, venueEvents } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
+import { brief, SHOWN, short } from './brief.ts'
 import { type Demo, startDemo } from './demo.ts'
 import { demoWorld, personas, venuesCsv } from './world.ts'
 
@@ -63,6 +64,7 @@ describe('the page', () => {
   })
 
   afterAll(async () => {
+    app.server.closeAllConnections() // also those that `fetch` made and then had no use for
     await Promise.all([app.close(), demo.close(), log.close()])
     receiver.closeAllConnections()
     receiver.close()
@@ -89,6 +91,68 @@ describe('the page', () => {
       from: '66800000001',
       text: { body: 'too loud' },
     })
+  })
+
+  /** As a browser would ask that was told another name or sent by another page: `fetch` does not let us. */
+  const asking = (path: string, headers: Record<string, string>) =>
+    new Promise<number>((resolve, reject) => {
+      const { port } = new URL(url)
+      const sent = request({ host: '127.0.0.1', port, path, headers }, response => {
+        response.resume()
+        resolve(response.statusCode as number)
+      })
+      sent.once('error', reject).end()
+    })
+
+  it('answers neither another name for this machine nor a page of another site', async () => {
+    const { host } = new URL(url)
+    for (const path of ['/', '/demo/personas', '/demo/stream', '/app.js']) {
+      expect(await asking(path, { host: 'rebound.example.com' }), path).toBe(403)
+      expect(await asking(path, { host: `${host}.example.com` }), path).toBe(403)
+      expect(await asking(path, { host, origin: 'https://example.com' }), path).toBe(403)
+      expect(await asking(path, { host, 'x-forwarded-for': '192.0.2.1' }), 'through a proxy here').toBe(403)
+    }
+    expect(await asking('/demo/personas', { host, origin: `http://${host}` })).toBe(200)
+    expect(await asking('/demo/personas', { host: host.replace('127.0.0.1', 'localhost') })).toBe(200)
+  })
+
+  it('opens only so many streams', async () => {
+    const open = () => {
+      const ending = new AbortController()
+      return fetch(`${url}/demo/stream`, { signal: ending.signal }).then(({ status }) => ({ status, ending }))
+    }
+    const streams = await Promise.all(Array.from({ length: 9 }, open))
+    expect(streams.map(({ status }) => status).sort()).toEqual([...Array.from({ length: 8 }, () => 200), 429])
+    for (const { ending } of streams) ending.abort()
+    await vi.waitFor(async () => {
+      const { status, ending } = await open()
+      ending.abort()
+      expect(status).toBe(200)
+    })
+  })
+
+  it('answers only so many requests a minute', async () => {
+    const app = fastify()
+    await demo.page({ log, codec, mostAMinute: 3 })(app)
+    const statuses = []
+    for (let n = 0; n < 4; n++)
+      statuses.push(
+        (await app.inject({ url: '/demo/personas', remoteAddress: '127.0.0.1', headers: { host: 'localhost' } })).statusCode,
+      )
+    expect(statuses).toEqual([200, 200, 200, 429])
+    expect(
+      (await app.inject({ url: '/demo/personas', remoteAddress: '192.0.2.1', headers: { host: 'localhost' } })).statusCode,
+    ).toBe(403)
+    await app.close()
+  })
+
+  it('shows nothing of who uses the API', () => {
+    expect(SHOWN.map(({ name }) => name)).not.toContain(auditLog.name)
+    expect(SHOWN.map(({ name }) => name)).not.toContain(deadLetters.name)
+    const action = { id: 'a', by: 'crm-7', assignee: 'k', kind: 'NOTE', note: 'x', at: 1 } as never
+    expect(brief('AgentAction', action)).toMatchObject({ by: '•••', assignee: '•••', at: 1 })
+    expect(brief('VenueEvent', { id: 'e', detail: 'by Lek <lek@crm.example.com>!' } as never).detail).toBe('by Lek <•••>!')
+    expect(short('main:lek@example.com')).toBe('main:•••')
   })
 
   it('refuses what it does not know', async () => {

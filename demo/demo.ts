@@ -1,5 +1,5 @@
 /**
- * What `npm start` shows when no channel is configured: the invented world behind fakes of the providers, and a page with a phone
+ * What `npm start` shows when nothing is configured: the invented world behind fakes of the providers, and a page with a phone
  * to write from. Messages take the real way: signed, through the webhook.
  */
 import { randomBytes } from 'node:crypto'
@@ -20,7 +20,7 @@ export interface Demo {
   readonly soundtrack: NonNullable<Config['soundtrack']>
   readonly whatsapp: NonNullable<Config['whatsapp']>
   /** The page and what it asks for, as routes. */
-  page(context: { log: Log; codec: Codec }): (app: FastifyInstance) => Promise<void>
+  page(context: { log: Log; codec: Codec; mostAMinute?: number }): (app: FastifyInstance) => Promise<void>
   /** Tells the fake where webhooks go. */
   connect(baseUrl: string): void
   close(): Promise<void>
@@ -33,9 +33,9 @@ const FLAPPING = [100, 250, 400]
 export async function startDemo({ dataDir }: { dataDir: string }): Promise<Demo> {
   const world = demoWorld()
   const folder = join(dataDir, 'demo')
-  mkdirSync(folder, { recursive: true })
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
   const sheet = join(folder, 'venues.csv')
-  if (!existsSync(sheet)) writeFileSync(sheet, venuesCsv(world))
+  if (!existsSync(sheet)) writeFileSync(sheet, venuesCsv(world), { mode: 0o600 })
 
   const secret = () => randomBytes(16).toString('hex')
   const token = secret()

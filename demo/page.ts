@@ -10,11 +10,10 @@ import type { FakeSoundtrack } from '../connectors/soundtrack/fake.ts'
 import type { Fault } from '../connectors/soundtrack/fake-faults.ts'
 import { type LiveZone, settle } from '../connectors/soundtrack/fake-world.ts'
 import type { FakeWhatsApp } from '../connectors/whatsapp/fake.ts'
-import { piiPaths } from '../schemas/index.ts'
-import type { RecordName } from '../schemas/types.ts'
-import { allTopics } from '../topics/catalog.ts'
-import type { Codec, Decoded } from '../topics/codec.ts'
+import type { Codec } from '../topics/codec.ts'
 import type { Log } from '../topics/log.ts'
+import { brief, SHOWN, short } from './brief.ts'
+import { guard } from './guard.ts'
 import { type DemoWorld, personas } from './world.ts'
 
 export interface DemoPageOptions {
@@ -25,6 +24,8 @@ export interface DemoPageOptions {
   readonly whatsapp: FakeWhatsApp
   /** Sets the flapping zones again after a fault was healed. */
   readonly flap: () => void
+  /** Requests that are answered in a minute; the usual number where absent. */
+  readonly mostAMinute?: number
 }
 
 const FAULTS: Readonly<Record<string, Fault | null>> = {
@@ -54,11 +55,21 @@ const HEARTBEAT_MS = 15_000
 const ZONES_MS = 500
 /** A page that does not keep up loses records, not the connection. */
 const MAX_WAITING_BYTES = 256 * 1024
+/** Pages that are open at once: each follows every topic. */
+const MAX_STREAMS = 8
 
 export async function demoPage(app: FastifyInstance, options: DemoPageOptions): Promise<void> {
+  await app.register(async scope => {
+    await guard(scope, options.mostAMinute)
+    await routes(scope, options)
+  })
+}
+
+async function routes(app: FastifyInstance, options: DemoPageOptions): Promise<void> {
   const { world, soundtrack, whatsapp, flap } = options
   const people = personas(world)
   let fault = 'normal'
+  let streams = 0
 
   await app.register(fastifyStatic, {
     root: join(import.meta.dirname, 'page'),
@@ -91,6 +102,8 @@ export async function demoPage(app: FastifyInstance, options: DemoPageOptions): 
   app.get('/demo/stream', async (request, reply) => {
     const { persona } = request.query as { persona?: string }
     const person = people.find(p => p.id === persona) ?? people[0]
+    if (streams >= MAX_STREAMS) return reply.code(429).send({ detail: `${MAX_STREAMS} pages are open: close one` })
+    streams++
     const stream = new Stream(reply)
     let shown = whatsapp.sent.length
     let zonesShown = ''
@@ -111,9 +124,10 @@ export async function demoPage(app: FastifyInstance, options: DemoPageOptions): 
     request.raw.socket.once('close', () => {
       clearInterval(timer)
       clearInterval(heartbeat)
+      streams--
       ending.abort()
     })
-    await Promise.all(allTopics().map(topic => follow(options, topic.name, stream, ending.signal)))
+    await Promise.all(SHOWN.map(topic => follow(options, topic.name, stream, ending.signal)))
     return reply
   })
 }
@@ -162,18 +176,4 @@ function zoneView(zone: LiveZone) {
   settle(zone, Date.now())
   const { name, kind, online, playing, volume, playlist, tracks, track } = zone
   return { name, kind, online, playing, volume, playlist, track: tracks[track]?.title ?? '' }
-}
-
-function short(key: string): string {
-  return key.length <= 22 ? key : `${key.slice(0, 18)}…${key.slice(-3)}`
-}
-
-/** A few fields of a record; personal data, as its schema marks it, is masked. */
-function brief(type: RecordName, record: Decoded['value']): Record<string, unknown> {
-  const personal = new Set(piiPaths(type).map(path => path.split('.')[0]))
-  const fields = Object.entries(record).flatMap(([name, value]) => {
-    if (value === null || value === '' || typeof value === 'object') return []
-    return [[name, personal.has(name) ? '•••' : typeof value === 'string' ? short(value) : value]]
-  })
-  return Object.fromEntries(fields.slice(0, 6))
 }

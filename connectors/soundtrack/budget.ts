@@ -38,6 +38,7 @@ export class TokenBudget {
   readonly #waiting: Waiter[] = []
   #tokens = BUCKET_TOKENS
   #at: number
+  #heldUntil = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: TokenBudgetOptions) {
@@ -55,7 +56,13 @@ export class TokenBudget {
 
   /** How long until these tokens are there, if nobody else takes any, ms. */
   waitFor(cost: number): number {
-    return Math.max(0, Math.ceil(((cost - this.available) / this.#options.perSecond) * 1000))
+    const held = Math.ceil(this.#heldUntil - this.#options.now())
+    return Math.max(0, held, Math.ceil(((cost - this.available) / this.#options.perSecond) * 1000))
+  }
+
+  /** Gives out nothing for so long, however many tokens there seem to be. */
+  hold(ms: number): void {
+    this.#heldUntil = Math.max(this.#heldUntil, this.#options.now() + ms)
   }
 
   /**

@@ -14,6 +14,7 @@ import {
   TransportFailure,
   transient,
 } from '../outbound.ts'
+import { counter, Pause, type PauseOptions, pauseMs, retryAfterOf, spread } from '../pause.ts'
 import { BUCKET_TOKENS, RateLimited, TokenBudget } from './budget.ts'
 import { COMMANDS, type Document, pageDocument, ZONE, type ZoneNode } from './documents.ts'
 import { type GraphqlError, GraphqlFailure } from './failures.ts'
@@ -25,11 +26,13 @@ export interface SoundtrackClientOptions {
   readonly token: string
   /** Refill of the token bucket. */
   readonly tokensPerSecond?: number
-  /** Longest that a request may wait for its tokens. */
+  /** Longest that a request may wait for its tokens (15,000): less than its effect may take, so that it is told as limited. */
   readonly patienceMs?: number
   readonly timeoutMs?: number
   readonly breaker?: OutboundOptions['breaker']
   readonly retry?: OutboundOptions['retry']
+  /** How long nothing is sent once the provider has told a limit. */
+  readonly limit?: PauseOptions
   readonly timeScale?: number
 }
 
@@ -57,8 +60,8 @@ const DETAIL_ABOVE = BUCKET_TOKENS / 2
 /** Page size of the provider's own client. */
 const MAX_PAGE = 100
 const MAX_PAGES = 100
-/** Tries in all where the provider says that we have used up our tokens. */
-const LIMITED_TRIES = 3
+/** Tries in all where the provider tells a limit; then whoever waits is told, and comes again. */
+const LIMITED_TRIES = 2
 
 interface Page {
   readonly account: {
@@ -71,7 +74,7 @@ interface Page {
 }
 
 export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackClient {
-  const { url, token, tokensPerSecond = 50, patienceMs = 60_000, timeoutMs = 10_000, timeScale = 1, breaker, retry } = options
+  const { url, token, tokensPerSecond = 50, patienceMs = 15_000, timeoutMs = 10_000, timeScale = 1, breaker, retry } = options
   // Three at once, as the provider's own client.
   const calls = outbound({
     name: 'Soundtrack',
@@ -82,6 +85,9 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     ...(retry && { retry }),
   })
   const budget = new TokenBudget({ perSecond: tokensPerSecond, patienceMs })
+  const pause = new Pause(options.limit)
+  /** Limits that an attempt has met, for its own pause. */
+  const limits = counter()
   const headers = { 'content-type': 'application/json', authorization: `Basic ${token}` }
 
   /** Sends a document. Where the provider says that tokens are missing, waits for them and sends it again. */
@@ -93,7 +99,7 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     retryable = transient,
   ): Promise<Answer<T>> {
     const { query, cost } = document
-    const request = (signal: AbortSignal) => post<T>(query, variables, cost, signal)
+    const request = (signal: AbortSignal) => post<T>(run.attempt, query, variables, cost, signal)
     for (let tries = 1; ; tries++) {
       try {
         return await calls.call(run, request, { priority, retryable, admit: () => budget.take(cost, priority, run.signal) })
@@ -103,13 +109,23 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     }
   }
 
-  async function post<T>(query: string, variables: object, cost: number, signal: AbortSignal): Promise<Answer<T>> {
+  async function post<T>(
+    attempt: string,
+    query: string,
+    variables: object,
+    cost: number,
+    signal: AbortSignal,
+  ): Promise<Answer<T>> {
     const init = { method: 'POST', headers, body: JSON.stringify({ query, variables }) }
+    const sentAt = performance.now()
     let answer: { body: unknown; headers: Headers }
     try {
       answer = await fetchJson(url, init, signal)
     } catch (error) {
-      if (error instanceof HttpFailure && error.status === 429) throw limited(error.body, cost, error.headers)
+      if (error instanceof HttpFailure && error.status === 429) throw limited(attempt, sentAt, error.body, cost, error.headers)
+      // A server that is down may say until when, too.
+      const told = error instanceof HttpFailure && error.status === 503 ? retryAfterOf(error.headers) : null
+      if (told !== null) budget.hold(pause.told(sentAt, told))
       throw error
     }
     const available = tokensOf(answer.headers)
@@ -118,17 +134,20 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     if (!Array.isArray(errors) || (data === null && errors.length === 0))
       throw new TransportFailure('answered with neither data nor errors', true)
     const limit = errors.find(e => /rate limit/i.test(e.message))
-    if (limit !== undefined) throw limited(limit.message, cost, answer.headers)
+    if (limit !== undefined) throw limited(attempt, sentAt, limit.message, cost, answer.headers)
+    pause.passed(sentAt)
     return { data, errors }
   }
 
-  /** The provider's word that tokens are missing; our own count follows it. */
-  function limited(message: string, cost: number, headers: Headers): RateLimited {
+  /** The provider's word that tokens are missing; our own count follows it, and everybody waits. */
+  function limited(attempt: string, sentAt: number, message: string, cost: number, headers: Headers): RateLimited {
     const said = /costs (\d+) tokens.*have (\d+) available/s.exec(message)
     const available = said === null ? (tokensOf(headers) ?? 0) : Number(said[2])
     // It must be short of something, whatever it says is left.
     budget.lower(Math.min(available, cost - 1))
-    return new RateLimited(message.slice(0, 300), budget.waitFor(said === null ? cost : Number(said[1])), true)
+    budget.hold(pause.told(sentAt, retryAfterOf(headers) ?? 0))
+    const wait = budget.waitFor(said === null ? cost : Number(said[1]))
+    return new RateLimited(message.slice(0, 300), Math.max(wait, spread(pauseMs(limits(attempt), options.limit))), true)
   }
 
   return {

@@ -25,6 +25,8 @@ export interface Fault {
   readonly times?: number
   readonly ms?: number
   readonly status?: number
+  /** With `status`: what `Retry-After` says. */
+  readonly retryAfterS?: number
 }
 
 /** What a request, or a part of it, is about. */

@@ -103,7 +103,10 @@ export async function startFakeSoundtrack(options: FakeSoundtrackOptions): Promi
       return send(response, rateLimited(limited === undefined ? limitedBy : limited.kind === 'rate_limited' ? 429 : 200, cost))
     }
     const fault = faults.take(FAILING, targets)
-    if (fault?.kind === 'status') return send(response, { status: fault.status ?? 503, body: 'Service Unavailable', cost: 0 })
+    if (fault?.kind === 'status') {
+      if (fault.retryAfterS !== undefined) response.setHeader('retry-after', fault.retryAfterS)
+      return send(response, { status: fault.status ?? 503, body: 'Service Unavailable', cost: 0 })
+    }
     setTokens(tokens() - cost)
     const rootValue = graph(world, zones, faults, at, cost)
     const result = await execute({ schema, document, rootValue, variableValues: variables, operationName })

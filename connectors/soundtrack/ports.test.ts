@@ -145,12 +145,17 @@ describe('ports', () => {
     expect(fake.calls.filter(c => c.operation === 'skipTrack')).toHaveLength(1)
   })
 
-  it.each(['rate_limited', 'rate_limited_200'] as const)('put a command off, and tell a read, when %s', async kind => {
-    await start()
-    fake.fault({ kind })
-    await expect(ports.control(order('SKIP'), run)).rejects.toBeInstanceOf(NotDone)
-    await expect(ports.read(all, run)).resolves.toMatchObject({ error: 'rate_limited' })
-  })
+  // Each waits for its pause, of a second and more.
+  it.each(['rate_limited', 'rate_limited_200'] as const)(
+    'put a command off, and tell a read, when %s',
+    { timeout: 30_000 },
+    async kind => {
+      await start()
+      fake.fault({ kind })
+      await expect(ports.control(order('SKIP'), run)).rejects.toBeInstanceOf(NotDone)
+      await expect(ports.read(all, run)).resolves.toMatchObject({ error: 'rate_limited' })
+    },
+  )
 
   it('tell a zone that is not ours from a provider that is down', async () => {
     await start()

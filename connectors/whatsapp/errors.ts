@@ -8,8 +8,14 @@ export const WINDOW_CLOSED = 'window_closed'
 /** One message every 6 s to one user. */
 export const PAIR_RATE = 131056
 
-/** Passing failures that come with other statuses than 5xx: call rates, throughput of the number, service unavailable. */
-export const PASSING: readonly number[] = [4, 80007, 130429, 131016]
+/** Calls of the app, calls of the account, throughput of the number: everybody waits. */
+export const LIMITS_OF_THE_NUMBER: readonly number[] = [4, 80007, 130429]
+
+/** Passing failures that come with other statuses than 5xx: service unavailable. */
+export const PASSING: readonly number[] = [131016]
+
+/** Said of one person or message, whatever status they come with: they say nothing of the provider's health. */
+export const OF_ONE_PERSON: readonly number[] = [131026, 131047, 131009, PAIR_RATE, ...LIMITS_OF_THE_NUMBER]
 
 /** For people, without the provider's own words: those may repeat what was sent. */
 const MEANING = new Map<number, string>([

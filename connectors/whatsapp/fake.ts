@@ -40,7 +40,7 @@ export type Status = 'sent' | 'delivered' | 'read' | 'failed'
 
 /** What goes wrong with the next `times` (1) messages, to the given user or to anyone. */
 export type Fault = { readonly times?: number; readonly to?: string } & (
-  | { readonly kind: 'status'; readonly status: number; readonly body?: string }
+  | { readonly kind: 'status'; readonly status: number; readonly body?: string; readonly retryAfterS?: number }
   | { readonly kind: 'error'; readonly code: number; readonly status?: number; readonly details?: string }
   /** Taken at once, answered late. */
   | { readonly kind: 'latency'; readonly ms: number }
@@ -105,7 +105,10 @@ export async function startFakeWhatsApp(options: FakeWhatsAppOptions): Promise<F
     const to = String(body.to ?? body.recipient ?? '').replace(/^\+/, '')
     const fault = nextFault(to)
     if (fault?.kind === 'drop_before') return void response.destroy()
-    if (fault?.kind === 'status') return void response.writeHead(fault.status).end(fault.body ?? '')
+    if (fault?.kind === 'status') {
+      const { status, body: said = '', retryAfterS } = fault
+      return void response.writeHead(status, retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }).end(said)
+    }
     if (fault?.kind === 'error') {
       const { code, status = 400, details = 'scripted' } = fault
       return refuse(response, { status, code, message: 'Scripted error', details })

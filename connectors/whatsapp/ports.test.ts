@@ -62,6 +62,15 @@ async function persist(send: () => Promise<SendResult>, most = 10) {
   }
 }
 
+/** As long as these, or up to a quarter longer. */
+function expectWaits(waits: readonly (number | undefined)[], least: readonly number[]): void {
+  expect(waits).toHaveLength(least.length)
+  for (const [n, wait] of waits.entries()) {
+    expect(wait).toBeGreaterThanOrEqual(least[n] as number)
+    expect(wait).toBeLessThanOrEqual((least[n] as number) * 1.25 + 1)
+  }
+}
+
 describe('sending', () => {
   it('gives the provider id of what was taken, and marks it with conversation and attempt', async () => {
     const leave = vi.fn()
@@ -101,7 +110,7 @@ describe('sending', () => {
     fake.fault({ kind: 'error', code: 131056, times: 6 })
     const send = port()
     const { waits, result } = await persist(() => send())
-    expect(waits).toEqual([6000, 12_000, 24_000, 48_000, 60_000, 60_000])
+    expectWaits(waits, [6000, 12_000, 24_000, 48_000, 60_000, 60_000])
     expect(result.accepted).toBe(true)
     expect(fake.sent).toHaveLength(1)
   })
@@ -110,24 +119,64 @@ describe('sending', () => {
     fake.fault({ kind: 'error', code: 131056, times: 3 })
     fake.fault({ kind: 'status', status: 503 })
     const send = port()
-    expect(await persist(() => send())).toMatchObject({ waits: [6000, 12_000, 24_000, 1000], result: { accepted: true } })
+    const { waits, result } = await persist(() => send())
+    expectWaits(waits, [6000, 12_000, 24_000, 1000])
+    expect(result.accepted).toBe(true)
+  })
+
+  it.each([
+    { kind: 'status', status: 503 },
+    { kind: 'status', status: 502, body: '<html>Bad gateway</html>' },
+    { kind: 'error', code: 131016 },
+  ] as const)('tries %j again at growing intervals, long enough for a blip, and then leaves it to a human', async fault => {
+    const send = port()
+    fake.fault({ ...fault, times: 2 })
+    const blip = await persist(() => send())
+    expectWaits(blip.waits, [1000, 2000])
+    expect(blip.result.accepted).toBe(true)
+    fake.fault({ ...fault, times: 8 })
+    const { waits, result } = await persist(() => send({}, { attempt: 'a2' }))
+    expectWaits(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000])
+    expect(result).toMatchObject({ accepted: false, reason: expect.stringMatching(/tried 8 times/) })
+    expect(fake.sent).toHaveLength(1)
   })
 
   it.each([
     { kind: 'error', code: 130429 },
     { kind: 'error', code: 80007 },
-    { kind: 'status', status: 503 },
-    { kind: 'status', status: 502, body: '<html>Bad gateway</html>' },
+    { kind: 'error', code: 4 },
     { kind: 'status', status: 429 },
-  ] as const)('tries %j again at growing intervals, three times in all', async fault => {
+  ] as const)('keeps the limit %j for everybody, ever longer, and refuses nobody', async fault => {
+    vi.useFakeTimers({ toFake: ['performance'] })
     const send = port()
-    fake.fault({ ...fault, times: 2 })
-    expect(await persist(() => send())).toMatchObject({ waits: [1000, 2000], result: { accepted: true } })
-    fake.fault({ ...fault, times: 3 })
-    const { waits, result } = await persist(() => send({}, { attempt: 'a2' }))
-    expect(waits).toEqual([1000, 2000])
-    expect(result).toMatchObject({ accepted: false, reason: expect.stringMatching(/tried 3 times/) })
-    expect(fake.sent).toHaveLength(1)
+    fake.fault({ ...fault, times: 12 })
+    const waits: number[] = []
+    for (let n = 0; n < 12; n++) {
+      const error = await send().catch(e => e)
+      expect(error).toBeInstanceOf(NotDone)
+      // Another person's message does not even leave.
+      const before = fake.requests
+      const other = await send({ to: '66899999999' }, { attempt: 'a2' }).catch(e => e)
+      expect(other.retryAfterMs).toBeGreaterThanOrEqual(1000)
+      expect(fake.requests).toBe(before)
+      waits.push(error.retryAfterMs)
+      vi.advanceTimersByTime(error.retryAfterMs)
+    }
+    const grown = [1, 2, 4, 8, 16, 30, 30, 30, 30, 30, 30, 30].map(s => s * 1000)
+    for (const [n, wait] of waits.entries()) {
+      expect(wait).toBeGreaterThanOrEqual(grown[n] as number)
+      expect(wait).toBeLessThanOrEqual((grown[n] as number) * 1.25 ** 2 + 2)
+    }
+    expect(await send()).toMatchObject({ accepted: true })
+    expect(await send({}, { attempt: 'a3' })).toMatchObject({ accepted: true })
+    vi.useRealTimers()
+  })
+
+  it('keeps what Retry-After says where that is longer', async () => {
+    fake.fault({ kind: 'status', status: 429, retryAfterS: 40 })
+    fake.fault({ kind: 'status', status: 503, retryAfterS: 50 })
+    expect((await port()().catch(e => e)).retryAfterMs).toBeGreaterThanOrEqual(40_000)
+    expect((await port()().catch(e => e)).retryAfterMs).toBeGreaterThanOrEqual(50_000)
   })
 
   it('says nothing was done when nobody listens', async () => {
@@ -151,12 +200,31 @@ describe('sending', () => {
     expect(fake.sent).toHaveLength(1)
   })
 
-  it('opens the breaker after 3 failures in a row, and nothing leaves any more', async () => {
-    const send = port({ breaker: { failures: 3 } })
-    fake.fault({ kind: 'status', status: 500, times: 3 })
-    for (const attempt of ['a1', 'a2', 'a3']) await expect(send({}, { attempt })).rejects.toThrow(NotDone)
+  it('goes on after failures in a row, for they are few', async () => {
+    const send = port({ breaker: {} })
+    fake.fault({ kind: 'status', status: 500, times: 10 })
+    for (let n = 0; n < 10; n++) await expect(send({ to: `6681000000${n}` }, { attempt: `a${n}` })).rejects.toThrow(NotDone)
+    expect(await send({ to: '66899999999' }, { attempt: 'b' })).toMatchObject({ accepted: true })
+  })
+
+  it('opens the breaker once most of 20 calls have failed, and then nothing leaves', async () => {
+    const send = port({ breaker: {} })
+    fake.fault({ kind: 'status', status: 500, times: 30 })
+    for (let n = 0; n < 20; n++) await expect(send({ to: `6681000000${n % 5}` }, { attempt: `a${n}` })).rejects.toThrow('500')
     await expect(send()).rejects.toThrow(BreakerOpen)
-    expect(fake.requests).toBe(3)
+    expect(fake.requests).toBe(20)
+  })
+
+  it('never opens it by the errors of one person, or by refusals', { timeout: 30_000 }, async () => {
+    const send = port({ breaker: {} })
+    fake.fault({ kind: 'status', status: 500, times: 120, to: '66810000001' })
+    fake.fault({ kind: 'error', code: 131026, status: 500, times: 60, to: '66810000002' })
+    fake.fault({ kind: 'error', code: 100, times: 60, to: '66810000003' })
+    fake.fault({ kind: 'error', code: 131056, status: 503, times: 60, to: '66810000004' })
+    for (let n = 0; n < 30; n++) {
+      for (const person of [1, 1, 1, 2, 3, 4]) await send({ to: `6681000000${person}` }, { attempt: `a${n}` }).catch(() => {})
+    }
+    expect(await send({ to: '66899999999' }, { attempt: 'b' })).toMatchObject({ accepted: true })
   })
 
   it('keeps within the number’s messages a second', async () => {

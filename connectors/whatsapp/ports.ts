@@ -4,17 +4,22 @@
  */
 import { NotDone, type Ports, type Run } from '../../engine/actor.ts'
 import type { SendMessage, SendResultInput } from '../../schemas/types.ts'
-import { HttpFailure, type Outbound, outbound, TransportFailure } from '../outbound.ts'
+import type { BreakerOptions } from '../breaker.ts'
+import { HttpFailure, type Outbound, outbound, providerFailure, TransportFailure } from '../outbound.ts'
+import { counter, Pause, type PauseOptions, pauseMs, retryAfterOf, spread } from '../pause.ts'
 import type { whatsappActor } from './actor.ts'
 import { errorOf, post, requestBody, type WhatsappAccount } from './client.ts'
-import { PAIR_RATE, PASSING } from './errors.ts'
+import { LIMITS_OF_THE_NUMBER, OF_ONE_PERSON, PAIR_RATE, PASSING } from './errors.ts'
 import { opaque } from './webhook.ts'
 
 export interface WhatsappPortSettings extends WhatsappAccount {
   /** Messages a second from this number, until the provider says that they are too many. */
   readonly messagesPerSecond?: number
   readonly timeoutMs?: number
-  readonly breaker?: { readonly failures?: number; readonly recoverMs?: number }
+  /** Judges by the rate of failures: its `failures` in a row are not asked. */
+  readonly breaker?: BreakerOptions
+  /** How long nothing is sent from the number once the provider has told a limit. */
+  readonly limit?: PauseOptions
   /** First wait after a passing failure; doubled each time. */
   readonly firstWaitMs?: number
   /** First wait after too many messages to the same person; doubled each time. */
@@ -36,11 +41,11 @@ const ORDINARY = 80
 const THROUGHPUT = 130429
 const SLOW_FOR_MS = 60_000
 
-const MAX_TRIES = 3
+/** A minute and a half in all: a short blip loses no message, and what the provider cannot take is not kept from a human for long. */
+const MAX_TRIES = 8
 const MAX_WAIT_MS = 30_000
 /** The pair's quota refills at one message in 6 s, so a long wait is worth more than many tries. */
 const MAX_PAIR_WAIT_MS = 60_000
-const MAX_COUNTED = 10_000
 
 export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
   const { messagesPerSecond = UPGRADED, timeoutMs = 10_000, breaker = {}, timeScale = 1, clock = Date.now } = settings
@@ -50,12 +55,14 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
     concurrency: 40,
     minTimeMs: 1000 / messagesPerSecond,
     timeoutMs,
-    breaker,
+    breaker: { rate: {}, ...breaker },
+    failure: error => providerFailure(error) && !(error instanceof HttpFailure && OF_ONE_PERSON.includes(codeOf(error) ?? 0)),
     // Waits between tries are the worker's: they are longer than an attempt may hold a slot.
     retry: { attempts: 1 },
     timeScale,
   })
-  const tries = counter(MAX_COUNTED)
+  const tries = counter()
+  const pause = new Pause(settings.limit)
   let faster: NodeJS.Timeout | undefined
 
   /** Too many from this number: the ordinary pace, for a while. */
@@ -76,20 +83,37 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
       if (!(error instanceof RangeError)) throw error
       return refused(null, error.message)
     }
+    if (pause.left > 0) throw new NotDone('the number is limited', { retryAfterMs: spread(pause.left) })
+    let sentAt = performance.now()
+    const request = (signal: AbortSignal) => {
+      sentAt = performance.now()
+      return post(settings, body, signal)
+    }
     try {
-      const providerId = await calls.call(run, signal => post(settings, body, signal))
+      const providerId = await calls.call(run, request, { party: message.to })
+      pause.passed(sentAt)
       return { id: message.id, accepted: true, providerId, at: clock() }
     } catch (error) {
       if (error instanceof TransportFailure && !error.left) throw new NotDone(error.message, { cause: error })
       if (!(error instanceof HttpFailure)) throw error
       const { code, words } = errorOf(error.body)
       const reason = words ?? `HTTP ${error.status}`
-      if (code === PAIR_RATE) throw notYet(reason, error, pairWaitMs, MAX_PAIR_WAIT_MS, tries(`pair ${run.attempt}`))
-      if (code === THROUGHPUT) slowDown()
+      const told = retryAfterOf(error.headers) ?? 0
+      // What is limited is not refused: it is sent once it may be, as long as it is of use.
+      if (code === PAIR_RATE) {
+        const wait = pauseMs(tries(`limit ${run.attempt}`), { firstMs: pairWaitMs, mostMs: MAX_PAIR_WAIT_MS })
+        throw new NotDone(reason, { cause: error, retryAfterMs: spread(Math.max(wait, told)) })
+      }
+      if (error.status === 429 || (code !== null && LIMITS_OF_THE_NUMBER.includes(code))) {
+        if (code === THROUGHPUT) slowDown()
+        const wait = Math.max(pause.told(sentAt, told), pauseMs(tries(`limit ${run.attempt}`), settings.limit))
+        throw new NotDone(reason, { cause: error, retryAfterMs: spread(wait) })
+      }
       if (!passing(error.status, code)) return refused(code, reason)
       const tried = tries(run.attempt)
       if (tried >= MAX_TRIES) return refused(code, `${reason} (tried ${tried} times)`)
-      throw notYet(reason, error, firstWaitMs, MAX_WAIT_MS, tried)
+      const wait = pauseMs(tried, { firstMs: firstWaitMs, mostMs: MAX_WAIT_MS })
+      throw new NotDone(reason, { cause: error, retryAfterMs: Math.max(spread(wait), told) })
     }
   }
 
@@ -100,29 +124,13 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
   return { ports: { send }, outbound: calls, close }
 }
 
-/** To be tried again: after the first wait, doubled with each try, at most `mostMs`. */
-function notYet(reason: string, cause: Error, firstMs: number, mostMs: number, tried: number): NotDone {
-  return new NotDone(reason, { cause, retryAfterMs: Math.min(mostMs, firstMs * 2 ** (tried - 1)) })
-}
-
 /** Never for 131026, 131047 and 131009, whatever status they come with. */
 function passing(status: number, code: number | null): boolean {
   if (code !== null && NEVER.includes(code)) return false
-  return status >= 500 || status === 429 || (code !== null && PASSING.includes(code))
+  return status >= 500 || (code !== null && PASSING.includes(code))
 }
 const NEVER: readonly number[] = [131026, 131047, 131009]
 
-/** Counts by name; the oldest are forgotten, for an attempt that expired does not come back to say so. */
-function counter(max: number): (name: string) => number {
-  const counts = new Map<string, number>()
-  return name => {
-    const count = (counts.get(name) ?? 0) + 1
-    counts.delete(name)
-    counts.set(name, count)
-    for (const oldest of counts.keys()) {
-      if (counts.size <= max) break
-      counts.delete(oldest)
-    }
-    return count
-  }
+function codeOf({ body }: HttpFailure): number | null {
+  return errorOf(body).code
 }

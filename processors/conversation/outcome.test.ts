@@ -31,6 +31,9 @@ const FAILURES: [RequestOutcome, string][] = [
   ...REASONS.map((reason): [RequestOutcome, string] => ['REFUSED', reason]),
   ['UNVERIFIED', 'no_effect'],
   ['EXPIRED', 'provider_down'],
+  ['EXPIRED', 'provider_slow'],
+  ['EXPIRED', 'rate_limited'],
+  ['EXPIRED', 'busy'],
   ['UNKNOWN', 'provider_slow'],
 ]
 /** Words that claim success. */
@@ -107,6 +110,8 @@ describe('what no success is', () => {
     ['UNVERIFIED', 'no_effect', 'OPERATIONS', 'HIGH'],
     ['UNKNOWN', '', 'OPERATIONS', 'HIGH'],
     ['EXPIRED', 'provider_down', 'OPERATIONS', 'HIGH'],
+    ['EXPIRED', 'rate_limited', 'OPERATIONS', 'HIGH'],
+    ['EXPIRED', 'busy', 'OPERATIONS', 'HIGH'],
   ] as const)('%s (%s) reaches %s as %s', (outcome, reason, department, priority) => {
     const talk = asked()
     const answer = talk.answer(outcome, { reason })
@@ -137,6 +142,44 @@ describe('answers that take their time', () => {
     expect(talk.state.requests).toMatchObject([{ outcome: 'pending', endedAt: null }])
     expect(talk.answer('CONFIRMED', { from: 8, to: 6 }).text).toMatch(/Lobby/)
     expect(talk.answer('CONFIRMED', { from: 8, to: 6 }).sent).toEqual([])
+  })
+
+  test.each([
+    ['en', 'provider_down', /answer|reach/, /[Ll]ast known|last saw/, /as of 09:58/, /until 10:02/],
+    ['en', 'provider_slow', /slow|takes its time/, /[Ll]ast known|last saw/, /as of 09:58/, /until 10:02/],
+    ['en', 'rate_limited', /no more requests|all it can take/, /[Ll]ast known|last saw/, /as of 09:58/, /until 10:02/],
+    ['th', 'provider_down', /ไม่ตอบสนอง|ติดต่อระบบเพลงไม่ได้/, /ล่าสุดคือ/, /ณ 09:58/, /ถึง 10:02/],
+    ['th', 'provider_slow', /ช้า/, /ล่าสุดคือ/, /ณ 09:58/, /ถึง 10:02/],
+    ['th', 'rate_limited', /รับคำขอ/, /ล่าสุดคือ/, /ณ 09:58/, /ถึง 10:02/],
+  ])(
+    'a first word (%s, %s) says what is the matter, what was last known and when, and until when it is tried',
+    (language, reason, ...parts) => {
+      const talk = asked('volume_down', language)
+      const zones = [{ ...lobby, asOf: talk.kit.now - 2 * MINUTE }]
+      const { text } = talk.answer('PENDING', { final: false, reason, zones })
+      for (const part of parts) expect(text).toMatch(part as RegExp)
+      expect(text).toMatch(/Lobby.*6/)
+      expect(text).not.toMatch(CLAIMS)
+    },
+  )
+
+  test('the time that is named follows the settings', () => {
+    const talk = Talk.hinted({ tryMs: 7 * MINUTE })
+    talk.say('please', { onFile, ...wants('skip', { zone: 'z-lobby' }) })
+    expect(talk.answer('PENDING', { final: false, reason: 'provider_down' }).text).toMatch(/until 10:07/)
+  })
+
+  test('a first word to a question promises no more than a moment', () => {
+    const { text } = asked('what_playing').answer('PENDING', { final: false, reason: 'provider_slow', zones: [lobby] })
+    expect(text).toMatch(/moment/)
+    expect(text).not.toMatch(/until/)
+  })
+
+  test('of many zones it shows some', () => {
+    const zones = Array.from({ length: 9 }, (_, n) => ({ ...lobby, name: `Room ${n}`, asOf: MORNING }))
+    const { text } = asked('mute').answer('PENDING', { final: false, reason: 'provider_down', zones })
+    expect(text.match(/Room/g)).toHaveLength(6)
+    expect(text).toContain('…')
   })
 
   test('a venue that never answers is told honestly, with a human', () => {
@@ -203,7 +246,9 @@ describe('what plays', () => {
       reason: 'provider_down',
       zones: [{ ...lobby, track: 'Slow Tide', asOf: MORNING - 30 * MINUTE }],
     })
-    expect(answer.text).toMatch(/[Ll]ast known[\s\S]*as of 09:30/)
+    expect(answer.text).toMatch(/(answer|reach)[\s\S]*[Ll]ast known[\s\S]*as of 09:30/)
+    const fresh = asked('what_playing').answer('UNVERIFIED', { reason: 'rate_limited', zones: [{ ...lobby, asOf: MORNING }] })
+    expect(fresh.text).toMatch(/(no more requests|all it can take)[\s\S]*[Ll]ast known[\s\S]*as of 10:00/)
   })
 })
 

@@ -19,7 +19,7 @@ const DESKS: Readonly<Record<string, readonly [Department, Priority]>> = {
   expired: ['SALES', 'HIGH'],
 }
 
-/** What the person can put right by asking again needs no human. */
+/** A refusal that the person can put right by asking again needs no human. What was tried in vain does. */
 const REPEATABLE = new Set(['no_zone', 'busy', 'rate_limited'])
 
 /** The venue has answered a request: for the time being, or finally. */
@@ -62,7 +62,7 @@ function underWay(turn: Turn, answer: VenueAnswer, request: ConversationRequest)
   end(turn, request, { reason: answer.reason || 'slow', command: answer.command })
   context.setTimer(`answer:${request.id}`, turn.after(settings.controlHorizonMs + settings.answerMs))
   if (told || turn.state.owner === 'AGENT') return
-  const { word, text } = firstWord(turn, answer)
+  const { word, text } = firstWord(turn, answer, request)
   turn.sayText(word, text)
   turn.send(request.message)
 }
@@ -84,7 +84,8 @@ function tell(turn: Turn, answer: VenueAnswer, request: ConversationRequest): Tu
   const { word, text } = answerWords(turn, answer, request)
   turn.sayText(word, text)
   if (request.trouble !== null) return assess(turn, answer, request.trouble)
-  if (answer.outcome === 'CONFIRMED' || !isControlKind(request.kind) || REPEATABLE.has(answer.reason)) return turn
+  if (answer.outcome === 'CONFIRMED' || !isControlKind(request.kind)) return turn
+  if (answer.outcome === 'REFUSED' && REPEATABLE.has(answer.reason)) return turn
   const [department, priority] = DESKS[answer.reason] ?? ['OPERATIONS', 'HIGH']
   return turn.handOver({ department, priority, reason: answer.reason || answer.outcome.toLowerCase() })
 }

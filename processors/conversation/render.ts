@@ -12,7 +12,7 @@ import type { Values, Word } from './words.ts'
 export interface Voice {
   words(word: Word, values?: Values): string
   readonly now: number
-  readonly settings: { readonly supportHours: SupportHours }
+  readonly settings: { readonly supportHours: SupportHours; readonly tryMs: number; readonly timeScale: number }
 }
 
 /** A text, and the word that names it. */
@@ -64,18 +64,48 @@ export function answerWords(voice: Voice, answer: VenueAnswer, request: Conversa
     case 'UNVERIFIED':
       return says('unverified')
     case 'EXPIRED':
-      return says('expired')
+      return says(GIVEN_UP[answer.reason] ?? 'expired')
     case 'PENDING':
-      return firstWord(voice, answer)
+      return firstWord(voice, answer, request)
     default:
       return says('unknown')
   }
 }
 
-/** What is said while the answer is still to come. */
-export function firstWord(voice: Voice, { reason }: VenueAnswer): Said {
-  const word = reason === 'provider_down' ? 'first_word.provider_down' : 'first_word'
-  return { word, text: voice.words(word) }
+const GIVEN_UP: Readonly<Record<string, Word>> = {
+  provider_down: 'expired.provider_down',
+  provider_slow: 'expired.provider_slow',
+  rate_limited: 'expired.rate_limited',
+}
+const TROUBLES: Readonly<Record<string, Word>> = {
+  provider_down: 'first_word.provider_down',
+  rate_limited: 'first_word.rate_limited',
+}
+/** Zones that a first word shows: of many, it would be a list to scroll through. */
+const SHOWN = 6
+
+/** What is said while the answer is still to come: what is the matter, what was last known and when, and until when it is tried. */
+export function firstWord(voice: Voice, { kind, reason, zones }: VenueAnswer, { at }: Pick<ConversationRequest, 'at'>): Said {
+  const { supportHours, tryMs, timeScale } = voice.settings
+  const word = TROUBLES[reason] ?? 'first_word'
+  const known = zones.filter(zone => zone.asOf !== null)
+  const list = known.slice(0, SHOWN).map(zone => statusLine(voice, zone, true))
+  const last = list.length === 0 ? [] : [voice.words('first_word.last_known'), ...list, ...(known.length > SHOWN ? ['…'] : [])]
+  const next = isControlKind(kind)
+    ? voice.words('first_word.until', { time: clock(at + tryMs / timeScale, supportHours.zone) })
+    : voice.words('first_word.moment')
+  return { word, text: [voice.words(word), ...last, next].join('\n') }
+}
+
+/** What comes before a reading that is not live. */
+function caution(voice: Voice, { outcome, reason }: VenueAnswer): string[] {
+  if (outcome === 'CONFIRMED') return []
+  return [voice.words(UNREAD[reason] ?? 'status.last_known')]
+}
+const UNREAD: Readonly<Record<string, Word>> = {
+  provider_down: 'status.last_known.provider_down',
+  provider_slow: 'status.last_known.provider_slow',
+  rate_limited: 'status.last_known.rate_limited',
 }
 
 function done(voice: Voice, answer: VenueAnswer, request: ConversationRequest): Said {
@@ -108,7 +138,8 @@ function done(voice: Voice, answer: VenueAnswer, request: ConversationRequest): 
 }
 
 /** The zones with their state, and their age where they are not fresh. */
-function status(voice: Voice, { zones, outcome, venueName }: VenueAnswer): Said {
+function status(voice: Voice, answer: VenueAnswer): Said {
+  const { zones, outcome, venueName } = answer
   const venue = venueName
   if (zones.length === 0) {
     const word = outcome === 'CONFIRMED' ? 'status.none' : 'status.unread'
@@ -116,8 +147,8 @@ function status(voice: Voice, { zones, outcome, venueName }: VenueAnswer): Said 
   }
   const online = zones.filter(z => z.status === 'ONLINE').length
   const header = zones.length > 1 ? [voice.words('status.header', { venue, n: zones.length, online })] : []
-  const caution = outcome === 'CONFIRMED' ? [] : [voice.words('status.last_known')]
-  return { word: 'status.header', text: [...caution, ...header, ...zones.map(z => statusLine(voice, z))].join('\n') }
+  const lines = zones.map(zone => statusLine(voice, zone, outcome !== 'CONFIRMED'))
+  return { word: 'status.header', text: [...caution(voice, answer), ...header, ...lines].join('\n') }
 }
 
 const STATUS_WORDS = { ONLINE: 'status.online', OFFLINE: 'status.offline', UNKNOWN: 'status.unknown' } as const
@@ -128,7 +159,8 @@ const DETAIL_WORDS: Readonly<Record<string, Word>> = {
   muted: 'status.muted',
 }
 
-function statusLine(voice: Voice, zone: ZoneFact): string {
+/** @param dated with its time, however fresh it is */
+function statusLine(voice: Voice, zone: ZoneFact, dated = false): string {
   const detail = DETAIL_WORDS[zone.detail]
   const live =
     zone.status !== 'ONLINE'
@@ -138,7 +170,7 @@ function statusLine(voice: Voice, zone: ZoneFact): string {
           ...(isPaused(zone) ? [voice.words('status.paused')] : []),
           ...(zone.track && !isPaused(zone) ? [voice.words('status.playing', { track: track(voice, zone) })] : []),
         ]
-  const details = [...(detail === undefined ? [] : [voice.words(detail)]), ...live, ...asOf(voice, zone, 'status.as_of')]
+  const details = [...(detail === undefined ? [] : [voice.words(detail)]), ...live, ...asOf(voice, zone, 'status.as_of', dated)]
   const text = voice.words(STATUS_WORDS[zone.status], {
     zone: zone.name,
     details: details.map(part => `, ${part}`).join(''),
@@ -146,13 +178,15 @@ function statusLine(voice: Voice, zone: ZoneFact): string {
   return `• ${text}`
 }
 
-function playing(voice: Voice, { zones, outcome, venueName }: VenueAnswer): Said {
+function playing(voice: Voice, answer: VenueAnswer): Said {
+  const { zones, outcome, venueName } = answer
   if (zones.length === 0) return { word: 'status.unread', text: voice.words('status.unread', { venue: venueName }) }
-  const caution = outcome === 'CONFIRMED' ? [] : [voice.words('status.last_known')]
   const lines = zones.map(zone =>
-    [voice.words(playingWord(zone), named(voice, zone)), ...asOf(voice, zone, 'playing.as_of')].join(' '),
+    [voice.words(playingWord(zone), named(voice, zone)), ...asOf(voice, zone, 'playing.as_of', outcome !== 'CONFIRMED')].join(
+      ' ',
+    ),
   )
-  return { word: 'playing.now', text: [...caution, ...lines].join('\n') }
+  return { word: 'playing.now', text: [...caution(voice, answer), ...lines].join('\n') }
 }
 
 function playingWord(zone: ZoneFact): Word {
@@ -176,9 +210,9 @@ function track(voice: Voice, { track, artist }: ZoneFact): string {
 }
 
 /** When a zone was read, where that is some time ago. */
-function asOf(voice: Voice, { asOf }: ZoneFact, word: Word): string[] {
+function asOf(voice: Voice, { asOf }: ZoneFact, word: Word, dated = false): string[] {
   const age = voice.now - (asOf ?? voice.now)
-  if (asOf === null || age <= FRESH) return []
+  if (asOf === null || (age <= FRESH && !dated)) return []
   const { zone } = voice.settings.supportHours
   const time = age < DAY / 2 ? clock(asOf, zone) : `${dayOf(asOf, zone)} ${clock(asOf, zone)}`
   return [voice.words(word, { time })]

@@ -22,6 +22,8 @@ export interface ConversationSettings {
   readonly controlHorizonMs: number
   /** A venue that has not answered a request by now is given up waiting for, ms. */
   readonly answerMs: number
+  /** How long the venue tries a control, ms: what a person who waits is told. */
+  readonly tryMs: number
   /** Absence after which a remembered venue is asked about, ms. */
   readonly absenceMs: number
   /** Below this confidence a control is asked about. */
@@ -40,6 +42,7 @@ export const defaultConversationSettings: ConversationSettings = {
   idleMs: DAY,
   controlHorizonMs: 10 * MINUTE,
   answerMs: 35_000,
+  tryMs: 2 * MINUTE,
   absenceMs: 30 * DAY,
   sure: 0.7,
   language: 'en',

@@ -6,7 +6,7 @@ import type { VenueState } from '../../schemas/types.ts'
 import { venueInbox } from '../../topics/catalog.ts'
 import { offlineDue } from './alerts.ts'
 import { type Turn, VENUE_EMITS, type VenueContext } from './context.ts'
-import { jobDue, takeResult } from './jobs.ts'
+import { jobDue, lateDue, takeResult } from './jobs.ts'
 import { takeOverride, takeRefresh } from './overrides.ts'
 import { publish } from './profile.ts'
 import { requestDue, resumeDue, takeRequest } from './requests.ts'
@@ -41,6 +41,7 @@ export const venueActor = (given: VenueSettings) => {
     timers: {
       request: (state, { argument }, context) => run(state, context, turn => requestDue(state, Number(argument), turn)),
       job: (state, { argument }, context) => run(state, context, turn => jobDue(state, argument, turn)),
+      late: (state, { argument }, context) => run(state, context, turn => lateDue(state, argument, turn)),
       resume: (state, { argument }, context) => run(state, context, turn => resumeDue(state, argument, turn)),
       offline: (state, { argument }, context) => run(state, context, turn => offlineDue(state, argument, turn)),
       look: (state, _timer, context) => run(state, context, turn => lookDue(state, turn)),

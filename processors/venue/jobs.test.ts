@@ -169,6 +169,28 @@ describe('a command that the provider has not surely done', () => {
     expect(answers(scene.readOne(playing('z1', { playback: 'paused' })))).toMatchObject([{ outcome: 'CONFIRMED', final: true }])
   })
 
+  it('that does not come back has the account read, so that the first word says what is the matter', () => {
+    const scene = venue([playing('z1')])
+    scene.ask('PAUSE', ['z1'])
+    const asked = scene.kit.now
+    const polls = scene.kit.fire('late:z1').emits.filter(e => e.type === 'PollSooner')
+    expect(polls).toMatchObject([{ record: { account: 'acc', zone: null, reason: 'talking' } }])
+    expect(scene.kit.now - asked).toBeLessThan(10 * SECOND)
+    scene.unread('rate_limited')
+    expect(answers(scene.kit.fire('request:1'))).toMatchObject([{ outcome: 'PENDING', reason: 'rate_limited' }])
+  })
+
+  it('that came back in time has nothing more read for it', () => {
+    const scene = venue([playing('z1')])
+    scene.ask('PAUSE', ['z1'])
+    scene.result('r1.1', 'ACCEPTED')
+    expect(scene.kit.fire('late:z1').emits).toEqual([])
+    scene.readOne(playing('z1', { playback: 'paused' }))
+    scene.ask('PLAY', ['z1'])
+    scene.result('r2.1', 'REFUSED')
+    expect(scene.kit.timers.map(t => t.name)).not.toContain('late:z1')
+  })
+
   it('gives no first word once the provider has taken it', () => {
     const scene = venue([playing('z1')])
     scene.ask('PAUSE', ['z1'])

@@ -91,6 +91,8 @@ function send(
   note({ context, settings }, { kind: 'COMMAND', zone: zone.zone, request: request.id, command: id, detail: kind, from, to })
   const until = notAfter + GRACE_MS
   context.setTimer(timerOf.job(zone.zone), until)
+  // Early enough for the first word to say what is found.
+  context.setTimer(timerOf.late(zone.zone), context.now + settings.firstWordMs / 2)
   const job: ZoneJob = { ...zone.job, phase: 'SENT', from, to, mark: trackMark(zone), tries: 0, sentAt: context.now, until }
   return withZone(state, { ...zone, job })
 }
@@ -169,6 +171,16 @@ export function jobDue(state: VenueState, zoneId: string, turn: Turn): VenueStat
   return end(state, zone, unverified(state, zone), turn)
 }
 
+/**
+ * A command has not come back. A reading of its zone would wait behind it; one of the account meets the same trouble, and says
+ * which: the provider is down, or slow, or out of tokens.
+ */
+export function lateDue(state: VenueState, zoneId: string, turn: Turn): VenueState {
+  const late = state.zones.some(({ zone, job }) => zone === zoneId && job?.phase === 'SENT')
+  if (late) pollSooner(turn, state, null, 'talking')
+  return state
+}
+
 /** The request is no longer of use: what has not left for this zone does not leave. */
 export function expire(state: VenueState, seq: number, slot: number, turn: Turn): VenueState {
   const zone = zoneAt(state, slot)
@@ -187,6 +199,7 @@ export function abandon(state: VenueState, zone: ZoneSlot, turn: Turn): VenueSta
   let next = withZone(state, idle)
   if (isBusy(zone)) {
     turn.context.clearTimer(timerOf.job(zone.zone))
+    turn.context.clearTimer(timerOf.late(zone.zone))
     const sent = zone.job.phase !== 'READING'
     next = settle(next, zone.job.request, idle, sent ? { ...gone, outcome: 'UNKNOWN' } : gone, sent, turn)
   }
@@ -211,6 +224,7 @@ function end(state: VenueState, zone: Busy, verdict: Verdict, turn: Turn): Venue
 /** The zone is free for the request that has waited longest. */
 function release(state: VenueState, { slot, zone }: ZoneSlot, turn: Turn): VenueState {
   turn.context.clearTimer(timerOf.job(zone))
+  turn.context.clearTimer(timerOf.late(zone))
   const idle = zoneAt(state, slot)
   if (idle === undefined) return state
   const [next, ...waiting] = idle.waiting

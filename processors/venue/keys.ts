@@ -11,6 +11,7 @@ export function commandId(request: string, slot: number): string {
 export const timerOf = {
   request: (seq: number) => `request:${seq}`,
   job: (zone: string) => `job:${zone}`,
+  late: (zone: string) => `late:${zone}`,
   resume: (zone: string) => `resume:${zone}`,
   offline: (zone: string) => `offline:${zone}`,
 }

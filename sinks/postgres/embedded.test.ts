@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -82,6 +82,14 @@ test('keeps its data and its password over a stop', async () => {
   expect(await query(second, 'SELECT name FROM kept')).toEqual([['ร้านลมทะเล']])
   expect(await query(second, "SELECT lower('ÉTOILE'), current_setting('server_encoding')")).toEqual([['étoile', 'UTF8']])
   expect(statSync(join(dataDir, 'postgres.password')).mode & 0o777).toBe(0o600)
+})
+
+test('leaves its folder closed to everybody else, whatever user the server runs as', async () => {
+  const dataDir = folder()
+  chmodSync(dataDir, 0o700)
+  const server = await started(dataDir)
+  expect(await query(server, 'SELECT 1')).toEqual([[1]])
+  expect(statSync(dataDir).mode & 0o777).toBe(0o700)
 })
 
 test('listens on loopback only, and wants the password', async () => {

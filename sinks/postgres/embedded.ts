@@ -60,7 +60,7 @@ export async function startEmbeddedPostgres(options: {
   const cluster = join(dataDir, 'postgres')
   const [binaries, user] = [await findBinaries(), serverUser()]
   letThrough(binaries.postgres, user)
-  letThrough(dataDir, user)
+  if (placeOf(cluster) === cluster) letThrough(dataDir, user)
   const password = passwordOf(dataDir, cluster)
   if (!existsSync(cluster)) await initialise(binaries, user, dataDir, cluster)
 
@@ -83,6 +83,14 @@ export async function startEmbeddedPostgres(options: {
   return { url: server.url, stop: () => (stopping ??= stop()) }
 }
 
+/**
+ * How the server is told where the cluster is, in which it is started. Another user may not pass through the folders on the way
+ * there, which are for us alone; by its working directory it need not.
+ */
+function placeOf(cluster: string): string {
+  return PROC ? '/proc/self/cwd' : cluster
+}
+
 function passwordOf(dataDir: string, cluster: string): string {
   const file = join(dataDir, 'postgres.password')
   if (!existsSync(file)) {
@@ -101,12 +109,13 @@ async function initialise(binaries: Binaries, user: RunAs, dataDir: string, clus
     for (const path of [half, join(dataDir, 'postgres.password')]) chownSync(path, user.uid, user.gid)
   }
   const said = logFile(dataDir)
+  const password = openSync(join(dataDir, 'postgres.password'), 'r')
   const child = spawn(
     binaries.initdb,
     [
-      `--pgdata=${half}`,
+      `--pgdata=${placeOf(half)}`,
       '--username=postgres',
-      `--pwfile=${join(dataDir, 'postgres.password')}`,
+      `--pwfile=${PROC ? '/proc/self/fd/3' : join(dataDir, 'postgres.password')}`,
       '--auth=scram-sha-256',
       '--encoding=UTF8',
       '--locale=C',
@@ -114,9 +123,10 @@ async function initialise(binaries: Binaries, user: RunAs, dataDir: string, clus
       '--locale-provider=builtin',
       '--builtin-locale=C.UTF-8',
     ],
-    { ...user, cwd: half, stdio: ['ignore', said, said] },
+    { ...user, cwd: half, stdio: ['ignore', said, said, password] },
   )
   closeSync(said)
+  closeSync(password)
   const code = await ended(child)
   if (code !== 0) throw new Error(`initdb failed (${code}): ${lastWords(dataDir)}`)
   renameSync(half, cluster)
@@ -136,7 +146,7 @@ async function start(binaries: Binaries, user: RunAs, dataDir: string, cluster: 
   }
   const child = spawn(
     binaries.postgres,
-    ['-D', cluster, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    ['-D', placeOf(cluster), ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
     // A session of its own: a Ctrl-C in our terminal is for us, and the server ends after what writes to it.
     { ...user, cwd: cluster, detached: true, stdio: ['ignore', said, said] },
   )

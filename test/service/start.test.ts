@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { configFrom } from '../../config.ts'
+import { openFolder } from '../../folder.ts'
 import { until } from './harness.ts'
 
 /** What somebody sees who has just cloned it: `npm start`, nothing configured. */
@@ -18,7 +20,8 @@ describe('npm start with nothing configured', () => {
   }
 
   beforeAll(async () => {
-    const configured = /^(VENUES_CSV|SOUNDTRACK_|WHATSAPP_|DATABASE_URL|ADMIN_TOKEN|DEMO|ROLES)/
+    const configured =
+      /^(VENUES_CSV|SOUNDTRACK_|WHATSAPP_|DATABASE_URL|REDIS_URL|CLICKHOUSE_URL|KAFKA_|SCHEMA_REGISTRY_URL|ADMIN_TOKEN|DEMO|ROLES|HOST)/
     const kept = Object.entries(process.env).filter(([name]) => !configured.test(name))
     const env = { ...Object.fromEntries(kept), DATA_DIR: join(folder, 'data'), PORT: '0' }
     child = spawn('npm', ['start'], {
@@ -61,5 +64,17 @@ describe('npm start with nothing configured', () => {
       return found.length === 200 ? found : null
     })
     expect(new Set(venues.map(v => v.id)).size).toBe(200)
+  })
+
+  it('has made and marked a folder that real settings are refused on', () => {
+    expect(readFileSync(join(folder, 'data', 'installation'), 'utf8')).toMatch(/^demo\n/)
+    const settings = configFrom({
+      DATA_DIR: join(folder, 'data'),
+      WHATSAPP_PHONE_NUMBER_ID: '1',
+      WHATSAPP_ACCESS_TOKEN: 'a',
+      WHATSAPP_APP_SECRET: 's',
+      WHATSAPP_VERIFY_TOKEN: 'v',
+    })
+    expect(() => openFolder(settings, { warn: () => {} })).toThrow(/is of the demo: give this installation a DATA_DIR of its own/)
   })
 })
