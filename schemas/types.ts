@@ -1918,6 +1918,8 @@ export interface SheetVenue {
   aliases: string[]
   /** volume_cap. */
   volumeCap: null | number
+  /** Fields whose cells could not be read, or whose column is not there: what was known of them stays. */
+  unread: string[]
 }
 
 export interface SheetVenueInput {
@@ -1955,6 +1957,8 @@ export interface SheetVenueInput {
   aliases?: string[] | undefined
   /** volume_cap. */
   volumeCap?: null | number | undefined
+  /** Fields whose cells could not be read, or whose column is not there: what was known of them stays. */
+  unread?: string[] | undefined
 }
 
 /** All rows of one bucket of a sheet, from the sheet's actor to the bucket's. */
@@ -2025,6 +2029,8 @@ export interface SheetSummary {
   error: null | string
   /** How long it took, ms. */
   durationMs: number
+  /** Cells that could not be read, or not wholly, in rows that were taken. */
+  cells: number
 }
 
 export interface SheetSummaryInput {
@@ -2040,14 +2046,24 @@ export interface SheetSummaryInput {
   error?: null | string | undefined
   /** How long it took, ms. */
   durationMs: number
+  /** Cells that could not be read, or not wholly, in rows that were taken. */
+  cells?: number | undefined
 }
 
-/** A refused row. */
+/** A refused row, or a cell that could not be read. */
 export interface RowRefusal {
   /** Line in the sheet, 1 is the header. */
   line: number
   /** Why: which column, which value. */
   reason: string
+  /** Column, as the sheet is documented; empty where it is about the whole row. */
+  column: string
+  /** The value, shortened; of personal data only its shape. */
+  value: string
+  /** What was expected. */
+  expected: string
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused: boolean
 }
 
 export interface RowRefusalInput {
@@ -2055,6 +2071,14 @@ export interface RowRefusalInput {
   line: number
   /** Why: which column, which value. */
   reason: string
+  /** Column, as the sheet is documented; empty where it is about the whole row. */
+  column?: string | undefined
+  /** The value, shortened; of personal data only its shape. */
+  value?: string | undefined
+  /** What was expected. */
+  expected?: string | undefined
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused?: boolean | undefined
 }
 
 /** Part of what was read: the first is the summary, each later one the rows of one bucket. */
@@ -2063,7 +2087,7 @@ export interface SheetPart {
   sheet: string
   /** In the first part. */
   summary: null | SheetSummary
-  /** Refused rows, at most 200. */
+  /** What could not be read. */
   refusals: RowRefusal[]
   /** Bucket of the rows. */
   bucket: null | number
@@ -2077,6 +2101,10 @@ export interface SheetPart {
   removals: boolean
   /** Fingerprint of the content that this part is of. */
   fingerprint: string
+  /** Where it was read: what another source made is not merged over. */
+  source: string
+  /** What the operator has accepted, as an alert named it. */
+  accept: string
 }
 
 export interface SheetPartInput {
@@ -2084,7 +2112,7 @@ export interface SheetPartInput {
   sheet: string
   /** In the first part. */
   summary?: null | SheetSummaryInput | undefined
-  /** Refused rows, at most 200. */
+  /** What could not be read. */
   refusals?: RowRefusalInput[] | undefined
   /** Bucket of the rows. */
   bucket?: null | number | undefined
@@ -2098,14 +2126,26 @@ export interface SheetPartInput {
   removals?: boolean | undefined
   /** Fingerprint of the content that this part is of. */
   fingerprint?: string | undefined
+  /** Where it was read: what another source made is not merged over. */
+  source?: string | undefined
+  /** What the operator has accepted, as an alert named it. */
+  accept?: string | undefined
 }
 
-/** A refused row. */
+/** A refused row, or a cell that could not be read. */
 export interface SyncRefusal {
   /** Line. */
   line: number
   /** Why. */
   reason: string
+  /** Column; empty where it is about the whole row. */
+  column: string
+  /** The value, shortened; of personal data only its shape. */
+  value: string
+  /** What was expected. */
+  expected: string
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused: boolean
 }
 
 export interface SyncRefusalInput {
@@ -2113,6 +2153,14 @@ export interface SyncRefusalInput {
   line: number
   /** Why. */
   reason: string
+  /** Column; empty where it is about the whole row. */
+  column?: string | undefined
+  /** The value, shortened; of personal data only its shape. */
+  value?: string | undefined
+  /** What was expected. */
+  expected?: string | undefined
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused?: boolean | undefined
 }
 
 /** A reading under way. */
@@ -2139,6 +2187,8 @@ export interface SheetReading {
   changed: number
   /** Refused rows, for the run. */
   refusals: SyncRefusal[]
+  /** Cells that could not be read. */
+  cells: number
 }
 
 export interface SheetReadingInput {
@@ -2164,6 +2214,8 @@ export interface SheetReadingInput {
   changed?: number | undefined
   /** Refused rows, for the run. */
   refusals?: SyncRefusalInput[] | undefined
+  /** Cells that could not be read. */
+  cells?: number | undefined
 }
 
 /** A row as it was last passed on. */
@@ -2197,6 +2249,8 @@ export interface SheetState {
   reading: null | SheetReading
   /** Rows of the bucket. */
   venues: SheetVenueHash[]
+  /** Source of the rows last taken; null while none is known. */
+  source: null | string
 }
 
 export interface SheetStateInput {
@@ -2214,6 +2268,8 @@ export interface SheetStateInput {
   reading?: null | SheetReadingInput | undefined
   /** Rows of the bucket. */
   venues?: SheetVenueHashInput[] | undefined
+  /** Source of the rows last taken; null while none is known. */
+  source?: null | string | undefined
 }
 
 /** Read the sheet now. */
@@ -2233,6 +2289,33 @@ export interface SyncNowInput {
   by?: string | undefined
   /** Take the sheet even when it has shrunk badly: a person has looked at it. */
   accept?: boolean | undefined
+}
+
+/** What a synchronisation could not read: rows that were refused, and cells that cost themselves. */
+export interface SyncRefusals {
+  /** Id of the SyncRun. */
+  run: string
+  /** sheets:… */
+  source: string
+  /** 0, 1, 2 …: of one run, in the order of the sheet. */
+  page: number
+  /** What could not be read. */
+  refusals: SyncRefusal[]
+  /** When. */
+  at: number
+}
+
+export interface SyncRefusalsInput {
+  /** Id of the SyncRun. */
+  run: string
+  /** sheets:… */
+  source: string
+  /** 0, 1, 2 …: of one run, in the order of the sheet. */
+  page: number
+  /** What could not be read. */
+  refusals?: SyncRefusalInput[] | undefined
+  /** When. */
+  at: number
 }
 
 export type SyncOutcome = 'UNKNOWN' | 'OK' | 'UNCHANGED' | 'REFUSED' | 'FAILED'
@@ -2259,7 +2342,7 @@ export interface SyncRun {
   durationMs: number
   /** Why, for people. */
   reason: string
-  /** Refused rows, at most 200. */
+  /** What could not be read, the first of it; all of it is in SyncRefusals. */
   refusals: SyncRefusal[]
 }
 
@@ -2284,7 +2367,7 @@ export interface SyncRunInput {
   durationMs?: number | undefined
   /** Why, for people. */
   reason?: string | undefined
-  /** Refused rows, at most 200. */
+  /** What could not be read, the first of it; all of it is in SyncRefusals. */
   refusals?: SyncRefusalInput[] | undefined
 }
 
@@ -2354,6 +2437,8 @@ export interface ReadZones {
   locations: boolean
   /** True: everything about each zone, before other reads; false: as much as the token budget affords. */
   full: boolean
+  /** Whether the locations' names and addresses are needed: they cost tokens. */
+  places: boolean
 }
 
 export interface ReadZonesInput {
@@ -2367,6 +2452,8 @@ export interface ReadZonesInput {
   locations?: boolean | undefined
   /** True: everything about each zone, before other reads; false: as much as the token budget affords. */
   full?: boolean | undefined
+  /** Whether the locations' names and addresses are needed: they cost tokens. */
+  places?: boolean | undefined
 }
 
 /** A venue whose zones are read. */
@@ -2377,6 +2464,10 @@ export interface WatchedVenue {
   location: null | string
   /** priority_level critical or high: read more often. */
   urgent: boolean
+  /** Name, while the location is not known. */
+  name: null | string
+  /** Address, while the location is not known. */
+  address: null | string
 }
 
 export interface WatchedVenueInput {
@@ -2386,6 +2477,10 @@ export interface WatchedVenueInput {
   location?: null | string | undefined
   /** priority_level critical or high: read more often. */
   urgent?: boolean | undefined
+  /** Name, while the location is not known. */
+  name?: null | string | undefined
+  /** Address, while the location is not known. */
+  address?: null | string | undefined
 }
 
 /** A poll that was written to the synchronisation log. */
@@ -2530,6 +2625,10 @@ export interface WatchVenue {
   stop: boolean
   /** Zones it should have, as far as known: right-sizes the first read. */
   zones: null | number
+  /** Venue's name: tells its location from others of the account. */
+  name: null | string
+  /** Venue's address, for the same. */
+  address: null | string
 }
 
 export interface WatchVenueInput {
@@ -2545,6 +2644,10 @@ export interface WatchVenueInput {
   stop?: boolean | undefined
   /** Zones it should have, as far as known: right-sizes the first read. */
   zones?: null | number | undefined
+  /** Venue's name: tells its location from others of the account. */
+  name?: null | string | undefined
+  /** Venue's address, for the same. */
+  address?: null | string | undefined
 }
 
 export type ZoneCommandKind = 'UNKNOWN' | 'PLAY' | 'PAUSE' | 'SKIP' | 'SET_VOLUME'
@@ -2616,6 +2719,10 @@ export interface ZoneReading {
   error: null | string
   /** False: only name, location, paired, online, playback and volume were asked for; the other nulls say nothing, what was known stands. */
   detail: boolean
+  /** Location's name, where it was asked for. */
+  locationName: null | string
+  /** Location's address, where it was asked for. */
+  locationAddress: null | string
 }
 
 export interface ZoneReadingInput {
@@ -2649,6 +2756,10 @@ export interface ZoneReadingInput {
   error?: null | string | undefined
   /** False: only name, location, paired, online, playback and volume were asked for; the other nulls say nothing, what was known stands. */
   detail?: boolean | undefined
+  /** Location's name, where it was asked for. */
+  locationName?: null | string | undefined
+  /** Location's address, where it was asked for. */
+  locationAddress?: null | string | undefined
 }
 
 /** Result of the effect `read`, in parts. */
@@ -2889,6 +3000,8 @@ export interface SheetRow {
   volumeCap: null | number
   /** When the sheet was read. */
   readAt: number
+  /** Fields whose cells could not be read: what was known of them stays. */
+  unread: string[]
 }
 
 export interface SheetRowInput {
@@ -2932,6 +3045,8 @@ export interface SheetRowInput {
   volumeCap?: null | number | undefined
   /** When the sheet was read. */
   readAt: number
+  /** Fields whose cells could not be read: what was known of them stays. */
+  unread?: string[] | undefined
 }
 
 export type VenueEventKind = 'UNKNOWN' | 'CREATED' | 'CHANGED' | 'REMOVED' | 'ZONE_ONLINE' | 'ZONE_OFFLINE' | 'ZONE_UNKNOWN' | 'REQUEST' | 'COMMAND' | 'COMMAND_ENDED' | 'OVERRIDDEN' | 'OVERRIDE_TAKEN_BACK' | 'REFRESH'
@@ -3165,6 +3280,8 @@ export interface VenueProfile {
   overrides: OverrideView[]
   /** The newest command ids with their outcome, bounded. */
   commands: CommandOutcome[]
+  /** Why no zones are known: ambiguous, forbidden …; empty where some are, or none has been read yet. */
+  readError: string
 }
 
 export interface VenueProfileInput {
@@ -3214,6 +3331,8 @@ export interface VenueProfileInput {
   overrides?: OverrideViewInput[] | undefined
   /** The newest command ids with their outcome, bounded. */
   commands?: CommandOutcomeInput[] | undefined
+  /** Why no zones are known: ambiguous, forbidden …; empty where some are, or none has been read yet. */
+  readError?: string | undefined
 }
 
 /** A person of support wants the zones of a venue read now: a command. */
@@ -3866,6 +3985,7 @@ export interface Records {
   SheetPart: SheetPart
   SheetState: SheetState
   SyncNow: SyncNow
+  SyncRefusals: SyncRefusals
   SyncRun: SyncRun
   CommandDone: CommandDone
   PollSooner: PollSooner
@@ -3927,6 +4047,7 @@ export interface RecordInputs {
   SheetPart: SheetPartInput
   SheetState: SheetStateInput
   SyncNow: SyncNowInput
+  SyncRefusals: SyncRefusalsInput
   SyncRun: SyncRunInput
   CommandDone: CommandDoneInput
   PollSooner: PollSoonerInput
