@@ -28,9 +28,10 @@ const csv = (ids: number[]) => ['venue_id,venue_name', ...ids.map(id => `${id},V
 describe('reading a sheet from a file', () => {
   it('gives a summary, then every bucket with all of its rows, empty ones too', async () => {
     writeFileSync(file, csv([1, 2]) + '\n3,\n')
-    const [summary, ...buckets] = await read()
-    expect(summary?.summary).toMatchObject({ rows: 2, refused: 1 })
-    expect(summary?.refusals).toEqual([{ line: 4, reason: 'venue_name is missing' }])
+    const [summary, refusals, ...buckets] = await read()
+    expect(summary?.summary).toMatchObject({ rows: 2, refused: 1, cells: 0 })
+    expect(refusals).toMatchObject({ refusals: summary?.refusals })
+    expect(summary?.refusals).toMatchObject([{ line: 4, reason: 'venue_name is missing', refused: true }])
     expect(buckets.map(part => part.bucket)).toEqual([0, 1, 2, 3])
     expect(buckets.flatMap(part => part.rows?.map(row => row.venue) ?? []).sort()).toEqual(['1', '2'])
     expect(buckets.flatMap(part => part.kept ?? [])).toEqual(['3'])
