@@ -7,7 +7,7 @@ import type { FieldOverride, VenueOverride, VenueRefresh, VenueState } from '../
 import { note, pollSooner, type Turn } from './context.ts'
 import { merge } from './merge.ts'
 import { MAX_VOLUME } from './rules.ts'
-import { type Master, watch } from './sheet.ts'
+import { type Master, WATCHED, watch } from './sheet.ts'
 import { clip } from './text.ts'
 
 const MOST = 20
@@ -117,8 +117,6 @@ function takeBack(state: VenueState, field: string, turn: Turn): VenueState | st
   note(turn, { kind: 'OVERRIDE_TAKEN_BACK', detail: field })
   return watched(state, after, field, turn)
 }
-
-const WATCHED: readonly string[] = ['soundtrackAccount', 'soundtrackLocation', 'priorityLevel']
 
 function watched(before: VenueState, after: VenueState, field: string, turn: Turn): VenueState {
   return WATCHED.includes(field) ? watch(before, after, turn) : after
