@@ -119,6 +119,61 @@ describe('a sheet', () => {
     expect(of(read(parts('f4', many(1))), 'SheetBucket')).toEqual([])
   })
 
+  it('that shrank says what to accept, and is taken once the operator has accepted that', () => {
+    const { kit, read } = sheet()
+    read(parts('f1', many(9)))
+    const [summary, ...rest] = parts('0123456789abcdef', many(4))
+    expect(of(read([summary as object, ...rest]), 'Alert')).toMatchObject([
+      { text: expect.stringMatching(/SHEET_ACCEPT=01234567 if/) },
+    ])
+    expect(of(read([{ ...summary, accept: '76543210' }, ...rest]), 'SheetBucket')).toEqual([])
+    expect(of(read([{ ...summary, accept: '01234567' }, ...rest]), 'SheetBucket')).toHaveLength(2)
+    expect(kit.state).toMatchObject({ rows: 4, alert: null })
+  })
+
+  it('of another source is never merged over, until the operator has accepted that source', () => {
+    const { kit, read } = sheet()
+    const from = (source: string, fingerprint: string, more = {}) =>
+      parts(fingerprint, many(9)).map(part => ({ ...part, source, ...more }))
+    read(from('demo', 'f1'))
+    const step = read(from('venues.csv@1', 'f2'))
+    expect(of(step, 'SheetBucket')).toEqual([])
+    expect(of(step, 'SyncRun')).toMatchObject([
+      { outcome: 'REFUSED', reason: expect.stringMatching(/^another_source: .* made by demo/) },
+    ])
+    expect(of(step, 'Alert')).toMatchObject([
+      { kind: 'sheet_refused', text: expect.stringMatching(/SHEET_ACCEPT=venues.csv@1 /) },
+    ])
+    expect(kit.state).toMatchObject({ source: 'demo', fingerprint: 'f1' })
+    expect(of(read(from('venues.csv@1', 'f2', { accept: 'venues.csv@2' })), 'SheetBucket')).toEqual([])
+    expect(of(read(from('venues.csv@1', 'f2', { accept: 'venues.csv@1' })), 'SheetBucket')).toHaveLength(2)
+    expect(kit.state).toMatchObject({ source: 'venues.csv@1', fingerprint: 'f2' })
+    expect(of(read(from('venues.csv@1', 'f3')), 'SheetBucket')).toHaveLength(2)
+    expect(of(read(from('demo', 'f1')), 'SheetBucket')).toEqual([])
+  })
+
+  it('of the same content in another place is the same sheet', () => {
+    const { kit, read } = sheet()
+    read(parts('f1', many(9)).map(part => ({ ...part, source: 'a.csv@1' })))
+    const summary = { rows: 0, refused: 0, unchanged: true, fingerprint: 'f1', durationMs: 1 }
+    expect(of(read({ sheet: 'venues', readAt: NOW, source: 'b.csv@2', summary }), 'Alert')).toEqual([])
+    expect(kit.state?.source).toBe('b.csv@2')
+  })
+
+  it('tells everything that could not be read, in pages of its run', () => {
+    const { read } = sheet()
+    const refusal = (line: number) => ({ line, reason: 'x', column: 'zone_count', value: 'x', expected: 'y', refused: false })
+    const [summary, ...buckets] = parts('f1', many(9)) as [{ summary: object }, ...object[]]
+    const page = (...lines: number[]) => ({ sheet: 'venues', readAt: NOW, fingerprint: 'f1', refusals: lines.map(refusal) })
+    const step = read([{ ...summary, summary: { ...summary.summary, cells: 3 } }, page(2, 3), page(4), ...buckets])
+    const [run] = of(step, 'SyncRun')
+    expect(run).toMatchObject({ outcome: 'OK', errors: 3 })
+    expect(of(step, 'SyncRefusals')).toMatchObject([
+      { run: run?.id, source: 'sheets:venues', page: 1, refusals: [refusal(2), refusal(3)] },
+      { run: run?.id, page: 2, refusals: [refusal(4)] },
+    ])
+  })
+
   it('with exactly half of its rows is taken', () => {
     const { read } = sheet()
     read(parts('f1', many(8)))
