@@ -217,13 +217,13 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
       },
     },
     async ({ params: { id }, query: { limit, cursor } }) => {
-      const { rows } = await pool.query<{ page: number; at: number; refusal: Partial<Static<typeof Refusal>> }>({
+      const { rows } = await pool.query<{ page: number; n: number; refusal: Partial<Static<typeof Refusal>> }>({
         name: 'sync-refusals',
-        text: `SELECT page, at::int, refusal FROM sync_refusals, jsonb_array_elements(refusals) WITH ORDINALITY AS e(refusal, at)
-         WHERE run_id = $1 AND ($2::int IS NULL OR (page, e.at) > ($2, $3)) ORDER BY page, e.at LIMIT $4`,
+        text: `SELECT page, n::int, refusal FROM sync_refusals, jsonb_array_elements(refusals) WITH ORDINALITY AS e(refusal, n)
+         WHERE run_id = $1 AND ($2::int IS NULL OR (page, n) > ($2, $3)) ORDER BY page, n LIMIT $4`,
         values: [id, ...after('sync-refusals', cursor, 'number'), limit + 1],
       })
-      const { items, next } = page('sync-refusals', rows, limit, row => [String(row.page), String(row.at)])
+      const { items, next } = page('sync-refusals', rows, limit, row => [String(row.page), String(row.n)])
       return { items: items.map(({ refusal }) => whole(refusal)), next }
     },
   )
