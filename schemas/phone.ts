@@ -16,6 +16,7 @@ const UNSEEN = /[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g
 
 /** The text with ASCII digits for those of any script, without what cannot be seen, and with plain spaces. */
 export function plainText(text: string): string {
+  if (/^[ -~]*$/.test(text)) return text.trim()
   return text
     .normalize('NFKC')
     .replace(UNSEEN, '')

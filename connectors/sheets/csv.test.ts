@@ -82,6 +82,7 @@ describe('columns', () => {
     ['a bar', 'venue_id|venue_name|location\n1|Blue, Lagoon|x'],
     ["Excel's own first line", 'sep=;\nvenue_id;venue_name;location\n1;Blue, Lagoon;x'],
     ['a separator that only that line names', 'sep=^\nvenue_id^venue_name^location\n1^Blue, Lagoon^x'],
+    ['spaces before its quotes', 'venue_id, venue_name, location\n1, "Blue, Lagoon", x'],
     ['a title above', 'Venues as of May,,\n\nvenue_id,venue_name,location\n1,"Blue, Lagoon",x'],
     ['whole lines in quotes', '"venue_id;venue_name;location"\n"1;Blue, Lagoon;x"'],
   ])('may come with %s', (_, text) => {

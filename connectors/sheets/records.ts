@@ -1,7 +1,7 @@
 /**
  * The records of a sheet's text, whatever separates the cells: a comma, a semicolon, a tab or a bar, as the header shows.
  */
-import { CsvError, parse } from 'csv-parse/sync'
+import { CsvError, type Options, parse } from 'csv-parse/sync'
 
 /** A record and the line that it begins on; `broken` says why it has no cells. */
 export type Line =
@@ -61,60 +61,93 @@ function quotedWhole(body: string, head: string, above: number, isHeader: (cells
   return null
 }
 
-/** The records with the line each begins on. After one that cannot be read it goes on with the line below it. */
+/**
+ * The records with the line each begins on. Runs of lines that are records by themselves are parsed together; a line that is none is
+ * the beginning of a record of several, or broken, and then it alone is lost.
+ */
 function linesOf(text: string, separator: string, above: number): Line[] {
+  const isRecord = wellFormed(separator)
+  const physical = text.split('\n')
   const lines: Line[] = []
-  let rest = text
-  let before = above
-  while (rest.trim() !== '') {
-    let end = 0
-    try {
-      parse(rest, {
-        delimiter: separator,
-        record_delimiter: '\n',
-        relax_column_count: true,
-        max_record_size: MAX_ROW_BYTES,
-        on_record: (cells: string[], { lines: last }) => {
-          lines.push({ line: before + end + 1, cells, broken: '' })
-          end = last
-          return null
-        },
-      })
-      return lines
-    } catch (error) {
-      if (!(error instanceof CsvError)) throw error
-      rest = below(rest, end)
-      const newline = rest.indexOf('\n')
-      const first = newline < 0 ? rest : rest.slice(0, newline)
-      const line = before + end + 1
-      const cells = mended(first, separator, lines[0]?.cells?.length ?? 0)
-      if (cells !== null) lines.push({ line, cells, broken: '' })
-      else lines.push({ line, cells: null, broken: 'a quote (") that is not closed, or not doubled inside a quoted cell' })
-      rest = newline < 0 ? '' : rest.slice(newline + 1)
-      before = line
-    }
+  let run: { line: number; text: string }[] = []
+  const endRun = () => {
+    const records = parseCsv(run.map(({ text }) => text).join('\n'), separator)
+    for (const [n, cells] of records.entries()) lines.push({ line: run[n]?.line as number, cells, broken: '' })
+    run = []
   }
+  for (let at = 0; at < physical.length; at++) {
+    const first = physical[at] as string
+    const line = above + at + 1
+    if (first.trim() === '') continue
+    if (isRecord(first)) {
+      run.push({ line, text: first })
+      continue
+    }
+    endRun()
+    const several = quotesIn(first) % 2 === 1 ? recordFrom(physical, at, separator) : null
+    const cells = several?.cells ?? mended(first, separator, lines[0]?.cells?.length ?? 0)
+    if (cells !== null) lines.push({ line, cells, broken: '' })
+    else lines.push({ line, cells: null, broken: 'a quote (") that is not closed, or not doubled inside a quoted cell' })
+    at += (several?.length ?? 1) - 1
+  }
+  endRun()
   return lines
+}
+
+function parseCsv(text: string, separator: string, more: Options = {}): string[][] {
+  // A tab may be both, white space and what separates.
+  const trim = separator !== '\t'
+  const common = { delimiter: separator, record_delimiter: '\n', relax_column_count: true, trim, max_record_size: MAX_ROW_BYTES }
+  return parse(text, { ...common, ...more }) as unknown as string[][]
+}
+
+/** Tells whether a line is a record by itself. */
+function wellFormed(separator: string): (line: string) => boolean {
+  const by = `\\x${separator.charCodeAt(0).toString(16).padStart(2, '0')}`
+  const whole = new RegExp(`^(?:(?: *"(?:[^"]|"")*" *|[^"${by}]*)(?:${by}|$))*$`)
+  return line => line.length < MAX_ROW_BYTES / 4 && (!line.includes('"') || whole.test(line))
+}
+
+function quotesIn(line: string): number {
+  return line.split('"').length - 1
+}
+
+/** The record of several lines that begins here, and of how many; null where its quote is never closed, or closed in vain. */
+function recordFrom(physical: readonly string[], from: number, separator: string): { cells: string[]; length: number } | null {
+  const window: string[] = []
+  for (let at = from, size = 0; at < physical.length && size <= MAX_ROW_BYTES; at++) {
+    window.push(physical[at] as string)
+    size += (physical[at] as string).length + 1
+  }
+  let found: { cells: string[]; length: number } | null = null
+  try {
+    parseCsv(window.join('\n'), separator, {
+      to: 1,
+      on_record: (cells: string[], { lines: length }) => {
+        found = { cells, length }
+        return null
+      },
+    })
+    return found
+  } catch (error) {
+    if (error instanceof CsvError) return null
+    throw error
+  }
 }
 
 /** The cells of a line whose quotes are not doubled, where they fit the columns all the same. */
 function mended(line: string, separator: string, columns: number): string[] | null {
   try {
-    const [cells, more] = parse(line, { delimiter: separator, relax_quotes: true, relax_column_count: true }) as string[][]
+    const [cells, more] = parseCsv(line, separator, { relax_quotes: true, trim: false })
     if (cells === undefined || more !== undefined || cells.length !== columns || columns < 3) return null
-    return cells.map(cell => (/^".*"$/s.test(cell) ? cell.slice(1, -1) : cell).replaceAll('\\"', '"'))
-  } catch {
-    return null
+    return cells.map(cell =>
+      cell
+        .trim()
+        .replace(/^"(.*)"$/s, '$1')
+        .replaceAll('\\"', '"'),
+    )
+  } catch (error) {
+    if (error instanceof CsvError) return null
+    throw error
   }
-}
-
-/** The text without its first `count` lines. */
-function below(text: string, count: number): string {
-  let at = 0
-  for (let n = 0; n < count; n++) {
-    const newline = text.indexOf('\n', at)
-    if (newline < 0) return ''
-    at = newline + 1
-  }
-  return text.slice(at)
 }

@@ -81,8 +81,9 @@ describe('a doubtful sheet', () => {
     const zones = async (id: string) => (await venue(id)).zones.map((zone: { name: string }) => zone.name)
     await until(async () => (await zones('main:102')).length > 0)
     expect(await Promise.all(['main:101', 'main:102', 'main:103'].map(zones))).toEqual([['Lobby', 'Pool'], ['Bar'], []])
-    const alerts = await items('/api/v1/alerts?kind=soundtrack_ambiguous')
-    expect(alerts).toMatchObject([{ resolved: false, text: expect.stringMatching(/1 zones could belong/) }])
+    const alerts = () => items('/api/v1/alerts?kind=soundtrack_ambiguous')
+    await until(async () => (await alerts()).length > 0)
+    expect(await alerts()).toMatchObject([{ resolved: false, text: expect.stringMatching(/1 zones could belong/) }])
   })
 
   it('answers a venue whose zones cannot be told at once, and a human hears of its wishes', { timeout: 30_000 }, async () => {
