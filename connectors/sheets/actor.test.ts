@@ -152,6 +152,25 @@ describe('a sheet', () => {
     expect(of(read(from('demo', 'f1')), 'SheetBucket')).toEqual([])
   })
 
+  it('that takes the place of another source leaves nothing of it', () => {
+    const { read } = sheet()
+    read(parts('f1', many(9)).map(part => ({ ...part, source: 'demo' })))
+    const rows = many(2).map(one => ({ ...one, unread: ['contactPhone'] }))
+    const buckets = (accept: string) =>
+      of(
+        read(parts('f2', rows).map(part => ({ ...part, source: 'venues.csv@1', accept, kept: ['7'], removals: false }))),
+        'SheetBucket',
+      )
+    expect(buckets('venues.csv@1')).toMatchObject([
+      { rows: [{ venue: '1', unread: [] }], kept: [], removals: true },
+      { rows: [{ venue: '2', unread: [] }], kept: [], removals: true },
+    ])
+    expect(buckets('')).toMatchObject([
+      { rows: [{ unread: ['contactPhone'] }], kept: ['7'], removals: false },
+      { rows: [{ unread: ['contactPhone'] }], kept: ['7'], removals: false },
+    ])
+  })
+
   it('of the same content in another place is the same sheet', () => {
     const { kit, read } = sheet()
     read(parts('f1', many(9)).map(part => ({ ...part, source: 'a.csv@1' })))

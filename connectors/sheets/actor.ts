@@ -108,7 +108,8 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
 
   /** What the operator has to decide: whether this is still the sheet that made the venues. Null where there is no doubt. */
   function doubtOf(state: SheetState, { source, accept }: SheetPart, { rows, fingerprint }: Summary): string | null {
-    if (source !== '' && state.source !== null && source !== state.source && accept !== source) {
+    if (isAnother(state, source)) {
+      if (accept === source) return null
       return `another_source: the venues here were made by ${state.source}, this is ${source}; set SHEET_ACCEPT=${source} if it is to take their place`
     }
     const short = fingerprint.slice(0, 8)
@@ -133,8 +134,13 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     }
     const fits = bucket === reading.next && fingerprint === reading.fingerprint
     const { attempt } = reading
-    if (fits)
-      context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, rows, kept, removals, readAt, attempt })
+    if (fits) {
+      // Nothing of what another source knew of a venue is this one's.
+      const said = isAnother(state, part.source)
+        ? { rows: rows.map(row => ({ ...row, unread: [] })), kept: [], removals: true }
+        : { rows, kept, removals }
+      context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, ...said, readAt, attempt })
+    }
     const further = fits ? { ...reading, next: bucket + 1, sent: reading.sent + 1 } : reading
     if (bucket + 1 < settings.buckets) return { ...state, reading: further }
     if (further.next < settings.buckets) {
@@ -268,6 +274,11 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     },
     emits,
   })
+}
+
+/** Whether the venues that are known were made by another source than this one. */
+function isAnother(state: SheetState, source: string): boolean {
+  return source !== '' && state.source !== null && source !== state.source
 }
 
 /** Short hash of a row's content, independent of when it was read. */

@@ -132,6 +132,15 @@ describe('a cell that cannot be read', () => {
     expect(others).toEqual([])
   })
 
+  it('that is personal shows its shape only, under a wrong column too', () => {
+    expect(told(sheet('5,Name,,,081 234 5678,Dao Sands,,081-234-5678,,dao@b.example'))).toEqual([
+      expect.stringMatching(/^2: contact_email "999 999 9999"/),
+      expect.stringMatching(/^2: contact_phone "xxx xxxxx"/),
+      expect.stringMatching(/^2: zone_count "999-999-9999"/),
+      expect.stringMatching(/^2: last_issue_date "xxx@x.xxxxxxx"/),
+    ])
+  })
+
   it('is told for each cell of a row', () => {
     expect(told(sheet('5,Name,,,,,,x,,y'))).toEqual([
       expect.stringMatching(/^2: zone_count "x"/),

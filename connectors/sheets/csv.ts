@@ -189,8 +189,12 @@ function failed(error: string): ParsedSheet {
   return { error, rows: [], refusals: [], refused: 0, kept: [], removals: false }
 }
 
+/** An address, or as many digits as a phone has, under whatever column. */
+const PERSONAL = /@|(?:\p{Nd}[\s().-]*){9,}/u
+
 /** The value for a reason: cut, and of personal data only its shape (letters as x, digits as 9). */
 function shownCell(value: string, personal: boolean): string {
   const cut = value.length > 40 ? value.slice(0, 39) + '…' : value
-  return personal ? cut.replace(/[\p{L}\p{M}]/gu, 'x').replace(/\p{Nd}/gu, '9') : cut
+  if (!personal && !PERSONAL.test(value)) return cut
+  return cut.replace(/[\p{L}\p{M}]/gu, 'x').replace(/\p{Nd}/gu, '9')
 }
