@@ -27,6 +27,10 @@ describe('a phone as people and spreadsheets write it', () => {
     ['02 123 4567 ext. 12', '6621234567'],
     ['02-123-4567-9', '6621234567'],
     ['081 234 5678 (K. Dao)', '66812345678'],
+    ['คุณดาว 081 234 5678', '66812345678'],
+    ['Khun Dao: 081 234 5678', '66812345678'],
+    ['081 234 5678 Mr. John Smith', '66812345678'],
+    ['(+66) 81 234 5678', '66812345678'],
   ])('%s is %s', (written, digits) => {
     expect(phoneDigits(written, '66')).toBe(digits)
   })
@@ -44,6 +48,7 @@ describe('a phone as people and spreadsheets write it', () => {
     ['a fax', 'Fax 02 123 4567'],
     ['a number of another', '081 234 5678 (old)'],
     ['words', 'ask the front desk'],
+    ['words beside a number', 'not 081 234 5678'],
     ['nothing', ''],
   ])('%s is none: %s', (_, written) => {
     expect(phoneDigits(written, '66')).toBeNull()

@@ -74,14 +74,15 @@ function partsOf(text: string): string[] {
 const LABEL =
   /^(?:(?:tele?phone|tel|phone|mobile|mob|cell|ph|hp|m|t|p|office|direct|whats\s?app|wa|line|call|โทรศัพท์|โทร|เบอร์|มือถือ|ออฟฟิศ|ติดต่อ)(?:\s*(?:no|number|เลขที่))?[\s.:-]*)+(?=[+(\d])/i
 const EXTENSION = /\s*(?:ต่อ|extension|ext\.?|x|#)\s*[.:]?\s*\d{1,6}(?:\s*-\s*\d{1,6})?$/i
-/** Whose number it is, behind it. */
-const OWNER = /\s*\(([^()\d]{1,40})\)$/
+/** Whose number it is: a name in brackets behind it, or one with a title on either side. */
+const TITLE = String.raw`(?:คุณ|นางสาว|นาง|นาย|khun\s|k\.\s?|mrs?\.?\s|ms\.?\s)[\p{L}\p{M}.]+(?:\s[\p{L}\p{M}.]+)?`
+const OWNER = new RegExp(String.raw`\s*\(([^()\d]{1,40})\)$|\s+(${TITLE})$|^(${TITLE})[\s:]+(?=[+(\d])`, 'iu')
 const NOT_THIS = /fax|แฟ[กค]ซ์|โทรสาร|old|former|wrong|เก่า|ไม่|เลิก/i
 const EXPONENT = /^(\d)(?:[.,](\d+))?e\+?(\d{1,2})$/i
 
 /** The digits of one number; null where it is not certainly one. */
 function phoneOf(part: string, country: string): string | null {
-  const owner = OWNER.exec(part)?.[1] ?? ''
+  const [owner = ''] = OWNER.exec(part) ?? []
   if (NOT_THIS.test(owner)) return null
   const number = wholeNumber(part.replace(OWNER, '').replace(LABEL, '').replace(EXTENSION, ''))
   const bare = number.replace('(0)', '').replace(/[\s().\-‐‑–—·_]/g, '')
