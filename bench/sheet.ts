@@ -28,7 +28,7 @@ export async function benchSheet(rows = 10_000): Promise<SheetRead> {
     writeFileSync(file, text)
     const run: Run = { attempt: 'a', key: 'venues', notAfter: null, signal: new AbortController().signal, leave: () => {} }
     const read = sheetFilePort({ file })
-    const [ms, parts] = await timed(() => read({ sheet: 'venues', buckets: 64, fingerprint: null }, run))
+    const [ms, parts] = await timed(() => read({ sheet: 'venues', buckets: 64, fingerprint: null, sample: [] }, run))
     const [parsedMs] = await timed(async () => parse(text, { relax_quotes: true, relax_column_count: true }))
     const [{ summary } = {}, ...rest] = parts as readonly SheetPartInput[]
     const told = rest.filter(part => part.bucket === undefined).reduce((sum, part) => sum + (part.refusals?.length ?? 0), 0)

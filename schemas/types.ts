@@ -1871,6 +1871,8 @@ export interface ReadSheet {
   buckets: number
   /** Fingerprint of the content last taken; the same again is answered as unchanged. */
   fingerprint: null | string
+  /** Some of the venues last taken: how many of them are still there tells the sheet from another. */
+  sample: string[]
 }
 
 export interface ReadSheetInput {
@@ -1880,6 +1882,8 @@ export interface ReadSheetInput {
   buckets: number
   /** Fingerprint of the content last taken; the same again is answered as unchanged. */
   fingerprint?: null | string | undefined
+  /** Some of the venues last taken: how many of them are still there tells the sheet from another. */
+  sample?: string[] | undefined
 }
 
 /** A valid row. */
@@ -2031,6 +2035,10 @@ export interface SheetSummary {
   durationMs: number
   /** Cells that could not be read, or not wholly, in rows that were taken. */
   cells: number
+  /** Some of its venues, to be looked for the next time. */
+  sample: string[]
+  /** How many of the venues asked for are there. */
+  known: number
 }
 
 export interface SheetSummaryInput {
@@ -2048,6 +2056,10 @@ export interface SheetSummaryInput {
   durationMs: number
   /** Cells that could not be read, or not wholly, in rows that were taken. */
   cells?: number | undefined
+  /** Some of its venues, to be looked for the next time. */
+  sample?: string[] | undefined
+  /** How many of the venues asked for are there. */
+  known?: number | undefined
 }
 
 /** A refused row, or a cell that could not be read. */
@@ -2189,6 +2201,10 @@ export interface SheetReading {
   refusals: SyncRefusal[]
   /** Cells that could not be read. */
   cells: number
+  /** Some of the venues that are being taken. */
+  sample: string[]
+  /** True: what was known is of another sheet, and nothing of it stays. */
+  anew: boolean
 }
 
 export interface SheetReadingInput {
@@ -2216,6 +2232,10 @@ export interface SheetReadingInput {
   refusals?: SyncRefusalInput[] | undefined
   /** Cells that could not be read. */
   cells?: number | undefined
+  /** Some of the venues that are being taken. */
+  sample?: string[] | undefined
+  /** True: what was known is of another sheet, and nothing of it stays. */
+  anew?: boolean | undefined
 }
 
 /** A row as it was last passed on. */
@@ -2251,6 +2271,8 @@ export interface SheetState {
   venues: SheetVenueHash[]
   /** Source of the rows last taken; null while none is known. */
   source: null | string
+  /** Some of the venues last taken. */
+  sample: string[]
 }
 
 export interface SheetStateInput {
@@ -2270,6 +2292,8 @@ export interface SheetStateInput {
   venues?: SheetVenueHashInput[] | undefined
   /** Source of the rows last taken; null while none is known. */
   source?: null | string | undefined
+  /** Some of the venues last taken. */
+  sample?: string[] | undefined
 }
 
 /** Read the sheet now. */

@@ -152,6 +152,35 @@ describe('a sheet', () => {
     expect(of(read(from('demo', 'f1')), 'SheetBucket')).toEqual([])
   })
 
+  it('of other venues under the same name of a file is not merged over them, until that is accepted', () => {
+    const { kit, read } = sheet()
+    const known = (fingerprint: string, known: number, more = {}) =>
+      parts(
+        fingerprint,
+        many(9).map(one => ({ ...one, unread: ['notes'] })),
+      ).map((part, n) => ({
+        ...part,
+        ...(n === 0 && {
+          summary: { rows: 9, refused: 0, fingerprint, durationMs: 1, sample: [`of ${fingerprint}`, 'x'], known },
+        }),
+        ...more,
+      }))
+    expect(of(read(known('f1', 0)), 'SheetBucket')).toHaveLength(2)
+    expect(kit.state?.sample).toEqual(['of f1', 'x'])
+    expect(kit.handle('SyncNow', { reason: 'asked' }).effects).toMatchObject([{ input: { sample: ['of f1', 'x'] } }])
+    kit.complete(kit.started[0]?.attempt ?? '', known('f2', 0))
+    expect(kit.state).toMatchObject({
+      fingerprint: 'f1',
+      alert: expect.stringMatching(/swapped: of 2 .* 0 are there.*SHEET_ACCEPT=f2 if/),
+    })
+    const taken = of(read(known('f2', 0, { accept: 'f2' })), 'SheetBucket')
+    expect(taken.map(bucket => bucket.rows.map((one: { unread: string[] }) => one.unread.length))).toEqual([
+      [0, 0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ])
+    expect(of(read(known('f3', 1)), 'SheetBucket')).toHaveLength(2)
+  })
+
   it('that takes the place of another source leaves nothing of it', () => {
     const { read } = sheet()
     read(parts('f1', many(9)).map(part => ({ ...part, source: 'demo' })))

@@ -61,6 +61,7 @@ const NEW: SheetState = {
   reading: null,
   venues: [],
   source: null,
+  sample: [],
 }
 
 export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
@@ -69,7 +70,8 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     const { reading } = state
     if (reading !== null && context.now < reading.since + 2 * effects.read.timeoutMs) return { ...state, again: true }
     const { buckets, intervalMs, timeScale } = settings
-    const attempt = context.perform('read', { sheet: context.key, buckets, fingerprint: state.fingerprint })
+    const { fingerprint, sample } = state
+    const attempt = context.perform('read', { sheet: context.key, buckets, fingerprint, sample })
     context.setTimer('interval', context.now + intervalMs / timeScale)
     const started: Reading = {
       attempt,
@@ -84,6 +86,8 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
       changed: 0,
       refusals: [],
       cells: 0,
+      sample: [],
+      anew: false,
     }
     return { ...state, again: false, reading: started }
   }
@@ -103,18 +107,23 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     if (rows === 0) return refuse(state, found, 'REFUSED', `empty: no good row and ${refused} refused`, part, context)
     const doubt = state.accept ? null : doubtOf(state, part, summary)
     if (doubt !== null) return refuse(state, found, 'REFUSED', doubt, part, context)
-    return { ...state, reading: { ...found, fingerprint } }
+    const anew = isAnother(state, part.source) || isSwapped(state, summary)
+    return { ...state, reading: { ...found, fingerprint, sample: summary.sample, anew } }
   }
 
   /** What the operator has to decide: whether this is still the sheet that made the venues. Null where there is no doubt. */
-  function doubtOf(state: SheetState, { source, accept }: SheetPart, { rows, fingerprint }: Summary): string | null {
+  function doubtOf(state: SheetState, { source, accept }: SheetPart, summary: Summary): string | null {
+    const { rows, fingerprint, known } = summary
     if (isAnother(state, source)) {
       if (accept === source) return null
       return `another_source: the venues here were made by ${state.source}, this is ${source}; set SHEET_ACCEPT=${source} if it is to take their place`
     }
     const short = fingerprint.slice(0, 8)
-    if (rows >= state.rows * settings.leastShare || accept === short) return null
-    return `shrunken: ${rows} good rows where ${state.rows} were; set SHEET_ACCEPT=${short} if that is right`
+    if (accept === short) return null
+    const ask = `set SHEET_ACCEPT=${short} if that is right`
+    if (rows < state.rows * settings.leastShare) return `shrunken: ${rows} good rows where ${state.rows} were; ${ask}`
+    if (!isSwapped(state, summary)) return null
+    return `swapped: of ${state.sample.length} venues looked for ${known} are there by their ids and names; ${ask}`
   }
 
   /** All that could not be read is told, a page at a time, as it comes. */
@@ -136,7 +145,7 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     const { attempt } = reading
     if (fits) {
       // Nothing of what another source knew of a venue is this one's.
-      const said = isAnother(state, part.source)
+      const said = reading.anew
         ? { rows: rows.map(row => ({ ...row, unread: [] })), kept: [], removals: true }
         : { rows, kept, removals }
       context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, ...said, readAt, attempt })
@@ -147,7 +156,13 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
       // Two runs of the effect came mixed, each with its own content: what was passed on is right, the rest is read again.
       return done({ ...state, again: true }, further, 'FAILED', part, context, 'torn: two readings came mixed')
     }
-    const taken = { ...resolve(state, context), fingerprint, rows: reading.rows, source: part.source || state.source }
+    const taken = {
+      ...resolve(state, context),
+      fingerprint,
+      rows: reading.rows,
+      sample: reading.sample,
+      source: part.source || state.source,
+    }
     return finish(taken, { ...further, refusals: part.refusals }, context)
   }
 
@@ -279,6 +294,14 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
 /** Whether the venues that are known were made by another source than this one. */
 function isAnother(state: SheetState, source: string): boolean {
   return source !== '' && state.source !== null && source !== state.source
+}
+
+/** A sheet of which less than this share of the venues is still there has been put in the place of another. */
+const LEAST_KNOWN = 0.25
+
+/** Whether the sheet has other venues under the ids, or under none of them. */
+function isSwapped({ sample }: SheetState, { known }: Summary): boolean {
+  return sample.length > 1 && known < sample.length * LEAST_KNOWN
 }
 
 /** Short hash of a row's content, independent of when it was read. */

@@ -20,7 +20,7 @@ async function read(
 ): Promise<readonly SheetPartInput[]> {
   const run: Run = { attempt: 'a1', key: 'venues', notAfter: null, signal: new AbortController().signal, leave: () => {} }
   const found = await sheetFilePort({ file, clock: () => 1_750_000_000_000, ...settings })(
-    { sheet: 'venues', buckets: 4, fingerprint: null, ...input },
+    { sheet: 'venues', buckets: 4, fingerprint: null, sample: [], ...input },
     run,
   )
   return Array.isArray(found) ? found : [found as SheetPartInput]
@@ -54,6 +54,16 @@ describe('reading a sheet from a file', () => {
     expect(pages.flat().map(({ line, column }) => `${line} ${column}`)).toEqual(
       rows.flatMap((_, n) => [`${n + 2} zone_count`, `${n + 2} last_issue_date`]),
     )
+  })
+
+  it('tells how many of some venues are still there', async () => {
+    writeFileSync(file, csv([1, 2, 3]))
+    const sample = (await read())[0]?.summary?.sample ?? []
+    expect(sample).toHaveLength(3)
+    writeFileSync(file, csv([2, 3, 4]) + '\n1,\n')
+    expect((await read({ sample }))[0]?.summary).toMatchObject({ rows: 3, known: 3 })
+    writeFileSync(file, csv([1, 2, 3]).replaceAll('Venue', 'House'))
+    expect((await read({ sample }))[0]?.summary).toMatchObject({ rows: 3, known: 0 })
   })
 
   it('says whose the sheet is, and what the operator has accepted', async () => {

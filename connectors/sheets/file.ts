@@ -12,6 +12,7 @@ import { MAX_RECORD_BYTES } from '../../topics/log.ts'
 import { partitionOf } from '../../topics/murmur2.ts'
 import { type ParsedSheet, parseSheet, type SheetSettings } from './csv.ts'
 import { decode } from './decode.ts'
+import { knownOf, sampleOf } from './sample.ts'
 
 export interface SheetFileSettings extends SheetSettings {
   readonly file: string
@@ -48,14 +49,7 @@ export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'S
       accept: accept ?? '',
       ...rest,
     })
-    const summary = (found: {
-      rows?: number
-      refused?: number
-      cells?: number
-      unchanged?: boolean
-      fingerprint?: string
-      error?: string
-    }) => ({
+    const summary = (found: Partial<NonNullable<SheetPartInput['summary']>>) => ({
       summary: { rows: 0, refused: 0, ...found, durationMs: performance.now() - started },
     })
     if ('error' in content) return part(summary({ error: content.error }))
@@ -70,8 +64,9 @@ export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'S
     const buckets = bucketsOf(sheet, input)
     const large = buckets.findIndex(({ rows }) => Buffer.byteLength(JSON.stringify(rows)) > MAX_ROWS_BYTES)
     if (large >= 0) return part(summary({ error: `too_large: the ${buckets[large]?.rows.length} rows of bucket ${large}` }))
-    const { rows, refused, refusals } = sheet
-    const found = summary({ rows: rows.length, refused, cells: refusals.length - refused, fingerprint })
+    const { rows, refused, refusals, kept } = sheet
+    const same = { sample: sampleOf(rows), known: knownOf(input.sample, rows, kept) }
+    const found = summary({ rows: rows.length, refused, cells: refusals.length - refused, fingerprint, ...same })
     const shown = firstOf(refusals)
     return [
       part({ ...found, refusals: shown, fingerprint }),

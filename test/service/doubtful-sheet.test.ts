@@ -112,4 +112,12 @@ describe('a doubtful sheet', () => {
     await until(async () => (await venue('main:102')).contact.name === null)
     expect(await venue('main:102')).toMatchObject({ lastIssueDate: null, zoneCount: null })
   })
+
+  it('that is another one under the same name changes nothing, and says what to do', { timeout: 30_000 }, async () => {
+    change(['101;Crimson Pier;Elsewhere;Kai;kai@c.example;080 000 0999;;;;', '102;Jade Pier;Elsewhere;Kai;;;;;;'])
+    await until(async () => /swapped: .* SHEET_ACCEPT=/.test((await ready()).venues.detail))
+    const alerts = await items('/api/v1/alerts?kind=sheet_refused')
+    expect(alerts).toMatchObject([{ resolved: false, text: expect.stringMatching(/swapped/) }])
+    expect(await venue('main:101')).toMatchObject({ name: 'Coral Sands', contact: { phone: '66800000101' } })
+  })
 })
