@@ -96,6 +96,10 @@ export interface Config {
   readonly tenantKey: string | null
   readonly providers: ProviderConfig
   readonly venuesCsv: string | null
+  /** Order of the sheet's dates such as 4/5/2026; null: its other cells decide. */
+  readonly sheetDateOrder: 'dmy' | 'mdy' | 'ymd' | null
+  /** What the operator accepts of a sheet that was refused, as the alert named it. */
+  readonly sheetAccept: string | null
   readonly soundtrack: { readonly url: string; readonly token: string; readonly tokensPerSecond: number } | null
   readonly whatsapp: {
     readonly apiUrl: string
@@ -320,6 +324,9 @@ export function configFrom(env: Environment): Config {
       tryMs: number('CONTROL_TRY_MS', 120_000, 30_000, 600_000),
     },
     venuesCsv: text('VENUES_CSV'),
+    sheetDateOrder:
+      text('SHEET_DATE_ORDER') === null ? null : oneOf<'dmy' | 'mdy' | 'ymd'>('SHEET_DATE_ORDER', 'dmy', ['dmy', 'mdy', 'ymd']),
+    sheetAccept: text('SHEET_ACCEPT'),
     soundtrack:
       soundtrackToken === null
         ? null

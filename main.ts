@@ -19,6 +19,7 @@ import { WorkerHealth } from './api/workers.ts'
 import { type Config, ConfigError, configFrom, environment, ROLES } from './config.ts'
 import { SHEETS_DEFAULTS, sheetsActor } from './connectors/sheets/actor.ts'
 import { sheetFilePort } from './connectors/sheets/file.ts'
+import { SheetReadiness } from './connectors/sheets/readiness.ts'
 import { watchSheet } from './connectors/sheets/watch.ts'
 import { soundtrackActor } from './connectors/soundtrack/actor.ts'
 import { soundtrackClient } from './connectors/soundtrack/client.ts'
@@ -41,7 +42,6 @@ import { understandPort } from './processors/understanding/port.ts'
 import { VenueIndex } from './processors/understanding/venues.ts'
 import { venueActor } from './processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from './processors/venue/settings.ts'
-import type { SyncRun } from './schemas/types.ts'
 import { ensureAnalyst } from './sinks/clickhouse/analyst.ts'
 import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/client.ts'
 import { reconcile } from './sinks/clickhouse/reconcile.ts'
@@ -137,7 +137,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
 
   const demo = kind === 'demo' ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
   if (demo !== null) closers.push(() => demo.close())
-  const outside = { ...settings, ...demo }
+  const outside: Outside = { ...settings, ...demo, ...(demo !== null && { sheetSource: 'demo' }) }
   if (outside.whatsapp === null && roles.includes('connectors'))
     parts.dependencies.channels = () => ({ status: 'degraded', detail: 'no channel is configured: set WHATSAPP_…' })
 
@@ -279,7 +279,13 @@ function workerOf(
   return worker
 }
 
-type Outside = Pick<Config, 'whatsapp' | 'soundtrack' | 'venuesCsv' | 'timeScale' | 'providers'>
+type Outside = Pick<
+  Config,
+  'whatsapp' | 'soundtrack' | 'venuesCsv' | 'sheetDateOrder' | 'sheetAccept' | 'timeScale' | 'providers'
+> & {
+  /** Whose the sheet is, where its path does not say it. */
+  readonly sheetSource?: string
+}
 
 async function startProcessors(
   parts: Parts,
@@ -300,28 +306,19 @@ async function startProcessors(
     },
   })
   closers.push(() => venues.close())
-  let sheetRun: SyncRun | null = null
+  const sheet = new SheetReadiness()
   const runs = startProjection({
     log,
     codec,
     topic: syncLog,
     onError: error => onError('synchronisations', error),
     apply: (_key, decoded) => {
-      if (decoded?.type !== 'SyncRun' || !decoded.value.source.startsWith('sheets:')) return
-      if (decoded.value.outcome === 'OK' || sheetRun === null) sheetRun = decoded.value
+      if (decoded?.type === 'SyncRun' && decoded.value.source.startsWith('sheets:')) sheet.ran(decoded.value)
     },
   })
   closers.push(() => runs.close())
   await Promise.all([venues.caughtUp, runs.caughtUp])
-  dependencies.venues = () => {
-    if (sheetRun === null && outside.venuesCsv === null) {
-      return { status: 'degraded', detail: 'no venue sheet is configured here, and none has been read elsewhere: set VENUES_CSV' }
-    }
-    if (sheetRun === null) return { status: 'down', detail: 'the venue sheet has not been read yet' }
-    if (sheetRun.outcome !== 'OK') return { status: 'down', detail: `the venue sheet was not taken: ${sheetRun.reason}` }
-    const status = index.size >= sheetRun.venues ? 'up' : 'down'
-    return { status, detail: `${index.size} of ${sheetRun.venues} venues are in the index` }
-  }
+  dependencies.venues = () => sheet.status(index.size, outside.venuesCsv !== null)
 
   const ports = { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts }
   const worker = workerOf(parts, stores, 'processors', [conversation, venue] as unknown as Actor[], ports)
@@ -331,7 +328,7 @@ async function startProcessors(
 
 async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores, outside: Outside): Promise<void> {
   const { log, codec, closers } = parts
-  const { timeScale, venuesCsv, providers } = outside
+  const { timeScale, venuesCsv, sheetDateOrder: dateOrder, sheetAccept: accept, sheetSource: source, providers } = outside
   const limit = { firstMs: providers.limitMs, mostMs: providers.limitMostMs }
   const opening = { probeMs: providers.breakerProbeMs, mostMs: providers.breakerMostMs }
   const connected: { actor: Actor; ports: ActorPorts }[] = []
@@ -348,7 +345,8 @@ async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores,
     connect(actors.soundtrack, soundtrackPorts(client))
     closers.push(() => client.close())
   }
-  if (venuesCsv !== null) connect(actors.sheets, { read: sheetFilePort({ file: venuesCsv }) })
+  if (venuesCsv !== null)
+    connect(actors.sheets, { read: sheetFilePort({ file: venuesCsv, dateOrder, accept, ...(source && { source }) }) })
   if (connected.length === 0) return
   const ports = Object.fromEntries(connected.map(({ actor, ports }) => [actor.name, ports]))
   const worker = workerOf(

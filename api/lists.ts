@@ -25,16 +25,22 @@ export function page<R>(list: string, rows: readonly R[], limit: number, keyOf: 
 }
 
 /** The key that a cursor holds; nulls for the first page. @throws {Problem} when it is no cursor of this list. */
-export function after(list: string, cursor: string | undefined, kind: 'text' | 'time'): [string, string] | [null, null] {
+export function after(
+  list: string,
+  cursor: string | undefined,
+  kind: 'text' | 'time' | 'number',
+): [string, string] | [null, null] {
   if (cursor === undefined) return [null, null]
   const parts = decode(cursor)
   if (Array.isArray(parts) && parts.length === 3 && parts.every(part => typeof part === 'string')) {
     const [of, key, id] = parts as [string, string, string]
-    if (of === list && (kind === 'text' || ISO_TIME.test(key))) return [key, id]
+    const fits = kind === 'text' || (kind === 'time' ? ISO_TIME.test(key) : [key, id].every(part => NUMBER.test(part)))
+    if (of === list && fits) return [key, id]
   }
   throw new Problem('invalid_cursor', 'cursor is not one that this list gave')
 }
 
+const NUMBER = /^\d{1,9}$/
 const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
 function encode(parts: readonly string[]): string {

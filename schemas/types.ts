@@ -1879,6 +1879,8 @@ export interface ReadSheet {
   buckets: number
   /** Fingerprint of the content last taken; the same again is answered as unchanged. */
   fingerprint: null | string
+  /** Some of the venues last taken: how many of them are still there tells the sheet from another. */
+  sample: string[]
 }
 
 export interface ReadSheetInput {
@@ -1888,6 +1890,8 @@ export interface ReadSheetInput {
   buckets: number
   /** Fingerprint of the content last taken; the same again is answered as unchanged. */
   fingerprint?: null | string | undefined
+  /** Some of the venues last taken: how many of them are still there tells the sheet from another. */
+  sample?: string[] | undefined
 }
 
 /** A valid row. */
@@ -1926,6 +1930,8 @@ export interface SheetVenue {
   aliases: string[]
   /** volume_cap. */
   volumeCap: null | number
+  /** Fields whose cells could not be read, or whose column is not there: what was known of them stays. */
+  unread: string[]
 }
 
 export interface SheetVenueInput {
@@ -1963,6 +1969,8 @@ export interface SheetVenueInput {
   aliases?: string[] | undefined
   /** volume_cap. */
   volumeCap?: null | number | undefined
+  /** Fields whose cells could not be read, or whose column is not there: what was known of them stays. */
+  unread?: string[] | undefined
 }
 
 /** All rows of one bucket of a sheet, from the sheet's actor to the bucket's. */
@@ -2033,6 +2041,12 @@ export interface SheetSummary {
   error: null | string
   /** How long it took, ms. */
   durationMs: number
+  /** Cells that could not be read, or not wholly, in rows that were taken. */
+  cells: number
+  /** Some of its venues, to be looked for the next time. */
+  sample: string[]
+  /** How many of the venues asked for are there. */
+  known: number
 }
 
 export interface SheetSummaryInput {
@@ -2048,14 +2062,28 @@ export interface SheetSummaryInput {
   error?: null | string | undefined
   /** How long it took, ms. */
   durationMs: number
+  /** Cells that could not be read, or not wholly, in rows that were taken. */
+  cells?: number | undefined
+  /** Some of its venues, to be looked for the next time. */
+  sample?: string[] | undefined
+  /** How many of the venues asked for are there. */
+  known?: number | undefined
 }
 
-/** A refused row. */
+/** A refused row, or a cell that could not be read. */
 export interface RowRefusal {
   /** Line in the sheet, 1 is the header. */
   line: number
   /** Why: which column, which value. */
   reason: string
+  /** Column, as the sheet is documented; empty where it is about the whole row. */
+  column: string
+  /** The value, shortened; of personal data only its shape. */
+  value: string
+  /** What was expected. */
+  expected: string
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused: boolean
 }
 
 export interface RowRefusalInput {
@@ -2063,6 +2091,14 @@ export interface RowRefusalInput {
   line: number
   /** Why: which column, which value. */
   reason: string
+  /** Column, as the sheet is documented; empty where it is about the whole row. */
+  column?: string | undefined
+  /** The value, shortened; of personal data only its shape. */
+  value?: string | undefined
+  /** What was expected. */
+  expected?: string | undefined
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused?: boolean | undefined
 }
 
 /** Part of what was read: the first is the summary, each later one the rows of one bucket. */
@@ -2071,7 +2107,7 @@ export interface SheetPart {
   sheet: string
   /** In the first part. */
   summary: null | SheetSummary
-  /** Refused rows, at most 200. */
+  /** What could not be read. */
   refusals: RowRefusal[]
   /** Bucket of the rows. */
   bucket: null | number
@@ -2085,6 +2121,10 @@ export interface SheetPart {
   removals: boolean
   /** Fingerprint of the content that this part is of. */
   fingerprint: string
+  /** Where it was read: what another source made is not merged over. */
+  source: string
+  /** What the operator has accepted, as an alert named it. */
+  accept: string
 }
 
 export interface SheetPartInput {
@@ -2092,7 +2132,7 @@ export interface SheetPartInput {
   sheet: string
   /** In the first part. */
   summary?: null | SheetSummaryInput | undefined
-  /** Refused rows, at most 200. */
+  /** What could not be read. */
   refusals?: RowRefusalInput[] | undefined
   /** Bucket of the rows. */
   bucket?: null | number | undefined
@@ -2106,14 +2146,26 @@ export interface SheetPartInput {
   removals?: boolean | undefined
   /** Fingerprint of the content that this part is of. */
   fingerprint?: string | undefined
+  /** Where it was read: what another source made is not merged over. */
+  source?: string | undefined
+  /** What the operator has accepted, as an alert named it. */
+  accept?: string | undefined
 }
 
-/** A refused row. */
+/** A refused row, or a cell that could not be read. */
 export interface SyncRefusal {
   /** Line. */
   line: number
   /** Why. */
   reason: string
+  /** Column; empty where it is about the whole row. */
+  column: string
+  /** The value, shortened; of personal data only its shape. */
+  value: string
+  /** What was expected. */
+  expected: string
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused: boolean
 }
 
 export interface SyncRefusalInput {
@@ -2121,6 +2173,14 @@ export interface SyncRefusalInput {
   line: number
   /** Why. */
   reason: string
+  /** Column; empty where it is about the whole row. */
+  column?: string | undefined
+  /** The value, shortened; of personal data only its shape. */
+  value?: string | undefined
+  /** What was expected. */
+  expected?: string | undefined
+  /** True: the row was refused. False: the cell costs itself, or a part of itself. */
+  refused?: boolean | undefined
 }
 
 /** A reading under way. */
@@ -2147,6 +2207,12 @@ export interface SheetReading {
   changed: number
   /** Refused rows, for the run. */
   refusals: SyncRefusal[]
+  /** Cells that could not be read. */
+  cells: number
+  /** Some of the venues that are being taken. */
+  sample: string[]
+  /** True: what was known is of another sheet, and nothing of it stays. */
+  anew: boolean
 }
 
 export interface SheetReadingInput {
@@ -2172,6 +2238,12 @@ export interface SheetReadingInput {
   changed?: number | undefined
   /** Refused rows, for the run. */
   refusals?: SyncRefusalInput[] | undefined
+  /** Cells that could not be read. */
+  cells?: number | undefined
+  /** Some of the venues that are being taken. */
+  sample?: string[] | undefined
+  /** True: what was known is of another sheet, and nothing of it stays. */
+  anew?: boolean | undefined
 }
 
 /** A row as it was last passed on. */
@@ -2205,6 +2277,10 @@ export interface SheetState {
   reading: null | SheetReading
   /** Rows of the bucket. */
   venues: SheetVenueHash[]
+  /** Source of the rows last taken; null while none is known. */
+  source: null | string
+  /** Some of the venues last taken. */
+  sample: string[]
 }
 
 export interface SheetStateInput {
@@ -2222,6 +2298,10 @@ export interface SheetStateInput {
   reading?: null | SheetReadingInput | undefined
   /** Rows of the bucket. */
   venues?: SheetVenueHashInput[] | undefined
+  /** Source of the rows last taken; null while none is known. */
+  source?: null | string | undefined
+  /** Some of the venues last taken. */
+  sample?: string[] | undefined
 }
 
 /** Read the sheet now. */
@@ -2241,6 +2321,33 @@ export interface SyncNowInput {
   by?: string | undefined
   /** Take the sheet even when it has shrunk badly: a person has looked at it. */
   accept?: boolean | undefined
+}
+
+/** What a synchronisation could not read: rows that were refused, and cells that cost themselves. */
+export interface SyncRefusals {
+  /** Id of the SyncRun. */
+  run: string
+  /** sheets:… */
+  source: string
+  /** 0, 1, 2 …: of one run, in the order of the sheet. */
+  page: number
+  /** What could not be read. */
+  refusals: SyncRefusal[]
+  /** When. */
+  at: number
+}
+
+export interface SyncRefusalsInput {
+  /** Id of the SyncRun. */
+  run: string
+  /** sheets:… */
+  source: string
+  /** 0, 1, 2 …: of one run, in the order of the sheet. */
+  page: number
+  /** What could not be read. */
+  refusals?: SyncRefusalInput[] | undefined
+  /** When. */
+  at: number
 }
 
 export type SyncOutcome = 'UNKNOWN' | 'OK' | 'UNCHANGED' | 'REFUSED' | 'FAILED'
@@ -2267,7 +2374,7 @@ export interface SyncRun {
   durationMs: number
   /** Why, for people. */
   reason: string
-  /** Refused rows, at most 200. */
+  /** What could not be read, the first of it; all of it is in SyncRefusals. */
   refusals: SyncRefusal[]
 }
 
@@ -2292,7 +2399,7 @@ export interface SyncRunInput {
   durationMs?: number | undefined
   /** Why, for people. */
   reason?: string | undefined
-  /** Refused rows, at most 200. */
+  /** What could not be read, the first of it; all of it is in SyncRefusals. */
   refusals?: SyncRefusalInput[] | undefined
 }
 
@@ -2362,6 +2469,8 @@ export interface ReadZones {
   locations: boolean
   /** True: everything about each zone, before other reads; false: as much as the token budget affords. */
   full: boolean
+  /** Whether the locations' names and addresses are needed: they cost tokens. */
+  places: boolean
 }
 
 export interface ReadZonesInput {
@@ -2375,6 +2484,8 @@ export interface ReadZonesInput {
   locations?: boolean | undefined
   /** True: everything about each zone, before other reads; false: as much as the token budget affords. */
   full?: boolean | undefined
+  /** Whether the locations' names and addresses are needed: they cost tokens. */
+  places?: boolean | undefined
 }
 
 /** A venue whose zones are read. */
@@ -2385,6 +2496,10 @@ export interface WatchedVenue {
   location: null | string
   /** priority_level critical or high: read more often. */
   urgent: boolean
+  /** Name, while the location is not known. */
+  name: null | string
+  /** Address, while the location is not known. */
+  address: null | string
 }
 
 export interface WatchedVenueInput {
@@ -2394,6 +2509,10 @@ export interface WatchedVenueInput {
   location?: null | string | undefined
   /** priority_level critical or high: read more often. */
   urgent?: boolean | undefined
+  /** Name, while the location is not known. */
+  name?: null | string | undefined
+  /** Address, while the location is not known. */
+  address?: null | string | undefined
 }
 
 /** A poll that was written to the synchronisation log. */
@@ -2538,6 +2657,10 @@ export interface WatchVenue {
   stop: boolean
   /** Zones it should have, as far as known: right-sizes the first read. */
   zones: null | number
+  /** Venue's name: tells its location from others of the account. */
+  name: null | string
+  /** Venue's address, for the same. */
+  address: null | string
 }
 
 export interface WatchVenueInput {
@@ -2553,6 +2676,10 @@ export interface WatchVenueInput {
   stop?: boolean | undefined
   /** Zones it should have, as far as known: right-sizes the first read. */
   zones?: null | number | undefined
+  /** Venue's name: tells its location from others of the account. */
+  name?: null | string | undefined
+  /** Venue's address, for the same. */
+  address?: null | string | undefined
 }
 
 export type ZoneCommandKind = 'UNKNOWN' | 'PLAY' | 'PAUSE' | 'SKIP' | 'SET_VOLUME'
@@ -2624,6 +2751,10 @@ export interface ZoneReading {
   error: null | string
   /** False: only name, location, paired, online, playback and volume were asked for; the other nulls say nothing, what was known stands. */
   detail: boolean
+  /** Location's name, where it was asked for. */
+  locationName: null | string
+  /** Location's address, where it was asked for. */
+  locationAddress: null | string
 }
 
 export interface ZoneReadingInput {
@@ -2657,6 +2788,10 @@ export interface ZoneReadingInput {
   error?: null | string | undefined
   /** False: only name, location, paired, online, playback and volume were asked for; the other nulls say nothing, what was known stands. */
   detail?: boolean | undefined
+  /** Location's name, where it was asked for. */
+  locationName?: null | string | undefined
+  /** Location's address, where it was asked for. */
+  locationAddress?: null | string | undefined
 }
 
 /** Result of the effect `read`, in parts. */
@@ -2897,6 +3032,8 @@ export interface SheetRow {
   volumeCap: null | number
   /** When the sheet was read. */
   readAt: number
+  /** Fields whose cells could not be read: what was known of them stays. */
+  unread: string[]
 }
 
 export interface SheetRowInput {
@@ -2940,6 +3077,8 @@ export interface SheetRowInput {
   volumeCap?: null | number | undefined
   /** When the sheet was read. */
   readAt: number
+  /** Fields whose cells could not be read: what was known of them stays. */
+  unread?: string[] | undefined
 }
 
 export type VenueEventKind = 'UNKNOWN' | 'CREATED' | 'CHANGED' | 'REMOVED' | 'ZONE_ONLINE' | 'ZONE_OFFLINE' | 'ZONE_UNKNOWN' | 'REQUEST' | 'COMMAND' | 'COMMAND_ENDED' | 'OVERRIDDEN' | 'OVERRIDE_TAKEN_BACK' | 'REFRESH'
@@ -3173,6 +3312,8 @@ export interface VenueProfile {
   overrides: OverrideView[]
   /** The newest command ids with their outcome, bounded. */
   commands: CommandOutcome[]
+  /** Why no zones are known: ambiguous, forbidden …; empty where some are, or none has been read yet. */
+  readError: string
 }
 
 export interface VenueProfileInput {
@@ -3222,6 +3363,8 @@ export interface VenueProfileInput {
   overrides?: OverrideViewInput[] | undefined
   /** The newest command ids with their outcome, bounded. */
   commands?: CommandOutcomeInput[] | undefined
+  /** Why no zones are known: ambiguous, forbidden …; empty where some are, or none has been read yet. */
+  readError?: string | undefined
 }
 
 /** A person of support wants the zones of a venue read now: a command. */
@@ -3874,6 +4017,7 @@ export interface Records {
   SheetPart: SheetPart
   SheetState: SheetState
   SyncNow: SyncNow
+  SyncRefusals: SyncRefusals
   SyncRun: SyncRun
   CommandDone: CommandDone
   PollSooner: PollSooner
@@ -3935,6 +4079,7 @@ export interface RecordInputs {
   SheetPart: SheetPartInput
   SheetState: SheetStateInput
   SyncNow: SyncNowInput
+  SyncRefusals: SyncRefusalsInput
   SyncRun: SyncRunInput
   CommandDone: CommandDoneInput
   PollSooner: PollSoonerInput

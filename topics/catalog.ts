@@ -111,7 +111,7 @@ export const sheetsInbox = inbox(
 )
 
 export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
-export const syncLog = topic('sync.log', 'source', ['SyncRun'])
+export const syncLog = topic('sync.log', 'source', ['SyncRun', 'SyncRefusals'])
 /** Every operation through the API: one partition, so that its order is that of the chain of hashes. */
 export const auditLog = topic('audit.log', 'who did it', ['AuditEvent'], { partitions: ONE })
 export const deadLetters = topic('dead.letters', 'key of the record', ['DeadLetter'], { keepDays: 30 })

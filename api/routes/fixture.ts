@@ -97,6 +97,14 @@ export async function fill(log: TestLog, pool: pg.Pool): Promise<void> {
       refusals: [{ line: 3, reason: 'no name' }],
     })
   }
+  for (const [page, from, to] of [
+    [1, 2, 502],
+    [2, 502, 702],
+  ] as const) {
+    const said = { column: 'zone_count', value: 'four', expected: 'a number', refused: false, reason: 'none' }
+    const refusals = Array.from({ length: to - from }, (_, n) => ({ line: from + n, ...said }))
+    await log.put('sync.log', 'sheets:venues', 'SyncRefusals', { run: 's0', source: 'sheets:venues', page, refusals, at: AT })
+  }
   const sink = await startPostgresSink({ log, codec: log.codec, pool, logger: pino({ level: 'silent' }) })
   const ends = (await Promise.all(postgresTopics.map(topic => log.ends(topic.name)))).flat()
   const all = ends.reduce((sum, { high }) => sum + high, 0)

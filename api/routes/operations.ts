@@ -44,6 +44,17 @@ const Issue = Type.Object({
   updatedAt: Time,
 })
 
+const Refusal = Type.Object({
+  line: Type.Integer({ description: 'Line in the sheet' }),
+  column: Type.String({ description: 'Empty where it is about the whole row' }),
+  value: Type.String({ description: 'Shortened; of personal data only its shape' }),
+  expected: Text,
+  refused: Type.Boolean({
+    description: 'True: the row was refused. False: the cell costs itself, and what was known of it stays',
+  }),
+  reason: Text,
+})
+
 const SyncRun = Type.Object({
   id: Text,
   source: Text,
@@ -55,8 +66,13 @@ const SyncRun = Type.Object({
   errors: Type.Integer(),
   durationMs: Type.Number(),
   reason: Text,
-  refusals: Type.Array(Type.Object({ line: Type.Integer(), reason: Text })),
+  refusals: Type.Array(Refusal, { description: 'The first of what could not be read; all of it is at /sync-runs/{id}/refusals' }),
 })
+
+/** Runs of earlier versions said less of what they could not read. */
+function whole(refusal: Partial<Static<typeof Refusal>>): Static<typeof Refusal> {
+  return { line: 0, column: '', value: '', expected: '', refused: true, reason: '', ...refusal }
+}
 
 const filters = {
   department: Type.Optional(oneOf(...DEPARTMENTS)),
@@ -180,12 +196,37 @@ export function operationsRoutes(app: Api, { pool, commands }: { pool: pg.Pool; 
       const { rows } = await pool.query<Static<typeof SyncRun>>({
         name: 'sync-runs',
         text: `SELECT id, source, started_at AS "startedAt", ended_at AS "endedAt", outcome, venues, changed, errors,
-           duration_ms AS "durationMs", reason, refusals
-         FROM sync_runs WHERE ($1::text IS NULL OR source = $1) AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
+           duration_ms AS "durationMs", reason, coalesce((SELECT jsonb_path_query_array(f.refusals, '$[0 to 199]')
+             FROM sync_refusals f WHERE f.run_id = r.id ORDER BY f.page LIMIT 1), refusals) AS refusals
+         FROM sync_runs r WHERE ($1::text IS NULL OR source = $1) AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
          ORDER BY started_at DESC, id DESC LIMIT $4`,
         values: [source, ...after('sync-runs', cursor, 'time'), limit + 1],
       })
-      return page('sync-runs', rows, limit, row => [row.startedAt.toISOString(), row.id])
+      const shown = rows.map(row => ({ ...row, refusals: row.refusals.map(whole) }))
+      return page('sync-runs', shown, limit, row => [row.startedAt.toISOString(), row.id])
+    },
+  )
+
+  app.get(
+    '/sync-runs/:id/refusals',
+    {
+      config: { permission: 'sync:read', whole: true },
+      schema: {
+        summary: 'Every row and cell that a synchronisation could not read, in the order of the sheet',
+        params: IdParams,
+        querystring: Type.Object(ListQuery, { additionalProperties: false }),
+        response: { 200: listOf(Refusal) },
+      },
+    },
+    async ({ params: { id }, query: { limit, cursor } }) => {
+      const { rows } = await pool.query<{ page: number; n: number; refusal: Partial<Static<typeof Refusal>> }>({
+        name: 'sync-refusals',
+        text: `SELECT page, n::int, refusal FROM sync_refusals, jsonb_array_elements(refusals) WITH ORDINALITY AS e(refusal, n)
+         WHERE run_id = $1 AND ($2::int IS NULL OR (page, n) > ($2, $3)) ORDER BY page, n LIMIT $4`,
+        values: [id, ...after('sync-refusals', cursor, 'number'), limit + 1],
+      })
+      const { items, next } = page('sync-refusals', rows, limit, row => [String(row.page), String(row.n)])
+      return { items: items.map(({ refusal }) => whole(refusal)), next }
     },
   )
 

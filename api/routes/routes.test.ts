@@ -416,8 +416,25 @@ test('alerts and runs of synchronisations can be read', async () => {
     errors: 0,
     durationMs: 40.5,
     reason: '',
-    refusals: [{ line: 3, reason: 'no name' }],
+    refusals: [{ line: 3, reason: 'no name', column: '', value: '', expected: '', refused: true }],
   })
+})
+
+test('what a synchronisation could not read is told whole, in pages, and the first of it with the run', async () => {
+  const runs = (await read('/api/v1/sync-runs')).body.items as { id: string; refusals: { line: number }[] }[]
+  expect(runs.find(({ id }) => id === 's0')?.refusals).toHaveLength(200)
+  const lines: number[] = []
+  let next: string | null = ''
+  while (next !== null) {
+    const { body } = await read(`/api/v1/sync-runs/s0/refusals?limit=150${next && `&cursor=${next}`}`)
+    lines.push(...body.items.map(({ line }: { line: number }) => line))
+    next = body.next
+  }
+  expect(lines).toEqual(Array.from({ length: 700 }, (_, n) => n + 2))
+  const [first] = (await read('/api/v1/sync-runs/s0/refusals?limit=1')).body.items
+  expect(first).toEqual({ line: 2, column: 'zone_count', value: 'four', expected: 'a number', refused: false, reason: 'none' })
+  expect((await read('/api/v1/sync-runs/s0/refusals?cursor=bad')).status).toBe(400)
+  expect((await read('/api/v1/sync-runs/nothing/refusals')).body.items).toEqual([])
 })
 
 test.each(['/api/v1/venues/main:nowhere', '/api/v1/conversations/main:nobody', '/api/v1/nothing', '/nothing'])(

@@ -119,6 +119,109 @@ describe('a sheet', () => {
     expect(of(read(parts('f4', many(1))), 'SheetBucket')).toEqual([])
   })
 
+  it('that shrank says what to accept, and is taken once the operator has accepted that', () => {
+    const { kit, read } = sheet()
+    read(parts('f1', many(9)))
+    const [summary, ...rest] = parts('0123456789abcdef', many(4))
+    expect(of(read([summary as object, ...rest]), 'Alert')).toMatchObject([
+      { text: expect.stringMatching(/SHEET_ACCEPT=01234567 if/) },
+    ])
+    expect(of(read([{ ...summary, accept: '76543210' }, ...rest]), 'SheetBucket')).toEqual([])
+    expect(of(read([{ ...summary, accept: '01234567' }, ...rest]), 'SheetBucket')).toHaveLength(2)
+    expect(kit.state).toMatchObject({ rows: 4, alert: null })
+  })
+
+  it('of another source is never merged over, until the operator has accepted that source', () => {
+    const { kit, read } = sheet()
+    const from = (source: string, fingerprint: string, more = {}) =>
+      parts(fingerprint, many(9)).map(part => ({ ...part, source, ...more }))
+    read(from('demo', 'f1'))
+    const step = read(from('venues.csv@1', 'f2'))
+    expect(of(step, 'SheetBucket')).toEqual([])
+    expect(of(step, 'SyncRun')).toMatchObject([
+      { outcome: 'REFUSED', reason: expect.stringMatching(/^another_source: .* made by demo/) },
+    ])
+    expect(of(step, 'Alert')).toMatchObject([
+      { kind: 'sheet_refused', text: expect.stringMatching(/SHEET_ACCEPT=venues.csv@1 /) },
+    ])
+    expect(kit.state).toMatchObject({ source: 'demo', fingerprint: 'f1' })
+    expect(of(read(from('venues.csv@1', 'f2', { accept: 'venues.csv@2' })), 'SheetBucket')).toEqual([])
+    expect(of(read(from('venues.csv@1', 'f2', { accept: 'venues.csv@1' })), 'SheetBucket')).toHaveLength(2)
+    expect(kit.state).toMatchObject({ source: 'venues.csv@1', fingerprint: 'f2' })
+    expect(of(read(from('venues.csv@1', 'f3')), 'SheetBucket')).toHaveLength(2)
+    expect(of(read(from('demo', 'f1')), 'SheetBucket')).toEqual([])
+  })
+
+  it('of other venues under the same name of a file is not merged over them, until that is accepted', () => {
+    const { kit, read } = sheet()
+    const known = (fingerprint: string, known: number, more = {}) =>
+      parts(
+        fingerprint,
+        many(9).map(one => ({ ...one, unread: ['notes'] })),
+      ).map((part, n) => ({
+        ...part,
+        ...(n === 0 && {
+          summary: { rows: 9, refused: 0, fingerprint, durationMs: 1, sample: [`of ${fingerprint}`, 'x'], known },
+        }),
+        ...more,
+      }))
+    expect(of(read(known('f1', 0)), 'SheetBucket')).toHaveLength(2)
+    expect(kit.state?.sample).toEqual(['of f1', 'x'])
+    expect(kit.handle('SyncNow', { reason: 'asked' }).effects).toMatchObject([{ input: { sample: ['of f1', 'x'] } }])
+    kit.complete(kit.started[0]?.attempt ?? '', known('f2', 0))
+    expect(kit.state).toMatchObject({
+      fingerprint: 'f1',
+      alert: expect.stringMatching(/swapped: of 2 .* 0 are there.*SHEET_ACCEPT=f2 if/),
+    })
+    const taken = of(read(known('f2', 0, { accept: 'f2' })), 'SheetBucket')
+    expect(taken.map(bucket => bucket.rows.map((one: { unread: string[] }) => one.unread.length))).toEqual([
+      [0, 0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ])
+    expect(of(read(known('f3', 1)), 'SheetBucket')).toHaveLength(2)
+  })
+
+  it('that takes the place of another source leaves nothing of it', () => {
+    const { read } = sheet()
+    read(parts('f1', many(9)).map(part => ({ ...part, source: 'demo' })))
+    const rows = many(2).map(one => ({ ...one, unread: ['contactPhone'] }))
+    const buckets = (accept: string) =>
+      of(
+        read(parts('f2', rows).map(part => ({ ...part, source: 'venues.csv@1', accept, kept: ['7'], removals: false }))),
+        'SheetBucket',
+      )
+    expect(buckets('venues.csv@1')).toMatchObject([
+      { rows: [{ venue: '1', unread: [] }], kept: [], removals: true },
+      { rows: [{ venue: '2', unread: [] }], kept: [], removals: true },
+    ])
+    expect(buckets('')).toMatchObject([
+      { rows: [{ unread: ['contactPhone'] }], kept: ['7'], removals: false },
+      { rows: [{ unread: ['contactPhone'] }], kept: ['7'], removals: false },
+    ])
+  })
+
+  it('of the same content in another place is the same sheet', () => {
+    const { kit, read } = sheet()
+    read(parts('f1', many(9)).map(part => ({ ...part, source: 'a.csv@1' })))
+    const summary = { rows: 0, refused: 0, unchanged: true, fingerprint: 'f1', durationMs: 1 }
+    expect(of(read({ sheet: 'venues', readAt: NOW, source: 'b.csv@2', summary }), 'Alert')).toEqual([])
+    expect(kit.state?.source).toBe('b.csv@2')
+  })
+
+  it('tells everything that could not be read, in pages of its run', () => {
+    const { read } = sheet()
+    const refusal = (line: number) => ({ line, reason: 'x', column: 'zone_count', value: 'x', expected: 'y', refused: false })
+    const [summary, ...buckets] = parts('f1', many(9)) as [{ summary: object }, ...object[]]
+    const page = (...lines: number[]) => ({ sheet: 'venues', readAt: NOW, fingerprint: 'f1', refusals: lines.map(refusal) })
+    const step = read([{ ...summary, summary: { ...summary.summary, cells: 3 } }, page(2, 3), page(4), ...buckets])
+    const [run] = of(step, 'SyncRun')
+    expect(run).toMatchObject({ outcome: 'OK', errors: 3 })
+    expect(of(step, 'SyncRefusals')).toMatchObject([
+      { run: run?.id, source: 'sheets:venues', page: 1, refusals: [refusal(2), refusal(3)] },
+      { run: run?.id, page: 2, refusals: [refusal(4)] },
+    ])
+  })
+
   it('with exactly half of its rows is taken', () => {
     const { read } = sheet()
     read(parts('f1', many(8)))

@@ -11,6 +11,7 @@
  */
 import { createHash } from 'node:crypto'
 import { actor, type Context } from '../../engine/actor.ts'
+import { PART } from '../../engine/headers.ts'
 import type {
   SheetBucket,
   SheetBucketTaken,
@@ -59,6 +60,8 @@ const NEW: SheetState = {
   accept: false,
   reading: null,
   venues: [],
+  source: null,
+  sample: [],
 }
 
 export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
@@ -67,7 +70,8 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     const { reading } = state
     if (reading !== null && context.now < reading.since + 2 * effects.read.timeoutMs) return { ...state, again: true }
     const { buckets, intervalMs, timeScale } = settings
-    const attempt = context.perform('read', { sheet: context.key, buckets, fingerprint: state.fingerprint })
+    const { fingerprint, sample } = state
+    const attempt = context.perform('read', { sheet: context.key, buckets, fingerprint, sample })
     context.setTimer('interval', context.now + intervalMs / timeScale)
     const started: Reading = {
       attempt,
@@ -81,39 +85,84 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
       answered: 0,
       changed: 0,
       refusals: [],
+      cells: 0,
+      sample: [],
+      anew: false,
     }
     return { ...state, again: false, reading: started }
   }
 
   function summaryRead(state: SheetState, reading: Reading, summary: Summary, part: SheetPart, context: Ctx): SheetState {
-    const { rows, refused, durationMs, error, fingerprint, unchanged } = summary
-    const found = { ...reading, fingerprint: null, rows, refused, durationMs, next: 0 }
+    const { rows, refused, cells, durationMs, error, fingerprint, unchanged } = summary
+    const found = { ...reading, fingerprint: null, rows, refused, cells, durationMs, next: 0 }
     if (error !== null) {
       const outcome = /^(missing|unreadable)/.test(error) ? 'FAILED' : 'REFUSED'
       return refuse(state, found, outcome, error, part, context)
     }
-    if (unchanged) return done(resolve(state, context), { ...found, rows: state.rows }, 'UNCHANGED', part, context)
-    if (rows === 0) return refuse(state, found, 'REFUSED', `empty: no good row and ${refused} refused`, part, context)
-    if (rows < state.rows * settings.leastShare && !state.accept) {
-      return refuse(state, found, 'REFUSED', `shrunken: ${rows} good rows where ${state.rows} were`, part, context)
+    if (unchanged) {
+      // The same content in another place is the same sheet, moved.
+      const moved = { ...state, source: part.source || state.source }
+      return done(resolve(moved, context), { ...found, rows: state.rows }, 'UNCHANGED', part, context)
     }
-    return { ...state, reading: { ...found, fingerprint } }
+    if (rows === 0) return refuse(state, found, 'REFUSED', `empty: no good row and ${refused} refused`, part, context)
+    const doubt = state.accept ? null : doubtOf(state, part, summary)
+    if (doubt !== null) return refuse(state, found, 'REFUSED', doubt, part, context)
+    const anew = isAnother(state, part.source) || isSwapped(state, summary)
+    return { ...state, reading: { ...found, fingerprint, sample: summary.sample, anew } }
+  }
+
+  /** What the operator has to decide: whether this is still the sheet that made the venues. Null where there is no doubt. */
+  function doubtOf(state: SheetState, { source, accept }: SheetPart, summary: Summary): string | null {
+    const { rows, fingerprint, known } = summary
+    if (isAnother(state, source)) {
+      if (accept === source) return null
+      return `another_source: the venues here were made by ${state.source}, this is ${source}; set SHEET_ACCEPT=${source} if it is to take their place`
+    }
+    const short = fingerprint.slice(0, 8)
+    if (accept === short) return null
+    const ask = `set SHEET_ACCEPT=${short} if that is right`
+    if (rows < state.rows * settings.leastShare) return `shrunken: ${rows} good rows where ${state.rows} were; ${ask}`
+    if (!isSwapped(state, summary)) return null
+    return `swapped: of ${state.sample.length} venues looked for ${known} are there by their ids and names; ${ask}`
+  }
+
+  /** All that could not be read is told, a page at a time, as it comes. */
+  function refusalsRead(reading: Reading, { refusals, fingerprint }: SheetPart, context: Ctx): void {
+    if (refusals.length === 0 || fingerprint !== reading.fingerprint) return
+    const source = `sheets:${context.key}`
+    const page = Number(context.headers[PART] ?? 0)
+    context.emit(syncLog, source, 'SyncRefusals', { run: reading.attempt, source, page, refusals, at: context.now })
   }
 
   function bucketRead(state: SheetState, reading: Reading, part: SheetPart, context: Ctx): SheetState {
     const { sheet, bucket, rows, kept, removals, readAt, fingerprint } = part
-    if (bucket === null || reading.fingerprint === null) return state
+    if (reading.fingerprint === null) return state
+    if (bucket === null) {
+      refusalsRead(reading, part, context)
+      return state
+    }
     const fits = bucket === reading.next && fingerprint === reading.fingerprint
     const { attempt } = reading
-    if (fits)
-      context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, rows, kept, removals, readAt, attempt })
+    if (fits) {
+      // Nothing of what another source knew of a venue is this one's.
+      const said = reading.anew
+        ? { rows: rows.map(row => ({ ...row, unread: [] })), kept: [], removals: true }
+        : { rows, kept, removals }
+      context.emit(sheetsInbox, `${sheet}:${bucket}`, 'SheetBucket', { sheet, bucket, ...said, readAt, attempt })
+    }
     const further = fits ? { ...reading, next: bucket + 1, sent: reading.sent + 1 } : reading
     if (bucket + 1 < settings.buckets) return { ...state, reading: further }
     if (further.next < settings.buckets) {
       // Two runs of the effect came mixed, each with its own content: what was passed on is right, the rest is read again.
       return done({ ...state, again: true }, further, 'FAILED', part, context, 'torn: two readings came mixed')
     }
-    const taken = { ...resolve(state, context), fingerprint, rows: reading.rows }
+    const taken = {
+      ...resolve(state, context),
+      fingerprint,
+      rows: reading.rows,
+      sample: reading.sample,
+      source: part.source || state.source,
+    }
     return finish(taken, { ...further, refusals: part.refusals }, context)
   }
 
@@ -171,14 +220,14 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
   ): SheetState {
     const source = `sheets:${context.key}`
     context.emit(syncLog, source, 'SyncRun', {
-      id: context.id(),
+      id: reading.attempt,
       source,
       startedAt: reading.since,
       endedAt: context.now,
       outcome,
       venues: reading.rows,
       changed: reading.changed,
-      errors: reading.refused + (outcome === 'FAILED' ? 1 : 0),
+      errors: reading.refused + reading.cells + (outcome === 'FAILED' ? 1 : 0),
       durationMs: reading.durationMs,
       reason,
       refusals: part?.refusals ?? reading.refusals,
@@ -240,6 +289,19 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     },
     emits,
   })
+}
+
+/** Whether the venues that are known were made by another source than this one. */
+function isAnother(state: SheetState, source: string): boolean {
+  return source !== '' && state.source !== null && source !== state.source
+}
+
+/** A sheet of which less than this share of the venues is still there has been put in the place of another. */
+const LEAST_KNOWN = 0.25
+
+/** Whether the sheet has other venues under the ids, or under none of them. */
+function isSwapped({ sample }: SheetState, { known }: Summary): boolean {
+  return sample.length > 1 && known < sample.length * LEAST_KNOWN
 }
 
 /** Short hash of a row's content, independent of when it was read. */

@@ -1,253 +1,200 @@
 /**
- * The venue sheet as CSV text: which column is which, which rows are good, and why the others are not.
+ * The venue sheet as CSV text: which rows are good, which cells of them could not be read, and why. Only the id and the name refuse
+ * a row; any other cell costs itself alone.
  */
-import { CsvError, parse } from 'csv-parse/sync'
-import type { RowRefusal, SheetVenueInput } from '../../schemas/types.ts'
+import type { RowRefusalInput, SheetVenueInput } from '../../schemas/types.ts'
+import { isDamaged, isFailed, isNothing } from './cells.ts'
+import {
+  type Column,
+  COLUMNS,
+  type Header,
+  headerOf,
+  isHeader,
+  known,
+  LAST_ISSUE_DATE,
+  orderWords,
+  type SheetLocale,
+  VENUE_ID,
+  VENUE_NAME,
+} from './columns.ts'
+import { type DateOrder, dateBy, dateIn, isAmbiguous, orderOf } from './dates.ts'
+import { type Line, recordsOf } from './records.ts'
 
 export interface ParsedSheet {
   /** Why nothing of it can be used: `empty`, `no_header: …`; null where it could be read. */
   readonly error: string | null
   readonly rows: readonly SheetVenueInput[]
-  /** Every refused row. */
-  readonly refusals: readonly RowRefusal[]
+  /** Every row that was refused and every cell that could not be read, in the order of the sheet. */
+  readonly refusals: readonly RowRefusalInput[]
+  /** How many rows were refused. */
+  readonly refused: number
   /** Venue ids of refused rows, as far as they could be read. */
   readonly kept: readonly string[]
   /** False when a refused row's id could not be read, so that a venue that seems to be missing may be that row. */
   readonly removals: boolean
 }
 
-interface Column {
-  readonly name: string
-  /** Values of it do not appear in reasons, which are kept for ever; only their shape does. */
-  readonly personal?: boolean
-  /** Puts the value into the row, or says what is wrong with it. Not called for an empty cell. */
-  put(row: SheetVenueInput, value: string, country: string): string | undefined
+export interface SheetSettings {
+  /** Calling code, in digits, that a national number (one leading zero) belongs to. */
+  readonly country?: string
+  /** Order of dates such as 4/5/2026; null: as the cells say that can be read in one way only. */
+  readonly dateOrder?: DateOrder | null
+  /** The present year. */
+  readonly year?: number
 }
 
-type TextField = {
-  [F in keyof SheetVenueInput]-?: SheetVenueInput[F] extends string | null | undefined ? F : never
-}[keyof SheetVenueInput]
+/** Parses the sheet. A bad row is refused with its reasons and never takes a good one with it. */
+export function parseSheet(csv: string, settings: SheetSettings = {}): ParsedSheet {
+  const [first, ...lines] = recordsOf(csv, { isHeader, known })
+  if (first === undefined) return failed('empty')
+  if (first.cells === null) return failed(`no_header: line ${first.line} cannot be read: ${first.broken}`)
+  const header = headerOf(first.cells, first.line)
+  if (typeof header === 'string') return failed(header)
 
-/** Columns A to M of the sheet, and four that it may have besides. Columns are found by name; others are ignored. */
-const COLUMNS: readonly Column[] = [
-  { name: 'venue_id', put: (row, value) => take(/^\d{1,12}$/.test(value), 'a whole number', () => (row.venue = String(+value))) },
-  text('venue_name', 'name', 200),
-  text('location', 'location', 500),
-  { ...text('contact_name', 'contactName', 200), personal: true },
-  {
-    name: 'contact_email',
-    personal: true,
-    put: (row, value) => take(EMAIL.test(value) && value.length <= 254, 'an e-mail address', () => (row.contactEmail = value)),
-  },
-  {
-    name: 'contact_phone',
-    personal: true,
-    put(row, value, country) {
-      const digits = phoneDigits(value, country)
-      return take(digits !== null, 'a phone number', () => (row.contactPhone = digits))
-    },
-  },
-  text('soundtrack_account_id', 'soundtrackAccount', 200),
-  whole('zone_count', 'zoneCount', 10_000),
-  text('subscription_status', 'subscriptionStatus', 100),
-  { name: 'last_issue_date', put: (row, value) => take(isDate(value), 'a date YYYY-MM-DD', () => (row.lastIssueDate = value)) },
-  {
-    name: 'notes',
-    personal: true,
-    put(row, value) {
-      row.notes = value.slice(0, 2000)
-    },
-  },
-  text('priority_level', 'priorityLevel', 100),
-  text('sla_tier', 'slaTier', 100),
-  text('contact_position', 'contactPosition', 200),
-  text('soundtrack_location_id', 'soundtrackLocation', 200),
-  whole('volume_cap', 'volumeCap', 16),
-  { name: 'aliases', put: putAliases },
-]
-const REQUIRED = ['venue_id', 'venue_name']
-const EMAIL = /^[^\s@,;]+@[^\s@.,;]+(\.[^\s@.,;]+)+$/
-/** A longer row is a quote that was never closed, swallowing the rows below it. */
-const MAX_ROW_BYTES = 64 * 1024
-
-/**
- * Parses the sheet. A bad row is refused with its reasons and never takes a good one with it.
- * @param country country code, in digits, that a national number (one leading zero) belongs to
- */
-export function parseSheet(csv: string, country = '66'): ParsedSheet {
-  const [header, ...lines] = linesOf(csv)
-  if (header === undefined) return failed('empty')
-  if (header.cells === null) return failed(`no_header: line 1 cannot be read: ${header.broken}`)
-  const { columns, error } = columnsOf(header.cells)
-  if (error !== null) return failed(error)
-
+  const { locale, told } = localeOf(header, lines, settings)
   const rows = new Map<string, SheetVenueInput>()
   const lineOf = new Map<string, number>()
-  const refusals: RowRefusal[] = []
+  const refusals: RowRefusalInput[] = [...ofHeader(header, first.line), ...told]
   const kept = new Set<string>()
+  let refused = 0
   let removals = true
   for (const { line, cells, broken } of lines) {
     if (cells?.every(cell => cell.trim() === '')) continue
-    const { row, reasons } = cells === null ? { row: emptyRow(), reasons: [broken] } : rowOf(cells, columns, country)
+    const { row, reasons, problems } = cells === null ? unread(broken) : rowOf(cells, header, locale)
     const before = lineOf.get(row.venue)
-    if (before !== undefined) reasons.push(`venue_id ${row.venue} is on line ${before} already`)
+    if (before !== undefined) reasons.push({ reason: `venue_id ${row.venue} is on line ${before} already`, column: VENUE_ID })
     if (reasons.length === 0) {
       rows.set(row.venue, row)
       lineOf.set(row.venue, line)
+      refusals.push(...problems.map(problem => ({ line, refused: false, ...problem })))
       continue
     }
-    refusals.push({ line, reason: reasons.join('; ') })
+    refused++
+    refusals.push({ line, ...reasons[0], reason: reasons.map(({ reason }) => reason).join('; '), refused: true })
     if (row.venue === '') removals = false
     else kept.add(row.venue)
   }
-  return { error: null, rows: [...rows.values()], refusals, kept: [...kept], removals }
+  const sorted = refusals.sort((a, b) => a.line - b.line)
+  return { error: null, rows: [...rows.values()], refusals: sorted, refused, kept: [...kept], removals }
 }
 
-/**
- * Digits of a phone number in E.164, without the plus; null where it cannot be one (8 to 15 digits, ITU-T E.164).
- * @param country country code that replaces the one leading zero of a national number
- */
-export function phoneDigits(value: string, country: string): string | null {
-  const bare = value
-    .replace(/^'/, '')
-    .replace('(0)', '')
-    .replace(/[\s().\-–]/g, '')
-  if (!/^\+?\d+$/.test(bare)) return null
-  const digits = bare.startsWith('+')
-    ? bare.slice(1)
-    : bare.startsWith('00')
-      ? bare.slice(2)
-      : bare.startsWith('0')
-        ? country + bare.slice(1)
-        : bare
-  return /^[1-9]\d{7,14}$/.test(digits) ? digits : null
+type Problem = Omit<RowRefusalInput, 'line' | 'refused'>
+
+interface RowRead {
+  readonly row: SheetVenueInput
+  /** Why the row is refused. */
+  readonly reasons: Problem[]
+  /** Cells that cost themselves. */
+  readonly problems: Problem[]
 }
 
-type Line =
-  | { readonly line: number; readonly cells: string[]; readonly broken: '' }
-  | { readonly line: number; readonly cells: null; readonly broken: string }
-
-/** The records of the text with the line each begins on. After one that cannot be read it goes on with the line below it. */
-function linesOf(csv: string): Line[] {
-  const lines: Line[] = []
-  let rest = csv.replace(/^\ufeff/, '').replace(/\r\n?/g, '\n')
-  let above = 0
-  while (rest.trim() !== '') {
-    let end = 0
-    try {
-      parse(rest, {
-        record_delimiter: '\n',
-        relax_column_count: true,
-        max_record_size: MAX_ROW_BYTES,
-        on_record: (cells: string[], { lines: last }) => {
-          lines.push({ line: above + end + 1, cells, broken: '' })
-          end = last
-          return null
-        },
-      })
-      return lines
-    } catch (error) {
-      if (!(error instanceof CsvError)) throw error
-      const broken = 'a quote (") that is not closed, or not doubled inside a quoted cell'
-      lines.push({ line: above + end + 1, cells: null, broken })
-      rest = below(rest, end + 1)
-      above += end + 1
+function rowOf(cells: readonly string[], header: Header, locale: SheetLocale): RowRead {
+  const row: SheetVenueInput = { venue: '', name: '', location: '' }
+  const reasons: Problem[] = []
+  const problems: Problem[] = []
+  const unreadable = new Set(header.absent.map(({ field }) => field))
+  const { columns } = header
+  const extra = cells.slice(columns.length).some(cell => cell.trim() !== '')
+  for (const column of new Set(columns)) {
+    if (column === undefined) continue
+    const required = column.name === VENUE_ID || column.name === VENUE_NAME
+    // Cells behind a comma that was not quoted stand under the wrong columns.
+    if (extra && !required) {
+      unreadable.add(column.field)
+      continue
+    }
+    const cell = cellOf(cells, column, header)
+    const { value, expected } = cell === null ? { expected: 'the same in both columns' } : readCell(cell, column, locale)
+    if (value !== undefined) Object.assign(row, { [column.field]: value })
+    if (expected === undefined) continue
+    if (value === undefined) unreadable.add(column.field)
+    const shown = shownCell(cell ?? '', column.personal ?? false)
+    const problem = { column: column.name, value: shown, expected, reason: `${column.name} "${shown}" is not ${expected}` }
+    ;(required ? reasons : problems).push(problem)
+  }
+  for (const [name, value] of [[VENUE_ID, row.venue] as const, [VENUE_NAME, row.name] as const]) {
+    if (value === '' && !reasons.some(({ column }) => column === name)) {
+      reasons.push({ column: name, value: '', expected: 'a value', reason: `${name} is missing` })
     }
   }
-  return lines
-}
-
-/** The text without its first `count` lines. */
-function below(text: string, count: number): string {
-  let at = 0
-  for (let n = 0; n < count; n++) {
-    const newline = text.indexOf('\n', at)
-    if (newline < 0) return ''
-    at = newline + 1
+  if (extra) {
+    const reason = `${cells.length} cells under ${columns.length} columns`
+    problems.push({
+      reason: `${reason}: only the id is taken, and the name where it is new`,
+      expected: 'cells with a separator inside in quotes',
+    })
+    unreadable.add('name')
   }
-  return text.slice(at)
+  if (unreadable.size > 0) row.unread = [...unreadable]
+  return { row, reasons, problems }
 }
 
-/** Which column each cell of a row belongs to; undefined where it is none of ours. */
-function columnsOf(header: readonly string[]): { columns: (Column | undefined)[]; error: string | null } {
-  const bare = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '')
-  const columns = header.map(cell => COLUMNS.find(column => bare(column.name) === bare(cell)))
-  const missing = REQUIRED.filter(name => !columns.some(column => column?.name === name))
-  const twice = COLUMNS.filter(column => columns.filter(c => c === column).length > 1).map(column => column.name)
-  const error =
-    missing.length > 0
-      ? `no_header: line 1 has no column ${missing.join(', ')}`
-      : twice.length > 0
-        ? `no_header: line 1 has two columns ${twice.join(', ')}`
-        : null
-  return { columns, error }
+/** The cell of a column; of one that is there twice the one that says something, and null where they differ. */
+function cellOf(cells: readonly string[], column: Column, { columns, twice }: Header): string | null {
+  if (!twice.includes(column)) return (cells[columns.indexOf(column)] ?? '').trim()
+  const said = new Set(columns.flatMap((other, at) => (other === column ? [(cells[at] ?? '').trim()] : [])).filter(c => c !== ''))
+  const [cell = '', another] = said
+  return another === undefined ? cell : null
 }
 
-function rowOf(cells: readonly string[], columns: readonly (Column | undefined)[], country: string) {
-  const row = emptyRow()
-  const reasons: string[] = []
-  for (const [at, column] of columns.entries()) {
-    const value = (cells[at] ?? '').trim()
-    if (column === undefined || value === '' || value === '-') continue
-    const wrong = UNREADABLE.test(value) ? 'not UTF-8 text' : column.put(row, value, country)
-    if (wrong !== undefined) reasons.push(`${column.name} "${shown(value, column.personal ?? false)}" is ${wrong}`)
-  }
-  for (const name of REQUIRED) {
-    const at = columns.findIndex(column => column?.name === name)
-    const value = (cells[at] ?? '').trim()
-    if (value === '' || value === '-') reasons.push(`${name} is missing`)
-  }
-  const extra = cells.slice(columns.length).filter(cell => cell.trim() !== '')
-  if (extra.length > 0) reasons.push(`${cells.length} cells under ${columns.length} columns`)
-  return { row, reasons }
+function readCell(cell: string, column: Column, locale: SheetLocale): { value?: unknown; expected?: string } {
+  if (isNothing(cell, column.typed ?? false)) return {}
+  if (isDamaged(cell)) return { expected: 'UTF-8 text' }
+  if (isFailed(cell)) return { expected: 'a value, but a formula that failed' }
+  return column.read(cell, locale)
 }
 
-/** What a damaged encoding leaves behind, and what no store takes. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: NUL is what it looks for
-const UNREADABLE = /[\ufffd\u0000]/
+function unread(broken: string): RowRead {
+  return { row: { venue: '', name: '', location: '' }, reasons: [{ reason: broken, expected: 'doubled quotes' }], problems: [] }
+}
 
-function emptyRow(): SheetVenueInput {
-  return { venue: '', name: '', location: '' }
+/** What the header has twice. What it lacks the sheet says nothing of, and what was known of it stays. */
+function ofHeader({ twice }: Header, line: number): RowRefusalInput[] {
+  return twice.map(({ name }) => ({
+    line,
+    column: name,
+    expected: 'one column of this name',
+    refused: false,
+    reason: `there are two columns ${name}: read where they agree`,
+  }))
+}
+
+/** How the sheet writes dates, and what it was decided by. */
+function localeOf(
+  header: Header,
+  lines: readonly Line[],
+  { country = '66', dateOrder = null, year = new Date().getUTCFullYear() }: SheetSettings,
+): { locale: SheetLocale; told: RowRefusalInput[] } {
+  const column = COLUMNS.find(({ name }) => name === LAST_ISSUE_DATE) as Column
+  const at = header.columns.indexOf(column)
+  const found = lines.flatMap(({ line, cells }) => {
+    const cell = cells?.[at]?.trim() ?? ''
+    const read = cell === '' ? null : dateIn(cell, year)
+    return read === null ? [] : [{ line, cell, read }]
+  })
+  const order = dateOrder ?? orderOf(found.map(({ read }) => read))
+  const locale = { country, dates: order, year }
+  const unsure = found.filter(({ read }) => isAmbiguous(read))
+  const [first] = unsure
+  if (dateOrder !== null || order === null || first === undefined) return { locale, told: [] }
+  const by = found.find(({ read }) => read.telling && !isAmbiguous(read))?.line
+  const reason =
+    `${LAST_ISSUE_DATE} "${first.cell}" is read as ${dateBy(first.read, order)}, as are ${unsure.length - 1} more like it: ` +
+    `the column is ${orderWords(order)} by line ${by}`
+  const expected = 'a date such as 2026-05-14, or SHEET_DATE_ORDER'
+  return { locale, told: [{ line: first.line, column: LAST_ISSUE_DATE, value: first.cell, expected, refused: false, reason }] }
 }
 
 function failed(error: string): ParsedSheet {
-  return { error, rows: [], refusals: [], kept: [], removals: false }
+  return { error, rows: [], refusals: [], refused: 0, kept: [], removals: false }
 }
 
-function text(name: string, field: TextField, max: number): Column {
-  return { name, put: (row, value) => take(value.length <= max, `at most ${max} characters`, () => (row[field] = value)) }
-}
-
-function whole(name: string, field: 'zoneCount' | 'volumeCap', max: number): Column {
-  return {
-    name,
-    put: (row, value) =>
-      take(/^\d{1,9}$/.test(value) && +value <= max, `a whole number from 0 to ${max}`, () => (row[field] = +value)),
-  }
-}
-
-function putAliases(row: SheetVenueInput, value: string): string | undefined {
-  const aliases = value
-    .split('|')
-    .map(alias => alias.trim())
-    .filter(alias => alias !== '')
-  const fit = aliases.length <= 20 && aliases.every(alias => alias.length <= 100)
-  return take(fit, 'at most 20 names of 100 characters', () => (row.aliases = aliases))
-}
-
-function take(good: boolean, wanted: string, put: () => unknown): string | undefined {
-  if (!good) return `not ${wanted}`
-  put()
-}
-
-function isDate(value: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(value)) return false
-  const date = new Date(`${value}T00:00:00Z`)
-  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value)
-}
+/** An address, or as many digits as a phone has, under whatever column. */
+const PERSONAL = /@|(?:\p{Nd}[\s().-]*){9,}/u
 
 /** The value for a reason: cut, and of personal data only its shape (letters as x, digits as 9). */
-function shown(value: string, personal: boolean): string {
+function shownCell(value: string, personal: boolean): string {
   const cut = value.length > 40 ? value.slice(0, 39) + '…' : value
-  return personal ? cut.replace(/[\p{L}\p{M}]/gu, 'x').replace(/\p{Nd}/gu, '9') : cut
+  if (!personal && !PERSONAL.test(value)) return cut
+  return cut.replace(/[\p{L}\p{M}]/gu, 'x').replace(/\p{Nd}/gu, '9')
 }

@@ -3,56 +3,95 @@
  */
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Port } from '../../engine/actor.ts'
 import { messageOf } from '../../engine/errors.ts'
-import type { ReadSheet, SheetPartInput, SheetVenueInput } from '../../schemas/types.ts'
+import type { ReadSheet, RowRefusalInput, SheetPartInput, SheetVenueInput } from '../../schemas/types.ts'
 import { MAX_RECORD_BYTES } from '../../topics/log.ts'
 import { partitionOf } from '../../topics/murmur2.ts'
-import { type ParsedSheet, parseSheet } from './csv.ts'
+import { type ParsedSheet, parseSheet, type SheetSettings } from './csv.ts'
+import { decode } from './decode.ts'
+import { knownOf, sampleOf } from './sample.ts'
 
-export interface SheetFileSettings {
+export interface SheetFileSettings extends SheetSettings {
   readonly file: string
-  /** Country code of phone numbers written nationally. */
-  readonly country?: string
+  /** Whose sheet it is: what another source made is not merged over. By default the file's path says it. */
+  readonly source?: string
+  /** What the operator has accepted, as an alert named it. */
+  readonly accept?: string | null
   readonly clock?: () => number
 }
 
 const MAX_FILE_BYTES = 64 * 1024 * 1024
-const MAX_REFUSALS = 200
+/** So many of what could not be read are in one part. */
+const REFUSALS_IN_PART = 500
+/** The run itself shows the first of them, as far as its record, and the state that waits for it, has room. */
+const SHOWN = 40
+const SHOWN_BYTES = 6 * 1024
 /** Leaves room for the rest of the record beside its rows. */
 const MAX_ROWS_BYTES = MAX_RECORD_BYTES - 64 * 1024
 /** Part of the fingerprint: another way of reading makes another content of the same bytes. */
-const READER = 'csv-1'
+const READER = 'csv-2'
 
-export function sheetFilePort({ file, country = '66', clock = Date.now }: SheetFileSettings): Port<'ReadSheet', 'SheetPart'> {
+export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'SheetPart'> {
+  const { file, source = sourceOf(file), accept = null, clock = Date.now } = settings
+  const reader = `${READER}/${settings.country ?? ''}/${settings.dateOrder ?? ''}`
   return async (input, run) => {
     run.leave()
     const started = performance.now()
     const content = await contentOf(file, run.signal)
     const readAt = clock()
-    const part = (rest: Partial<SheetPartInput>): SheetPartInput => ({ sheet: input.sheet, readAt, ...rest })
-    const summary = (found: { rows?: number; refused?: number; unchanged?: boolean; fingerprint?: string; error?: string }) => ({
+    const part = (rest: Partial<SheetPartInput>): SheetPartInput => ({
+      sheet: input.sheet,
+      readAt,
+      source,
+      accept: accept ?? '',
+      ...rest,
+    })
+    const summary = (found: Partial<NonNullable<SheetPartInput['summary']>>) => ({
       summary: { rows: 0, refused: 0, ...found, durationMs: performance.now() - started },
     })
     if ('error' in content) return part(summary({ error: content.error }))
 
-    const fingerprint = createHash('sha256').update(READER).update(content.bytes).digest('hex').slice(0, 32)
+    const fingerprint = createHash('sha256').update(reader).update(content.bytes).digest('hex').slice(0, 32)
     if (fingerprint === input.fingerprint) return part(summary({ unchanged: true, fingerprint }))
-    const sheet = parseSheet(content.bytes.toString('utf8'), country)
+    const decoded = decode(content.bytes)
+    if ('error' in decoded) return part(summary({ error: decoded.error, fingerprint }))
+    const sheet = parseSheet(decoded.text, { year: new Date(readAt).getUTCFullYear(), ...settings })
     if (sheet.error !== null) return part(summary({ error: sheet.error, fingerprint }))
 
-    const refusals = sheet.refusals.slice(0, MAX_REFUSALS)
     const buckets = bucketsOf(sheet, input)
     const large = buckets.findIndex(({ rows }) => Buffer.byteLength(JSON.stringify(rows)) > MAX_ROWS_BYTES)
     if (large >= 0) return part(summary({ error: `too_large: the ${buckets[large]?.rows.length} rows of bucket ${large}` }))
-    const found = summary({ rows: sheet.rows.length, refused: sheet.refusals.length, fingerprint })
+    const { rows, refused, refusals, kept } = sheet
+    const same = { sample: sampleOf(rows), known: knownOf(input.sample, rows, kept) }
+    const found = summary({ rows: rows.length, refused, cells: refusals.length - refused, fingerprint, ...same })
+    const shown = firstOf(refusals)
     return [
-      part({ ...found, refusals, fingerprint }),
-      // The last part has the refusals once more, so that nobody has to remember them while the buckets are taken.
-      ...buckets.map((bucket, n) => part({ ...bucket, fingerprint, refusals: n === buckets.length - 1 ? refusals : [] })),
+      part({ ...found, refusals: shown, fingerprint }),
+      ...chunks(refusals, REFUSALS_IN_PART).map(some => part({ refusals: some, fingerprint })),
+      // The last part has the first of them once more, so that nobody has to remember them while the buckets are taken.
+      ...buckets.map((bucket, n) => part({ ...bucket, fingerprint, refusals: n === buckets.length - 1 ? shown : [] })),
     ]
   }
+}
+
+/** The same for the same place, whatever folder the process was started in. */
+function sourceOf(file: string): string {
+  return `${basename(file)}@${createHash('sha256').update(resolve(file)).digest('hex').slice(0, 8)}`
+}
+
+function firstOf(refusals: readonly RowRefusalInput[]): RowRefusalInput[] {
+  let bytes = 0
+  return refusals.slice(0, SHOWN).filter(refusal => {
+    bytes += Buffer.byteLength(JSON.stringify(refusal))
+    return bytes <= SHOWN_BYTES
+  })
+}
+
+function chunks<T>(all: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size))
 }
 
 /** Every bucket with all of its rows; empty ones too, for a row that has gone shows by what its bucket lacks. */

@@ -49,18 +49,37 @@ export function watch(
 ): SoundtrackState {
   const state = given ?? emptyState(record.account)
   const { venue, location, stop } = record
+  // A location that is known needs no name to be found by, and a hundred venues have to fit.
+  const name = location === null ? clipped(record.name) : null
+  const address = location === null ? clipped(record.address) : null
   const others = state.venues.filter(v => v.venue !== venue)
   if (stop) return others.length === 0 ? unwatched(state, ctx) : { ...state, venues: others }
 
   const before = state.venues.find(v => v.venue === venue)
   const urgent = URGENT.includes((record.priority ?? '').trim().toLowerCase())
-  if (before?.location === location && before.urgent === urgent) return state
+  const known = before?.location === location && before.name === name && before.address === address
+  if (known && before?.urgent === urgent) return state
   if (others.length >= MAX_VENUES) throw new RangeError(`account ${state.account} has ${MAX_VENUES} venues, no more are watched`)
   const expected = state.readAt === 0 && before === undefined ? state.expected + (record.zones ?? 0) : state.expected
-  const next = { ...state, expected, venues: [...others, { venue, location, urgent }] }
+  const next = { ...state, expected, venues: [...others, { venue, location, urgent, name, address }] }
   if (state.reading !== null) return { ...next, again: true }
   return sooner(next, ctx.now + spread(state.account, settings.spreadMs) / settings.timeScale, ctx)
 }
+
+/** Room for the names and addresses of a hundred venues. */
+const PLACE_BYTES = 45
+
+/** Cut between words, so that what is left is a part of the name and no other one. */
+function clipped(text: string | null): string | null {
+  if (text === null || Buffer.byteLength(text) <= PLACE_BYTES) return text
+  let kept = ''
+  for (const { segment } of graphemes.segment(text)) {
+    if (Buffer.byteLength(kept + segment) > PLACE_BYTES) break
+    kept += segment
+  }
+  return kept.replace(/\s+\S*$/, '')
+}
+const graphemes = new Intl.Segmenter('th', { granularity: 'grapheme' })
 
 function unwatched(state: SoundtrackState, ctx: Ctx): SoundtrackState {
   ctx.clearTimer('poll')
@@ -95,6 +114,7 @@ export function read(state: SoundtrackState, ctx: Ctx, settings: SoundtrackSetti
     account: state.account,
     first: state.expected || settings.firstZones,
     locations: state.venues.length > 1 || state.venues.some(v => v.location !== null),
+    places: state.venues.length > 1 && state.venues.some(v => v.location === null),
     full: state.attentionUntil > ctx.now,
   })
   ctx.clearTimer('poll')

@@ -207,6 +207,25 @@ describe('an account', () => {
     expect(snapshots(mended).map(e => e.key)).toEqual(['main:1', 'main:2'])
   })
 
+  it('is read with the names of its locations while a venue has none, and split by them', () => {
+    const kit = kitOf('acc')
+    watch(kit, { name: 'Coral Sands', address: 'Lane 101' })
+    watch(kit, { venue: 'main:2', name: 'Blue Heron', address: 'Lane 102' })
+    expect(kit.fire('poll').effects[0]?.input).toMatchObject({ locations: true, places: true })
+    const step = answer(kit, [
+      reading('a', { location: 'north', locationName: 'Coral Sands' }),
+      reading('b', { location: 'south', locationName: 'House', locationAddress: 'Lane 102, Krabi' }),
+    ])
+    expect(snapshots(step).map(e => [e.key, e.record.zones.map((z: { zone: string }) => z.zone)])).toEqual([
+      ['main:1', ['a']],
+      ['main:2', ['b']],
+    ])
+    expect(of(step, 'Alert')).toEqual([])
+    watch(kit, { location: 'north' })
+    watch(kit, { venue: 'main:2', location: 'south' })
+    expect(kit.fire('poll').effects[0]?.input).toMatchObject({ locations: true, places: false })
+  })
+
   it('writes polls to the synchronisation log when the outcome changes, and otherwise every half hour', () => {
     const kit = watched()
     const runs: string[][] = []
@@ -249,6 +268,11 @@ describe('an account', () => {
     for (let n = 0; n < 100; n++) watch(kit, { venue: `main:venue-${n}`, location: location(n) })
     expect(watch(kit, { venue: 'main:one-too-many', location: 'x' }).result).toBe('poisoned')
     expect(kit.state?.venues).toHaveLength(100)
+    const named = kitOf('acc')
+    const long = 'Coral Sands Hotel and Residences, Lane 101 of the Long Road, Bangkok '
+    for (let n = 0; n < 100; n++)
+      watch(named, { venue: `main:venue-${n}`, name: long + n, address: `โรงแรมหาดทรายปะการัง ${long}` })
+    expect(named.state?.venues).toHaveLength(100)
   })
 
   it('divides its times by the time scale', () => {

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { NotLeaving, type Run } from '../../engine/actor.ts'
 import type { ReadZones, ZoneCommand } from '../../schemas/types.ts'
@@ -48,6 +51,7 @@ const all = (overrides: Partial<ReadZones> = {}): ReadZones => ({
   zone: null,
   first: 5,
   locations: true,
+  places: false,
   full: true,
   ...overrides,
 })
@@ -62,6 +66,44 @@ const order = (kind: ZoneCommand['kind'], name = 'Lobby', volume: number | null 
 })
 const failure = (promise: Promise<unknown>) => promise.then(() => 'no failure', failureOf)
 
+describe('what the locations of an account are called', () => {
+  it('is read with their zones, and where they are', async () => {
+    const reef = world([{ name: 'Reef', locations: [{ name: 'North', address: 'Lane 101', zones: ['Lobby'] }] }])
+    await start({}, { world: reef })
+    const { zones } = await client.readZones(all({ account: reef.accounts[0]?.id ?? '', places: true }), run())
+    expect(zones).toMatchObject([{ name: 'Lobby', locationName: 'North', locationAddress: 'Lane 101' }])
+  })
+
+  it('is read without their addresses where the provider does not know those, from then on', async () => {
+    await start()
+    const asked: string[] = []
+    const lobby = { id: 'z1', name: 'Lobby', online: true, isPaired: true, playback: null, location: { id: 'l1', name: 'North' } }
+    const soundZones = { total: 1, pageInfo: { hasNextPage: false, endCursor: null }, edges: [{ node: lobby }] }
+    const server = createServer(async (request, response) => {
+      let body = ''
+      for await (const chunk of request) body += chunk
+      asked.push(body)
+      const unknown = body.includes('physicalAddress')
+      const errors = [{ message: "Field 'physicalAddress' does not exist on type 'Location'." }]
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify(unknown ? { errors, data: null } : { data: { account: { soundZones } } }))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const other = soundtrackClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 't' })
+    try {
+      for (let n = 0; n < 2; n++) {
+        expect((await other.readZones(all({ places: true }), run())).zones).toMatchObject([
+          { name: 'Lobby', locationName: 'North' },
+        ])
+      }
+      expect(asked.map(body => body.includes('physicalAddress'))).toEqual([true, false, false])
+    } finally {
+      await other.close()
+      server.close()
+    }
+  })
+})
+
 describe('reading an account', () => {
   it('reads every zone with all that is known of it', async () => {
     await start()
@@ -69,6 +111,8 @@ describe('reading an account', () => {
     expect(total).toBe(5)
     expect(zones.find(z => z.name === 'Lobby')).toEqual({
       zone: zone('Lobby'),
+      locationName: null,
+      locationAddress: null,
       name: 'Lobby',
       location: bay.accounts[0]?.locations[0]?.id,
       paired: true,

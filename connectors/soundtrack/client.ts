@@ -88,6 +88,7 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
   const pause = new Pause(options.limit)
   /** Limits that an attempt has met, for its own pause. */
   const limits = counter()
+  let knownOfPlaces: 'name' | 'address' = 'address'
   const headers = { 'content-type': 'application/json', authorization: `Basic ${token}` }
 
   /** Sends a document. Where the provider says that tokens are missing, waits for them and sends it again. */
@@ -156,17 +157,23 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
       return budget.available
     },
 
-    async readZones({ account, first, locations, full }, run) {
+    async readZones({ account, first, locations, places: wanted, full }, run) {
+      let places = wanted ? knownOfPlaces : null
       const zones: ZoneReadingInput[] = []
       let after: string | null = null
       let page = clamp(first)
       for (let pages = 1; pages <= MAX_PAGES; pages++) {
-        const rich = pageDocument(page, { detail: true, locations })
+        const rich = pageDocument(page, { detail: true, locations, places })
         const detail = full || budget.available - rich.cost >= DETAIL_ABOVE
-        const document = detail ? rich : pageDocument(page, { detail, locations })
+        const document = detail ? rich : pageDocument(page, { detail, locations, places })
         const variables: Record<string, unknown> = { account, first: page, after }
         const { data, errors } = await send<Page>(run, document, variables, full ? PRIORITY.attention : PRIORITY.poll)
         const found = data?.account?.soundZones
+        if (found == null && places === 'address' && errors.some(e => e.message.includes('physicalAddress'))) {
+          // Whoever may not see addresses, or where there are none, still sees names.
+          places = knownOfPlaces = 'name'
+          continue
+        }
         if (found == null) throw new GraphqlFailure(errors, 'the account has no zones to read')
         const { total, pageInfo } = found
         // A zone that could not be read is null; the rest of the page is good.
@@ -216,6 +223,11 @@ function tokensOf(headers: Headers): number | null {
 
 const clamp = (first: number) => Math.min(MAX_PAGE, Math.max(1, Math.ceil(first)))
 
+function addressOf({ location }: ZoneNode): string | null {
+  const { addressLine1 = '', city = '' } = location?.physicalAddress ?? {}
+  return [addressLine1, city].filter(part => part !== '').join(', ') || null
+}
+
 function readingOf(node: ZoneNode, detail: boolean): ZoneReadingInput {
   const { nowPlaying, playback } = node
   const startedAt = Date.parse(nowPlaying?.startedAt ?? '')
@@ -223,6 +235,8 @@ function readingOf(node: ZoneNode, detail: boolean): ZoneReadingInput {
     zone: node.id,
     name: node.name,
     location: node.location?.id ?? null,
+    locationName: node.location?.name ?? null,
+    locationAddress: addressOf(node),
     paired: node.isPaired,
     online: node.online,
     subscription: node.subscription?.state ?? null,

@@ -11,16 +11,31 @@ const LOCATION = 'location { id }'
 const PLAYBACK_COST = 1
 const DETAIL_COST = 6
 const LOCATION_COST = 1
+/** Tells the locations of one account apart where the sheet does not. */
+const PLACES = {
+  name: { fields: 'location { id name }', cost: 1 },
+  address: { fields: 'location { id name physicalAddress { addressLine1 city } }', cost: 2 },
+}
 
 export interface Document {
   readonly query: string
   readonly cost: number
 }
 
+export interface PageFields {
+  /** All that is known of a zone. */
+  readonly detail: boolean
+  /** Each zone's location. */
+  readonly locations: boolean
+  /** What the locations are called, or where they are, too. */
+  readonly places?: keyof typeof PLACES | null
+}
+
 /** A page of an account's zones: presence and playback, and more where asked for. */
-export function pageDocument(first: number, { detail, locations }: { detail: boolean; locations: boolean }): Document {
-  const fields = [PLAYBACK, detail ? DETAIL : '', locations ? LOCATION : ''].join(' ').trim()
-  const perZone = PLAYBACK_COST + (detail ? DETAIL_COST : 0) + (locations ? LOCATION_COST : 0)
+export function pageDocument(first: number, { detail, locations, places = null }: PageFields): Document {
+  const place = places !== null ? PLACES[places] : locations ? { fields: LOCATION, cost: LOCATION_COST } : { fields: '', cost: 0 }
+  const fields = [PLAYBACK, detail ? DETAIL : '', place.fields].join(' ').trim()
+  const perZone = PLAYBACK_COST + (detail ? DETAIL_COST : 0) + place.cost
   return {
     query: `query Zones($account: ID!, $first: Int, $after: String) { account(id: $account) {
   soundZones(first: $first, after: $after) { total pageInfo { hasNextPage endCursor } edges { node { ${fields} } } } } }`,
@@ -53,7 +68,11 @@ export interface ZoneNode {
   readonly online: boolean | null
   readonly isPaired: boolean | null
   readonly playback: { readonly state: string | null; readonly volume: number | null } | null
-  readonly location?: { readonly id: string } | null
+  readonly location?: {
+    readonly id: string
+    readonly name?: string
+    readonly physicalAddress?: { readonly addressLine1: string; readonly city: string } | null
+  } | null
   readonly subscription?: { readonly state: string | null } | null
   readonly status?: { readonly code: string | null } | null
   readonly nowPlaying?: {

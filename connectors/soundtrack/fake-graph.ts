@@ -64,10 +64,11 @@ export function graph(world: World, zones: ReadonlyMap<string, LiveZone>, faults
     }
   }
 
-  const locationNode = ({ id, name, zones: own }: WorldLocation) => ({
+  const locationNode = ({ id, name, address, zones: own }: WorldLocation) => ({
     __typename: 'Location',
     id,
     name,
+    physicalAddress: { addressLine1: address, addressLine2: '', postalCode: '', city: '', state: '', countryName: '' },
     account: () => accountNode(world.accounts.find(a => a.locations.some(l => l.id === id)) as WorldAccount),
     soundZones: (page: Page) => connection(own, page, z => zoneNode(z.id, 'soundZones')),
   })

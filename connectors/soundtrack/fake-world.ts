@@ -29,6 +29,8 @@ export interface WorldZone {
 export interface WorldLocation {
   readonly id: string
   readonly name: string
+  /** First line; empty where the provider's customer gave none. */
+  readonly address: string
   readonly zones: readonly WorldZone[]
 }
 export interface WorldAccount {
@@ -43,7 +45,11 @@ export interface World {
 /** What `world` needs to know; the rest has defaults. A zone may be just its name. */
 export interface AccountPlan {
   readonly name: string
-  readonly locations: readonly { readonly name: string; readonly zones: readonly (string | ZonePlan)[] }[]
+  readonly locations: readonly {
+    readonly name: string
+    readonly address?: string
+    readonly zones: readonly (string | ZonePlan)[]
+  }[]
 }
 export type ZonePlan = Partial<Omit<WorldZone, 'id' | 'name'>> & { readonly name: string }
 
@@ -64,7 +70,7 @@ export function world(accounts: readonly AccountPlan[]): World {
         locations: account.locations.map(location => {
           const locationKey = `Location,,${keyOf(`${account.name}/${location.name}`)}/${accountKey}`
           const zones = location.zones.map(plan => zoneOf(typeof plan === 'string' ? { name: plan } : plan, locationKey))
-          return { id: mint(locationKey), name: location.name, zones }
+          return { id: mint(locationKey), name: location.name, address: location.address ?? '', zones }
         }),
       }
     }),

@@ -28,7 +28,7 @@ afterEach(async () => {
 })
 
 const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, leave: () => {} }
-const all: ReadZones = { account, zone: null, first: 2, locations: false, full: true }
+const all: ReadZones = { account, zone: null, first: 2, locations: false, places: false, full: true }
 const order = (kind: ZoneCommand['kind'], zone = bar, volume: number | null = null): ZoneCommand => {
   return { id: 'c1', venue: 'main:1', account, zone, kind, volume, notAfter: Date.now() + 60_000 }
 }

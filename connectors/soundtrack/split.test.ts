@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest'
 import type { WatchedVenue, ZoneReading, ZonesRead } from '../../schemas/types.ts'
 import { split } from './split.ts'
 
-const venue = (name: string, location: string | null = null): WatchedVenue => ({ venue: name, location, urgent: false })
+const venue = (name: string, location: string | null = null): WatchedVenue => ({
+  venue: name,
+  location,
+  urgent: false,
+  name: null,
+  address: null,
+})
 const zone = (name: string, location: string | null = null) => ({ zone: name, name, location }) as ZoneReading
 const read = (zones: ZoneReading[], total: number | null = zones.length) => ({ zones, total }) as ZonesRead
 const names = (venues: ReturnType<typeof split>['venues']) =>
@@ -29,6 +35,34 @@ describe('split', () => {
     expect(names(venues)).toEqual({ a: ['1', true] })
     expect(unclear).toEqual(['b', 'c', 'd'])
     expect(unassigned).toBe(2)
+  })
+
+  it('finds the location of a venue by its name or address, where the account says them', () => {
+    const named = (name: string, address = '') => ({ ...venue(name), name, address })
+    const at = (zone: string, location: string, locationName: string, locationAddress: string | null = null) =>
+      ({ zone, name: zone, location, locationName, locationAddress }) as ZoneReading
+    const watched = [
+      named('Coral Sands', 'Lane 101, Bangkok'),
+      named('Blue Heron', 'Lane 102'),
+      named('Lanna Inn'),
+      venue('d', 'east'),
+    ]
+    const zones = [
+      at('1', 'north', 'Reef Group – Coral Sands'),
+      at('2', 'south', 'House 2', 'Lane 102, Krabi'),
+      at('3', 'west', 'Lanna Inn'),
+      at('4', 'east', 'Lanna Inn'),
+    ]
+    const found = split(watched, read(zones), true)
+    expect(names(found.venues)).toEqual({
+      'Coral Sands': ['1', true],
+      'Blue Heron': ['2', true],
+      'Lanna Inn': ['3', true],
+      d: ['4', true],
+    })
+    expect([found.unclear, found.unassigned]).toEqual([[], 0])
+    // A part of the account does not say whether there is another of that name.
+    expect(split(watched, read(zones), false).unclear).toEqual(['Coral Sands', 'Blue Heron', 'Lanna Inn'])
   })
 
   it('takes no list for complete while the location of a zone is unknown', () => {

@@ -1,8 +1,9 @@
 /**
- * Whose zone is it? An account may hold many venues: a zone goes to the venue that names its location; without locations, to
- * the only venue there is. What could belong to more than one is not guessed.
+ * Whose zone is it? An account may hold many venues: a zone goes to the venue that names its location, or whose name or address
+ * the location has; without locations, to the only venue there is. What could belong to more than one is not guessed.
  */
 import type { WatchedVenue, ZoneReading, ZonesRead } from '../../schemas/types.ts'
+import { locationsOf } from './places.ts'
 
 export interface Split {
   /** What each venue is told; a venue that nothing is known of is left out. */
@@ -14,7 +15,9 @@ export interface Split {
 }
 
 /** Splits one part of a read; `whole` when it is the only one. */
-export function split(watched: readonly WatchedVenue[], { zones, total }: ZonesRead, whole: boolean): Split {
+export function split(given: readonly WatchedVenue[], { zones, total }: ZonesRead, whole: boolean): Split {
+  // Whether a name is the only one of its kind, a part of an account does not say.
+  const watched = whole ? withLocations(given, zones) : given
   const only = watched[0]
   if (watched.length === 1 && only?.location === null) {
     return { venues: [{ venue: only.venue, zones, complete: whole && total !== null }], unclear: [], unassigned: 0 }
@@ -32,4 +35,13 @@ export function split(watched: readonly WatchedVenue[], { zones, total }: ZonesR
     .map(({ venue, location }) => ({ venue, zones: byLocation.get(location) ?? [], complete }))
     .filter(v => v.zones.length > 0 || (whole && complete))
   return { venues, unclear, unassigned }
+}
+
+function withLocations(watched: readonly WatchedVenue[], zones: readonly ZoneReading[]): readonly WatchedVenue[] {
+  const named = new Set(watched.map(w => w.location))
+  const nameless = watched.filter(w => w.location === null)
+  if (watched.length < 2 || nameless.length === 0) return watched
+  const places = new Map(zones.filter(z => !named.has(z.location)).map(z => [z.location, z]))
+  const found = locationsOf(nameless, [...places.values()])
+  return watched.map(w => ({ ...w, location: w.location ?? found.get(w.venue) ?? null }))
 }

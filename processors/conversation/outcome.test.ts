@@ -69,6 +69,15 @@ describe('what is said about an action comes from its outcome', () => {
     expect(asked(kind).answer('CONFIRMED', { zones: [lobby], ...more }).text).toMatch(pattern)
   })
 
+  test.each(['status_check', 'what_playing', 'volume_down'])(
+    '%s at a venue whose zones nobody can tell goes to a human',
+    kind => {
+      const reply = asked(kind).answer('REFUSED', { reason: 'ambiguous' })
+      expect(reply.alerts).toMatchObject([{ department: 'OPERATIONS', text: expect.stringMatching(/ambiguous/) }])
+      expect(reply.text).toMatch(/colleague|team/i)
+    },
+  )
+
   test('several zones are told apart', () => {
     const edge = { zone: 'z-edge', name: 'Edge', status: 'OFFLINE', volume: null } as const
     expect(asked().answer('CONFIRMED', { zones: [lobby, { ...lobby, name: 'Pool', volume: 4 }] }).text).toContain(

@@ -84,7 +84,8 @@ function tell(turn: Turn, answer: VenueAnswer, request: ConversationRequest): Tu
   const { word, text } = answerWords(turn, answer, request)
   turn.sayText(word, text)
   if (request.trouble !== null) return assess(turn, answer, request.trouble)
-  if (answer.outcome === 'CONFIRMED' || !isControlKind(request.kind)) return turn
+  const forHuman = isControlKind(request.kind) || answer.reason === 'ambiguous'
+  if (answer.outcome === 'CONFIRMED' || !forHuman) return turn
   if (answer.outcome === 'REFUSED' && REPEATABLE.has(answer.reason)) return turn
   const [department, priority] = DESKS[answer.reason] ?? ['OPERATIONS', 'HIGH']
   return turn.handOver({ department, priority, reason: answer.reason || answer.outcome.toLowerCase() })

@@ -26,6 +26,7 @@ export function profile(venue: string, name: string, more: Partial<VenueProfile>
     commands: [],
     zones: [],
     removed: false,
+    readError: '',
     updatedAt: 0,
     ...more,
   }

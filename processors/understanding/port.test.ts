@@ -38,6 +38,15 @@ describe('the port of understand', () => {
     expect(await understood).toMatchObject({ intents: [{ kind: 'volume_down', zone: 'z1' }] })
   })
 
+  it.each(['hello', 'thank you', 'I want to talk to a human', 'how much does it cost?'])(
+    'waits for no zone to read %j',
+    async text => {
+      const index = new VenueIndex()
+      index.upsert(profile({ soundtrackAccount: 'acc' }))
+      expect(await understandPort({ index, patienceMs: 60_000 })({ ...input, text }, run)).toMatchObject({ message: 'm1' })
+    },
+  )
+
   it('does not wait for long, nor for a venue that has long had no zones, has no account, or none to expect', async () => {
     const index = new VenueIndex()
     index.upsert(profile({ soundtrackAccount: 'acc' }))
@@ -47,6 +56,7 @@ describe('the port of understand', () => {
       { soundtrackAccount: 'acc', updatedAt: Date.now() - 100_000 },
       { soundtrackAccount: null },
       { soundtrackAccount: 'acc', zoneCount: 0 },
+      { soundtrackAccount: 'acc', readError: 'ambiguous' },
     ]) {
       index.upsert(profile(venue))
       expect(await patient(input, run)).toMatchObject({ message: 'm1' })

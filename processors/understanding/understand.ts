@@ -134,6 +134,11 @@ function venuesIn(
   })
 }
 
+/** Whether an intent may be about a zone. */
+export function takesZone(kind: string): boolean {
+  return ZONED.has(groupOfIntent(kind)) || ZONED_INFO.has(kind)
+}
+
 /** An intent with its zone, volume and duration; one for each zone where it names several. */
 function withSlots(
   { kind, confidence, clause }: IntentRead,
@@ -150,7 +155,7 @@ function withSlots(
     value: VOLUME.has(kind) ? (kind === 'volume_set' ? target : steps) : null,
     durationMs: group === 'control' ? durationIn(clause) : null,
   }
-  if (!ZONED.has(group) && !ZONED_INFO.has(kind)) return [bare]
+  if (!takesZone(kind)) return [bare]
   // The only zone of a message is meant wherever in it it stands.
   const where = mentions.length === 1 && !clause.includes('§') ? masked : clause
   const only = kind === 'unknown' ? [] : zones

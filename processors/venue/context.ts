@@ -32,3 +32,12 @@ export function pollSooner({ context }: Turn, state: VenueState, zone: string | 
   const key = zone === null ? account : zoneKey(account, zone)
   context.emit(soundtrackInbox, key, 'PollSooner', { venue: context.key, account, zone, reason })
 }
+
+/** Has the account read for this venue; what the venue is called and where it is tells its zones from others of the account. */
+export function watchAccount({ context }: Turn, state: VenueState): void {
+  const { soundtrackAccount: account, soundtrackLocation: location, priorityLevel: priority, zoneCount: zones } = state
+  if (account === null) return
+  const { name, location: address } = state
+  const watched = { venue: context.key, account, location, priority, zones, name, address }
+  context.emit(soundtrackInbox, account, 'WatchVenue', watched)
+}

@@ -2,12 +2,13 @@
  * Fields of a venue that a person of support has forced. The value that the sources agree on lives on below the forced one, and is
  * back when the override is taken back.
  */
+import { phoneDigits } from '../../schemas/phone.ts'
 import type { FieldOverride, VenueOverride, VenueRefresh, VenueState } from '../../schemas/types.ts'
 import { note, pollSooner, type Turn } from './context.ts'
 import { merge } from './merge.ts'
 import { MAX_VOLUME } from './rules.ts'
-import { type Master, watch } from './sheet.ts'
-import { clip, phoneDigits } from './text.ts'
+import { type Master, WATCHED, watch } from './sheet.ts'
+import { clip } from './text.ts'
 
 const MOST = 20
 
@@ -118,8 +119,6 @@ function takeBack(state: VenueState, field: string, turn: Turn): VenueState | st
   return watched(state, after, field, turn)
 }
 
-const WATCHED: readonly string[] = ['soundtrackAccount', 'soundtrackLocation', 'priorityLevel']
-
 function watched(before: VenueState, after: VenueState, field: string, turn: Turn): VenueState {
   return WATCHED.includes(field) ? watch(before, after, turn) : after
 }
@@ -128,10 +127,15 @@ function watched(before: VenueState, after: VenueState, field: string, turn: Tur
  * What the sheet says of fields that are forced goes below them.
  * @returns what is left to be merged, and the overrides
  */
-export function below(state: VenueState, values: Master, at: number): { values: Partial<Master>; overrides: FieldOverride[] } {
+export function below(
+  state: VenueState,
+  values: Partial<Master>,
+  at: number,
+): { values: Partial<Master>; overrides: FieldOverride[] } {
   const left: Partial<Master> = { ...values }
   const overrides = state.overrides.map(override => {
     const field = override.field as keyof Master
+    if (!(field in values)) return override
     const { under, underSource, underAt } = override
     const held = underSource === null ? [] : [{ field, source: underSource, at: underAt }]
     const merged = merge({ [field]: JSON.parse(under) }, held, { source: 'sheets', at, values: { [field]: values[field] } })

@@ -32,6 +32,7 @@ function profileOf(state: VenueState, { key, commands }: Pick<VenueContext, 'key
   return {
     venue: key,
     ...master,
+    readError: zones.length === 0 ? readError : '',
     provenance: read === 0 ? provenance : [...provenance, { field: 'zones', source: 'soundtrack', at: read }],
     zones: zones.map(zone => ({ ...seen(zone), lastSeen: zone.lastSeen, asOf: zone.asOf })),
     overrides: overrides.map(({ field, by, reason, at }) => ({ field, by, reason, at })),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { answers, commands, events, MINUTE, NOW, offline, playing, polls, SECOND, venue } from './fixture.ts'
+import { answers, commands, events, MINUTE, NOW, of, offline, playing, polls, SECOND, venue } from './fixture.ts'
 
 describe('a question', () => {
   it('is answered at once from a reading younger than 30 s', () => {
@@ -44,6 +44,20 @@ describe('a question', () => {
     const scene = venue()
     expect(answers(scene.ask('LIST_ZONES'))).toEqual([])
     expect(answers(scene.read([playing('z1')]))).toMatchObject([{ outcome: 'CONFIRMED', zones: [{ zone: 'z1' }] }])
+  })
+
+  it('of a venue whose zones cannot be told from others is answered at once, and so is a wish', () => {
+    const scene = venue()
+    const told = scene.unread('ambiguous')
+    expect(of(told, 'VenueProfile')).toMatchObject([{ zones: [], readError: 'ambiguous' }])
+    expect(of(told, 'WatchVenue')).toMatchObject([{ account: 'acc', name: 'Blue Lagoon' }])
+    for (const kind of ['LIST_ZONES', 'WHAT_PLAYING', 'PAUSE'] as const) {
+      const step = scene.ask(kind)
+      expect(answers(step)).toMatchObject([{ outcome: 'REFUSED', reason: 'ambiguous', final: true }])
+      expect(polls(step)).toEqual([])
+    }
+    expect(of(scene.read([playing('z1')]), 'VenueProfile')).toMatchObject([{ readError: '' }])
+    expect(answers(scene.ask('LIST_ZONES'))).toMatchObject([{ outcome: 'CONFIRMED', zones: [{ zone: 'z1' }] }])
   })
 
   it('about a zone that one reading calls offline waits for the second', () => {

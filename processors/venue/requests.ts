@@ -14,6 +14,8 @@ import { requestAt, withRequest, zoneAt } from './state.ts'
 import { talkedAbout } from './watching.ts'
 import { isDetailed, isFresh } from './zones.ts'
 
+/** The account could be read, but not whose zones are whose: that is for a person to say, and no reading changes it. */
+const AMBIGUOUS = 'ambiguous'
 const MAX_REQUESTS = 20
 const MAX_RESUMES = 10
 /** A timed resume waits for what is under way at its zones. */
@@ -46,6 +48,8 @@ function refusal(state: VenueState | null, request: ZoneRequest, { context, sett
     return { outcome: 'EXPIRED', reason: 'stale' }
   }
   if (state.soundtrackAccount === null) return refused('no_account', 'no music account on file')
+  if (state.zones.length === 0 && state.readError === AMBIGUOUS)
+    return refused(AMBIGUOUS, 'the account has zones of several venues')
   if (zones.some(id => !state.zones.some(zone => zone.zone === id)) || (control && state.zones.length === 0)) {
     return refused('no_zone')
   }

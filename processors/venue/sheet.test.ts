@@ -38,9 +38,41 @@ describe('a row of the sheet', () => {
   })
 
   it('names the fields that have changed', () => {
-    const step = venue().row({ name: 'Blue Lagoon Bar', notes: 'quiet after ten' })
-    expect(events(step)).toMatchObject([{ kind: 'CHANGED', detail: 'name, notes' }])
+    const step = venue().row({ slaTier: 'gold', notes: 'quiet after ten' })
+    expect(events(step)).toMatchObject([{ kind: 'CHANGED', detail: 'notes, slaTier' }])
     expect(watches(step)).toEqual([])
+  })
+
+  it('with another name or address tells it to whoever tells the locations of the account apart', () => {
+    const step = venue([playing('z1')]).row({ name: 'Blue Lagoon Bar', location: 'Pattaya' })
+    expect(of(step, 'WatchVenue')).toMatchObject([{ account: 'acc', name: 'Blue Lagoon Bar', address: 'Pattaya' }])
+    expect(profile(step).zones).toHaveLength(1)
+  })
+
+  it('whose cells could not be read leaves what was known of them, and only of them', () => {
+    const scene = venue([], {}, { contactPhone: '+66812345678', lastIssueDate: '2026-05-14', notes: 'old', volumeCap: 12 })
+    const step = scene.row({ contactPhone: null, lastIssueDate: null, volumeCap: null, unread: ['contactPhone', 'volumeCap'] })
+    expect(profile(step)).toMatchObject({ contactPhone: '66812345678', lastIssueDate: null, notes: 'old', volumeCap: 12 })
+    expect(events(step)).toMatchObject([{ detail: 'lastIssueDate' }])
+  })
+
+  it('whose name could not be read keeps it, and a new venue takes what is there', () => {
+    const scene = venue([], {}, { name: 'Blue Lagoon, Pattaya' })
+    scene.row({ name: 'Blue Lagoon', unread: ['name'] })
+    expect(scene.kit.state?.name).toBe('Blue Lagoon, Pattaya')
+    expect(venue([], {}, { name: 'Lotus Bay', unread: ['name', 'location'] }).kit.state).toMatchObject({
+      name: 'Lotus Bay',
+      location: '',
+    })
+  })
+
+  it('whose cell could not be read leaves what lies below an override', () => {
+    const scene = venue([], {}, { location: 'Pattaya' })
+    const override = { by: 'nok', reason: 'test', at: NOW }
+    scene.kit.handle('VenueOverride', { ...override, id: 'o1', field: 'location', value: '"Jomtien"' })
+    scene.row({ location: '', unread: ['location'] })
+    scene.kit.handle('VenueOverride', { ...override, id: 'o2', field: 'location', value: null })
+    expect(scene.kit.state?.location).toBe('Pattaya')
   })
 
   it('with another account stops the old one and forgets its zones', () => {

@@ -2,30 +2,40 @@
  * A venue's row of the sheet: merged into what is known, and what follows from it for the account that is watched.
  */
 import { soundtrackInbox } from '../../topics/catalog.ts'
+import { phoneDigits } from '../../schemas/phone.ts'
 import type { SheetRow, VenueState } from '../../schemas/types.ts'
-import { note, type Turn } from './context.ts'
+import { note, type Turn, watchAccount } from './context.ts'
 import { merge } from './merge.ts'
 import { below } from './overrides.ts'
 import { MAX_VOLUME } from './rules.ts'
 import { leave } from './snapshots.ts'
 import { NEW_VENUE } from './state.ts'
-import { clip, clipped, phoneDigits } from './text.ts'
+import { clip, clipped } from './text.ts'
 
 export function takeRow(state: VenueState | null, row: SheetRow, turn: Turn): VenueState | null {
   if (row.removed) return state === null || state.removed ? state : remove(state, turn)
   const before = state ?? NEW_VENUE
-  const { values, overrides } = below(before, master(row, turn.settings.countryCode), row.readAt)
+  const { values, overrides } = below(before, said(row, state !== null, turn.settings.countryCode), row.readAt)
   const offer = { source: 'sheets', at: row.readAt, values } as const
   const { fields, origins, changed } = merge<VenueState>(before, before.provenance, offer)
   const merged = { ...fields, provenance: origins, overrides, removed: false }
   if (state === null) note(turn, { kind: 'CREATED' })
   else if (state.removed) note(turn, { kind: 'CHANGED', detail: 'back in the sheet' })
   else if (changed.length > 0) note(turn, { kind: 'CHANGED', detail: changed.join(', ') })
-  const watched = ['soundtrackAccount', 'soundtrackLocation', 'priorityLevel'].some(field => changed.includes(field))
+  const watched = WATCHED.some(field => changed.includes(field))
   return state === null || state.removed || watched ? watch(before, merged, turn) : merged
 }
 
+/** What the account that is watched has to know of. */
+export const WATCHED: readonly string[] = ['soundtrackAccount', 'soundtrackLocation', 'priorityLevel', 'name', 'location']
+
 export type Master = ReturnType<typeof master>
+
+/** What the row says: a cell that could not be read says nothing, and what was known stays. A new venue needs its name. */
+function said(row: SheetRow, known: boolean, countryCode: string): Partial<Master> {
+  const unread = new Set(known ? row.unread : row.unread.filter(field => field !== 'name'))
+  return Object.fromEntries(Object.entries(master(row, countryCode)).filter(([field]) => !unread.has(field)))
+}
 
 /** The master fields as the sheet has them, cut to what a state has room for. */
 function master(row: SheetRow, countryCode: string) {
@@ -57,14 +67,11 @@ function remove(state: VenueState, turn: Turn): VenueState {
 }
 
 export function watch(before: VenueState, after: VenueState, turn: Turn): VenueState {
-  const { key } = turn.context
-  const { soundtrackAccount: account, soundtrackLocation: location, priorityLevel: priority, zoneCount: zones } = after
+  const { soundtrackAccount: account, soundtrackLocation: location } = after
   const moved = before.soundtrackAccount !== account || before.soundtrackLocation !== location
   if (before.soundtrackAccount !== account) unwatch(before, turn)
-  if (account !== null) {
-    turn.context.emit(soundtrackInbox, account, 'WatchVenue', { venue: key, account, location, priority, zones })
-  }
-  return moved ? leave(after, after.zones, turn) : after
+  watchAccount(turn, after)
+  return moved ? leave({ ...after, readError: '' }, after.zones, turn) : after
 }
 
 function unwatch({ soundtrackAccount: account }: VenueState, { context }: Turn): void {

@@ -3,7 +3,7 @@
  */
 import type { VenueState, ZoneSlot, ZoneSnapshot } from '../../schemas/types.ts'
 import { forgetZones, raise, resolve, statusChanges } from './alerts.ts'
-import { note, type Turn } from './context.ts'
+import { note, type Turn, watchAccount } from './context.ts'
 import { abandon, readFailed, takeReading } from './jobs.ts'
 import { PROVIDER_DOWN, providerDown } from './outcomes.ts'
 import { answerQuestions, answerUnread } from './requests.ts'
@@ -41,6 +41,8 @@ function newlyRead(before: VenueState, after: VenueState, { zones: readings }: Z
 
 /** Nothing could be read: all stays as last known, and those who wait are told what can be told. */
 function unread(state: VenueState, reason: string, turn: Turn): VenueState {
+  // It may be that the account has been told too little of the venue.
+  if (reason === 'ambiguous') watchAccount(turn, state)
   const waited = state.requests.length > 0
   const failed = age(state, { ...state, readError: reason }, turn)
   const alerted = waited && reason === PROVIDER_DOWN ? providerDown(failed, turn) : failed

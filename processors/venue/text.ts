@@ -18,24 +18,3 @@ const graphemes = new Intl.Segmenter('th', { granularity: 'grapheme' })
 export function clipped<T extends string | null>(text: T, bytes: number): T {
   return (text === null ? null : clip(text, bytes)) as T
 }
-
-/**
- * Digits of a phone in E.164, of what people write: `+66 (0)81 234 5678`, `081-234-5678 / 02 …` (the first counts).
- * @returns null where it is no phone.
- */
-export function phoneDigits(written: string | null, countryCode: string): string | null {
-  const first =
-    (written ?? '')
-      .split(/[/,;]|\bor\b/)[0]
-      ?.replace(/\(0\)/g, '')
-      .trim() ?? ''
-  const digits = first.replace(/\D/g, '')
-  const full = first.startsWith('+')
-    ? digits
-    : digits.startsWith('00')
-      ? digits.slice(2)
-      : digits.startsWith('0')
-        ? countryCode + digits.slice(1)
-        : digits
-  return full.length >= 7 && full.length <= 15 ? full : null
-}

@@ -13,6 +13,7 @@ import {
   isoTime,
   issues,
   notes,
+  syncRefusals,
   syncRuns,
   venueEvents,
   venues,
@@ -29,7 +30,7 @@ export const PROJECTED: ReadonlyMap<string, readonly string[] | null> = new Map(
   [catalog.whatsappInbox.name, ['SendMessage']],
   [catalog.alerts.name, ['Alert']],
   [catalog.issues.name, ['Issue']],
-  [catalog.syncLog.name, ['SyncRun']],
+  [catalog.syncLog.name, ['SyncRun', 'SyncRefusals']],
   [catalog.auditLog.name, ['AuditEvent']],
   [catalog.deadLetters.name, ['DeadLetter']],
 ])
@@ -231,6 +232,9 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
         refusals: value.refusals,
         version,
       })
+      break
+    case 'SyncRefusals':
+      batch.put(syncRefusals, { run_id: value.run, page: value.page, at: value.at, refusals: value.refusals, version })
       break
     case 'DeadLetter':
       batch.put(deadLetters, {

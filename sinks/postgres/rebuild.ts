@@ -23,7 +23,14 @@ const SCHEMA = 'rebuild'
 const REBUILDING = 7_240_533
 
 /** All of them is in the log: compacted, or kept for ever. */
-const REPLACED: readonly Table[] = [tables.venues, tables.zones, tables.venueEvents, tables.conversationEvents, tables.syncRuns]
+const REPLACED: readonly Table[] = [
+  tables.venues,
+  tables.zones,
+  tables.venueEvents,
+  tables.conversationEvents,
+  tables.syncRuns,
+  tables.syncRefusals,
+]
 /** The log has let go of some of these. */
 const UPDATED: readonly Table[] = [
   tables.schemas,

@@ -186,6 +186,10 @@ test('conversations, alerts, synchronisations and dead letters have their rows',
     durationMs: 40.5,
     refusals: [{ line: 3, reason: 'no name' }],
   })
+  const refusals = [
+    { line: 4, column: 'zone_count', value: 'four', expected: 'a whole number', refused: false, reason: 'no number' },
+  ]
+  await log.put('sync.log', 'sheets:venues', 'SyncRefusals', { run: 's1', source: 'sheets:venues', page: 1, refusals, at: AT })
   await log.put('dead.letters', 'k', 'DeadLetter', {
     topic: 'venue.inbox',
     partition: 2,
@@ -204,8 +208,13 @@ test('conversations, alerts, synchronisations and dead letters have their rows',
   expect(conversation?.requests).toMatchObject([{ id: 'r1', value: 6, outcome: 'pending', at: new Date(AT).toISOString() }])
   expect(await rows('SELECT id, priority, resolved FROM alerts')).toEqual([{ id: 'a1', priority: 'high', resolved: true }])
   expect(await rows('SELECT outcome, duration_ms, refusals FROM sync_runs')).toEqual([
-    { outcome: 'refused', duration_ms: 40.5, refusals: [{ line: 3, reason: 'no name' }] },
+    {
+      outcome: 'refused',
+      duration_ms: 40.5,
+      refusals: [{ line: 3, reason: 'no name', column: '', value: '', expected: '', refused: true }],
+    },
   ])
+  expect(await rows('SELECT run_id, page, refusals FROM sync_refusals')).toEqual([{ run_id: 's1', page: 1, refusals }])
   expect(await rows('SELECT "offset", record_type, value, bytes, decision FROM dead_letters')).toEqual([
     { offset: '9', record_type: 'SheetRow', value: Buffer.from([0, 1, 2]), bytes: 520_000, decision: 'skip' },
   ])
@@ -514,6 +523,7 @@ test('migrations may run in several processes at once, and run once', async () =
     '0003_command_outcomes',
     '0004_cut_dead_letters',
     '0005_accounts_of_tenants',
+    '0006_sync_refusals',
   ])
 })
 
@@ -533,6 +543,7 @@ test('a database of the first release is adopted, with its rows', async () => {
     '0003_command_outcomes',
     '0004_cut_dead_letters',
     '0005_accounts_of_tenants',
+    '0006_sync_refusals',
   ])
   expect(await rows('SELECT tableoid::regclass::text AS partition, id, status FROM messages')).toEqual([
     { partition: 'messages_2026_05', id: 'm1', status: 'sent' },

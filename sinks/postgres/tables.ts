@@ -274,6 +274,13 @@ export const syncRuns: Table = {
   },
 }
 
+/** What a synchronisation could not read, in pages. */
+export const syncRefusals: Table = {
+  name: 'sync_refusals',
+  key: ['run_id', 'page'],
+  columns: { run_id: text, page: 'integer', at: time, refusals: 'jsonb', version: 'bigint' },
+}
+
 export const deadLetters: Table = {
   name: 'dead_letters',
   key: ['log_partition', 'log_offset'],

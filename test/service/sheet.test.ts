@@ -46,22 +46,32 @@ describe('the venue sheet', () => {
     expect(await newestRun()).toMatchObject({ outcome: 'ok', venues: 3 })
   })
 
-  it('refuses bad rows with their reasons, and keeps the others', { timeout: 20_000 }, async () => {
+  it('refuses rows without an id or a name, loses a bad cell alone, tells each, and keeps the others', {
+    timeout: 20_000,
+  }, async () => {
     const bad = ['No Number,x,Nowhere,,,,,,,', ',99,No Name,,,,,,,', 'Ivory Pier,1,Twice,,,,,,,', 'Jade Pier,5,Loud,,,,,,,17']
     change(`${good()}${bad.join('\n')}\nTeal Pier,6,Fine,,,,,,,\n`)
     const run = await until(async () => {
       const newest = await newestRun()
       return newest?.errors === 4 ? newest : null
     }, 10_000)
-    expect(run).toMatchObject({ outcome: 'ok', venues: 4 })
+    expect(run).toMatchObject({ outcome: 'ok', venues: 5 })
+    expect((await items(`/api/v1/sync-runs/${run.id}/refusals`)).at(-1)).toEqual({
+      line: 8,
+      column: 'volume_cap',
+      value: '17',
+      expected: 'a whole number from 0 to 16',
+      refused: false,
+      reason: 'volume_cap "17" is not a whole number from 0 to 16',
+    })
     expect(run.refusals.map((r: { line: number; reason: string }) => `${r.line}: ${r.reason}`)).toEqual([
       expect.stringMatching(/^5: venue_id "x"/),
       expect.stringMatching(/^6: venue_name is missing/),
       expect.stringMatching(/^7: venue_id 1 is on line 2/),
       expect.stringMatching(/^8: volume_cap "17"/),
     ])
-    await until(async () => (await venues()).length === 4)
-    expect((await venues()).sort()).toEqual(['main:1', 'main:2', 'main:3', 'main:6'])
+    await until(async () => (await venues()).length === 5)
+    expect((await venues()).sort()).toEqual(['main:1', 'main:2', 'main:3', 'main:5', 'main:6'])
     expect((await service.get('/api/v1/venues/main:1')).body.name).toBe('Blue Lagoon Pattaya')
   })
 

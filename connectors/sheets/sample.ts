@@ -1,0 +1,41 @@
+/**
+ * Whether it is still the same sheet, whatever its file is called: of some of its venues it is remembered what tells them from others,
+ * and looked for the next time. A venue that is renamed, or has moved to another account, is still known by the rest.
+ */
+import { createHash } from 'node:crypto'
+import type { SheetVenueInput } from '../../schemas/types.ts'
+
+const SAMPLE = 16
+const LETTERS = 5
+
+/** Some venues, as `id:name:account:phone:address`, all but the id hashed; always the same ones of the same ids. */
+export function sampleOf(rows: readonly SheetVenueInput[]): string[] {
+  const chosen = rows.map(row => ({ row, order: hash(row.venue) })).sort((a, b) => (a.order < b.order ? -1 : 1))
+  return chosen.slice(0, SAMPLE).map(({ row }) => signOf(row))
+}
+
+/** How many of a sample's venues are there: of the same id, and alike in something. @param kept ids of rows that were refused */
+export function knownOf(sample: readonly string[], rows: readonly SheetVenueInput[], kept: readonly string[]): number {
+  const byId = new Map(rows.map(row => [row.venue, row]))
+  return sample.filter(sign => {
+    const [venue = '', ...before] = sign.split(':')
+    const row = byId.get(venue)
+    if (row === undefined) return kept.includes(venue)
+    const [, ...after] = signOf(row).split(':')
+    return before.some((part, n) => part !== '' && part === after[n])
+  }).length
+}
+
+function signOf({ venue, name, soundtrackAccount, contactPhone, contactEmail }: SheetVenueInput): string {
+  const parts = [
+    name.toLowerCase().replace(/[^\p{L}\p{M}\p{N}]/gu, ''),
+    soundtrackAccount,
+    contactPhone,
+    contactEmail?.toLowerCase(),
+  ]
+  return [venue, ...parts.map(part => (part ? hash(part) : ''))].join(':')
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, LETTERS)
+}
