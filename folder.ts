@@ -9,7 +9,7 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync,
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { type Config, ConfigError } from './config.ts'
+import { type Config, ConfigError, isLoopback } from './config.ts'
 import { syncLog, type Topic } from './topics/catalog.ts'
 import type { Codec } from './topics/codec.ts'
 import type { Log } from './topics/log.ts'
@@ -112,10 +112,6 @@ function configured(settings: Config): string[] {
     CLICKHOUSE_URL: clickhouseUrl,
   }
   return Object.entries(given).flatMap(([name, value]) => (value === null ? [] : [name]))
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
 /** Of two that start at once, the first marks it; the other is told what it has become. */
