@@ -9,8 +9,13 @@ import type { Session } from 'chdb'
 
 type Chdb = typeof import('chdb')
 
-/** Where tables are: chdb's own `default` also shows the machine's files as tables. */
-export const DATABASE = 'analytics'
+/**
+ * Where tables are: the database that every client asks for unless it is told otherwise. In chdb a name there that is a path is the file:
+ * the API lets through names of tables only.
+ */
+export const DATABASE = 'default'
+/** Where they were before. */
+const FORMER = 'analytics'
 
 export interface Statement {
   /** SQL; behind an INSERT … FORMAT its data, in the bytes of that format. */
@@ -53,7 +58,7 @@ export class Engine {
     this.#chdb = chdb
     this.#folder = folder
     this.#first = new chdb.Session(folder)
-    this.#first.query(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`)
+    this.#moveFormer()
     this.version = this.#first.query('SELECT version()', 'TSV').trim()
   }
 
@@ -79,6 +84,22 @@ export class Engine {
 
   close(): void {
     this.#first.close()
+  }
+
+  /**
+   * Tables of a folder from before move with their rows. Views name the database: they are dropped, and the migrations, which can be
+   * repeated, make them anew. What broke off is begun again.
+   */
+  #moveFormer(): void {
+    const names = (sql: string) => this.#first.query(sql, 'TabSeparatedRaw').split('\n').filter(Boolean)
+    const tables = (database: string, where: string) =>
+      names(`SELECT name FROM system.tables WHERE database = '${database}' AND ${where}`)
+    if (names(`SELECT name FROM system.databases WHERE name = '${FORMER}'`).length === 0) return
+    if (tables(DATABASE, "engine LIKE '%MergeTree'").length > 0) return // it is in use already
+    const anew = tables(FORMER, "(engine LIKE '%View' OR name = 'schema_migrations')")
+    for (const table of anew) this.#first.query(`DROP TABLE ${FORMER}.${identifier(table)} SYNC`)
+    this.#first.query(`DROP DATABASE ${DATABASE} SYNC`)
+    this.#first.query(`RENAME DATABASE ${FORMER} TO ${DATABASE}`)
   }
 
   /** Ends a statement that nobody waits for any more. */
