@@ -191,7 +191,9 @@ function isWrite(request: FastifyRequest): boolean {
 function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
   const { statusCode } = reply
   if (statusCode === 401 || statusCode === 403) return true
-  return !request.is404 && (request.routeOptions.config.personal === true || !isRead(request))
+  // What a route names as its object is written down however it was asked for: SQL may come in the address.
+  const named = request.audited.object !== undefined
+  return !request.is404 && (request.routeOptions.config.personal === true || named || !isRead(request))
 }
 
 function eventOf(request: FastifyRequest, outcome: string, status: number): AuditEvent {
