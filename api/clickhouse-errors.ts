@@ -31,7 +31,8 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   if (error instanceof Problem) {
     const [status, code, name] = OF_PROBLEMS[error.code] ?? [503, 210, 'NETWORK_ERROR']
     if (status === 401) reply.header('www-authenticate', 'Bearer')
-    return refuse(reply, status, code, `Code: ${code}. DB::Exception: ${error.message} (${name})`)
+    const said = code === 516 ? `Authentication failed: ${error.message}, or as the password` : error.message
+    return refuse(reply, status, code, `Code: ${code}. DB::Exception: ${said} (${name})`)
   }
   const { statusCode = 500, message } = error as { statusCode?: number; message: string }
   if (statusCode === 413)

@@ -1,4 +1,5 @@
 import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +13,8 @@ import { type EmbeddedClickHouse, startEmbeddedClickHouse } from '../sinks/click
 import { isFunction, listedFunctions } from './clickhouse-names.ts'
 import { AT_ONCE } from './clickhouse-slots.ts'
 import { clickhouseRoute } from './clickhouse.ts'
+import { type AuditTrail, auditRequests } from './people/audit.ts'
+import { Problem } from './problem.ts'
 import { ATTACKS, PARAMETERS } from './test-attacks.ts'
 import { STATEMENTS } from './test-questions.ts'
 
@@ -297,6 +300,66 @@ test('an error of the parser tells its place in the statement as it was sent', a
   expect([answer.status, answer.headers.get('x-clickhouse-exception-code')]).toEqual([400, '62'])
   expect(answer.text).toMatch(/failed at position 21/)
   expect(answer.text).not.toMatch(/unhex|formatQuery/)
+})
+
+test('each statement is in the audit trail with its digest, whichever way it came, and never with its text', async () => {
+  const events: Record<string, unknown>[] = []
+  const trail = { add: (event: never) => void events.push(event), begin: async () => {} } as unknown as AuditTrail
+  const audited = fastify()
+  audited.decorateRequest('principal', null as never)
+  audited.decorateRequest('audited', null as never)
+  await audited.register(
+    async scope => {
+      auditRequests(scope, trail)
+      clickhouseRoute(scope, { url: server.url })
+    },
+    { prefix: '/clickhouse' },
+  )
+  const at = await audited.listen({ host: '127.0.0.1', port: 0 })
+  const digest = (sql: string) => `sha256:${createHash('sha256').update(sql).digest('hex')}`
+  try {
+    await fetch(`${at}/clickhouse/?query=SELECT+'a'`)
+    await fetch(`${at}/clickhouse/`, { method: 'POST', body: "SELECT 'b'" })
+    await fetch(`${at}/clickhouse/?query=DROP+TABLE+seen`)
+    await expect.poll(() => events.length).toBe(3)
+    expect(events.map(({ action, object, outcome }) => [action, object, outcome])).toEqual([
+      ['analytics.query', digest("SELECT 'a'"), 'done'],
+      ['analytics.query', digest("SELECT 'b'"), 'done'],
+      ['analytics.query', digest('DROP TABLE seen'), 'denied'],
+    ])
+    expect(JSON.stringify(events)).not.toContain('SELECT')
+  } finally {
+    await audited.close()
+  }
+})
+
+test('what the door says comes in the form of ClickHouse', async () => {
+  const closed = fastify({ forceCloseConnections: true })
+  await closed.register(
+    async scope => {
+      scope.addHook('onRequest', async ({ headers }) => {
+        if (headers.authorization === undefined) throw new Problem('unauthorized', 'send a valid token')
+        if (headers.authorization === 'often') throw new Problem('rate_limited', 'too often')
+        throw new Problem('forbidden', 'not for you')
+      })
+      clickhouseRoute(scope, { url: server.url })
+    },
+    { prefix: '/clickhouse' },
+  )
+  const asks = async (authorization?: string) => {
+    const headers = authorization === undefined ? {} : { authorization }
+    const {
+      statusCode,
+      headers: sent,
+      body,
+    } = await closed.inject({ method: 'GET', url: '/clickhouse/?query=SELECT+1', headers })
+    expect(body).toMatch(/^Code: \d+\. DB::Exception: .* \([A-Z_]+\)\n$/)
+    return [statusCode, sent['x-clickhouse-exception-code']]
+  }
+  expect(await asks()).toEqual([401, '516'])
+  expect(await asks('x')).toEqual([403, '497'])
+  expect(await asks('often')).toEqual([429, '201'])
+  await closed.close()
 })
 
 test('where there is no user for analysts, nobody asks', async () => {

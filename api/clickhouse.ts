@@ -14,7 +14,7 @@ import { MOST_SQL, SqlRefused } from './clickhouse-parse.ts'
 import { LIMITS, parametersOf } from './clickhouse-settings.ts'
 import { Slots } from './clickhouse-slots.ts'
 import { checkFormat, otherDatabase } from './clickhouse-sql.ts'
-import './people/principal.ts'
+import type { Principal } from './people/principal.ts'
 
 export interface ClickHouseRouteOptions {
   /** Of the service's ClickHouse: user, password and, as its path, the database. */
@@ -89,12 +89,8 @@ class ReadOnlyProxy {
     if (sql.trim() === '') return reply.type('text/plain').send('Ok.\n')
     request.audited = { ...request.audited, object: `sha256:${createHash('sha256').update(sql).digest('hex')}` }
     const { passed, seconds } = this.#parameters(given, request)
-    const { principal } = request
-    const leave = await this.#slots.enter(
-      principal === undefined ? '' : `${principal.kind} ${principal.id}`,
-      seconds * 1000,
-      gone.signal,
-    )
+    const { principal } = request as { principal?: Principal | null }
+    const leave = await this.#slots.enter(principal ? `${principal.kind} ${principal.id}` : '', seconds * 1000, gone.signal)
     if (leave === null) throw new SqlRefused(202, 'TOO_MANY_SIMULTANEOUS_QUERIES', 'Too many simultaneous queries')
     try {
       const canonical = await this.#check.canonical(
