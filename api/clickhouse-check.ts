@@ -6,12 +6,13 @@ import { readable, SqlRefused, tokensOf, treeOf } from './clickhouse-parse.ts'
 /** Runs a statement of ours, with parameters `param_…`, and gives back its answer as text. @throws {Refusal} */
 export type Ask = (sql: string, parameters: Iterable<readonly [string, string]>) => Promise<string>
 
-/** Parsing is bounded in depth, in steps back, and in time. */
+/** Parsing is bounded in depth, in steps back, in what comes of it, and in time: what comes of it is looked at in this process. */
 export const PARSING: readonly (readonly [string, string])[] = [
   ['max_execution_time', '5'],
   ['max_parser_depth', '500'],
   ['max_parser_backtracks', '100000'],
   ['max_query_size', String(512 * 1024)],
+  ['max_ast_elements', '10000'],
 ]
 /** Tables and functions that are new are known after so long. */
 const REACH_MS = 60_000
@@ -97,11 +98,12 @@ export class StatementCheck {
       const answer = await this.#ask(`${sql} FORMAT JSONCompactColumns`, [['param_database', this.#database]])
       return new Set((JSON.parse(answer) as string[][])[0] ?? [])
     }
-    const [tables, databases, functions] = await Promise.all([
+    const [tables, databases, functions, tableFunctions] = await Promise.all([
       names('SELECT name FROM system.tables WHERE database = {database:String}'),
       names('SELECT name FROM system.databases'),
-      names('SELECT lower(name) FROM (SELECT name FROM system.functions UNION ALL SELECT name FROM system.table_functions)'),
+      names('SELECT lower(name) FROM system.functions'),
+      names('SELECT lower(name) FROM system.table_functions'),
     ])
-    return { database: this.#database, tables, databases, functions }
+    return { database: this.#database, tables, databases, functions, tableFunctions }
   }
 }

@@ -16,7 +16,17 @@ export class Refusal extends Error {
   }
 }
 
-const STATUSES: Readonly<Record<number, number>> = { 48: 501, 60: 404, 62: 400, 73: 400, 164: 403, 202: 503, 210: 503, 497: 403 }
+const STATUSES: Readonly<Record<number, number>> = {
+  48: 501,
+  60: 404,
+  62: 400,
+  73: 400,
+  164: 403,
+  168: 400,
+  202: 503,
+  210: 503,
+  497: 403,
+}
 
 /** ClickHouse's codes of what the server's door says. */
 const OF_PROBLEMS: Partial<Record<ProblemCode, readonly [status: number, code: number, name: string]>> = {

@@ -37,6 +37,10 @@ export function readable(sql: string): void {
   }
 }
 
+/** What comes of it is read in this process: more than that takes too long. */
+const MOST_CANONICAL = 128 * 1024
+const MOST_TOKENS = 25_000
+
 export interface Token {
   readonly type: 'word' | 'quoted' | 'text' | 'sign'
   /** Without quotes. */
@@ -46,22 +50,28 @@ export interface Token {
 }
 
 const CANONICAL =
-  /\s+|'(?<text>(?:[^'\\]|\\.)*)'|`(?<quoted>[^`\\\p{Cc}]*)`|(?<word>\w+)|(?<sign>-(?!-)|\/(?!\*)|[!%&()*+,.:;<=>?@[\]^{|}])/suy
+  /\s+|'(?<text>(?:[^'\\]|\\.)*)'|`(?<quoted>(?:[^`\\\p{Cc}]|\\[`\\])*)`|(?<word>\w+)|(?<sign>-(?!-)|\/(?!\*)|[!%&()*+,.:;<=>?@[\]^{|}])/suy
 
 /** Tokens of canonical text. @throws {SqlRefused} where it is none */
 export function tokensOf(canonical: string): Token[] {
   const tokens: Token[] = []
+  if (canonical.length > MOST_CANONICAL) throw tooBig()
   CANONICAL.lastIndex = 0
   for (let start = 0; start < canonical.length; start = CANONICAL.lastIndex) {
     const groups = CANONICAL.exec(canonical)?.groups
     if (groups === undefined)
       throw new SqlRefused(62, 'SYNTAX_ERROR', `Syntax error: this cannot be checked: ${canonical.slice(start, start + 20)}`)
+    if (tokens.length >= MOST_TOKENS) throw tooBig()
     for (const type of ['word', 'sign', 'quoted', 'text'] as const) {
       const text = groups[type]
       if (text !== undefined) tokens.push({ type, text, start, end: CANONICAL.lastIndex })
     }
   }
   return tokens
+}
+
+function tooBig(): SqlRefused {
+  return new SqlRefused(168, 'TOO_BIG_AST', 'the statement has too many parts')
 }
 
 /** A node of `EXPLAIN AST`. */

@@ -55,12 +55,25 @@ const CHOSEN = set(
   output_format_values_escape_quote_with_quote output_format_write_statistics`,
 )
 
-/** Most that one statement may take: seconds, bytes of memory, rows and bytes of its answer. */
+const MIB = 1024 ** 2
+
+/**
+ * Most that one statement may take: seconds, bytes of memory, rows and bytes of its answer. The embedded ClickHouse holds an answer
+ * about six times over before it is sent: four at once stay below 2 GiB.
+ */
 export const LIMITS = {
   max_execution_time: 30,
-  max_memory_usage: 512 * 1024 ** 2,
+  max_memory_usage: 384 * MIB,
   max_result_rows: 1_000_000,
-  max_result_bytes: 128 * 1024 ** 2,
+  max_result_bytes: 32 * MIB,
+} as const
+
+/** Set for each: it fails rather than be cut, and goes to the disk, so far, before it fails for want of memory. */
+const FIXED = {
+  result_overflow_mode: 'throw',
+  max_bytes_before_external_group_by: String(128 * MIB),
+  max_bytes_before_external_sort: String(128 * MIB),
+  max_temporary_data_on_disk_size_for_query: String(1024 * MIB),
 } as const
 
 /**
@@ -77,7 +90,7 @@ export function parametersOf(given: URLSearchParams): { passed: Map<string, stri
     else if (!LEFT_OUT.has(name)) throw new SqlRefused(164, 'READONLY', `Cannot modify '${name}' setting in readonly mode`)
   }
   for (const [name, value] of Object.entries(limits)) passed.set(name, String(value))
-  passed.set('result_overflow_mode', 'throw')
+  for (const [name, value] of Object.entries(FIXED)) passed.set(name, value)
   return { passed, seconds: limits.max_execution_time as number }
 }
 

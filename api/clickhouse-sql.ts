@@ -13,8 +13,9 @@ export interface Reach {
   readonly tables: ReadonlySet<string>
   /** All databases. */
   readonly databases: ReadonlySet<string>
-  /** All functions and table functions, in lower case. */
+  /** All functions, and all table functions, in lower case. */
   readonly functions: ReadonlySet<string>
+  readonly tableFunctions: ReadonlySet<string>
 }
 
 /** Kinds of statements, by their first words in canonical text. */
@@ -38,7 +39,8 @@ export function checkKind(tokens: readonly Token[]): void {
   for (const [n, token] of tokens.entries()) {
     const next = tokens[n + 1]
     if (token.type !== 'word') {
-      if (token.text === ':' && next?.type === 'word' && next.text === 'Identifier') throw denied('parameters of type Identifier')
+      if (token.text === ':' && next?.type === 'word' && next.text === 'Identifier')
+        throw denied('a parameter of type Identifier')
       continue
     }
     if (token.text === 'INTO' && next?.text === 'OUTFILE') throw readonly()
@@ -61,32 +63,56 @@ export function checkFormat(name: string): void {
 }
 
 /**
- * Functions that `APPLY` names, which the tree does not have: names, and lambdas as they are written.
- * @throws {SqlRefused} where it is written in another way
+ * What `APPLY` does, which the tree does not have: the name of a function, or a lambda, in parentheses or not.
+ *
+ *   APPLY f      APPLY f(0.5)      APPLY (x -> f(x))      APPLY x -> (x + 1)
+ *
+ * @returns the lambdas, as they are written
+ * @throws {SqlRefused} where it is written in another way, or a function is not listed
  */
 export function applied(canonical: string, tokens: readonly Token[], nodes: readonly Node[]): string[] {
-  const lambdas: string[] = []
-  let count = 0
-  for (const [n, token] of tokens.entries()) {
-    const next = tokens[n + 1]
-    if (token.type !== 'word' || token.text !== 'APPLY' || next === undefined) continue
-    count++
-    if (next.text === '(' && next.type === 'sign') {
-      const text = canonical.slice(next.start, closing(tokens, n + 1).end)
-      if (!text.includes('->')) throw denied('this form of APPLY')
-      lambdas.push(text)
-    } else if (next.type === 'text' || next.type === 'sign' || !isFunction(next.text)) throw denied(`function ${next.text}`)
-  }
-  if (count !== nodes.filter(({ type }) => type === 'ColumnsApplyTransformer').length) throw denied('this form of APPLY')
-  return lambdas
+  const places = tokens.flatMap((token, n) => (isWord(token, 'APPLY') && tokens[n + 1] !== undefined ? [n + 1] : []))
+  if (places.length !== nodes.filter(({ type }) => type === 'ColumnsApplyTransformer').length) throw denied('this form of APPLY')
+  return places.flatMap(n => {
+    const first = tokens[n] as Token
+    const last = isSign(first, '(') ? closing(tokens, n) : isArrow(tokens, n + 1) ? bodyEnd(tokens, n + 3) : null
+    if (last === null) {
+      if (first.type !== 'word' || !isFunction(first.text)) throw denied(`function ${first.text}`)
+      return []
+    }
+    const lambda = canonical.slice(first.start, last.end)
+    if (!lambda.includes('->')) throw denied('this form of APPLY')
+    return [lambda]
+  })
+}
+
+function isWord(token: Token | undefined, text: string): boolean {
+  return token?.type === 'word' && token.text === text
+}
+
+function isSign(token: Token | undefined, text: string): boolean {
+  return token?.type === 'sign' && token.text === text
+}
+
+function isArrow(tokens: readonly Token[], n: number): boolean {
+  return isSign(tokens[n], '-') && isSign(tokens[n + 1], '>')
+}
+
+/** Of a lambda without parentheses: a name, a number, or what is in parentheses, and nothing that goes on behind it. */
+function bodyEnd(tokens: readonly Token[], n: number): Token {
+  const end = isSign(tokens[n], '(') ? closing(tokens, n) : (tokens[n] as Token)
+  const next = tokens[tokens.indexOf(end) + 1]
+  const ends =
+    next === undefined || isSign(next, ',') || isSign(next, ')') || (next.type === 'word' && /^[A-Z]+$/.test(next.text))
+  if (end === undefined || !ends) throw denied('this form of APPLY')
+  return end
 }
 
 function closing(tokens: readonly Token[], open: number): Token {
   let depth = 0
-  for (const token of tokens.slice(open)) {
-    if (token.type !== 'sign') continue
-    if (token.text === '(') depth++
-    if (token.text === ')' && --depth === 0) return token
+  for (let n = open; n < tokens.length; n++) {
+    if (isSign(tokens[n], '(')) depth++
+    if (isSign(tokens[n], ')') && --depth === 0) return tokens[n] as Token
   }
   throw denied('this form of APPLY')
 }
@@ -110,8 +136,12 @@ const EXPLAINS = new Set([
 export function checkTree(nodes: readonly Node[], tokens: readonly Token[], reach: Reach): void {
   const ctes = ctesOf(tokens)
   for (const node of nodes) checkNode(node, reach, ctes)
-  for (const [n, token] of tokens.entries()) checkCall(token, tokens[n + 1], reach)
+  for (const [n, token] of tokens.entries()) checkCall(tokens[n - 1], token, tokens[n + 1], reach)
   if (tokens[0]?.text === 'SHOW') checkShow(tokens, reach)
+  // Of what APPLY hides a name is enough.
+  const hidden = nodes.some(({ type }) => type === 'ColumnsApplyTransformer')
+  const named = tokens.find(({ type, text }) => (type === 'word' || type === 'quoted') && isDenied(text, reach))
+  if (hidden && named !== undefined) throw denied(`function ${named.text}`)
 }
 
 function checkNode(node: Node, reach: Reach, ctes: ReadonlySet<string>): void {
@@ -223,10 +253,14 @@ function ctesOf(tokens: readonly Token[]): Set<string> {
   return new Set([...names].filter(name => CTE.test(name)))
 }
 
-/** The same once more, from the text: a call is a name before a parenthesis. */
-function checkCall({ type, text }: Token, next: Token | undefined, reach: Reach): void {
-  if ((type !== 'word' && type !== 'quoted') || next?.type !== 'sign' || next.text !== '(') return
-  if (isDenied(text, reach) && !TABLE_FUNCTIONS.has(text.toLowerCase())) throw denied(`function ${text}`)
+/** The same once more, from the text: a call is a name before a parenthesis, and a name among arguments may be a function, too. */
+function checkCall(before: Token | undefined, token: Token, next: Token | undefined, reach: Reach): void {
+  const { type, text } = token
+  if (type !== 'word' && type !== 'quoted') return
+  const name = text.toLowerCase()
+  const table = reach.tableFunctions.has(name) && !TABLE_FUNCTIONS.has(name) && !isFunction(name)
+  const argument = [before, next].every(sign => sign?.type === 'sign' && '(,)'.includes(sign.text))
+  if (isSign(next, '(') ? table || isDenied(text, reach) : argument && isDenied(text, reach)) throw denied(`function ${text}`)
 }
 
 /** The tree has nothing of what is shown. */

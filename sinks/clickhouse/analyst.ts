@@ -122,8 +122,8 @@ export function analystSql(database: string, password: string): string[] {
   return [
     `CREATE SETTINGS PROFILE IF NOT EXISTS ${name}_limits`,
     `ALTER SETTINGS PROFILE ${name}_limits SETTINGS readonly = 2 CONST, allow_ddl = 0 CONST,
-      max_execution_time = 30 MIN 1 MAX 30, max_memory_usage = 536870912 MIN 1 MAX 536870912, max_result_rows = 1000000 MIN 1 MAX 1000000,
-      max_result_bytes = 134217728 MIN 1 MAX 134217728, result_overflow_mode = 'throw' CONST, max_concurrent_queries_for_user = 16`,
+      max_execution_time = 30 MIN 1 MAX 30, max_memory_usage = 402653184 MIN 1 MAX 402653184, max_result_rows = 1000000 MIN 1 MAX 1000000,
+      max_result_bytes = 33554432 MIN 1 MAX 33554432, result_overflow_mode = 'throw' CONST, max_concurrent_queries_for_user = 16`,
     `CREATE QUOTA IF NOT EXISTS ${name}_quota`,
     `ALTER QUOTA ${name}_quota KEYED BY user_name FOR INTERVAL 1 hour MAX queries = 2000, execution_time = 1800`,
     `CREATE ROLE IF NOT EXISTS ${name}_role`,
