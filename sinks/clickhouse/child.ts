@@ -116,10 +116,10 @@ function formOf(parameters: URLSearchParams): Form {
   return { blocks: isOn(parameters, 'compress') ? compression : null, version }
 }
 
-function inForm({ body, format }: Outcome, { version }: Form): Uint8Array {
+function inForm({ body, format, types }: Outcome, { version }: Form): Uint8Array {
   if (format !== 'Native' || version === 0) return body
   try {
-    return nativeFor(version, body)
+    return nativeFor(version, body, types)
   } catch (error) {
     if (!(error instanceof NativeUnsupported)) throw error
     throw new EngineError(48, `${error.message} is not offered in format Native: cast it, or choose another format`)

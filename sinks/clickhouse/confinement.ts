@@ -28,7 +28,8 @@ export function confine(folder: string, code: readonly string[], log: Pick<Logge
   const own = { cwd: folder, env }
   if (process.getuid?.() !== 0) return own
   try {
-    const ids = idsOf()
+    known ??= idsOf()
+    const ids = known
     for (const path of code) if (!reads(realpathSync(path), ids)) throw new Error(`${path} is not for others to read`)
     letThrough(dirname(folder), ids)
     give(folder, ids)
@@ -38,6 +39,9 @@ export function confine(folder: string, code: readonly string[], log: Pick<Logge
     return own
   }
 }
+
+/** They do not change while we run. */
+let known: Required<RunAs> | undefined
 
 /** Not the user of Postgres, whose files are not for it; but its group, which may pass through the folders on the way. */
 function idsOf(): Required<RunAs> {

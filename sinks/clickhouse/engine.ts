@@ -30,6 +30,8 @@ export interface Statement {
 export interface Outcome {
   readonly body: Uint8Array
   readonly format: string
+  /** Types of the columns, where the answer does not say all of them. */
+  readonly types: readonly string[] | null
   readonly elapsedMs: number
   readonly readRows: number
   readonly readBytes: number
@@ -107,15 +109,26 @@ export class Engine {
     this.#first.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = '${mark}' ASYNC`).catch(() => {})
   }
 
-  async #query(session: Session, { body, format }: Statement): Promise<Omit<Outcome, 'elapsedMs'>> {
-    const sql = body.toString()
-    const result = await session.queryAsync(sql, { format })
-    const read = { readRows: result.rowsRead, readBytes: result.bytesRead }
-    return { body: result.bytes(), format: formatOf(sql) ?? format, ...read, writtenRows: 0, writtenBytes: 0 }
+  async #query(session: Session, statement: Statement): Promise<Omit<Outcome, 'elapsedMs'>> {
+    const sql = statement.body.toString()
+    const result = await session.queryAsync(sql, { format: statement.format })
+    const body = result.bytes()
+    const format = formatOf(sql) ?? statement.format
+    const untold = format === 'Native' && Buffer.from(body.buffer, body.byteOffset, body.byteLength).includes('\x08DateTime')
+    const types = untold ? await typesOf(session, sql) : null
+    return { body, format, types, readRows: result.rowsRead, readBytes: result.bytesRead, writtenRows: 0, writtenBytes: 0 }
   }
 
   async #insert(session: Session, { table, columns, format, values }: Insert): Promise<Omit<Outcome, 'elapsedMs'>> {
-    const none = { body: new Uint8Array(), format, readRows: 0, readBytes: 0, writtenRows: 0, writtenBytes: values.length }
+    const none = {
+      body: new Uint8Array(),
+      format,
+      types: null,
+      readRows: 0,
+      readBytes: 0,
+      writtenRows: 0,
+      writtenBytes: values.length,
+    }
     if (values.length === 0) return none
     if (STREAMED.has(format) && [table, ...(columns ?? [])].every(name => PLAIN.test(name))) {
       const names = columns === null ? {} : { columns }
@@ -198,9 +211,23 @@ export function readInsert(body: Buffer): Insert | null {
   return { table: text(table), columns, format, values: body.subarray(whole.length) }
 }
 
+const FORMAT_AT_END = /\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;]*)?;?\s*$/i
+
+/** As a file, Native leaves out the time zone of a DateTime. Null where the statement is none that can be described. */
+async function typesOf(session: Session, sql: string): Promise<string[] | null> {
+  try {
+    const described = await session.queryAsync(`DESCRIBE TABLE (${sql.replace(FORMAT_AT_END, '')}\n)`, {
+      format: 'JSONCompactColumns',
+    })
+    return (JSON.parse(described.text()) as string[][])[1] ?? null
+  } catch {
+    return null // such as a SHOW, whose times have no zone
+  }
+}
+
 /** The format that a statement names at its end. */
 function formatOf(sql: string): string | null {
-  return /\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;]*)?;?\s*$/i.exec(sql)?.[1] ?? null
+  return FORMAT_AT_END.exec(sql)?.[1] ?? null
 }
 
 function asEngineError(error: unknown): EngineError {

@@ -63,6 +63,17 @@ function lengthOf(type: string): string {
   return String.fromCharCode(Buffer.byteLength(type))
 }
 
+test('a time keeps its zone, which a file leaves out', async () => {
+  const sql = "SELECT toDateTime('2026-01-01 00:00:00', 'Asia/Bangkok') AS a, toDateTime(0) AS b, 'x' AS c"
+  expect((await ask(sql)).bytes.includes('Asia/Bangkok')).toBe(false)
+  for (const statement of [sql, `${sql} FORMAT Native`]) {
+    const { bytes } = await ask(statement, 54_460)
+    expect(bytes.includes("\x01a\x18DateTime('Asia/Bangkok')\0")).toBe(true)
+    expect(bytes.includes('\x01b\x08DateTime\0')).toBe(true)
+    expect(bytes.subarray(-12).toString()).toBe('\x01c\x06String\0\x01x')
+  }
+})
+
 test('no rows, and many blocks', async () => {
   const none = await ask("SELECT 1 AS a, 'x' AS b WHERE 0", 54_460)
   expect(none.status).toBe(200)

@@ -8,8 +8,8 @@
  * To find where a column ends, its data is walked by its type.
  */
 
-/** Versions of the protocol (src/Core/ProtocolDefines.h) from which on blocks have an info, LowCardinality and the mark in a column. */
-const SINCE = { info: 1, lowCardinality: 54_405, mark: 54_454 }
+/** Versions of the protocol (src/Core/ProtocolDefines.h) from which on blocks have an info, time zones, LowCardinality and the mark in a column. */
+const SINCE = { info: 1, zone: 54_337, lowCardinality: 54_405, mark: 54_454 }
 /** Not overflown, no bucket: fields 1 and 2, and the end. */
 const INFO = Buffer.from([1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0])
 const PLAIN = Buffer.from([0])
@@ -17,8 +17,12 @@ const PLAIN = Buffer.from([0])
 /** A type that cannot be walked. */
 export class NativeUnsupported extends Error {}
 
-/** @param version of the protocol, as the client says it @throws {NativeUnsupported} */
-export function nativeFor(version: number, file: Uint8Array): Buffer {
+/**
+ * @param version of the protocol, as the client says it
+ * @param types of the columns, with the time zones that a file leaves out; null where there are none
+ * @throws {NativeUnsupported}
+ */
+export function nativeFor(version: number, file: Uint8Array, types: readonly string[] | null = null): Buffer {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength)
   if (version < SINCE.info) return bytes
   const parts: Buffer[] = []
@@ -31,10 +35,14 @@ export function nativeFor(version: number, file: Uint8Array): Buffer {
     for (let n = 0; n < columns; n++) {
       const start = walk.at
       walk.text()
-      const type = parseType(walk.text())
+      const named = walk.at
+      const text = walk.text()
+      const type = parseType(text)
+      const zoned = text === 'DateTime' && version >= SINCE.zone ? (types?.[n] ?? text) : text
       if (version < SINCE.lowCardinality && has(type, 'LowCardinality'))
         throw new NativeUnsupported('LowCardinality for so old a client')
-      parts.push(bytes.subarray(start, walk.at))
+      if (zoned === text) parts.push(bytes.subarray(start, walk.at))
+      else parts.push(bytes.subarray(start, named), Buffer.from([Buffer.byteLength(zoned)]), Buffer.from(zoned))
       if (version >= SINCE.mark) parts.push(PLAIN)
       const data = walk.at
       if (rows > 0) {
