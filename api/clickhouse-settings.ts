@@ -24,7 +24,7 @@ const LEFT_OUT = set(
 
 /** Settings that one may choose: forms of the answer, and how it is computed. */
 const CHOSEN = set(
-  `date_time_output_format session_timezone join_use_nulls extremes max_threads max_block_size limit offset union_default_mode
+  `date_time_output_format session_timezone join_use_nulls extremes limit offset union_default_mode
   prefer_column_name_to_alias group_by_use_nulls aggregate_functions_null_for_empty any_join_distinct_right_table_keys
   cast_keep_nullable describe_compact_output describe_include_subcolumns final use_client_time_zone
   format_csv_delimiter format_csv_null_representation format_tsv_null_representation bool_true_representation bool_false_representation
@@ -68,6 +68,9 @@ export const LIMITS = {
   max_result_bytes: 32 * MIB,
 } as const
 
+/** One may choose these, up to so much. */
+const UP_TO: Readonly<Record<string, number>> = { max_threads: 8, max_block_size: 1_000_000 }
+
 /** Set for each: it fails rather than be cut, and goes to the disk, so far, before it fails for want of memory. */
 const FIXED = {
   result_overflow_mode: 'throw',
@@ -86,6 +89,7 @@ export function parametersOf(given: URLSearchParams): { passed: Map<string, stri
   for (const [name, value] of given) {
     if (/^param_\w+$/.test(name) || PROTOCOL.has(name) || CHOSEN.has(name)) passed.set(name, value)
     else if (Object.hasOwn(LIMITS, name)) limits[name] = lower(Number(value), LIMITS[name as keyof typeof LIMITS])
+    else if (Object.hasOwn(UP_TO, name)) passed.set(name, String(lower(Number(value), UP_TO[name] as number)))
     else if (name === 'readonly' && /^[12]$/.test(value)) continue
     else if (!LEFT_OUT.has(name)) throw new SqlRefused(164, 'READONLY', `Cannot modify '${name}' setting in readonly mode`)
   }

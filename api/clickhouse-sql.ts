@@ -65,7 +65,7 @@ export function checkFormat(name: string): void {
 /**
  * What `APPLY` does, which the tree does not have: the name of a function, or a lambda, in parentheses or not.
  *
- *   APPLY f      APPLY f(0.5)      APPLY (x -> f(x))      APPLY x -> (x + 1)
+ *   APPLY f      APPLY f(0.5)      APPLY (f, 'prefix')      APPLY (x -> f(x))      APPLY x -> (x + 1)
  *
  * @returns the lambdas, as they are written
  * @throws {SqlRefused} where it is written in another way, or a function is not listed
@@ -81,8 +81,11 @@ export function applied(canonical: string, tokens: readonly Token[], nodes: read
       return []
     }
     const lambda = canonical.slice(first.start, last.end)
-    if (!lambda.includes('->')) throw denied('this form of APPLY')
-    return [lambda]
+    if (lambda.includes('->')) return [lambda]
+    const [name, comma, prefix, ...more] = tokens.slice(n + 1, tokens.indexOf(last))
+    const plain = comma === undefined || (isSign(comma, ',') && prefix?.type === 'text' && more.length === 0)
+    if (name?.type !== 'word' || !isFunction(name.text) || !plain) throw denied(`function ${name?.text}`)
+    return []
   })
 }
 

@@ -177,6 +177,11 @@ test('a stock client reads through it: types, parameters, formats, errors', asyn
   ])
   const limit = await ask("SELECT getSetting('max_execution_time'), getSetting('readonly')", { max_execution_time: '3600' })
   expect(limit.text).toBe('30\t1\n')
+  const threads = await ask("SELECT getSetting('max_threads'), getSetting('max_block_size')", {
+    max_threads: '9999',
+    max_block_size: '7',
+  })
+  expect(threads.text).toBe('8\t7\n')
   await expect(analyst.query({ query: 'SELECT nothing FROM seen' })).rejects.toMatchObject({ code: '47' })
 })
 

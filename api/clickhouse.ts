@@ -32,6 +32,8 @@ type Parameters = readonly (readonly [string, string])[]
 
 /** A client has so long for its next step. */
 const SILENT_MS = 10_000
+/** And so long for all of its answer. */
+const LONGEST_MS = 300_000
 const ANSWERED = /^(content-type|x-clickhouse-.*)$/
 
 /** Adds the routes to a scope of their own, which has its prefix. */
@@ -112,15 +114,17 @@ class ReadOnlyProxy {
     }
   }
 
-  /** Of a client that reads, the connection's count of bytes grows. */
+  /** Of a client that reads, the connection's count of bytes grows. One that reads a byte now and then is cut off in the end, too. */
   #cutWhenSilent({ raw }: FastifyReply): void {
     const { socket } = raw
-    let [before, since] = [-1, performance.now()]
+    const began = performance.now()
+    let [before, since] = [-1, began]
     const look = setInterval(() => {
       const now = performance.now()
       const written = socket?.bytesWritten ?? 0
       if (written !== before) [before, since] = [written, now]
       else if (now - since >= this.#silentMs && raw.writableLength > 0) raw.destroy()
+      if (now - began >= LONGEST_MS) raw.destroy()
     }, this.#silentMs / 10)
     raw.once('close', () => clearInterval(look))
   }

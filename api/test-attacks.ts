@@ -88,6 +88,7 @@ const HIDDEN = [
   `SELECT t.COLUMNS('x') APPLY(file) FROM (SELECT ${SECRET} AS x) AS t`,
   `SELECT * EXCEPT y APPLY(file) FROM (SELECT ${SECRET} AS x, 1 AS y)`,
   `SELECT * APPLY(x -> (SELECT * APPLY(file) FROM (SELECT ${SECRET} AS x))) FROM seen`,
+  `SELECT * APPLY(file, 'prefix') FROM (SELECT ${SECRET} AS x)`,
   `SELECT * APPLY(upper -> upper + length(arrayMap(file, [${SECRET}])[1])) FROM seen`,
   `SELECT * APPLY(upper -> upper + (SELECT * APPLY(file) FROM (SELECT ${SECRET} AS c))) FROM seen`,
   `SELECT * APPLY(upper -> (upper, arrayMap(file, [${SECRET}]))) FROM seen`,

@@ -29,6 +29,7 @@ export const STATEMENTS: readonly string[] = [
   'SELECT COLUMNS(id) APPLY(x -> x + 1), COLUMNS(id) APPLY(x -> x) FROM seen ORDER BY 1',
   'SELECT 1 AS `a``b`, 2 AS "c""d"',
   "SELECT max(url), any(cluster) FROM (SELECT 'u' AS url, 'c' AS cluster)",
+  "SELECT COLUMNS(id) APPLY(sum, 'total_') FROM seen",
   'SELECT * APPLY toString FROM seen ORDER BY 1',
   'SELECT * APPLY quantile(0.5) FROM (SELECT id FROM seen)',
   'SELECT arrayMap(x -> x * 2, groupArray(id)), arraySort(groupUniqArray(name)) FROM seen',

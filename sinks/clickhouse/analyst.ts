@@ -125,7 +125,7 @@ export function analystSql(database: string, password: string): string[] {
       max_execution_time = 30 MIN 1 MAX 30, max_memory_usage = 402653184 MIN 1 MAX 402653184, max_result_rows = 1000000 MIN 1 MAX 1000000,
       max_result_bytes = 33554432 MIN 1 MAX 33554432, result_overflow_mode = 'throw' CONST, max_concurrent_queries_for_user = 16`,
     `CREATE QUOTA IF NOT EXISTS ${name}_quota`,
-    `ALTER QUOTA ${name}_quota KEYED BY user_name FOR INTERVAL 1 hour MAX queries = 2000, execution_time = 1800`,
+    `ALTER QUOTA ${name}_quota KEYED BY user_name FOR INTERVAL 1 hour MAX queries = 20000, execution_time = 1800`,
     `CREATE ROLE IF NOT EXISTS ${name}_role`,
     `GRANT SELECT, SHOW ON ${on}.* TO ${name}_role`,
     `CREATE USER IF NOT EXISTS ${name}`,
