@@ -42,7 +42,7 @@ import { understandPort } from './processors/understanding/port.ts'
 import { VenueIndex } from './processors/understanding/venues.ts'
 import { venueActor } from './processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from './processors/venue/settings.ts'
-import { ensureAnalyst } from './sinks/clickhouse/analyst.ts'
+import { analystsOf } from './sinks/clickhouse/analyst.ts'
 import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/client.ts'
 import { reconcile } from './sinks/clickhouse/reconcile.ts'
 import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
@@ -189,7 +189,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     hot: hot.hot,
     settings: publicSettings(settings),
     actors: Object.entries(WORKERS).flatMap(([name, of]) => of.map(actor => taskActor(name, actors[actor]))),
-    clickhouse: clickhouse === null ? null : await analystsOf(parts, clickhouse, tenantKey),
+    clickhouse: clickhouse === null ? null : analystsOn(parts, clickhouse, tenantKey),
     codec,
     pool,
     ...(page === undefined ? {} : { extend: page }),
@@ -424,20 +424,14 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
   dependencies.clickhouse = () => (server().status === 'up' ? lessened(analytics.status()) : server())
 }
 
-/** On a server, analysts ask as a user who may only read; where none can be made, as the service does, read only. */
-async function analystsOf({ settings, logger }: Parts, url: string, tenantKey: string): Promise<ClickHouseRouteOptions> {
+/** On a server, analysts ask as a user who may only read; where there is none, they are refused, and readiness says why. */
+function analystsOn({ settings, dependencies }: Parts, url: string, tenantKey: string): ClickHouseRouteOptions {
   if (settings.clickhouseUrl === null) return { url }
-  const client = openClickHouseClient(url)
-  try {
-    const password = createHmac('sha256', tenantKey).update('clickhouse-analyst').digest('base64url')
-    const user = await ensureAnalyst(client, password)
-    return user === null ? { url } : { url, readOnlyUser: user }
-  } catch (error) {
-    logger.warn({ reason: messageOf(error) }, 'no user for analysts could be made in ClickHouse')
-    return { url }
-  } finally {
-    await client.close()
-  }
+  const analysts = analystsOf(url, createHmac('sha256', tenantKey).update('clickhouse-analyst').digest('base64url'))
+  analysts.user().catch(() => {}) // told by `refused`, and tried again with the next statement
+  const server = dependencies.clickhouse as () => DependencyStatus
+  dependencies.clickhouse = () => ({ ...server(), ...(server().status === 'up' ? { detail: analysts.refused() ?? '' } : {}) })
+  return { url, analyst: analysts.user }
 }
 
 /** Whether roll-ups say what their rows say. */

@@ -1,175 +1,284 @@
 /**
- * Which SQL of an analyst is let through to ClickHouse. ClickHouse itself refuses to write (`readonly`); this refuses besides, and
- * by default, what a reading statement could still do: reach files and other servers, end other people's queries, write the answer
- * to a file, read what the server knows of itself. It reads tokens, not grammar: whatever it cannot tell is refused.
+ * Which SQL of an analyst is let through to ClickHouse. Everything is refused that is not listed: kinds of statements, tables, table
+ * functions, functions. It looks at what ClickHouse's own parser made of the statement, never at the text as it was sent. ClickHouse
+ * itself refuses to write besides (`readonly`, grants).
  */
+import { isFormat, isFunction, SYSTEM_DATABASES, SYSTEM_TABLES, TABLE_FUNCTIONS } from './clickhouse-names.ts'
+import { type Node, SqlRefused, type Token } from './clickhouse-parse.ts'
 
-/** Refused, with ClickHouse's code and name of it. */
-export class SqlRefused extends Error {
-  readonly code: number
-  constructor(code: number, name: string, message: string) {
-    super(`Code: ${code}. DB::Exception: ${message} (${name})`)
-    this.code = code
-  }
-}
-
-interface Token {
-  readonly type: 'word' | 'quoted' | 'text' | 'number' | 'sign'
-  /** Without quotes. */
-  readonly text: string
-}
-
-const TOKENS: readonly (readonly [Token['type'] | null, RegExp])[] = [
-  [null, /[ \t\r\n\f\v]+/y],
-  [null, /--[^\n]*/y],
-  [null, /#[ !][^\n]*/y],
-  [null, /\/\*(?:(?!\/\*|\*\/)[\s\S])*\*\//y], // none inside another: versions differ in how they read those
-  ['text', /'((?:[^'\\]|\\[\s\S]|'')*)'/y],
-  ['quoted', /"((?:[^"\\]|"")*)"/y],
-  ['quoted', /`((?:[^`\\]|``)*)`/y],
-  ['number', /[0-9][0-9A-Za-z_]*/y],
-  ['word', /[A-Za-z_][A-Za-z0-9_]*/y],
-  ['sign', /[-!%&()*+,./:;<=>?@[\]^{|}]/y],
-]
-
-function tokensOf(sql: string): Token[] {
-  const tokens: Token[] = []
-  for (let at = 0; at < sql.length; ) {
-    const before = at
-    for (const [type, pattern] of TOKENS) {
-      pattern.lastIndex = at
-      const found = pattern.exec(sql)
-      if (found === null) continue
-      at = pattern.lastIndex
-      if (type !== null) tokens.push({ type, text: found[1] ?? found[0] })
-      break
-    }
-    if (at === before)
-      throw new SqlRefused(62, 'SYNTAX_ERROR', `Syntax error: position ${at + 1} cannot be read: ${sql.slice(at, at + 20)}`)
-  }
-  return tokens
-}
-
-const READS = new Set(['SELECT', 'WITH', 'FROM'])
-const EXPLAINS = new Set(['AST', 'SYNTAX', 'PLAN', 'PIPELINE', 'ESTIMATE', 'QUERY', 'TREE'])
-const SHOWS = new Set(
-  'TABLES DATABASES COLUMNS FIELDS FUNCTIONS SETTINGS INDEX INDEXES INDICES KEYS DICTIONARIES FULL EXTENDED'.split(' '),
-)
-const CREATES = new Set(['TABLE', 'VIEW', 'DATABASE'])
-
-/** Table functions that reach nothing but what one is allowed to read. */
-const TABLE_FUNCTIONS = new Set([
-  'numbers',
-  'numbers_mt',
-  'zeros',
-  'zeros_mt',
-  'generate_series',
-  'generateseries',
-  'values',
-  'view',
-  'null',
-  'format',
-])
-/** Functions that read files, other servers, secrets or the server's insides, or only take time. */
-const FUNCTIONS = new Set(
-  'file catboostevaluate evalmlmethod naivebayesclassifier naivebayesclassifierwithprob naivebayesclassifierwithallprobs addresstoline addresstolinewithinlines addresstosymbol demangle logtrace tid sleep sleepeachrow hascolumnintable joinget joingetornull getmacro getserversetting getserverport getclienthttpheader showcertificate serveruuid zookeepersessionuptime filesystemavailable filesystemcapacity filesystemunreserved lemmatize synonyms stem detectlanguage executable generaterandomstructure'.split(
-    ' ',
-  ),
-)
-/** Families of functions: dictionaries, models of outside providers. */
-const FAMILIES = /^(ai[A-Z]|dictGet|dictHas|dictIsIn|llm)/
-/** What clients ask a server of itself; nothing of it is about its users or their queries. */
-const SYSTEM = new Set(
-  'one numbers numbers_mt zeros databases tables columns functions settings formats data_type_families table_functions table_engines time_zones build_options aggregate_function_combinators keywords collations parts parts_columns data_skipping_indices projections merge_tree_settings contributors licenses'.split(
-    ' ',
-  ),
-)
-const FORMATS =
-  /^(TSV|TabSeparated|CSV|JSON|Pretty|Vertical|Values|Native|RowBinary|Arrow|Parquet|ORC|Markdown|XML|Null|MsgPack|BSONEachRow|SQLInsert)\w*$/i
-
-/** What a ClickHouse has that a statement could reach for. */
+/** What a ClickHouse has. */
 export interface Reach {
-  /** Names of table functions, in lower case. */
+  /** The analysts' database, and what it holds. */
+  readonly database: string
+  readonly tables: ReadonlySet<string>
+  /** All databases. */
+  readonly databases: ReadonlySet<string>
+  /** All functions, and all table functions, in lower case. */
+  readonly functions: ReadonlySet<string>
   readonly tableFunctions: ReadonlySet<string>
-  /** Names of databases that are not the analysts'. */
-  readonly otherDatabases: ReadonlySet<string>
 }
 
-/** @throws {SqlRefused} */
-export function checkSql(sql: string, reach: Reach): void {
-  const tokens = tokensOf(sql)
-  while (tokens.at(-1)?.text === ';' && tokens.at(-1)?.type === 'sign') tokens.pop()
-  if (tokens.some(isSign(';'))) throw new SqlRefused(62, 'SYNTAX_ERROR', 'Syntax error (Multi-statements are not allowed)')
-  if (!reads(tokens)) throw readonly()
-  for (const [n, token] of tokens.entries()) checkToken(token, tokens[n + 1], tokens[n + 2], reach)
+/** Kinds of statements, by their first words in canonical text. */
+const STATEMENTS =
+  /^(SELECT|WITH|\(|EXPLAIN|USE|DESCRIBE TABLE|EXISTS (TABLE|VIEW|DATABASE|DICTIONARY)|SHOW (FULL )?(TABLES|DATABASES|DICTIONARIES|SETTINGS|COLUMNS|EXTENDED COLUMNS|INDEXES|FUNCTIONS|ENGINES|CREATE (TABLE|VIEW|DATABASE)))( |$|\()/
+
+/**
+ * What must be known before the engine is asked for the tree, since asking is running a statement, too.
+ * @throws {SqlRefused}
+ */
+export function checkKind(tokens: readonly Token[]): void {
+  if (
+    !STATEMENTS.test(
+      tokens
+        .slice(0, 4)
+        .map(({ text }) => text)
+        .join(' '),
+    )
+  )
+    throw readonly()
+  for (const [n, token] of tokens.entries()) {
+    const next = tokens[n + 1]
+    if (token.type !== 'word') {
+      if (token.text === ':' && next?.type === 'word' && next.text === 'Identifier')
+        throw denied('a parameter of type Identifier')
+      continue
+    }
+    if (token.text === 'INTO' && next?.text === 'OUTFILE') throw readonly()
+    if (token.text === 'SETTINGS' && tokens[n + 2]?.text === '=')
+      throw new SqlRefused(164, 'READONLY', 'Settings of a statement are not offered')
+  }
+  const format = formatOf(tokens)
+  if (format !== null) checkFormat(format)
+}
+
+/** The format that canonical text ends with. */
+export function formatOf(tokens: readonly Token[]): string | null {
+  const [keyword, name] = tokens.slice(-2)
+  return keyword?.type === 'word' && keyword.text === 'FORMAT' && name?.type === 'word' ? name.text : null
 }
 
 /** @throws {SqlRefused} */
 export function checkFormat(name: string): void {
-  if (!FORMATS.test(name)) throw new SqlRefused(73, 'UNKNOWN_FORMAT', `Format ${name} is not offered here`)
+  if (!isFormat(name)) throw new SqlRefused(73, 'UNKNOWN_FORMAT', `Format ${name} is not offered here`)
 }
 
-/** Whether a statement is of a kind that only reads. */
-function reads(tokens: readonly Token[]): boolean {
-  const words = tokens.filter(token => !isSign('(')(token)).map(upper)
-  const [first = '', second = '', third = ''] = words
-  const inside = tokens.some(isSign('('))
-  switch (first) {
-    case 'SELECT':
-    case 'WITH':
-    case 'FROM':
-      return true
-    case 'EXPLAIN': {
-      const start = words.findIndex(word => READS.has(word))
-      const options = words.slice(1, start)
-      return start > 0 && options.every((word, n) => EXPLAINS.has(word) || /^[=,]$|^\d+$/.test(word) || options[n + 1] === '=')
+/**
+ * What `APPLY` does, which the tree does not have: the name of a function, or a lambda, in parentheses or not.
+ *
+ *   APPLY f      APPLY f(0.5)      APPLY (f, 'prefix')      APPLY (x -> f(x))      APPLY x -> (x + 1)
+ *
+ * @returns the lambdas, as they are written
+ * @throws {SqlRefused} where it is written in another way, or a function is not listed
+ */
+export function applied(canonical: string, tokens: readonly Token[], nodes: readonly Node[]): string[] {
+  const places = tokens.flatMap((token, n) => (isWord(token, 'APPLY') && tokens[n + 1] !== undefined ? [n + 1] : []))
+  if (places.length !== nodes.filter(({ type }) => type === 'ColumnsApplyTransformer').length) throw denied('this form of APPLY')
+  return places.flatMap(n => {
+    const first = tokens[n] as Token
+    const last = isSign(first, '(') ? closing(tokens, n) : isArrow(tokens, n + 1) ? bodyEnd(tokens, n + 3) : null
+    if (last === null) {
+      if (first.type !== 'word' || !isFunction(first.text)) throw denied(`function ${first.text}`)
+      return []
     }
-    case 'SHOW':
-      return (SHOWS.has(second) || (second === 'CREATE' && CREATES.has(third))) && !inside && plainNames(tokens)
-    case 'DESCRIBE':
-    case 'DESC':
-    case 'EXISTS':
-      return inside ? tokens[1]?.text === '(' && READS.has(second) : plainNames(tokens)
+    const lambda = canonical.slice(first.start, last.end)
+    if (lambda.includes('->')) return [lambda]
+    const [name, comma, prefix, ...more] = tokens.slice(n + 1, tokens.indexOf(last))
+    const plain = comma === undefined || (isSign(comma, ',') && prefix?.type === 'text' && more.length === 0)
+    if (name?.type !== 'word' || !isFunction(name.text) || !plain) throw denied(`function ${name?.text}`)
+    return []
+  })
+}
+
+function isWord(token: Token | undefined, text: string): boolean {
+  return token?.type === 'word' && token.text === text
+}
+
+function isSign(token: Token | undefined, text: string): boolean {
+  return token?.type === 'sign' && token.text === text
+}
+
+function isArrow(tokens: readonly Token[], n: number): boolean {
+  return isSign(tokens[n], '-') && isSign(tokens[n + 1], '>')
+}
+
+/** Of a lambda without parentheses: a name, a number, or what is in parentheses, and nothing that goes on behind it. */
+function bodyEnd(tokens: readonly Token[], n: number): Token {
+  const end = isSign(tokens[n], '(') ? closing(tokens, n) : (tokens[n] as Token)
+  const next = tokens[tokens.indexOf(end) + 1]
+  const ends =
+    next === undefined || isSign(next, ',') || isSign(next, ')') || (next.type === 'word' && /^[A-Z]+$/.test(next.text))
+  if (end === undefined || !ends) throw denied('this form of APPLY')
+  return end
+}
+
+function closing(tokens: readonly Token[], open: number): Token {
+  let depth = 0
+  for (let n = open; n < tokens.length; n++) {
+    if (isSign(tokens[n], '(')) depth++
+    if (isSign(tokens[n], ')') && --depth === 0) return tokens[n] as Token
+  }
+  throw denied('this form of APPLY')
+}
+
+/** Nodes that only hold others together, or that are harmless by themselves. */
+const PLAIN = new Set(
+  'ExpressionList SelectQuery SelectIntersectExceptQuery Subquery Asterisk QualifiedAsterisk ColumnsTransformerList ColumnsApplyTransformer ColumnsExceptTransformer ColumnsReplaceTransformer ColumnsReplaceTransformer::Replacement ColumnsRegexpMatcher QualifiedColumnsRegexpMatcher ColumnsListMatcher QualifiedColumnsListMatcher Literal TablesInSelectQuery TablesInSelectQueryElement TableExpression TableJoin ArrayJoin WithElement OrderByElement InterpolateElement WindowDefinition WindowListElement SampleRatio DescribeQuery ShowTables ShowColumns ShowFunctions ShowEngineQuery'.split(
+    ' ',
+  ),
+)
+const EXPLAINS = new Set([
+  'EXPLAIN',
+  'EXPLAIN AST',
+  'EXPLAIN SYNTAX',
+  'EXPLAIN QUERY TREE',
+  'EXPLAIN PIPELINE',
+  'EXPLAIN ESTIMATE',
+])
+
+/** @throws {SqlRefused} unless all of the statement is listed */
+export function checkTree(nodes: readonly Node[], tokens: readonly Token[], reach: Reach): void {
+  const ctes = ctesOf(tokens)
+  for (const node of nodes) checkNode(node, reach, ctes)
+  for (const [n, token] of tokens.entries()) checkCall(tokens[n - 1], token, tokens[n + 1], reach)
+  if (tokens[0]?.text === 'SHOW') checkShow(tokens, reach)
+  // Of what APPLY hides a name is enough.
+  const hidden = nodes.some(({ type }) => type === 'ColumnsApplyTransformer')
+  const named = tokens.find(({ type, text }) => (type === 'word' || type === 'quoted') && isDenied(text, reach))
+  if (hidden && named !== undefined) throw denied(`function ${named.text}`)
+}
+
+function checkNode(node: Node, reach: Reach, ctes: ReadonlySet<string>): void {
+  const { type, name, parent, children } = node
+  if (PLAIN.has(type)) return
+  switch (type) {
+    case 'SelectWithUnionQuery':
+      // Behind the list: a format; a literal were the file that the answer is written to.
+      if (children.slice(1).some(child => child.type !== 'Identifier')) throw readonly()
+      for (const child of children.slice(1)) checkFormat(child.name)
+      return
+    case 'Function':
+      if (!(parent?.type === 'TableExpression' ? TABLE_FUNCTIONS.has(name.toLowerCase()) : isFunction(name)))
+        throw denied(`function ${name}`)
+      checkSet(node, reach, ctes)
+      return
+    case 'Identifier':
+      if (parent?.type === 'ExpressionList' && parent.parent?.type === 'Function' && isDenied(name, reach))
+        throw denied(`function ${name}`)
+      return
+    case 'TableIdentifier':
+      checkTable(name, reach, ctes)
+      return
+    case 'Explain':
+      if (!EXPLAINS.has(name)) throw readonly()
+      return
+    case 'Set': // of an EXPLAIN: its options
+      if (parent?.type !== 'Explain') throw readonly()
+      return
+    case 'ShowCreateTableQuery':
+    case 'ShowCreateViewQuery':
+      checkTable(children.map(child => child.name).join('.'), reach, NONE)
+      return
+    case 'ExistsTableQuery':
+    case 'ExistsViewQuery':
+    case 'ExistsDictionaryQuery': {
+      const [database, table] = children.map(child => child.name)
+      if (table !== undefined) checkDatabase(database as string, reach)
+      if (!/^\w+$/.test(table ?? (database as string))) throw denied(`table ${table ?? database}`) // in chdb it may be a file's path
+      return
+    }
+    case 'ShowCreateDatabaseQuery':
+    case 'ExistsDatabaseQuery':
+      checkDatabase(children[0]?.name ?? '', reach)
+      return
+    case 'UseQuery':
+      if (children[0]?.name !== reach.database) throw otherDatabase(children[0]?.name ?? '', reach.database)
+      return
     default:
-      return false
+      throw readonly()
   }
 }
 
-/** In chdb a name may be the path of a file. */
-function plainNames(tokens: readonly Token[]): boolean {
-  return tokens.every(({ type, text }) => type !== 'quoted' || /^\w+$/.test(text))
+const NONE: ReadonlySet<string> = new Set()
+
+function isDenied(name: string, { functions }: Reach): boolean {
+  return functions.has(name.toLowerCase()) && !isFunction(name)
 }
 
-function checkToken(token: Token, next: Token | undefined, after: Token | undefined, reach: Reach): void {
+/** What stands behind IN may be a table. */
+function checkSet({ name, children }: Node, reach: Reach, ctes: ReadonlySet<string>): void {
+  if (!/in(ignoreset)?$/i.test(name) || !/^(global)?(not)?(null)?in(ignoreset)?$/i.test(name)) return
+  const behind = children[0]?.children[1]
+  if (behind?.type !== 'Identifier') return
+  const [first = ''] = behind.name.split('.')
+  if (!/^[\w.]+$/.test(behind.name)) throw denied(behind.name)
+  if (reach.databases.has(first) || SYSTEM_DATABASES.has(first)) checkTable(behind.name, reach, ctes)
+}
+
+function checkTable(name: string, reach: Reach, ctes: ReadonlySet<string>): void {
+  if (ctes.has(name)) return
+  const [database, table, ...rest] = name.includes('.') ? name.split('.') : [reach.database, name]
+  if (rest.length > 0 || !/^\w+$/.test(table as string)) throw denied(`table ${name}`) // in chdb it may be a file's path
+  if (database === 'system') {
+    if (!SYSTEM_TABLES.has(table as string)) throw denied(`system.${table}`)
+    return
+  }
+  checkDatabase(database as string, reach)
+  if (database === reach.database && !reach.tables.has(table as string))
+    throw new SqlRefused(60, 'UNKNOWN_TABLE', `Unknown table expression identifier '${name}'`)
+}
+
+function checkDatabase(name: string, { database }: Reach): void {
+  if (name !== database && !SYSTEM_DATABASES.has(name)) throw otherDatabase(name, database)
+}
+
+/** Says which one there is. */
+export function otherDatabase(name: string, database: string): SqlRefused {
+  return denied(`database ${name}`, `; choose the database ${database}`)
+}
+
+/** A name that can be nothing but a common table expression's: no path, and no database with a table. */
+const CTE = /^[\p{L}\p{M}\p{N}_ -]+$/u
+
+/** Names of common table expressions: `name AS (`, which the tree does not have. */
+function ctesOf(tokens: readonly Token[]): Set<string> {
+  const names = new Set<string>()
+  for (const [n, { type, text }] of tokens.entries()) {
+    const before = tokens[n - 1]
+    if (type !== 'word' || text !== 'AS' || before === undefined) continue
+    const open = tokens[n + 1]?.text === 'MATERIALIZED' ? tokens[n + 2] : tokens[n + 1]
+    if (open?.text === '(' && (before.type === 'word' || before.type === 'quoted')) names.add(before.text)
+    if (open?.text === '(' && before.text === ')') {
+      const columns = tokens.slice(0, n).findLastIndex(token => token.type === 'sign' && token.text === '(')
+      const name = tokens[columns - 1]
+      if (name?.type === 'word' || name?.type === 'quoted') names.add(name.text)
+    }
+  }
+  return new Set([...names].filter(name => CTE.test(name)))
+}
+
+/** The same once more, from the text: a call is a name before a parenthesis, and a name among arguments may be a function, too. */
+function checkCall(before: Token | undefined, token: Token, next: Token | undefined, reach: Reach): void {
   const { type, text } = token
-  if (type === 'sign' && text === '{' && next?.type === 'word') return // a parameter; its type is checked as a word
   if (type !== 'word' && type !== 'quoted') return
   const name = text.toLowerCase()
-  if (type === 'word' && (name === 'outfile' || name === 'infile')) throw readonly()
-  if (type === 'word' && name === 'identifier') throw denied('parameters of type Identifier')
-  if (type === 'word' && name === 'format' && next?.type === 'word') checkFormat(next.text)
-  if (name === 'system' && next !== undefined && isSign('.')(next) && !SYSTEM.has(after?.text ?? '')) {
-    throw denied(`system.${after?.text ?? ''}`)
-  }
-  if (next !== undefined && isSign('.')(next) && reach.otherDatabases.has(text)) throw denied(`database ${text}`)
-  if (next === undefined || !isSign('(')(next)) return
-  if (FUNCTIONS.has(name) || FAMILIES.test(text) || (reach.tableFunctions.has(name) && !TABLE_FUNCTIONS.has(name))) {
-    throw denied(`function ${text}`)
-  }
+  const table = reach.tableFunctions.has(name) && !TABLE_FUNCTIONS.has(name) && !isFunction(name)
+  const argument = [before, next].every(sign => sign?.type === 'sign' && '(,)'.includes(sign.text))
+  if (isSign(next, '(') ? table || isDenied(text, reach) : argument && isDenied(text, reach)) throw denied(`function ${text}`)
 }
 
-function isSign(text: string): (token: Token) => boolean {
-  return token => token.type === 'sign' && token.text === text
-}
-
-function upper({ type, text }: Token): string {
-  return type === 'word' || type === 'sign' || type === 'number' ? text.toUpperCase() : ''
+/** The tree has nothing of what is shown. */
+function checkShow(tokens: readonly Token[], reach: Reach): void {
+  const from = tokens.flatMap(({ type, text }, n) => (type === 'word' && text === 'FROM' ? [tokens[n + 1]?.text ?? ''] : []))
+  const ofTable = tokens.some(({ type, text }) => type === 'word' && (text === 'COLUMNS' || text === 'INDEXES'))
+  const [table, database] = ofTable ? from : [undefined, from[0]]
+  if (database !== undefined) checkDatabase(database, reach)
+  if (table !== undefined) checkTable(database === undefined ? table : `${database}.${table}`, reach, NONE)
 }
 
 function readonly(): SqlRefused {
   return new SqlRefused(164, 'READONLY', 'Cannot execute query in readonly mode')
 }
 
-function denied(what: string): SqlRefused {
-  return new SqlRefused(497, 'ACCESS_DENIED', `Not enough privileges: ${what} is not offered to analysts`)
+function denied(what: string, more = ''): SqlRefused {
+  return new SqlRefused(497, 'ACCESS_DENIED', `Not enough privileges: ${what} is not offered to analysts${more}`)
 }

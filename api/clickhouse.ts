@@ -2,50 +2,45 @@
  * ClickHouse's own HTTP interface for analysts, read only: any client of ClickHouse connects to it as to a server. The door in front
  * knows who asks; this lets through what only reads, with limits, and streams the answer.
  *
- *   client ─▶ door (token, analytics:query) ─▶ statement and settings checked ─▶ ClickHouse (readonly, limits) ─▶ client
+ *   client ─▶ door (token, analytics:query) ─▶ parameters ─▶ turn ─▶ statement checked ─▶ ClickHouse (readonly, limits) ─▶ client
  */
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { gunzipSync } from 'node:zlib'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { checkFormat, checkSql, type Reach, SqlRefused } from './clickhouse-sql.ts'
-import './people/principal.ts'
+import { encoded, readStatement } from './clickhouse-body.ts'
+import { PARSING, StatementCheck } from './clickhouse-check.ts'
+import { answerError, Refusal } from './clickhouse-errors.ts'
+import { MOST_SQL, SqlRefused } from './clickhouse-parse.ts'
+import { LIMITS, parametersOf } from './clickhouse-settings.ts'
+import { Slots } from './clickhouse-slots.ts'
+import { checkFormat, otherDatabase } from './clickhouse-sql.ts'
+import type { Principal } from './people/principal.ts'
 
 export interface ClickHouseRouteOptions {
   /** Of the service's ClickHouse: user, password and, as its path, the database. */
   readonly url: string
-  /** A user of that server who may only read, with limits of its own. Without, `url`'s user asks, with `readonly` and our limits. */
-  readonly readOnlyUser?: { readonly name: string; readonly password: string }
+  /**
+   * The user of that server who may only read, with limits of its own; rejects with the reason why there is none. Without, it is the
+   * embedded one, and `url`'s user asks, with `readonly` and our limits.
+   */
+  readonly analyst?: () => Promise<{ readonly name: string; readonly password: string }>
+  /** A client that takes nothing of its answer for so long is cut off. */
+  readonly silentMs?: number
 }
 
-/** Most that one statement may take: seconds, bytes of memory, rows and bytes of its answer. */
-const LIMITS: Readonly<Record<string, number>> = {
-  max_execution_time: 30,
-  max_memory_usage: 1024 ** 3,
-  max_result_rows: 1_000_000,
-  max_result_bytes: 128 * 1024 ** 2,
-}
-const STATEMENTS_AT_ONCE = 4
-const MOST_SQL = 1024 * 1024
-/** A database that is new is known after so long. */
-const REACH_MS = 60_000
+type Parameters = readonly (readonly [string, string])[]
 
-/** Parameters that are none of ClickHouse's settings, and are passed on. */
-const PASSED = new Set(['query_id', 'default_format', 'compress'])
-/** Those that are left out: who asks is known, and a statement has no session. */
-const LEFT_OUT = new Set(
-  'query user password quota_key role database session_id session_timeout session_check close_session stacktrace wait_end_of_query buffer_size enable_http_compression send_progress_in_http_headers http_headers_progress_interval_ms cancel_http_readonly_queries_on_client_close client_protocol_version log_comment log_queries result_overflow_mode'.split(
-    ' ',
-  ),
-)
-/** Settings that one may choose. */
-const CHOSEN =
-  /^(output_format_\w+|date_time_output_format|join_use_nulls|session_timezone|extremes|max_threads|max_block_size|limit|offset)$/
+/** A client has so long for its next step. */
+const SILENT_MS = 10_000
+/** And so long for all of its answer. */
+const LONGEST_MS = 300_000
 const ANSWERED = /^(content-type|x-clickhouse-.*)$/
 
 /** Adds the routes to a scope of their own, which has its prefix. */
 export function clickhouseRoute(app: FastifyInstance, options: ClickHouseRouteOptions): void {
   const proxy = new ReadOnlyProxy(options)
   app.register(async scope => {
+    scope.setErrorHandler(answerError)
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: MOST_SQL }, (_request, body, done) => done(null, body))
     const config = { permission: 'analytics:query' as const, whole: true as const, write: false, action: 'analytics.query' }
@@ -56,137 +51,112 @@ export function clickhouseRoute(app: FastifyInstance, options: ClickHouseRouteOp
       schema: { summary: "Read-only SQL over ClickHouse's own HTTP interface" },
       handler: (request, reply) => proxy.answer(request, reply),
     })
+    // As ClickHouse has it: for everybody, before anyone has said who they are.
     const schema = { summary: 'Whether it answers' }
-    scope.get('/ping', { config, schema }, async (_request, reply) => reply.type('text/plain').send('Ok.\n'))
+    scope.get('/ping', { config: { public: true }, schema }, async (_request, reply) => reply.type('text/plain').send('Ok.\n'))
   })
 }
 
 class ReadOnlyProxy {
   readonly #origin: URL
   readonly #database: string
-  readonly #authorization: string
-  readonly #settings: Readonly<Record<string, string>> | null
-  #running = 0
-  #reach: { readonly known: Reach; readonly until: number } | null = null
+  readonly #user: () => Promise<{ readonly name: string; readonly password: string }>
+  /** Settings of every statement. */
+  readonly #own: Parameters
+  readonly #silentMs: number
+  readonly #check: StatementCheck
+  readonly #slots = new Slots()
 
-  constructor({ url, readOnlyUser }: ClickHouseRouteOptions) {
+  constructor({ url, analyst, silentMs = SILENT_MS }: ClickHouseRouteOptions) {
     const { origin, pathname, username, password } = new URL(url)
-    const user = readOnlyUser ?? { name: decodeURIComponent(username), password: decodeURIComponent(password) }
     this.#origin = new URL(origin)
     this.#database = decodeURIComponent(pathname.slice(1)) || 'default'
-    this.#authorization = `Basic ${Buffer.from(`${user.name}:${user.password}`).toString('base64')}`
-    // A user who may only read may set nothing either.
-    this.#settings = readOnlyUser === undefined ? { result_overflow_mode: 'throw', readonly: '1' } : null
+    this.#user = analyst ?? (async () => ({ name: decodeURIComponent(username), password: decodeURIComponent(password) }))
+    // A user who may only read is so by its profile, and cannot set it.
+    this.#own = analyst === undefined ? [['readonly', '1']] : []
+    this.#silentMs = silentMs
+    const bounds = Object.entries(LIMITS).map(([name, value]) => [name, String(value)] as const)
+    this.#check = new StatementCheck(async (sql, parameters) => {
+      const response = await this.#ask(sql, [...bounds, ...PARSING, ...parameters])
+      const text = await response.text()
+      if (!response.ok) throw new Refusal(response.status, text)
+      return text
+    }, this.#database)
   }
 
   async answer(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    if (this.#running >= STATEMENTS_AT_ONCE) {
-      return refuse(reply, new SqlRefused(202, 'TOO_MANY_SIMULTANEOUS_QUERIES', 'Too many simultaneous queries'))
-    }
     const gone = new AbortController()
     reply.raw.once('close', () => gone.abort())
-    this.#running++
-    reply.raw.once('close', () => this.#running--)
+    const given = new URL(request.url, 'http://localhost').searchParams
+    const sql = readStatement(request, given)
+    if (sql.trim() === '') return reply.type('text/plain').send('Ok.\n')
+    request.audited = { ...request.audited, object: `sha256:${createHash('sha256').update(sql).digest('hex')}` }
+    const { passed, seconds } = this.#parameters(given, request)
+    const { principal } = request as { principal?: Principal | null }
+    const leave = await this.#slots.enter(principal ? `${principal.kind} ${principal.id}` : '', seconds * 1000, gone.signal)
+    if (leave === null) throw new SqlRefused(202, 'TOO_MANY_SIMULTANEOUS_QUERIES', 'Too many simultaneous queries')
     try {
-      const given = new URL(request.url, 'http://localhost').searchParams
-      const sql = sqlOf(request, given)
-      if (sql.trim() === '') return reply.type('text/plain').send('Ok.\n')
-      const passed = this.#parameters(given, request)
-      checkSql(sql, await this.#known())
-      const response = await this.#ask(sql, passed, gone.signal)
+      const canonical = await this.#check.canonical(
+        sql,
+        passed.filter(([name]) => name.startsWith('param_')),
+      )
+      const response = await this.#ask(canonical, passed, gone.signal)
       for (const [name, value] of response.headers) if (ANSWERED.test(name)) reply.header(name, value)
       reply.code(response.status)
-      return reply.send(response.body === null ? '' : Readable.fromWeb(response.body as import('node:stream/web').ReadableStream))
+      const body = Readable.fromWeb((response.body ?? new Blob([]).stream()) as import('node:stream/web').ReadableStream)
+      body.once('close', leave)
+      this.#cutWhenSilent(reply)
+      return reply.send(encoded(body, request, reply, given))
     } catch (error) {
-      if (error instanceof SqlRefused) return refuse(reply, error)
-      request.log.warn({ requestId: request.id, reason: String(error) }, 'ClickHouse does not answer')
-      return refuse(reply, new SqlRefused(210, 'NETWORK_ERROR', 'ClickHouse does not answer at the moment'))
+      leave()
+      if (error instanceof SqlRefused || error instanceof Refusal) throw error
+      if (!gone.signal.aborted) request.log.warn({ requestId: request.id, reason: String(error) }, 'ClickHouse does not answer')
+      throw new SqlRefused(210, 'NETWORK_ERROR', 'ClickHouse does not answer at the moment')
     }
   }
 
+  /** Of a client that reads, the connection's count of bytes grows. One that reads a byte now and then is cut off in the end, too. */
+  #cutWhenSilent({ raw }: FastifyReply): void {
+    const { socket } = raw
+    const began = performance.now()
+    let [before, since] = [-1, began]
+    const look = setInterval(() => {
+      const now = performance.now()
+      const written = socket?.bytesWritten ?? 0
+      if (written !== before) [before, since] = [written, now]
+      else if (now - since >= this.#silentMs && raw.writableLength > 0) raw.destroy()
+      if (now - began >= LONGEST_MS) raw.destroy()
+    }, this.#silentMs / 10)
+    raw.once('close', () => clearInterval(look))
+  }
+
   /** @throws {SqlRefused} */
-  #parameters(given: URLSearchParams, { headers }: FastifyRequest): URLSearchParams {
-    const passed = new URLSearchParams({ database: this.#database })
-    const limits = { ...LIMITS }
-    for (const [name, value] of given) {
-      if (name.startsWith('param_') || PASSED.has(name)) passed.set(name, value)
-      else if (name in LIMITS) limits[name] = lower(Number(value), LIMITS[name] as number)
-      else if (name === 'readonly' && Number(value) > 0) continue
-      else if (CHOSEN.test(name)) {
-        if (this.#settings !== null) passed.set(name, value)
-      } else if (!LEFT_OUT.has(name)) throw new SqlRefused(164, 'READONLY', `Cannot modify '${name}' setting in readonly mode`)
-    }
-    const database = headers['x-clickhouse-database'] ?? given.get('database') ?? this.#database
-    if (database !== this.#database && database !== 'default' && database !== '') {
-      throw new SqlRefused(497, 'ACCESS_DENIED', `Not enough privileges: database ${database} is not offered to analysts`)
+  #parameters(given: URLSearchParams, { headers }: FastifyRequest): { passed: Parameters; seconds: number } {
+    const { passed, seconds } = parametersOf(given)
+    for (const database of [headers['x-clickhouse-database'], given.get('database')]) {
+      if (typeof database === 'string' && database !== '' && database !== this.#database)
+        throw otherDatabase(database, this.#database)
     }
     const format = headers['x-clickhouse-format'] ?? given.get('default_format')
     if (typeof format === 'string') {
       checkFormat(format)
       passed.set('default_format', format)
     }
-    if (this.#settings !== null) {
-      for (const [name, value] of Object.entries({ ...limits, ...this.#settings })) passed.set(name, String(value))
-    }
-    return passed
+    return { passed: [...passed], seconds }
   }
 
-  #ask(sql: string, parameters: URLSearchParams, signal?: AbortSignal): Promise<Response> {
+  async #ask(sql: string, parameters: Parameters, signal?: AbortSignal): Promise<Response> {
     const url = new URL(this.#origin)
-    url.search = parameters.toString()
-    return fetch(url, {
+    const all = new Map([...parameters, ['database', this.#database] as const, ...this.#own])
+    url.search = new URLSearchParams([...all]).toString()
+    const { name, password } = await this.#user().catch((error: Error) => {
+      throw new SqlRefused(497, 'ACCESS_DENIED', error.message)
+    })
+    return await fetch(url, {
       method: 'POST',
       body: sql,
-      headers: { authorization: this.#authorization, 'accept-encoding': 'identity' },
+      headers: { authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`, 'accept-encoding': 'identity' },
       ...(signal === undefined ? {} : { signal }),
     })
   }
-
-  /** What there is besides the tables: other versions have others. */
-  async #known(): Promise<Reach> {
-    const now = performance.now()
-    if (this.#reach !== null && this.#reach.until > now) return this.#reach.known
-    const names = async (sql: string) => {
-      const response = await this.#ask(`${sql} FORMAT JSONCompactColumns`, new URLSearchParams())
-      const text = await response.text()
-      if (!response.ok) throw new Error(text)
-      return ((JSON.parse(text) as string[][])[0] ?? []).filter(name => name !== this.#database)
-    }
-    const [tableFunctions, databases] = await Promise.all([
-      names('SELECT lower(name) FROM system.table_functions'),
-      names("SELECT name FROM system.databases WHERE lower(name) NOT IN ('system', 'information_schema')"),
-    ])
-    const known = { tableFunctions: new Set(tableFunctions), otherDatabases: new Set(databases) }
-    this.#reach = { known, until: now + REACH_MS }
-    return known
-  }
-}
-
-/** @throws {SqlRefused} */
-function sqlOf({ body, headers }: FastifyRequest, given: URLSearchParams): string {
-  const encoding = headers['content-encoding']
-  if (given.get('decompress') === '1' || (encoding !== undefined && encoding !== 'gzip' && encoding !== 'identity')) {
-    throw new SqlRefused(48, 'NOT_IMPLEMENTED', 'a statement may be sent plainly or by gzip')
-  }
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
-  try {
-    const text = encoding === 'gzip' ? gunzipSync(bytes, { maxOutputLength: MOST_SQL }) : bytes
-    return [given.get('query'), new TextDecoder('utf-8', { fatal: true }).decode(text)].filter(Boolean).join('\n')
-  } catch (error) {
-    throw new SqlRefused(62, 'SYNTAX_ERROR', `the statement cannot be read: ${(error as Error).message}`)
-  }
-}
-
-function lower(wished: number, most: number): number {
-  return wished > 0 ? Math.min(wished, most) : most
-}
-
-const STATUSES: Readonly<Record<number, number>> = { 48: 501, 62: 400, 73: 400, 164: 403, 202: 429, 210: 503, 497: 403 }
-
-function refuse(reply: FastifyReply, { code, message }: SqlRefused): FastifyReply {
-  return reply
-    .code(STATUSES[code] ?? 500)
-    .header('x-clickhouse-exception-code', String(code))
-    .type('text/plain; charset=UTF-8')
-    .send(`${message}\n`)
 }

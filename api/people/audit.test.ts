@@ -51,6 +51,10 @@ beforeEach(async () => {
         Object.assign(request.audited, { command: 'c-1', before: 'b'.repeat(64), after: 'a'.repeat(64) })
         return reply.code(202).send()
       })
+      scope.get('/queries', { config: { write: false, action: 'analytics.query' } }, async request => {
+        request.audited.object = `sha256:${'d'.repeat(64)}`
+        return {}
+      })
       scope.post('/queries', { config: { write: false, action: 'analytics.query' } }, async () => ({}))
       scope.delete('/users/:id', async () => {
         done.push('remove')
@@ -108,6 +112,17 @@ test('a write is written down before it is done, and after', async () => {
     before: 'b'.repeat(64),
     after: 'a'.repeat(64),
     requestId: before?.requestId,
+  })
+})
+
+test('a read that names its object is written down: SQL in the address', async () => {
+  await ask('GET', '/queries')
+  await arrived(1)
+  expect(events()[0]).toMatchObject({
+    action: 'analytics.query',
+    object: `sha256:${'d'.repeat(64)}`,
+    outcome: 'done',
+    status: 200,
   })
 })
 

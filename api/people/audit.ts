@@ -192,8 +192,9 @@ function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
   const { statusCode } = reply
   if (statusCode === 401 || statusCode === 403) return true
   const { personal, permission } = request.routeOptions.config
-  // A statement may come by GET, too.
-  return !request.is404 && (personal === true || permission === 'analytics:query' || !isRead(request))
+  // A statement may come by GET, too; and what a route names as its object is written down however it was asked for.
+  const asked = personal === true || permission === 'analytics:query' || request.audited.object !== undefined
+  return !request.is404 && (asked || !isRead(request))
 }
 
 function eventOf(request: FastifyRequest, outcome: string, status: number): AuditEvent {

@@ -54,7 +54,16 @@ async function askHelmet(): Promise<Record<string, string>> {
   return Object.fromEntries(own.map(([name, value]) => [name, String(value)]))
 }
 
-const READABLE = ['x-request-id', 'etag', 'retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset']
+const CLICKHOUSE = ['exception-code', 'format', 'query-id', 'summary', 'timezone'].map(name => `x-clickhouse-${name}`)
+const READABLE = [
+  'x-request-id',
+  'etag',
+  'retry-after',
+  'ratelimit-limit',
+  'ratelimit-remaining',
+  'ratelimit-reset',
+  ...CLICKHOUSE,
+]
 
 /** Lets these origins ask, and no others; tokens come in a header, so that no credentials of the browser are needed. */
 export async function allowOrigins(scope: FastifyInstance, origins: readonly string[]): Promise<void> {

@@ -1,9 +1,11 @@
 /**
  * The user by whom analysts read on a server of one's own: one database, nothing else, with limits that they cannot lift.
- * The embedded ClickHouse has no users; there the API alone gives access, read only.
+ * The forms of an answer are settings, which `readonly = 2` lets one choose. The embedded ClickHouse has no users; there the API alone
+ * gives access, read only.
  */
 import type { ClickHouseClient } from '@clickhouse/client'
-import { selectRows } from './client.ts'
+import { messageOf } from '../../engine/errors.ts'
+import { openClickHouse, selectRows } from './client.ts'
 
 export interface ReadOnlyUser {
   readonly name: string
@@ -15,20 +17,102 @@ const nameOf = (database: string) => `bma_analyst_${database.replace(/\W/g, '_')
 /** Not enough rights, no store for users that can be written, or access management switched off. */
 const NOT_ALLOWED = ['497', '514', '495']
 
+/** How long a user that was not to be had is not tried for again. */
+const RETRY_MS = 10_000
+
+export interface Analysts {
+  /** As whom to ask. @throws {Error} saying why nobody may */
+  user(): Promise<ReadOnlyUser>
+  /** Why nobody may, as it was found last; null where all is well. */
+  refused(): string | null
+}
+
 /**
- * Makes the analysts' role, limits and user, or brings them up to date. To be called at start, where CLICKHOUSE_URL is set.
+ * The analysts' user of a server, made or brought up to date, and tried: it has to be refused what it must not do. Until that is so
+ * nobody asks.
+ * @param url with our own user
  * @param password derived from a secret of the installation, so that every process of it has the same one
- * @returns null where our own user may not make users: then the API asks as our own user, with `readonly`
  */
-export async function ensureAnalyst(client: ClickHouseClient, password: string): Promise<ReadOnlyUser | null> {
+export function analystsOf(url: string, password: string): Analysts {
+  let found: Promise<ReadOnlyUser> | null = null
+  let refused: { readonly why: string; readonly at: number } | null = null
+  const look = async () => {
+    const user = await ensureAnalyst(url, password)
+    await tryOut(url, user)
+    refused = null
+    return user
+  }
+  return {
+    refused: () => refused?.why ?? null,
+    user: () => {
+      if (refused !== null && performance.now() - refused.at < RETRY_MS) return Promise.reject(new Error(refused.why))
+      found ??= look().catch(error => {
+        refused = { why: `analysts are refused: ${messageOf(error)}`, at: performance.now() }
+        found = null
+        throw new Error(refused.why, { cause: error })
+      })
+      return found
+    },
+  }
+}
+
+async function ensureAnalyst(url: string, password: string): Promise<ReadOnlyUser> {
+  const client = openClickHouse(url)
   try {
     const database = await currentDatabase(client)
-    for (const query of analystSql(database, password)) await client.command({ query })
-    return { name: nameOf(database), password }
-  } catch (error) {
-    if (NOT_ALLOWED.includes((error as { code?: string }).code ?? '')) return null
-    throw error
+    const user = { name: nameOf(database), password }
+    try {
+      for (const query of analystSql(database, password)) await client.command({ query })
+    } catch (error) {
+      // An administrator may have made it.
+      if (!NOT_ALLOWED.includes(codeOf(error))) throw error
+    }
+    return user
+  } finally {
+    await client.close()
   }
+}
+
+/** What the analysts' user must not do, and is refused without anything being done or reached. */
+const FORBIDDEN = [
+  'CREATE TABLE analyst_probe (a UInt8) ENGINE = Memory',
+  'CREATE TEMPORARY TABLE analyst_probe (a UInt8)',
+  "SELECT * FROM file('analyst_probe.csv', 'CSV', 'a UInt8')",
+  "SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'a UInt8')",
+  'SELECT count() FROM system.users',
+  'KILL QUERY WHERE 0',
+  'SELECT 1 SETTINGS readonly = 0',
+  'SELECT 1 SETTINGS max_execution_time = 31',
+]
+/** Not enough rights, read only, a setting that is bound. */
+const REFUSALS = ['497', '164', '452']
+
+/** @throws {Error} when it may do more than it should, or less */
+async function tryOut(url: string, { name, password }: ReadOnlyUser): Promise<void> {
+  const as = new URL(url)
+  as.username = encodeURIComponent(name)
+  as.password = encodeURIComponent(password)
+  const client = openClickHouse(as.href)
+  try {
+    await client.query({ query: 'SHOW TABLES' }).then(result => result.text())
+    for (const query of FORBIDDEN) {
+      const code = await client.exec({ query }).then(({ stream }) => void stream.resume(), codeOf)
+      if (code === undefined || !REFUSALS.includes(code)) throw new Error(`the user ${name} is not refused: ${query}`)
+    }
+  } catch (error) {
+    if (codeOf(error) !== '516') throw error
+    throw new Error(
+      `there is no user ${name} with our password: give the user of CLICKHOUSE_URL access management ` +
+        '(CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT=1), so that it can be made',
+      { cause: error },
+    )
+  } finally {
+    await client.close()
+  }
+}
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown }).code ?? '')
 }
 
 /** What an administrator runs by hand where our own user may not. */
@@ -37,10 +121,11 @@ export function analystSql(database: string, password: string): string[] {
   const on = `\`${database.replace(/[\\`]/g, '\\$&')}\``
   return [
     `CREATE SETTINGS PROFILE IF NOT EXISTS ${name}_limits`,
-    `ALTER SETTINGS PROFILE ${name}_limits SETTINGS readonly = 1, max_execution_time = 30, max_memory_usage = 1073741824,
-      max_result_rows = 1000000, max_result_bytes = 134217728, result_overflow_mode = 'throw', max_concurrent_queries_for_user = 4`,
+    `ALTER SETTINGS PROFILE ${name}_limits SETTINGS readonly = 2 CONST, allow_ddl = 0 CONST,
+      max_execution_time = 30 MIN 1 MAX 30, max_memory_usage = 402653184 MIN 1 MAX 402653184, max_result_rows = 1000000 MIN 1 MAX 1000000,
+      max_result_bytes = 33554432 MIN 1 MAX 33554432, result_overflow_mode = 'throw' CONST, max_concurrent_queries_for_user = 16`,
     `CREATE QUOTA IF NOT EXISTS ${name}_quota`,
-    `ALTER QUOTA ${name}_quota KEYED BY user_name FOR INTERVAL 1 hour MAX queries = 2000, execution_time = 1800`,
+    `ALTER QUOTA ${name}_quota KEYED BY user_name FOR INTERVAL 1 hour MAX queries = 20000, execution_time = 1800`,
     `CREATE ROLE IF NOT EXISTS ${name}_role`,
     `GRANT SELECT, SHOW ON ${on}.* TO ${name}_role`,
     `CREATE USER IF NOT EXISTS ${name}`,

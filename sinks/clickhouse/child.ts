@@ -2,21 +2,25 @@
  * The process that runs chdb, and answers as a ClickHouse server does over HTTP. It is a process of its own because a fault in
  * native code ends the process it is in.
  *
- *   node child.ts <folder> <port or 0>      parent ─ipc─ child: {port} once it listens, disconnected when the parent has ended
+ *   node child.ts <folder> <port or 0>      parent ─ipc─ child: {password} ─▶, ◀─ {port} once it listens; disconnected when the
+ *                                           parent has ended
  */
 import { timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createGunzip, createInflate, gzipSync } from 'node:zlib'
-import { DATABASE, Engine, EngineError, type Statement } from './engine.ts'
+import { type Compression, readBlocks, writeBlocks } from './blocks.ts'
+import { DATABASE, Engine, EngineError, type Outcome, type Statement } from './engine.ts'
+import { NativeUnsupported, nativeFor } from './native.ts'
 
 const USER = 'default'
 const MOST_BODY = 256 * 1024 * 1024
 const LAST_STATEMENTS_MS = 5_000
 /** Parameters of the interface that are no settings. Sessions are not offered: a statement sees nothing of another. */
 const NO_SETTINGS = new Set(
-  'query database default_format user password quota_key query_id session_id session_timeout session_check stacktrace compress decompress wait_end_of_query buffer_size close_session role client_protocol_version'.split(
+  'query database default_format user password quota_key query_id session_id session_timeout session_check stacktrace compress decompress wait_end_of_query buffer_size close_session role client_protocol_version network_compression_method network_compression_level network_zstd_compression_level'.split(
     ' ',
   ),
 )
@@ -32,7 +36,10 @@ async function main(folder: string, port: number): Promise<void> {
   // Also when the parent was killed.
   process.on('disconnect', () => void end())
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end())
-  const password = process.env.CLICKHOUSE_PASSWORD ?? ''
+  const password = await new Promise<string>(resolve =>
+    process.once('message', m => resolve((m as { password: string }).password)),
+  )
+  process.umask(0o077)
   mkdirSync(folder, { recursive: true })
   const engine = new Engine(await import('chdb'), folder)
   const server = createServer((request, response) => void answer(engine, password, request, response))
@@ -59,13 +66,10 @@ async function answer(engine: Engine, password: string, request: IncomingMessage
     if (!['GET', 'POST', 'HEAD'].includes(request.method ?? '')) return void response.writeHead(405).end()
     if (request.method === 'GET' && !searchParams.has('query')) return void response.end('Ok.\n')
     authenticate(request, searchParams, password)
-    for (const name of ['compress', 'decompress']) {
-      if (searchParams.get(name) === '1') {
-        throw new EngineError(48, `${name}=1 is not offered by the embedded engine; use HTTP compression instead`)
-      }
-    }
+    const form = formOf(searchParams)
     const statement = await read(request, searchParams)
     const outcome = await engine.run(statement, gone.signal)
+    const body = inForm(outcome, form)
     const zipped =
       searchParams.get('enable_http_compression') === '1' && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
     response.writeHead(200, {
@@ -83,10 +87,47 @@ async function answer(engine: Engine, password: string, request: IncomingMessage
       }),
       ...(zipped ? { 'content-encoding': 'gzip' } : {}),
     })
-    response.end(zipped ? gzipSync(outcome.body) : outcome.body)
+    if (form.blocks === null) return void response.end(zipped ? gzipSync(body) : body)
+    for (const block of writeBlocks(body, form.blocks)) {
+      if (!response.write(block)) await once(response, 'drain', { signal: gone.signal })
+    }
+    response.end()
   } catch (error) {
     fail(response, error, engine.version)
   }
+}
+
+interface Form {
+  /** ClickHouse's own compression. */
+  readonly blocks: Compression | null
+  /** Of the protocol that the client speaks; 0 for none. */
+  readonly version: number
+}
+
+const COMPRESSIONS: Readonly<Record<string, Compression>> = { LZ4: 'lz4', LZ4HC: 'lz4', ZSTD: 'zstd', NONE: 'none' }
+
+/** How the client wants its answer. @throws {EngineError} */
+function formOf(parameters: URLSearchParams): Form {
+  const method = (parameters.get('network_compression_method') ?? 'LZ4').toUpperCase()
+  const compression = Object.hasOwn(COMPRESSIONS, method) ? COMPRESSIONS[method] : undefined
+  if (compression === undefined) throw new EngineError(432, `Unknown codec family code: ${method}`)
+  const version = Number(parameters.get('client_protocol_version') ?? 0)
+  if (!Number.isSafeInteger(version) || version < 0) throw new EngineError(36, 'client_protocol_version is no version')
+  return { blocks: isOn(parameters, 'compress') ? compression : null, version }
+}
+
+function inForm({ body, format, types }: Outcome, { version }: Form): Uint8Array {
+  if (format !== 'Native' || version === 0) return body
+  try {
+    return nativeFor(version, body, types)
+  } catch (error) {
+    if (!(error instanceof NativeUnsupported)) throw error
+    throw new EngineError(48, `${error.message} is not offered in format Native: cast it, or choose another format`)
+  }
+}
+
+function isOn(parameters: URLSearchParams, name: string): boolean {
+  return ['1', 'true'].includes(parameters.get(name) ?? '0')
 }
 
 /** The password as any client of ClickHouse sends it. */
@@ -114,6 +155,12 @@ async function read(request: IncomingMessage, url: URLSearchParams): Promise<Sta
     chunks.push(chunk)
   }
   const settings: Record<string, string> = {}
+  const whole = Buffer.concat(chunks)
+  const head = query === null ? 0 : Buffer.byteLength(`${query}\n`)
+  const body =
+    isOn(url, 'decompress') && whole.length > head
+      ? Buffer.concat([whole.subarray(0, head), readBlocks(whole.subarray(head), MOST_BODY)])
+      : whole
   const parameters: Record<string, string> = {}
   for (const [name, value] of url) {
     if (name.startsWith('param_')) parameters[name.slice(6)] = value
@@ -121,7 +168,7 @@ async function read(request: IncomingMessage, url: URLSearchParams): Promise<Sta
   }
   const { headers } = request
   return {
-    body: Buffer.concat(chunks),
+    body,
     format: String(headers['x-clickhouse-format'] ?? url.get('default_format') ?? 'TabSeparated'),
     database: String(headers['x-clickhouse-database'] ?? url.get('database') ?? DATABASE),
     settings,

@@ -152,7 +152,32 @@ test('a setting or a parameter of one statement is not seen by another', async (
   await client.command({ query: 'SET max_threads = 78' })
   await client.command({ query: 'USE system' })
   expect(await selectRows(client, setting)).toEqual(before)
-  expect(await selectRows(client, 'SELECT currentDatabase() AS db')).toEqual([{ db: 'analytics' }])
+  expect(await selectRows(client, 'SELECT currentDatabase() AS db')).toEqual([{ db: 'default' }])
+})
+
+test('tables of a folder from before, in another database, move with their rows; views are left to the migrations', async () => {
+  const before = await startEmbeddedClickHouse({ dataDir, log: quiet })
+  const old = openClickHouse(before.url)
+  for (const query of [
+    'CREATE DATABASE analytics',
+    'CREATE TABLE analytics.rows (n UInt8) ENGINE = MergeTree ORDER BY n',
+    'CREATE TABLE analytics.schema_migrations (name String) ENGINE = MergeTree ORDER BY name',
+    'CREATE TABLE analytics.sums (n UInt64) ENGINE = MergeTree ORDER BY n',
+    'CREATE MATERIALIZED VIEW analytics.feed TO analytics.sums AS SELECT sum(n) AS n FROM analytics.rows',
+    'CREATE VIEW analytics.v AS SELECT n FROM analytics.rows',
+    'INSERT INTO analytics.rows VALUES (7)',
+  ])
+    await old.command({ query })
+  await old.close()
+  await before.stop()
+  const { client } = await started()
+  expect(await selectRows(client, 'SELECT n FROM rows')).toEqual([{ n: 7 }])
+  const tables = await selectRows<{ name: string }>(
+    client,
+    "SELECT name FROM system.tables WHERE database = 'default' ORDER BY name",
+  )
+  expect(tables.map(({ name }) => name)).toEqual(['rows', 'sums'])
+  expect(await selectRows(client, "SELECT name FROM system.databases WHERE name = 'analytics'")).toEqual([])
 })
 
 test('an INSERT and its data are told apart', () => {

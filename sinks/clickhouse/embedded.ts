@@ -7,16 +7,18 @@
  *
  *   starting ─▶ up ─(it died)─▶ down ─(ever later)─▶ starting …        stop() from any of them
  *
+ * It holds none of our secrets, and where we are root it is another user (confinement.ts).
  * The child ends when we do, also when we are killed: the channel between us is then closed.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
+import { type Confinement, confine } from './confinement.ts'
 import { DATABASE } from './engine.ts'
 
 export interface EmbeddedClickHouse {
@@ -66,6 +68,7 @@ class Embedded implements EmbeddedClickHouse {
   readonly #log: Pick<Logger, 'info' | 'warn'>
   readonly #password = randomBytes(24).toString('base64url')
   readonly #stopping = new AbortController()
+  readonly #confinement: Confinement
   #port = 0
   #child: ChildProcess | null = null
   #upSince: number | null = null
@@ -76,6 +79,7 @@ class Embedded implements EmbeddedClickHouse {
   constructor(dataDir: string, log: Pick<Logger, 'info' | 'warn'>) {
     this.#dataDir = dataDir
     this.#log = log
+    this.#confinement = confine(join(dataDir, 'clickhouse'), [process.execPath, CHILD, chdbFolder()], log)
   }
 
   get url(): string {
@@ -133,12 +137,13 @@ class Embedded implements EmbeddedClickHouse {
       stdio: ['ignore', said, said, 'ipc'],
       // A session of its own: a Ctrl-C in our terminal is for us, and the store ends after what writes to it.
       detached: true,
-      env: { ...process.env, CLICKHOUSE_PASSWORD: this.#password, TZ: 'UTC', UV_THREADPOOL_SIZE: '8', NODE_OPTIONS: '' },
+      ...this.#confinement,
     })
     closeSync(said)
     this.#child = child
     child.unref()
     child.channel?.unref()
+    child.send({ password: this.#password }, () => {}) // that it has ended is told below
     const ended = new Promise<string>(resolve => {
       child.once('error', error => resolve(messageOf(error)))
       child.once('exit', (code, signal) => resolve(String(signal ?? code)))
@@ -178,6 +183,10 @@ function requireBuild(): void {
       { cause: error },
     )
   }
+}
+
+function chdbFolder(): string {
+  return dirname(createRequire(import.meta.url).resolve('chdb/package.json'))
 }
 
 interface Note {

@@ -9,8 +9,13 @@ import type { Session } from 'chdb'
 
 type Chdb = typeof import('chdb')
 
-/** Where tables are: chdb's own `default` also shows the machine's files as tables. */
-export const DATABASE = 'analytics'
+/**
+ * Where tables are: the database that every client asks for unless it is told otherwise. In chdb a name there that is a path is the file:
+ * the API lets through names of tables only.
+ */
+export const DATABASE = 'default'
+/** Where they were before. */
+const FORMER = 'analytics'
 
 export interface Statement {
   /** SQL; behind an INSERT … FORMAT its data, in the bytes of that format. */
@@ -25,6 +30,8 @@ export interface Statement {
 export interface Outcome {
   readonly body: Uint8Array
   readonly format: string
+  /** Types of the columns, where the answer does not say all of them. */
+  readonly types: readonly string[] | null
   readonly elapsedMs: number
   readonly readRows: number
   readonly readBytes: number
@@ -53,7 +60,7 @@ export class Engine {
     this.#chdb = chdb
     this.#folder = folder
     this.#first = new chdb.Session(folder)
-    this.#first.query(`CREATE DATABASE IF NOT EXISTS ${DATABASE}`)
+    this.#moveFormer()
     this.version = this.#first.query('SELECT version()', 'TSV').trim()
   }
 
@@ -81,20 +88,47 @@ export class Engine {
     this.#first.close()
   }
 
+  /**
+   * Tables of a folder from before move with their rows. Views name the database: they are dropped, and the migrations, which can be
+   * repeated, make them anew. What broke off is begun again.
+   */
+  #moveFormer(): void {
+    const names = (sql: string) => this.#first.query(sql, 'TabSeparatedRaw').split('\n').filter(Boolean)
+    const tables = (database: string, where: string) =>
+      names(`SELECT name FROM system.tables WHERE database = '${database}' AND ${where}`)
+    if (names(`SELECT name FROM system.databases WHERE name = '${FORMER}'`).length === 0) return
+    if (tables(DATABASE, "engine LIKE '%MergeTree'").length > 0) return // it is in use already
+    const anew = tables(FORMER, "(engine LIKE '%View' OR name = 'schema_migrations')")
+    for (const table of anew) this.#first.query(`DROP TABLE ${FORMER}.${identifier(table)} SYNC`)
+    this.#first.query(`DROP DATABASE ${DATABASE} SYNC`)
+    this.#first.query(`RENAME DATABASE ${FORMER} TO ${DATABASE}`)
+  }
+
   /** Ends a statement that nobody waits for any more. */
   #kill(mark: string): void {
     this.#first.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = '${mark}' ASYNC`).catch(() => {})
   }
 
-  async #query(session: Session, { body, format }: Statement): Promise<Omit<Outcome, 'elapsedMs'>> {
-    const sql = body.toString()
-    const result = await session.queryAsync(sql, { format })
-    const read = { readRows: result.rowsRead, readBytes: result.bytesRead }
-    return { body: result.bytes(), format: formatOf(sql) ?? format, ...read, writtenRows: 0, writtenBytes: 0 }
+  async #query(session: Session, statement: Statement): Promise<Omit<Outcome, 'elapsedMs'>> {
+    const sql = statement.body.toString()
+    const result = await session.queryAsync(sql, { format: statement.format })
+    const body = result.bytes()
+    const format = formatOf(sql) ?? statement.format
+    const untold = format === 'Native' && Buffer.from(body.buffer, body.byteOffset, body.byteLength).includes('\x08DateTime')
+    const types = untold ? await typesOf(session, sql) : null
+    return { body, format, types, readRows: result.rowsRead, readBytes: result.bytesRead, writtenRows: 0, writtenBytes: 0 }
   }
 
   async #insert(session: Session, { table, columns, format, values }: Insert): Promise<Omit<Outcome, 'elapsedMs'>> {
-    const none = { body: new Uint8Array(), format, readRows: 0, readBytes: 0, writtenRows: 0, writtenBytes: values.length }
+    const none = {
+      body: new Uint8Array(),
+      format,
+      types: null,
+      readRows: 0,
+      readBytes: 0,
+      writtenRows: 0,
+      writtenBytes: values.length,
+    }
     if (values.length === 0) return none
     if (STREAMED.has(format) && [table, ...(columns ?? [])].every(name => PLAIN.test(name))) {
       const names = columns === null ? {} : { columns }
@@ -177,9 +211,23 @@ export function readInsert(body: Buffer): Insert | null {
   return { table: text(table), columns, format, values: body.subarray(whole.length) }
 }
 
+const FORMAT_AT_END = /\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;]*)?;?\s*$/i
+
+/** As a file, Native leaves out the time zone of a DateTime. Null where the statement is none that can be described. */
+async function typesOf(session: Session, sql: string): Promise<string[] | null> {
+  try {
+    const described = await session.queryAsync(`DESCRIBE TABLE (${sql.replace(FORMAT_AT_END, '')}\n)`, {
+      format: 'JSONCompactColumns',
+    })
+    return (JSON.parse(described.text()) as string[][])[1] ?? null
+  } catch {
+    return null // such as a SHOW, whose times have no zone
+  }
+}
+
 /** The format that a statement names at its end. */
 function formatOf(sql: string): string | null {
-  return /\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;]*)?;?\s*$/i.exec(sql)?.[1] ?? null
+  return FORMAT_AT_END.exec(sql)?.[1] ?? null
 }
 
 function asEngineError(error: unknown): EngineError {
