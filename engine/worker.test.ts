@@ -217,6 +217,55 @@ describe('a worker', () => {
     expect(new Set(behind)).toEqual(new Set(['started']))
   })
 
+  /** A log whose member is given its tasks anew by `again`, in the next generation; `committed` says what the group knows. */
+  function givenAnew(committed: (offset: number) => number) {
+    let assigned: Assignment | null = null
+    let again: () => void = () => {}
+    const watched = new Proxy(log, {
+      get: (target, name) => {
+        if (name !== 'join') return Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)
+        return async (options: JoinOptions) => {
+          const give = (assignment: Assignment) => {
+            assigned = assignment
+            options.assigned(assignment)
+          }
+          const membership = await target.join({ ...options, assigned: give })
+          again = () => give({ ...(assigned as Assignment), generation: (assigned as Assignment).generation + 1 })
+          const ask = membership.committed.bind(membership)
+          membership.committed = async partitions => (await ask(partitions)).map(p => ({ ...p, offset: committed(p.offset) }))
+          return membership
+        }
+      },
+    })
+    return { log: watched, again: () => again() }
+  }
+
+  it('keeps a task that is given to it again only with the offset that it has committed', async () => {
+    let moved = 0
+    const given = givenAnew(offset => offset - moved)
+    const worker = await start({ log: given.log })
+    await log.append([input('a'), input('a')])
+    await eventually(() => count(worker, 'a')).toBe(2)
+    moved = 1
+    given.again()
+    await eventually(() => worker.status().tasks[0]?.stopped).toMatch(/committed offset is 1, but the state .* is that of 2/)
+  })
+
+  it('keeps a task that is given to it again only where nothing has come to its changelog', async () => {
+    const given = givenAnew(offset => offset)
+    const worker = await start({ log: given.log })
+    await log.append([input('a')])
+    await eventually(() => count(worker, 'a')).toBe(1)
+    const before = worker.task(AT)?.changelogNext as number
+    given.again()
+    await eventually(() => state(worker)).toBe('RUNNING')
+    expect(worker.task(AT)?.changelogNext).toBe(before)
+    await decide('RESUME')
+    given.again()
+    await eventually(() => worker.task(AT)?.changelogNext).toBe(before + 1)
+    await eventually(() => state(worker)).toBe('RUNNING')
+  })
+
   it('finds the record that makes a state too large, and goes on with the others', async () => {
     const worker = await start()
     await log.append([input('a'), input('a', { kind: 'big', delayMs: 20_000 }), input('a'), input('b')])
