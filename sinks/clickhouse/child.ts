@@ -2,7 +2,9 @@
  * The process that runs chdb, and answers as a ClickHouse server does over HTTP. It is a process of its own because a fault in
  * native code ends the process it is in.
  *
- *   node child.ts <folder> <port or 0>      parent ─ipc─ child: {password} ─▶, ◀─ {port} once it listens; disconnected when the
+ *   node child.ts <folder> <port or 0> [place]
+ *                                           place: where the folder is for the child; without it, where it is for all
+ *                                           parent ─ipc─ child: {password} ─▶, ◀─ {port} once it listens; disconnected when the
  *                                           parent has ended
  */
 import { timingSafeEqual } from 'node:crypto'
@@ -197,4 +199,4 @@ function fail(response: ServerResponse, error: unknown, version: string): void {
   response.end(text.includes('(version ') ? `${text}\n` : `${text} (version ${version})\n`)
 }
 
-if (import.meta.main) await main(process.argv[2] as string, Number(process.argv[3]))
+if (import.meta.main) await main(process.argv[4] ?? (process.argv[2] as string), Number(process.argv[3]))

@@ -29,7 +29,7 @@ const read = async (file: string) => (await selectRows<{ x: string }>(owner, `SE
 
 test('the environment of the child has nothing of ours, and no password', async () => {
   const environment = await read('/proc/self/environ')
-  expect(environment).toContain(`HOME=${join(dataDir, 'clickhouse')}`)
+  expect(environment).toContain('HOME=/')
   expect(environment).not.toContain('canary-of-the-environment')
   expect(environment).not.toContain(decodeURIComponent(new URL(server.url).password))
 })
@@ -44,4 +44,8 @@ test.runIf(process.getuid?.() === 0)('as another user it reads none of our files
     await expect(owner.command({ query: `INSERT INTO FUNCTION file('${file}', 'CSV', 'a Int8') VALUES (1)` })).rejects.toThrow()
   }
   await owner.command({ query: 'CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a' })
+})
+
+test.runIf(process.getuid?.() === 0)('the folder of the installation stays for us alone', () => {
+  expect(statSync(dataDir).mode & 0o777).toBe(0o700)
 })

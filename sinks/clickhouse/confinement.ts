@@ -1,17 +1,24 @@
 /**
  * What the child that runs chdb has of the machine: an environment of its own, without anything of ours, and, where we are root, a user
  * of its own, who owns its folder and nothing else. It runs other people's SQL: whatever gets out of that finds nothing.
+ *
+ * That user may not pass through the data folder, which is for us alone. So the child sees its own folder in another place, which is
+ * mounted for it only. Where the system does not let us mount, the folders on the way let its group pass.
  */
 import { execFileSync } from 'node:child_process'
-import { chownSync, lchownSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
 import { letThrough, type RunAs, serverUser } from '../postgres/binaries.ts'
 
-export interface Confinement extends RunAs {
-  readonly cwd: string
-  readonly env: Readonly<Record<string, string>>
+export interface Confinement {
+  /** Where the child finds its folder. */
+  readonly place: string
+  /** What starts it: a program and its first arguments, behind which its own come. */
+  readonly command: readonly [string, ...string[]]
+  readonly options: RunAs & { readonly cwd: string; readonly env: Readonly<Record<string, string>> }
 }
 
 /** Made where there is none. */
@@ -22,21 +29,48 @@ const USER = 'bma-clickhouse'
  * @param code what it has to be able to read
  */
 export function confine(folder: string, code: readonly string[], log: Pick<Logger, 'warn'>): Confinement {
-  const tmp = join(folder, 'tmp')
-  mkdirSync(tmp, { recursive: true, mode: 0o700 })
-  const env = { PATH: '/usr/bin:/bin', HOME: folder, TMPDIR: tmp, TZ: 'UTC', LANG: 'C.UTF-8', UV_THREADPOOL_SIZE: '8' }
-  const own = { cwd: folder, env }
-  if (process.getuid?.() !== 0) return own
+  mkdirSync(join(folder, 'tmp'), { recursive: true, mode: 0o700 })
+  const command = [process.execPath] as const
+  if (process.getuid?.() !== 0) return { place: folder, command, options: optionsOf(folder) }
   try {
     known ??= idsOf()
     const ids = known
     for (const path of code) if (!reads(realpathSync(path), ids)) throw new Error(`${path} is not for others to read`)
-    letThrough(dirname(folder), ids)
     give(folder, ids)
-    return { ...own, ...ids }
+    if (mounts()) return mounted(folder, ids)
+    letThrough(dirname(folder), ids)
+    return { place: folder, command, options: { ...ids, ...optionsOf(folder) } }
   } catch (error) {
     log.warn({ reason: messageOf(error) }, 'embedded ClickHouse runs as root: it has no user of its own')
-    return own
+    return { place: folder, command, options: optionsOf(folder) }
+  }
+}
+
+function optionsOf(place: string, cwd = place): Confinement['options'] {
+  const env = { HOME: place, TMPDIR: join(place, 'tmp'), TZ: 'UTC', LANG: 'C.UTF-8', UV_THREADPOOL_SIZE: '8' }
+  return { cwd, env: { PATH: '/usr/bin:/bin', ...env } }
+}
+
+/** Mounts the folder on its place, and becomes what follows, as the user. */
+const ON_ITS_PLACE = `from=$1 place=$2 uid=$3 gid=$4; shift 4
+mount --bind "$from" "$place" && cd "$place" &&
+exec setpriv --reuid="$uid" --regid="$gid" --clear-groups --no-new-privs -- "$@"`
+
+function mounted(folder: string, { uid, gid }: Required<RunAs>): Confinement {
+  const place = mkdtempSync(join(tmpdir(), 'clickhouse-'))
+  chmodSync(place, 0o711)
+  process.once('exit', () => rmSync(place, { recursive: true, force: true }))
+  const inside = ['sh', '-c', ON_ITS_PLACE, 'sh', folder, place, String(uid), String(gid), process.execPath]
+  return { place, command: ['unshare', '--mount', '--', ...inside], options: optionsOf(place, folder) }
+}
+
+/** Whether the system lets us mount for one process only; in many containers it does not. */
+function mounts(): boolean {
+  try {
+    execFileSync('unshare', ['--mount', '--', 'sh', '-c', `mount --bind /tmp /tmp && command -v setpriv`], { stdio: 'pipe' })
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -133,11 +133,14 @@ class Embedded implements EmbeddedClickHouse {
   /** Resolves once the child listens. @throws when it ends before, or takes too long */
   async #spawn(): Promise<Running> {
     const said = openSync(join(this.#dataDir, 'clickhouse.log'), 'w', 0o600)
-    const child = spawn(process.execPath, [CHILD, join(this.#dataDir, 'clickhouse'), String(this.#port)], {
+    const { place, command, options } = this.#confinement
+    const [program, ...before] = command
+    const args = [...before, CHILD, join(this.#dataDir, 'clickhouse'), String(this.#port), place]
+    const child = spawn(program, args, {
       stdio: ['ignore', said, said, 'ipc'],
       // A session of its own: a Ctrl-C in our terminal is for us, and the store ends after what writes to it.
       detached: true,
-      ...this.#confinement,
+      ...options,
     })
     closeSync(said)
     this.#child = child
