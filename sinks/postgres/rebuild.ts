@@ -13,6 +13,7 @@ import type { Topic } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
 import { type Log, type Position, partitionKey } from '../../topics/log.ts'
 import { type Sink, startSink } from '../sink.ts'
+import { eraseAgain } from './erasures.ts'
 import { postgresTopics } from './sink.ts'
 import { transact } from './positions.ts'
 import { postgresStore } from './store.ts'
@@ -41,6 +42,8 @@ const UPDATED: readonly Table[] = [
   tables.issues,
   tables.alerts,
   tables.deadLetters,
+  tables.erasures,
+  tables.erasedMessages,
 ]
 /** What else the sink writes: where it stands, reports that wait, the audit trail. The latter two stay as they are. */
 const BESIDE = ['sink_positions', 'message_reports', 'audit_log']
@@ -155,6 +158,9 @@ async function takeOver(client: pg.ClientBase, sink: Sink, live: string): Promis
      WHERE p.sink = $1 AND r.sink = $2 AND p.topic = r.topic AND p.partition = r.partition AND p.position < r.position`,
     [live, SCHEMA],
   )
+  // The serving sink does not read any more what this one has read: an order to erase, above all.
+  await client.query('SET LOCAL search_path = public')
+  await eraseAgain(client, null)
   return made
 }
 
@@ -168,7 +174,7 @@ async function copy(client: pg.ClientBase, { name, columns }: Table, conflict: s
 
 function onConflict(table: Table): string {
   const rest = Object.keys(table.columns).filter(column => !table.key.includes(column))
-  if (table === tables.archive || table === tables.schemas) return 'ON CONFLICT DO NOTHING'
+  if (table === tables.archive || table === tables.schemas || table === tables.erasedMessages) return 'ON CONFLICT DO NOTHING'
   const set = rest.map(
     column => `${quoted(column)} = ${table === tables.messages ? newest(column) : `excluded.${quoted(column)}`}`,
   )

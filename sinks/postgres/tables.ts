@@ -120,7 +120,8 @@ export const messages: Table = {
     error_code: 'integer',
     version: 'bigint',
   },
-  kept: ['provider_id', 'status', 'reason', 'error_code'],
+  // The version of its first delivery says whether it came before its person was erased.
+  kept: ['provider_id', 'status', 'reason', 'error_code', 'version'],
 }
 
 export const notes: Table = {
@@ -299,6 +300,19 @@ export const deadLetters: Table = {
     code_version: text,
     at: time,
   },
+}
+
+/** Orders to erase a person, by the inbox that they were on. */
+export const erasures: Table = {
+  name: 'erasures',
+  key: ['conversation_id', 'topic'],
+  columns: { conversation_id: text, topic: text, at: time, logged_at: time, version: 'bigint' },
+}
+
+export const erasedMessages: Table = {
+  name: 'erased_messages',
+  key: ['conversation_id', 'ref'],
+  columns: { conversation_id: text, ref: text, at: time },
 }
 
 /** Rows of one statement: what it unnests stays within the server's working memory. */
