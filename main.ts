@@ -47,6 +47,7 @@ import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/clien
 import { reconcile } from './sinks/clickhouse/reconcile.ts'
 import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
+import { erasedRows } from './sinks/postgres/erasures.ts'
 import { openPool } from './sinks/postgres/pool.ts'
 import { startPostgresSink } from './sinks/postgres/sink.ts'
 import { MemoryCache } from './sinks/redis/cache.ts'
@@ -192,6 +193,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     clickhouse: clickhouse === null ? null : await analystsOf(parts, clickhouse, tenantKey),
     codec,
     pool,
+    erased: erasedRows(pool),
     ...(page === undefined ? {} : { extend: page }),
   })
   closers.push(() => api.close())
