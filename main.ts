@@ -49,6 +49,7 @@ import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
 import { erasedRows } from './sinks/postgres/erasures.ts'
 import { openPool } from './sinks/postgres/pool.ts'
+import { startRetention } from './sinks/postgres/retention.ts'
 import { startPostgresSink } from './sinks/postgres/sink.ts'
 import { MemoryCache } from './sinks/redis/cache.ts'
 import { Hot } from './sinks/redis/hot.ts'
@@ -392,13 +393,21 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
   const pool = openPool({ url, log: logger, name: 'sink' })
   closers.push(() => pool.end())
   const instance = instanceOf(parts, 'sinks')
+  const { messageRetentionDays: keepDays } = settings
   const run = async (name: string, starting: Promise<Sink>) => {
     const sink = await starting
     closers.push(() => sink.close())
     readers[`bma.sinks.${name}`] = () => sink.positions()
     return sink
   }
-  const postgres = await run('postgres', startPostgresSink({ log, codec, pool, logger, instance, lingerMs: LINGER_MS.soon }))
+  const postgres = await run(
+    'postgres',
+    startPostgresSink({ log, codec, pool, logger, instance, lingerMs: LINGER_MS.soon, keepDays }),
+  )
+  if (keepDays !== null) {
+    const retention = startRetention({ pool, days: keepDays, logger })
+    closers.push(() => retention.close())
+  }
   dependencies.postgres = () => postgres.status()
   if (parts.settings.redisUrl !== null) {
     const store = redisStore(openRedisOf(parts, parts.settings.redisUrl, SINK_REDIS_MS))

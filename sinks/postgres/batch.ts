@@ -50,7 +50,15 @@ export class Batch {
   /** Events of the audit trail in their order, by partition. */
   readonly #audited = new Map<number, { offset: number; event: AuditEvent }[]>()
 
+  /** Rows of before are too old to be kept, ms. */
+  readonly #from: number
+
+  constructor(from = Number.NEGATIVE_INFINITY) {
+    this.#from = from
+  }
+
   put(table: Table, row: Row, deleted = false): void {
+    if (this.#isTooOld(table, row)) return
     const rows = this.#rows.get(table) ?? new Map()
     this.#rows.set(table, rows)
     rows.set(JSON.stringify(table.key.map(column => row[column])), { row, deleted })
@@ -58,6 +66,7 @@ export class Batch {
 
   /** A message; the time of its first delivery stays, for it says in which partition it lies, and so does its version. */
   message(row: Row): void {
+    if (this.#isTooOld(messages, row)) return
     const key = JSON.stringify([row.conversation_id, row.id])
     const rows = this.#rows.get(messages) ?? new Map()
     this.#rows.set(messages, rows)
@@ -66,6 +75,10 @@ export class Batch {
       row: before === undefined ? row : { ...row, at: before.row.at, version: before.row.version },
       deleted: false,
     })
+  }
+
+  #isTooOld({ ages, monthly }: Table, row: Row): boolean {
+    return ages === true && (row[monthly as string] as number) < this.#from
   }
 
   /** Zones of the venue that are older than this version have gone. */

@@ -66,8 +66,9 @@ export async function rebuild(options: {
   logger: Pick<Logger, 'info' | 'warn' | 'error'>
   live?: string
   topics?: readonly Topic[]
+  keepDays?: number | null
 }): Promise<Rebuilt> {
-  const { log, codec, url, logger, live = 'postgres', topics = postgresTopics } = options
+  const { log, codec, url, logger, live = 'postgres', topics = postgresTopics, keepDays = null } = options
   const began = performance.now()
   const pool = new pg.Pool({ connectionString: url, options: `-c search_path=${SCHEMA},public`, application_name: SCHEMA })
   pool.on('error', error => logger.warn({ reason: error.message }, 'a connection to Postgres was lost'))
@@ -76,7 +77,7 @@ export async function rebuild(options: {
     const { rows } = await lock.query('SELECT pg_try_advisory_lock($1) AS mine', [REBUILDING])
     if (rows[0]?.mine !== true) throw new Error('another rebuild of this database is under way')
     await makeTables(pool)
-    const store = postgresStore({ pool, codec, name: SCHEMA, topics, monthly: false })
+    const store = postgresStore({ pool, codec, name: SCHEMA, topics, monthly: false, keepDays })
     const sink = await startSink({ log, codec, store, logger, instance: `${SCHEMA}-${process.pid}` })
     try {
       await reach(sink, await endsOf(log, topics))

@@ -16,6 +16,8 @@ export interface Table {
   readonly kept?: readonly string[]
   /** Column by whose month it is partitioned. */
   readonly monthly?: string
+  /** Whether its months are dropped once they are old enough. */
+  readonly ages?: true
 }
 
 const text = 'text' as const
@@ -105,6 +107,7 @@ export const messages: Table = {
   name: 'messages',
   key: ['conversation_id', 'at', 'id'],
   monthly: 'at',
+  ages: true,
   columns: {
     conversation_id: text,
     id: text,
@@ -199,6 +202,7 @@ export const archive: Table = {
   name: 'conversation_archive',
   key: ['topic', 'partition', 'offset', 'at'],
   monthly: 'at',
+  ages: true,
   columns: {
     topic: text,
     partition: 'integer',
