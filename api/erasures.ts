@@ -23,6 +23,11 @@ const READ_BYTES = 1024 * 1024
 /** The connector of each channel: its inbox and its actor have names of their own. */
 const CONNECTORS: Readonly<Record<string, catalog.Topic>> = { whatsapp: catalog.whatsappInbox }
 
+/** What a receipt counts besides rows of conversations. */
+const BESIDE: readonly string[] = ['contacts', 'letters']
+/** A shorter id than that may stand for anything. */
+const SHORTEST = 5
+
 /** Where a topic ended for a key when the order was given. */
 interface Mark extends Position {
   readonly key: string
@@ -57,6 +62,8 @@ export interface ErasedRows {
   count(conversations: readonly string[]): Promise<Record<string, number>>
   /** Those of before an order that the store knows. */
   left(conversations: readonly string[]): Promise<Record<string, number>>
+  /** Deletes what could not be read of webhooks and holds this text; returns how many there were. */
+  letters(text: string): Promise<number>
   /** Deletes them once more. */
   again(conversations: readonly string[]): Promise<void>
 }
@@ -111,6 +118,7 @@ export class Erasures {
       'SELECT count(*)::integer AS n FROM venues WHERE contact_phone = $1 AND NOT removed',
       [user],
     )
+    const letters = user.length < SHORTEST ? 0 : await erased.letters(user)
     const [id, at] = [randomUUID(), Date.now()]
     const marks = await this.#marks(channel, conversations, issues)
     await pool.query(
@@ -125,7 +133,7 @@ export class Erasures {
         reason,
         by,
         new Date(at),
-        { ...found, contacts: contacts[0]?.n ?? 0 },
+        { ...found, contacts: contacts[0]?.n ?? 0, letters },
         JSON.stringify(marks),
       ],
     )
@@ -203,7 +211,7 @@ export class Erasures {
     const orders = await this.#orders(receipt)
     const pending = conversations.filter(key => inboxesOf(channel).some(topic => !orders.has(`${topic} ${key}`))).length
     const left = pending > 0 ? found : await erased.left(conversations)
-    const tables = Object.keys(left).filter(table => table !== 'contacts')
+    const tables = Object.keys(left).filter(table => !BESIDE.includes(table))
     const waits = pending > 0 ? `${pending} of ${conversations.length} conversations wait for their order` : ''
     const stores: StoreReceipt[] = tables.map(table => ({
       store: `postgres: ${table}`,
@@ -249,6 +257,13 @@ export class Erasures {
       })
     }
     stores.push(
+      {
+        store: 'postgres: dead_letters of webhooks',
+        found: found.letters ?? 0,
+        left: null,
+        agesOut: null,
+        detail: 'those that hold the number were deleted when the order was given',
+      },
       { store: 'clickhouse', found: null, left: null, agesOut: null, detail: 'has never held texts, names or numbers' },
       {
         store: 'venues',

@@ -9,7 +9,7 @@ import type { RecordInputs, RecordName } from '../../schemas/types.ts'
 import type { Sink } from '../sink.ts'
 import { TestLog } from '../test-log.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
-import { rowsLeft, rowsOf } from './erasures.ts'
+import { erasedRows, rowsLeft, rowsOf } from './erasures.ts'
 import { migrate } from './migrate.ts'
 import { openPool } from './pool.ts'
 import { rebuild } from './rebuild.ts'
@@ -271,4 +271,26 @@ test('goes even where the rebuild has read the order before the serving sink did
   await rebuild({ log, codec: log.codec, url: server.url, logger: quiet })
   await written()
   expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
+})
+
+test('goes from what could not be read of webhooks, in a rebuild too', async () => {
+  const refused = (part: object) =>
+    put('dead.letters', 'DeadLetter', {
+      topic: 'webhooks/whatsapp',
+      partition: -1,
+      offset: -1,
+      key: 'entry[0]',
+      recordType: '',
+      value: Buffer.from(JSON.stringify(part)),
+      decision: 'REFUSED',
+      cause: 'timestamp is missing',
+      at: Date.now(),
+    })
+  await refused({ from: PHONE, text: 'unreadable' })
+  await refused({ from: '66800000002' })
+  await written()
+  expect(await erasedRows(pool).letters(PHONE)).toBe(1)
+  await rebuild({ log, codec: log.codec, url: server.url, logger: quiet })
+  const { rows } = await pool.query("SELECT convert_from(value, 'UTF8') AS part FROM dead_letters")
+  expect(rows).toEqual([{ part: '{"from":"66800000002"}' }])
 })

@@ -55,10 +55,16 @@ export async function eraseAgain(client: pg.ClientBase, conversations: readonly 
           'SELECT DISTINCT conversation_id AS id FROM erasures WHERE conversation_id = ANY($1)',
           [conversations],
         )
+  if (conversations === null) {
+    await client.query(
+      'DELETE FROM dead_letters t USING erased_letters e WHERE t.log_partition = e.log_partition AND t.log_offset = e.log_offset',
+    )
+  }
   if (rows.length === 0) return
   const erased = [rows.map(({ id }) => id)]
   const [messages] = ERASED as [Erased]
-  await client.query(`DELETE FROM erased_messages WHERE at < now() - interval '${KNOWN}'`)
+  for (const table of ['erased_messages', 'erased_letters'])
+    await client.query(`DELETE FROM ${table} WHERE at < now() - interval '${KNOWN}'`)
   await client.query(
     `INSERT INTO erased_messages SELECT t.conversation_id, ${REF('t.id')}, max(e.logged_at)
      FROM messages t JOIN erasures e ON e.conversation_id = t.conversation_id
@@ -99,11 +105,26 @@ export async function rowsLeft(
   return rows[0] as Record<string, number>
 }
 
+/**
+ * Deletes dead letters that hold this text under no conversation's key, and notes which, so that a rebuild does not bring them back.
+ * @returns how many there were
+ */
+async function eraseLetters(pool: pg.Pool, text: string): Promise<number> {
+  const { rowCount } = await pool.query(
+    `WITH gone AS (DELETE FROM dead_letters WHERE position(convert_to($1, 'UTF8') IN value) > 0 AND topic LIKE 'webhooks/%'
+       RETURNING log_partition, log_offset)
+     INSERT INTO erased_letters SELECT log_partition, log_offset, now() FROM gone ON CONFLICT DO NOTHING`,
+    [text],
+  )
+  return rowCount ?? 0
+}
+
 /** What a receipt asks of the tables. */
 export function erasedRows(pool: pg.Pool) {
   return {
     count: (conversations: readonly string[]) => rowsOf(pool, conversations),
     left: (conversations: readonly string[]) => rowsLeft(pool, conversations),
+    letters: (text: string) => eraseLetters(pool, text),
     again: (conversations: readonly string[]) => transact(pool, client => eraseAgain(client, conversations)),
   }
 }

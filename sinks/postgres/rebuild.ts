@@ -45,8 +45,8 @@ const UPDATED: readonly Table[] = [
   tables.erasures,
   tables.erasedMessages,
 ]
-/** What else the sink writes: where it stands, reports that wait, the audit trail. The latter two stay as they are. */
-const BESIDE = ['sink_positions', 'message_reports', 'audit_log']
+/** What else the sink writes: where it stands, reports that wait, the audit trail. All but the first stay as they are. */
+const BESIDE = ['sink_positions', 'message_reports', 'audit_log', 'erased_letters']
 
 export interface Rebuilt {
   /** Rows by table, as the log makes them. */

@@ -16,6 +16,14 @@ CREATE TABLE erased_messages (
   PRIMARY KEY (conversation_id, ref)
 );
 
+-- Dead letters that held an erased person's number under no conversation's key, such as parts of webhooks that could not be read.
+CREATE TABLE erased_letters (
+  log_partition integer NOT NULL,
+  log_offset bigint NOT NULL,
+  at timestamptz NOT NULL,
+  PRIMARY KEY (log_partition, log_offset)
+);
+
 -- Receipts: kept here alone. Nothing in them says who it was to those who do not know it already.
 CREATE TABLE person_erasures (
   id text PRIMARY KEY,
