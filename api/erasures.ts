@@ -204,7 +204,7 @@ export class Erasures {
   }
 
   async #stores(receipt: Receipt): Promise<StoreReceipt[]> {
-    const { channel, conversations, at, found, marks } = receipt
+    const { channel, conversations, at, found, marks, verifiedAt } = receipt
     const { erased } = this.#options
     // Lanes of the sink write at the same time: what one of them wrote without knowing of the order goes now.
     await erased.again(conversations)
@@ -224,18 +224,19 @@ export class Erasures {
       stores.push({
         store: `state: ${actor.name}`,
         found: null,
-        left: await this.#states(actor, conversations, marks, orders),
+        left: verifiedAt === null ? await this.#states(actor, conversations, marks, orders) : 0,
         agesOut: new Date(at.getTime() + DAY),
         detail: `deleted in ${actor.changelog}, whose older records go when it is compacted; digests of message ids stay for 7 days`,
       })
     }
     for (const { name } of [catalog.conversationProfiles, catalog.issues]) {
-      const newest = await Promise.all(marks.filter(({ topic }) => topic === name).map(mark => this.#newestSince(mark)))
-      // A conversation that was begun after it has a profile, and what was deleted before it is gone all the same.
+      // Once read back it is not read again: what says so is compacted away itself.
+      const of = verifiedAt === null ? marks.filter(({ topic }) => topic === name) : []
+      const since = await Promise.all(of.map(mark => this.#readSince(mark)))
       stores.push({
         store: name,
         found: null,
-        left: newest.filter(({ deleted }) => !deleted).length,
+        left: since.filter(({ deleted }) => !deleted).length,
         agesOut: new Date(at.getTime() + DAY),
         detail: 'deleted; older records go when the topic is compacted',
       })
@@ -302,13 +303,13 @@ export class Erasures {
       const committed = positions.find(p => p.topic === inbox && p.partition === mark?.partition)?.offset ?? 0
       if (mark === undefined || order === undefined || committed <= order) left++
       // Without any record since, there was nothing to be forgotten.
-      else if (!(await this.#newestSince(mark)).forgotten) left++
+      else if (!(await this.#readSince(mark)).forgotten) left++
     }
     return left
   }
 
   /** What a key's records behind a mark say: whether it was deleted, or a state was given up, at any of them. */
-  async #newestSince({ topic, partition, key, offset }: Mark): Promise<{ deleted: boolean; forgotten: boolean }> {
+  async #readSince({ topic, partition, key, offset }: Mark): Promise<{ deleted: boolean; forgotten: boolean }> {
     const { log, codec } = this.#options
     const { high = 0 } = (await log.ends(topic)).find(e => e.partition === partition) ?? {}
     let [records, deleted, given] = [0, false, false]
