@@ -222,18 +222,26 @@ test.each(['one after the other', 'in one batch'])('is nowhere in the tables, wr
   for (const personal of [PHONE, inHex(PHONE), 'Lek', inHex('Lek'), 'wamid', inHex('wamid')]) expect(text).not.toContain(personal)
 })
 
-test('does not come back with what comes late or again', async () => {
-  const before = Date.now() - 60_000
-  await lives(before)
-  await erased()
-  await written()
-  await said('wamid.1', before)
-  await issue(before)
-  await alert(before)
-  await dead(0)
-  await written()
-  expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
-})
+test.each(['later', 'before any of it is written', 'with the order'])(
+  'does not come back with what comes late or again: %s',
+  async when => {
+    const before = Date.now() - 60_000
+    await lives(before)
+    if (when === 'with the order') {
+      await written()
+      await sink?.close()
+      sink = null
+    }
+    await erased()
+    if (when === 'later') await written()
+    await said('wamid.1', before)
+    await issue(before)
+    await alert(before)
+    await dead(0)
+    await written()
+    expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
+  },
+)
 
 test('begins anew when they write again, and that stays', async () => {
   await lives(Date.now() - 60_000)
