@@ -19,6 +19,12 @@ function refusal(env: Record<string, string>): string {
   }
 }
 
+test('messages are kept for ever, or for as many days as said', () => {
+  expect(configFrom({}).messageRetentionDays).toBeNull()
+  expect(configFrom({ MESSAGE_RETENTION_DAYS: '90' }).messageRetentionDays).toBe(90)
+  expect(refusal({ MESSAGE_RETENTION_DAYS: '0' })).toContain('MESSAGE_RETENTION_DAYS is "0"')
+})
+
 describe('a secret that could be guessed', () => {
   const names = ['ADMIN_TOKEN', 'SESSION_KEY', 'TENANT_KEY', 'JWT_SECRET']
 

@@ -72,6 +72,8 @@ export interface Config {
   readonly redisUrl: string | null
   /** Null: ClickHouse runs as a child of this process, in the data folder. */
   readonly clickhouseUrl: string | null
+  /** How long Postgres keeps messages and the archive, in days, then the rest of that month; null: for ever. */
+  readonly messageRetentionDays: number | null
   readonly adminToken: string | null
   /** Tokens of the CRM; null: none are taken. */
   readonly jwt: {
@@ -305,6 +307,7 @@ export function configFrom(env: Environment): Config {
             issuer: text('JWT_ISSUER'),
             audience: text('JWT_AUDIENCE'),
           }),
+    messageRetentionDays: text('MESSAGE_RETENTION_DAYS') === null ? null : number('MESSAGE_RETENTION_DAYS', 0, 1, 36_500),
     sessionKey: text('SESSION_KEY'),
     corsOrigins,
     trustedProxies: list('TRUSTED_PROXIES'),

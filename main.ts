@@ -47,7 +47,9 @@ import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/clien
 import { reconcile } from './sinks/clickhouse/reconcile.ts'
 import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
+import { erasedRows } from './sinks/postgres/erasures.ts'
 import { openPool } from './sinks/postgres/pool.ts'
+import { startRetention } from './sinks/postgres/retention.ts'
 import { startPostgresSink } from './sinks/postgres/sink.ts'
 import { MemoryCache } from './sinks/redis/cache.ts'
 import { Hot } from './sinks/redis/hot.ts'
@@ -192,6 +194,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     clickhouse: clickhouse === null ? null : analystsOn(parts, clickhouse, tenantKey),
     codec,
     pool,
+    erased: erasedRows(pool),
     ...(page === undefined ? {} : { extend: page }),
   })
   closers.push(() => api.close())
@@ -390,13 +393,21 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
   const pool = openPool({ url, log: logger, name: 'sink' })
   closers.push(() => pool.end())
   const instance = instanceOf(parts, 'sinks')
+  const { messageRetentionDays: keepDays } = settings
   const run = async (name: string, starting: Promise<Sink>) => {
     const sink = await starting
     closers.push(() => sink.close())
     readers[`bma.sinks.${name}`] = () => sink.positions()
     return sink
   }
-  const postgres = await run('postgres', startPostgresSink({ log, codec, pool, logger, instance, lingerMs: LINGER_MS.soon }))
+  const postgres = await run(
+    'postgres',
+    startPostgresSink({ log, codec, pool, logger, instance, lingerMs: LINGER_MS.soon, keepDays }),
+  )
+  if (keepDays !== null) {
+    const retention = startRetention({ pool, days: keepDays, logger })
+    closers.push(() => retention.close())
+  }
   dependencies.postgres = () => postgres.status()
   if (parts.settings.redisUrl !== null) {
     const store = redisStore(openRedisOf(parts, parts.settings.redisUrl, SINK_REDIS_MS))

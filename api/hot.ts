@@ -6,7 +6,11 @@ export interface Hot {
    * The JSON that is kept; where nothing is, what `load` finds, with the offset that it was made from, is kept and returned. Never
    * fails for the cache's own sake.
    */
-  readText(kind: 'venue', id: string, load: () => Promise<{ value: unknown; version: number } | null>): Promise<string | null>
+  readText(
+    kind: 'venue' | 'conversation',
+    id: string,
+    load: () => Promise<{ value: unknown; version: number } | null>,
+  ): Promise<string | null>
   /** Forgets it, so that the next look-up reads it anew. */
   invalidate(kind: 'venue', id: string): Promise<void>
   /** Forgets everything: it fills again from the log and from look-ups. */

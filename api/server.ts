@@ -17,6 +17,7 @@ import type pg from 'pg'
 import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { type ClickHouseRouteOptions, clickhouseRoute } from './clickhouse.ts'
+import type { ErasedRows } from './erasures.ts'
 import { type Dependencies, healthRoutes } from './health.ts'
 import { type InsiderOptions, insiders, keepInside } from './insiders.ts'
 import { jsonBodies } from './json.ts'
@@ -83,7 +84,7 @@ export interface ApiOptions extends ServerOptions {
   /** Other rate limits than the usual, requests per window of each. */
   readonly limits?: Partial<Record<LimitName, number>>
   /** Null where WhatsApp is not configured: then there is no such webhook. */
-  readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string } | null
+  readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string; readonly phoneNumberId?: string } | null
   /** Where analysts' statements go; null where there is no ClickHouse. */
   readonly clickhouse?: ClickHouseRouteOptions | null
   /** Actors of the installation, whichever process has their tasks. */
@@ -94,6 +95,8 @@ export interface ApiOptions extends ServerOptions {
   readonly codec: Codec
   /** A pool of its own, with a statement time-out: reads never wait behind the sink's writes. */
   readonly pool: pg.Pool
+  /** What is left of somebody in the serving store. */
+  readonly erased: ErasedRows
   /** Adds routes, such as a page at `/`. */
   readonly extend?: (app: FastifyInstance) => void | Promise<void>
 }

@@ -3,6 +3,7 @@ import { createSecretKey } from 'node:crypto'
 import { SignJWT } from 'jose'
 import type pg from 'pg'
 import pino from 'pino'
+import { erasedRows } from '../sinks/postgres/erasures.ts'
 import type { TestLog } from '../sinks/test-log.ts'
 import type { Role } from './people/principal.ts'
 import type { ApiOptions } from './server.ts'
@@ -26,6 +27,7 @@ export function testOptions(log: TestLog, pool: pg.Pool): ApiOptions {
     log,
     codec: log.codec,
     pool,
+    erased: erasedRows(pool),
     logger: pino({ level: 'silent' }),
     dependencies: {},
   }

@@ -48,6 +48,8 @@ export interface Context<Emits extends Topic = Topic, Effects extends EffectMap 
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
   id(): string
   emit<T extends Emits, N extends T['records'][number]>(topic: T, key: string, type: N, record: RecordInputs[N]): void
+  /** Deletes what a key names on a compacted topic: a record without a value. */
+  remove(topic: Emits, key: string): void
   /** Records an effect attempt and returns its id. It starts after the commit, one at a time per key. */
   perform<E extends keyof Effects & string>(
     effect: E,

@@ -6,7 +6,7 @@ import { handle } from './handle.ts'
 import { ATTEMPT, COMMAND, LAST, PART } from './headers.ts'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
 import { make, start } from './test-actor.ts'
-import { type Act, bounds } from './test-bounds.ts'
+import { type Act, bounds, boundsOutputs } from './test-bounds.ts'
 import { carry, codec, testkit } from './testkit.ts'
 
 describe('time and ids', () => {
@@ -191,6 +191,7 @@ describe('a record that fails', () => {
           good: context => void context.perform('small', { sequence: 2 }),
           astray: context =>
             void context.emit(elsewhere as never, 'k', 'TrialOutput' as never, { sequence: 0, count: 0 } as never),
+          deleted: context => void context.remove(boundsOutputs, 'k'),
         } satisfies Record<string, Act>,
         more,
       ),
@@ -220,6 +221,14 @@ describe('a record that fails', () => {
     expect(step.emits.map(e => [e.topic, e.record.cause])).toEqual([
       ['dead.letters', 'emits to bounds.elsewhere, which it does not declare'],
     ])
+  })
+
+  it('is one that deletes what a topic keeps that is not compacted', () => {
+    expect(
+      failing()
+        .send('deleted')
+        .emits.map(e => [e.topic, e.record.cause]),
+    ).toEqual([['dead.letters', 'removes from bounds.outputs, which is not compacted']])
   })
 
   it('is never parked where it is the end of an attempt, whose input has gone', () => {

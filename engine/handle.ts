@@ -38,8 +38,9 @@ export interface Place {
 export interface Emit {
   readonly topic: string
   readonly key: string
-  readonly type: RecordName
-  readonly value: Buffer
+  /** Null, both, where it deletes what its key names. */
+  readonly type: RecordName | null
+  readonly value: Buffer | null
 }
 
 export interface Performed {
@@ -547,12 +548,23 @@ class Stepping implements Context {
   }
 
   emit(topic: Topic, to: string, type: RecordName, record: unknown): void {
-    if (!this.#definition.emits.includes(topic))
-      throw new Poison('not_declared', `emits to ${topic.name}, which it does not declare`)
-    if (typeof to !== 'string') throw new Poison('invalid', `emits to ${topic.name} under a key that is no text`)
+    this.#checkEmit(topic, to)
     const value = this.#place.codec.encode(topic.name, type, record as never)
     checkSize(`${type} for ${topic.name}`, { key: to, value })
     this.#emits.push({ topic: topic.name, key: to, type, value })
+  }
+
+  remove(topic: Topic, key: string): void {
+    this.#checkEmit(topic, key)
+    if (topic.cleanup !== 'compact') throw new Poison('invalid', `removes from ${topic.name}, which is not compacted`)
+    checkSize(`a deletion for ${topic.name}`, { key, value: null })
+    this.#emits.push({ topic: topic.name, key, type: null, value: null })
+  }
+
+  #checkEmit(topic: Topic, to: string): void {
+    if (!this.#definition.emits.includes(topic))
+      throw new Poison('not_declared', `emits to ${topic.name}, which it does not declare`)
+    if (typeof to !== 'string') throw new Poison('invalid', `emits to ${topic.name} under a key that is no text`)
   }
 
   perform(effect: string, input: object, options?: { notAfter?: number | undefined }): string {

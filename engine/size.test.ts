@@ -22,7 +22,10 @@ function kit(acts: Readonly<Record<string, Act>>, more: Parameters<typeof bounds
 
 /** Every record that a step writes, as the log measures it. */
 function largest(step: KitStep): number {
-  return Math.max(0, ...step.emits.map(e => payloadBytes({ key: e.key, value: codec.encode(e.topic, e.type, e.record) })))
+  return Math.max(
+    0,
+    ...step.emits.map(e => payloadBytes({ key: e.key, value: e.type && codec.encode(e.topic, e.type, e.record) })),
+  )
 }
 
 /** The size from which on `fits` no longer holds. */

@@ -220,7 +220,7 @@ export class Task {
       budget.spend(this.#instanceBytes)
     } else entry.after = step.instance
     this.#collect(incoming, step, overlay)
-    for (const { value } of step.emits) budget.spend(value.length)
+    for (const { value } of step.emits) budget.spend(value?.length ?? 0)
     for (const { input } of step.performed) budget.spend(input.length)
   }
 

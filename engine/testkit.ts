@@ -17,7 +17,8 @@ import { SchemaBook } from './schemas.ts'
 export interface KitEmit {
   readonly topic: string
   readonly key: string
-  readonly type: RecordName
+  /** Null where it deletes what its key names; the record too. */
+  readonly type: RecordName | null
   // biome-ignore lint/suspicious/noExplicitAny: tests look into records of any type
   readonly record: any
 }
@@ -119,7 +120,12 @@ export function testkit<I extends Topic, S extends RecordName>(
     return { result: made.result, emits: made.emits.map(shown), effects, closed: made.closed }
   }
 
-  const shown = ({ topic, key, type, value }: Emit): KitEmit => ({ topic, key, type, record: codec.decode(value).value })
+  const shown = ({ topic, key, type, value }: Emit): KitEmit => ({
+    topic,
+    key,
+    type,
+    record: value === null ? null : codec.decode(value).value,
+  })
 
   const resultOf = (attempt: string) => {
     const effect = inputs.get(attempt)?.effect

@@ -190,7 +190,7 @@ export interface ChatMessageInput {
   truncated?: boolean | undefined
 }
 
-export type ConversationEventKind = 'UNKNOWN' | 'OPENED' | 'IDENTIFIED' | 'STATE_CHANGED' | 'INTENT' | 'OWNER_CHANGED' | 'MESSAGE_IN' | 'MESSAGE_OUT' | 'MESSAGE_STATUS' | 'REQUEST' | 'REQUEST_ENDED' | 'DEDUPED' | 'HANDED_OVER' | 'RESPONDED' | 'RESOLVED' | 'ASSIGNED' | 'NOTE' | 'TRUST_CHANGED'
+export type ConversationEventKind = 'UNKNOWN' | 'OPENED' | 'IDENTIFIED' | 'STATE_CHANGED' | 'INTENT' | 'OWNER_CHANGED' | 'MESSAGE_IN' | 'MESSAGE_OUT' | 'MESSAGE_STATUS' | 'REQUEST' | 'REQUEST_ENDED' | 'DEDUPED' | 'HANDED_OVER' | 'RESPONDED' | 'RESOLVED' | 'ASSIGNED' | 'NOTE' | 'TRUST_CHANGED' | 'ERASED'
 
 /** Something that happened in a conversation; no text, no personal data. */
 export interface ConversationEvent {
@@ -904,6 +904,29 @@ export interface DeliveryStatusInput {
   errorCode?: null | number | undefined
   /** The provider's error, on FAILED. */
   error?: null | string | undefined
+}
+
+/** Everything of the person whose conversation this is has to go: a command. */
+export interface ErasePerson {
+  /** Id of the erasure. */
+  id: string
+  /** Channel of the conversation. */
+  channel: string
+  /** Issues that the conversation has had, which its state does not remember. */
+  issues: string[]
+  /** When; of the conversation's own order to a connector, its log time. */
+  at: number
+}
+
+export interface ErasePersonInput {
+  /** Id of the erasure. */
+  id: string
+  /** Channel of the conversation. */
+  channel: string
+  /** Issues that the conversation has had, which its state does not remember. */
+  issues?: string[] | undefined
+  /** When; of the conversation's own order to a connector, its log time. */
+  at: number
 }
 
 export type IssueStatus = 'UNKNOWN' | 'OPEN' | 'ACKNOWLEDGED' | 'RESOLVED'
@@ -3993,6 +4016,7 @@ export interface Records {
   ConversationProfile: ConversationProfile
   ConversationState: ConversationState
   DeliveryStatus: DeliveryStatus
+  ErasePerson: ErasePerson
   Issue: Issue
   SendMessage: SendMessage
   SendOutcome: SendOutcome
@@ -4055,6 +4079,7 @@ export interface RecordInputs {
   ConversationProfile: ConversationProfileInput
   ConversationState: ConversationStateInput
   DeliveryStatus: DeliveryStatusInput
+  ErasePerson: ErasePersonInput
   Issue: IssueInput
   SendMessage: SendMessageInput
   SendOutcome: SendOutcomeInput

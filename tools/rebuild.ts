@@ -18,7 +18,7 @@ try {
   const codec = await Codec.open(registry, allTopics())
   const postgres = await openPostgres(settings, logger)
   try {
-    const { rows, seconds } = await rebuild({ log, codec, url: postgres.url, logger })
+    const { rows, seconds } = await rebuild({ log, codec, url: postgres.url, logger, keepDays: settings.messageRetentionDays })
     for (const [table, made] of Object.entries(rows)) console.log(`${table.padEnd(24)} ${made.toLocaleString('en').padStart(12)}`)
     console.log(`rebuilt in ${seconds.toFixed(1)} s`)
   } finally {

@@ -68,7 +68,7 @@ const ONE = 1
 export const conversationInbox = inbox(
   'conversation.inbox',
   'conversation',
-  ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome', 'AgentAction'],
+  ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome', 'AgentAction', 'ErasePerson'],
   30,
 )
 export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
@@ -88,7 +88,12 @@ export const venueInbox = inbox(
 export const venueProfiles = topic('venue.profiles', 'venue', ['VenueProfile'], { cleanup: 'compact' })
 export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'])
 
-export const whatsappInbox = inbox('whatsapp.inbox', 'conversation', ['SendMessage', 'DeliveryStatus', 'SendResult'], 30)
+export const whatsappInbox = inbox(
+  'whatsapp.inbox',
+  'conversation',
+  ['SendMessage', 'DeliveryStatus', 'SendResult', 'ErasePerson'],
+  30,
+)
 
 export const soundtrackInbox = inbox(
   'soundtrack.inbox',

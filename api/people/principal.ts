@@ -26,6 +26,7 @@ export const PERMISSIONS = {
   'people:read': ['admin'],
   'people:write': ['admin'],
   'persons:export': ['admin'],
+  'persons:erase': ['admin'],
   'analytics:query': ['admin', 'analyst'],
   /** About oneself. */
   'self:read': ROLES,

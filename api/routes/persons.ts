@@ -1,8 +1,11 @@
-/** What is kept of one person, for them to have. */
-import type pg from 'pg'
+/** What is kept of one person: for them to have, or to be erased. */
 import { type Static, Type } from 'typebox'
+import { type ErasureOptions, Erasures } from '../erasures.ts'
 import { masked } from '../masks.ts'
-import { Text, TextOrNull, Time } from '../schemas.ts'
+import type { Fingerprint } from '../people/fingerprint.ts'
+import { nameOf } from '../people/principal.ts'
+import { Problem } from '../problem.ts'
+import { orNull, Text, TextOrNull, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
 /** More messages than that are the newest ones, and `more` says so. */
@@ -70,7 +73,41 @@ const CONVERSATIONS = `SELECT c.id, s.name, s.trust, c.venue_id AS venue, c.venu
   WHERE c.channel = $1 AND (c.user_id = $2 OR c.senders @> jsonb_build_array(jsonb_build_object('id', $2::text)))
   ORDER BY c.opened_at, c.id`
 
-export function personRoutes(app: Api, { pool }: { pool: pg.Pool }): void {
+const Order = Type.Object(
+  {
+    ...Person.properties,
+    reason: Type.String({
+      minLength: 1,
+      maxLength: 500,
+      description: 'why, for those who look later; kept for ever, so without names or numbers of persons',
+    }),
+  },
+  { additionalProperties: false },
+)
+
+const Receipt = Type.Object({
+  id: Text,
+  channel: Text,
+  conversations: Type.Array(Text),
+  shared: Type.Array(Text, { description: 'conversations with others, which stay: they are not of this person alone' }),
+  reason: Text,
+  requestedBy: Text,
+  at: Time,
+  verifiedAt: orNull(Time, { description: 'when every store was found without anything of before; null while some is not' }),
+  stores: Type.Array(
+    Type.Object({
+      store: Text,
+      found: orNull(Type.Integer(), { description: 'how many were there; null where they are not counted' }),
+      left: orNull(Type.Integer(), { description: 'how many still are; null where the store is not read back' }),
+      agesOut: orNull(Time, { description: 'when the last of it is gone by itself; null where that is now, or does not apply' }),
+      detail: Text,
+    }),
+  ),
+})
+
+export function personRoutes(app: Api, options: ErasureOptions & { fingerprint: Fingerprint }): void {
+  const { pool, fingerprint } = options
+  const erasures = new Erasures(options)
   app.post(
     '/persons/export',
     {
@@ -122,6 +159,49 @@ export function personRoutes(app: Api, { pool }: { pool: pg.Pool }): void {
         issues: issues.rows,
         venues: venues.rows,
       }
+    },
+  )
+  app.post(
+    '/persons/erase',
+    {
+      config: { permission: 'persons:erase', whole: true, personal: true, action: 'persons.erase' },
+      schema: {
+        summary: 'Has everything of one person erased',
+        body: Order,
+        response: { 202: Type.Object({ id: Text, conversations: Type.Integer(), at: Time }) },
+      },
+    },
+    async ({ body: { channel, user, reason }, principal, audited }, reply) => {
+      const whom = fingerprint([channel, user])
+      Object.assign(audited, { object: `${channel}:${whom}` })
+      const digits = user.replace(/\D/g, '')
+      if (digits.length >= 5 && reason.replace(/\D/g, '').includes(digits))
+        throw new Problem('invalid_request', 'the reason says whom it is about: it is kept, so leave that out')
+      const { rows } = await pool.query<Found>(CONVERSATIONS, [channel, user])
+      const known = rows.filter(({ others }) => others === 0).map(({ id }) => id)
+      const shared = rows.filter(({ others }) => others > 0).map(({ id }) => id)
+      const ordered = await erasures.order({ channel, user, whom, known, shared, reason, by: nameOf(principal) })
+      const { id, conversations } = ordered
+      audited.after = `erasure ${id}: ${conversations} conversations`
+      const location = `/api/v1/persons/erasures/${id}`
+      return reply.code(202).header('location', location).send({ id, conversations, at: new Date() })
+    },
+  )
+
+  app.get(
+    '/persons/erasures/:erasure',
+    {
+      config: { permission: 'persons:erase', whole: true, personal: true, action: 'persons.erasure' },
+      schema: {
+        summary: 'The receipt of an erasure: every store, read back',
+        params: Type.Object({ erasure: Type.String({ minLength: 1, maxLength: 100 }) }),
+        response: { 200: Receipt },
+      },
+    },
+    async ({ params: { erasure } }) => {
+      const receipt = await erasures.receipt(erasure)
+      if (receipt === null) throw new Problem('not_found', 'there is no such erasure')
+      return receipt
     },
   )
 }

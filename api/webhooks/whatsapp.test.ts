@@ -3,7 +3,8 @@ import type pg from 'pg'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { opaque } from '../../connectors/whatsapp/webhook.ts'
-import { conversationId } from '../../processors/conversation/id.ts'
+import { conversationId, reference } from '../../processors/conversation/id.ts'
+import { erasedRows } from '../../sinks/postgres/erasures.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
@@ -29,6 +30,7 @@ beforeEach(async () => {
     log,
     codec: log.codec,
     pool: {} as pg.Pool, // webhooks read no store
+    erased: erasedRows({} as pg.Pool),
     logger: pino({ level: 'trace' }, { write: line => void lines.push(line) }),
     dependencies: {},
   })
@@ -80,7 +82,7 @@ test('a message is in the log, under its conversation, before it is answered', a
     expect.objectContaining({
       topic: 'conversation.inbox',
       key: conversationId(TENANT_KEY, 'whatsapp', ACCOUNT, NOK),
-      headers: { id: 'wamid.1', at: '1749416383000' },
+      headers: { id: reference('wamid.1'), at: '1749416383000' },
       type: 'ChatMessage',
       value: expect.objectContaining({
         id: 'wamid.1',
@@ -170,7 +172,7 @@ test('the good parts of a webhook are taken, the malformed ones are dead letters
     statuses: [{ id: 'wamid.9', status: 'read', timestamp: 'later', recipient_id: NOK }],
   })
   expect((await post(body)).status).toBe(200)
-  expect(log.content('conversation.inbox').map(({ headers }) => headers.id)).toEqual(['wamid.1', 'wamid.2'])
+  expect(log.content('conversation.inbox').map(({ headers }) => headers.id)).toEqual([reference('wamid.1'), reference('wamid.2')])
   expect(log.content('whatsapp.inbox')).toEqual([])
   const letters = log
     .content('dead.letters')
@@ -210,10 +212,10 @@ test('a status goes to the conversation that it names, else to the recipient’s
   expect(taken).toHaveLength(2)
   expect(taken).toEqual(
     expect.arrayContaining([
-      { key: 'main:somewhere', id: 'wamid.1:DELIVERED', at: '1750857384000', type: 'DeliveryStatus' },
+      { key: 'main:somewhere', id: `${reference('wamid.1')}:DELIVERED`, at: '1750857384000', type: 'DeliveryStatus' },
       {
         key: conversationId(TENANT_KEY, 'whatsapp', ACCOUNT, NOK),
-        id: 'wamid.2:DELIVERED',
+        id: `${reference('wamid.2')}:DELIVERED`,
         at: '1750857384000',
         type: 'DeliveryStatus',
       },

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { handshake, type ParsedWebhook, parseWebhook, verifySignature } from '../../connectors/whatsapp/webhook.ts'
 import { messageOf } from '../../engine/errors.ts'
 import { RECORD_AT, RECORD_ID } from '../../engine/headers.ts'
-import { conversationId } from '../../processors/conversation/id.ts'
+import { conversationId, reference } from '../../processors/conversation/id.ts'
 import { conversationInbox, deadLetters, whatsappInbox } from '../../topics/catalog.ts'
 import { type Codec, CodecError } from '../../topics/codec.ts'
 import { type Append, type Log, MAX_RECORD_BYTES } from '../../topics/log.ts'
@@ -151,7 +151,8 @@ function recordsOf({ messages, statuses, refused }: ParsedWebhook, { codec, tena
       topic: conversationInbox.name,
       key: conversationId(tenantKey, message.channel, message.account, message.chat),
       value: codec.encode(conversationInbox.name, 'ChatMessage', message),
-      headers: { [RECORD_ID]: message.id, [RECORD_AT]: String(message.sentAt) },
+      // A digest: what is remembered of it outlives what it names, and may hold a phone.
+      headers: { [RECORD_ID]: reference(message.id), [RECORD_AT]: String(message.sentAt) },
     }))
   }
   for (const { status, conversation, recipient, account } of statuses) {
@@ -164,7 +165,7 @@ function recordsOf({ messages, statuses, refused }: ParsedWebhook, { codec, tena
       topic: whatsappInbox.name,
       key,
       value: codec.encode(whatsappInbox.name, 'DeliveryStatus', status),
-      headers: { [RECORD_ID]: `${status.providerId}:${status.status}`, [RECORD_AT]: String(status.at) },
+      headers: { [RECORD_ID]: `${reference(status.providerId)}:${status.status}`, [RECORD_AT]: String(status.at) },
     }))
   }
   for (const { path, reason, part } of refused) refuse(path, reason, part)

@@ -197,3 +197,20 @@ describe('the state', () => {
     expect(kit.state?.sends).toHaveLength(30)
   })
 })
+
+describe('an erased person', () => {
+  it('is not brought back by the send that was under way', () => {
+    for (const end of ['accept', 'UNKNOWN', 'EXPIRED'] as const) {
+      const { kit, order, accept, report } = connector()
+      order('m0')
+      const attempt = kit.started[0]?.attempt ?? ''
+      kit.handle('ErasePerson', { id: 'erasure-1', channel: 'whatsapp', at: NOW })
+      expect(kit.state).toBeNull()
+      const step = end === 'accept' ? accept(attempt, 'm0') : kit.end(attempt, end)
+      expect(step).toMatchObject({ result: 'handled', emits: [] })
+      expect(report('READ', { attempt }).emits).toEqual([])
+      expect(kit.state).toBeNull()
+      expect(kit.timers).toEqual([])
+    }
+  })
+})

@@ -85,12 +85,14 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
         const attempt = context.perform('send', message, { notAfter: Math.min(closesAt, useUntil) })
         return keep(before, queued(message.id, attempt, context.now))
       },
+      // Without a state whoever was written to has been erased meanwhile.
       SendResult: (state, { id, accepted, providerId, errorCode, reason, at }, context) => {
-        const before = state ?? NEW
-        const send = sendOf(before, id, context)
-        return change(before, send, { status: accepted ? 'SENT' : 'FAILED', providerId, reason, errorCode, at }, context)
+        if (state === null) return null
+        const send = sendOf(state, id, context)
+        return change(state, send, { status: accepted ? 'SENT' : 'FAILED', providerId, reason, errorCode, at }, context)
       },
       DeliveryStatus: (state, status, context) => (state === null ? null : reported(state, status, context)),
+      ErasePerson: () => null,
     },
     timers: {
       unknown: (state, { argument }, context) => {
@@ -100,7 +102,8 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
       },
     },
     effects,
-    ended: (state, { input, outcome, reason }, context) => {
+    ended: (state: WhatsappState | null, { input, outcome, reason }, context) => {
+      if (state === null) return null
       const send = sendOf(state, (input as SendMessage).id, context)
       const at = context.now
       if (outcome === 'UNKNOWN') return change(state, send, { status: 'UNKNOWN', reason, at }, context)

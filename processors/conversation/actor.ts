@@ -12,6 +12,7 @@ import { act, rest } from './agent.ts'
 import { ask } from './ask.ts'
 import { judge } from './contact.ts'
 import { correctVenue, identify, restart, welcomeBack } from './dialogue.ts'
+import { erase } from './erase.ts'
 import { openingOf, route } from './handover.ts'
 import { isCritical, wanted } from './intents.ts'
 import { venueAnswered, venueSilent } from './outcome.ts'
@@ -51,11 +52,15 @@ export const conversationActor = (settings: ConversationSettings = defaultConver
       DeliveryStatus: (state, status, context) => {
         if (state === null) return null
         const t = turn(state, context)
-        t.event('MESSAGE_STATUS', { message: status.providerId, to: status.status, detail: errorOf(status.errorCode) })
+        t.event('MESSAGE_STATUS', { message: reference(status.providerId), to: status.status, detail: errorOf(status.errorCode) })
         return state
       },
       // Of a conversation that nobody has begun there is nothing to be done.
       AgentAction: (state, action, context) => (state === null ? null : act(turn(state, context), action)),
+      ErasePerson: (state, order, context) => {
+        if (state !== null) turn(state, context).settle(null)
+        return erase(state, order, context)
+      },
     },
     timers: {
       idle: (state, _timer, context) => quiet(turn(state, context)),
@@ -65,7 +70,7 @@ export const conversationActor = (settings: ConversationSettings = defaultConver
         return t.finish()
       },
     },
-    ended: (state, _ended, context) => notUnderstood(turn(state, context)),
+    ended: (state: State | null, _ended, context) => (state === null ? null : notUnderstood(turn(state, context))),
     onPoison: {
       default: 'skip',
       failed: (state, { type }, context) => {
@@ -229,7 +234,8 @@ function comprehended(turn: Turn, understood: Understood): State {
 function respond(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
   const asked = wanted(understood, turn.settings.sure)
   for (const intent of asked.length > 0 ? asked : understood.intents.slice(0, 1)) {
-    if (!message.again) turn.event('INTENT', { message: message.message, detail: intent.kind, score: intent.confidence })
+    if (!message.again)
+      turn.event('INTENT', { message: reference(message.message), detail: intent.kind, score: intent.confidence })
   }
   const known = turn.state.state === 'IDENTIFIED' || turn.state.state === 'ASKING_ISSUE'
   if (message.again) return serve(turn, understood, message)

@@ -44,7 +44,7 @@ export const EFFECTS = {
 export type TurnContext = Context<(typeof EMITS)[number], typeof EFFECTS>
 
 /** The inbox of each channel's connector. */
-const REPLY_TOPICS = { whatsapp: whatsappInbox } as const
+export const REPLY_TOPICS = { whatsapp: whatsappInbox } as const
 
 /** Characters of a body, of one with choices, of a button, of a row of a list and of its second line: WhatsApp's limits. */
 export const TEXT = 4096

@@ -5,6 +5,7 @@
 import type pg from 'pg'
 import type { AuditEvent } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
+import { eraseAgain } from './erasures.ts'
 import { auditLog, columnArrays, isoTime, messages, type Row, type Table, unnest, upsert, zones } from './tables.ts'
 
 /** What became of a message of ours. */
@@ -33,6 +34,9 @@ const REPORT = {
 /** Providers deliver again for a week. */
 const REDELIVERED_MS = 8 * 24 * 60 * 60 * 1000
 
+/** Tables that name a conversation otherwise than by `conversation_id`. */
+const CONVERSATION_IN: Readonly<Record<string, string>> = { conversations: 'id', dead_letters: 'key' }
+
 export class Batch {
   /** Per table, by key; null where the row is to be deleted. */
   readonly #rows = new Map<Table, Map<string, { row: Row; deleted: boolean }>>()
@@ -46,19 +50,35 @@ export class Batch {
   /** Events of the audit trail in their order, by partition. */
   readonly #audited = new Map<number, { offset: number; event: AuditEvent }[]>()
 
+  /** Rows of before are too old to be kept, ms. */
+  readonly #from: number
+
+  constructor(from = Number.NEGATIVE_INFINITY) {
+    this.#from = from
+  }
+
   put(table: Table, row: Row, deleted = false): void {
+    if (this.#isTooOld(table, row)) return
     const rows = this.#rows.get(table) ?? new Map()
     this.#rows.set(table, rows)
     rows.set(JSON.stringify(table.key.map(column => row[column])), { row, deleted })
   }
 
-  /** A message; the time of its first delivery stays, for it says in which partition it lies. */
+  /** A message; the time of its first delivery stays, for it says in which partition it lies, and so does its version. */
   message(row: Row): void {
+    if (this.#isTooOld(messages, row)) return
     const key = JSON.stringify([row.conversation_id, row.id])
     const rows = this.#rows.get(messages) ?? new Map()
     this.#rows.set(messages, rows)
     const before = rows.get(key)
-    rows.set(key, { row: before === undefined ? row : { ...row, at: before.row.at }, deleted: false })
+    rows.set(key, {
+      row: before === undefined ? row : { ...row, at: before.row.at, version: before.row.version },
+      deleted: false,
+    })
+  }
+
+  #isTooOld({ ages, monthly }: Table, row: Row): boolean {
+    return ages === true && (row[monthly as string] as number) < this.#from
   }
 
   /** Zones of the venue that are older than this version have gone. */
@@ -116,7 +136,20 @@ export class Batch {
     await dropZones(client, [...this.#zonesOf.values()])
     await this.#writeReports(client)
     for (const [partition, events] of this.#audited) await writeAudit(client, partition, events)
+    const conversations = this.#conversations()
+    if (conversations.length > 0) await eraseAgain(client, conversations)
     return stale
+  }
+
+  /** Whatever these rows may be of. */
+  #conversations(): string[] {
+    const ids = new Set<unknown>()
+    for (const [table, rows] of this.#rows) {
+      const column = CONVERSATION_IN[table.name] ?? 'conversation_id'
+      if (Object.hasOwn(table.columns, column)) for (const { row } of rows.values()) ids.add(row[column])
+    }
+    for (const row of [...this.#byId.values(), ...this.#byProvider.values()]) ids.add(row.conversation_id)
+    return [...ids].filter(id => typeof id === 'string')
   }
 
   /** A message that is there already, delivered again with another time, keeps the time that it has. */

@@ -10,6 +10,7 @@ import {
   conversationEvents,
   conversations,
   deadLetters,
+  erasures,
   isoTime,
   issues,
   notes,
@@ -27,7 +28,7 @@ export const PROJECTED: ReadonlyMap<string, readonly string[] | null> = new Map(
   [catalog.conversationProfiles.name, ['ConversationProfile']],
   [catalog.conversationEvents.name, ['ConversationEvent']],
   [catalog.conversationInbox.name, null], // the archive
-  [catalog.whatsappInbox.name, ['SendMessage']],
+  [catalog.whatsappInbox.name, ['SendMessage', 'ErasePerson']],
   [catalog.alerts.name, ['Alert']],
   [catalog.issues.name, ['Issue']],
   [catalog.syncLog.name, ['SyncRun', 'SyncRefusals']],
@@ -141,6 +142,16 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
         by_name: value.byName,
         text: value.text ?? '',
         at: value.at,
+        version,
+      })
+      break
+    case 'ErasePerson':
+      // The order on the conversation's inbox has the time of whoever gave it.
+      batch.put(erasures, {
+        conversation_id: key,
+        topic: record.topic,
+        at: record.topic === catalog.conversationInbox.name ? record.timestamp : value.at,
+        logged_at: record.timestamp,
         version,
       })
       break

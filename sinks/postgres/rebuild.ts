@@ -13,6 +13,7 @@ import type { Topic } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
 import { type Log, type Position, partitionKey } from '../../topics/log.ts'
 import { type Sink, startSink } from '../sink.ts'
+import { eraseAgain } from './erasures.ts'
 import { postgresTopics } from './sink.ts'
 import { transact } from './positions.ts'
 import { postgresStore } from './store.ts'
@@ -41,9 +42,11 @@ const UPDATED: readonly Table[] = [
   tables.issues,
   tables.alerts,
   tables.deadLetters,
+  tables.erasures,
+  tables.erasedMessages,
 ]
-/** What else the sink writes: where it stands, reports that wait, the audit trail. The latter two stay as they are. */
-const BESIDE = ['sink_positions', 'message_reports', 'audit_log']
+/** What else the sink writes: where it stands, reports that wait, the audit trail. All but the first stay as they are. */
+const BESIDE = ['sink_positions', 'message_reports', 'audit_log', 'erased_letters']
 
 export interface Rebuilt {
   /** Rows by table, as the log makes them. */
@@ -63,8 +66,9 @@ export async function rebuild(options: {
   logger: Pick<Logger, 'info' | 'warn' | 'error'>
   live?: string
   topics?: readonly Topic[]
+  keepDays?: number | null
 }): Promise<Rebuilt> {
-  const { log, codec, url, logger, live = 'postgres', topics = postgresTopics } = options
+  const { log, codec, url, logger, live = 'postgres', topics = postgresTopics, keepDays = null } = options
   const began = performance.now()
   const pool = new pg.Pool({ connectionString: url, options: `-c search_path=${SCHEMA},public`, application_name: SCHEMA })
   pool.on('error', error => logger.warn({ reason: error.message }, 'a connection to Postgres was lost'))
@@ -73,7 +77,7 @@ export async function rebuild(options: {
     const { rows } = await lock.query('SELECT pg_try_advisory_lock($1) AS mine', [REBUILDING])
     if (rows[0]?.mine !== true) throw new Error('another rebuild of this database is under way')
     await makeTables(pool)
-    const store = postgresStore({ pool, codec, name: SCHEMA, topics, monthly: false })
+    const store = postgresStore({ pool, codec, name: SCHEMA, topics, monthly: false, keepDays })
     const sink = await startSink({ log, codec, store, logger, instance: `${SCHEMA}-${process.pid}` })
     try {
       await reach(sink, await endsOf(log, topics))
@@ -155,6 +159,9 @@ async function takeOver(client: pg.ClientBase, sink: Sink, live: string): Promis
      WHERE p.sink = $1 AND r.sink = $2 AND p.topic = r.topic AND p.partition = r.partition AND p.position < r.position`,
     [live, SCHEMA],
   )
+  // The serving sink does not read any more what this one has read: an order to erase, above all.
+  await client.query('SET LOCAL search_path = public')
+  await eraseAgain(client, null)
   return made
 }
 
@@ -168,7 +175,7 @@ async function copy(client: pg.ClientBase, { name, columns }: Table, conflict: s
 
 function onConflict(table: Table): string {
   const rest = Object.keys(table.columns).filter(column => !table.key.includes(column))
-  if (table === tables.archive || table === tables.schemas) return 'ON CONFLICT DO NOTHING'
+  if (table === tables.archive || table === tables.schemas || table === tables.erasedMessages) return 'ON CONFLICT DO NOTHING'
   const set = rest.map(
     column => `${quoted(column)} = ${table === tables.messages ? newest(column) : `excluded.${quoted(column)}`}`,
   )

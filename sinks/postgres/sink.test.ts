@@ -524,6 +524,7 @@ test('migrations may run in several processes at once, and run once', async () =
     '0004_cut_dead_letters',
     '0005_accounts_of_tenants',
     '0006_sync_refusals',
+    '0007_erasures',
   ])
 })
 
@@ -544,6 +545,7 @@ test('a database of the first release is adopted, with its rows', async () => {
     '0004_cut_dead_letters',
     '0005_accounts_of_tenants',
     '0006_sync_refusals',
+    '0007_erasures',
   ])
   expect(await rows('SELECT tableoid::regclass::text AS partition, id, status FROM messages')).toEqual([
     { partition: 'messages_2026_05', id: 'm1', status: 'sent' },

@@ -11,7 +11,8 @@ export const postgresTopics: readonly Topic[] = [...PROJECTED.keys()].map(topicN
 export function startPostgresSink({
   pool,
   topics = postgresTopics,
+  keepDays = null,
   ...options
-}: Omit<SinkOptions, 'store'> & { pool: pg.Pool; topics?: readonly Topic[] }): Promise<Sink> {
-  return startSink({ ...options, store: postgresStore({ pool, codec: options.codec, topics }) })
+}: Omit<SinkOptions, 'store'> & { pool: pg.Pool; topics?: readonly Topic[]; keepDays?: number | null }): Promise<Sink> {
+  return startSink({ ...options, store: postgresStore({ pool, codec: options.codec, topics, keepDays }) })
 }

@@ -12,6 +12,7 @@ import type { Store } from '../sink.ts'
 import { Batch } from './batch.ts'
 import { Months } from './months.ts'
 import { claimPositions, LIMITS, movePositions, transact } from './positions.ts'
+import { keptFrom } from './retention.ts'
 import { keep, PROJECTED, project, projectDeletion } from './project.ts'
 
 /** A commit need not reach the disk before it counts: a machine that crashes loses rows and position together; the log has them still. */
@@ -20,6 +21,7 @@ const SETTINGS = `${LIMITS}; SET LOCAL synchronous_commit = off`
 /**
  * @param name of its positions
  * @param monthly false where no table is partitioned
+ * @param keepDays how long messages and the archive are kept; null for ever
  */
 export function postgresStore({
   pool,
@@ -27,12 +29,14 @@ export function postgresStore({
   name = 'postgres',
   topics,
   monthly = true,
+  keepDays = null,
 }: {
   pool: pg.Pool
   codec: Codec
   name?: string
   topics: readonly Topic[]
   monthly?: boolean
+  keepDays?: number | null
 }): Store {
   const months = new Months()
   const kept = new Set<string>()
@@ -43,7 +47,7 @@ export function postgresStore({
     claim: partitions => claimPositions(pool, name, partitions),
     refuses: isDataError,
     write: async batches => {
-      const batch = new Batch()
+      const batch = new Batch(keptFrom(keepDays, Date.now()))
       for (const { records } of batches) {
         for (const { record, decoded } of records) {
           keep(batch, record, codec)

@@ -16,6 +16,8 @@ export interface Table {
   readonly kept?: readonly string[]
   /** Column by whose month it is partitioned. */
   readonly monthly?: string
+  /** Whether its months are dropped once they are old enough. */
+  readonly ages?: true
 }
 
 const text = 'text' as const
@@ -105,6 +107,7 @@ export const messages: Table = {
   name: 'messages',
   key: ['conversation_id', 'at', 'id'],
   monthly: 'at',
+  ages: true,
   columns: {
     conversation_id: text,
     id: text,
@@ -120,7 +123,8 @@ export const messages: Table = {
     error_code: 'integer',
     version: 'bigint',
   },
-  kept: ['provider_id', 'status', 'reason', 'error_code'],
+  // The version of its first delivery says whether it came before its person was erased.
+  kept: ['provider_id', 'status', 'reason', 'error_code', 'version'],
 }
 
 export const notes: Table = {
@@ -198,6 +202,7 @@ export const archive: Table = {
   name: 'conversation_archive',
   key: ['topic', 'partition', 'offset', 'at'],
   monthly: 'at',
+  ages: true,
   columns: {
     topic: text,
     partition: 'integer',
@@ -299,6 +304,19 @@ export const deadLetters: Table = {
     code_version: text,
     at: time,
   },
+}
+
+/** Orders to erase a person, by the inbox that they were on. */
+export const erasures: Table = {
+  name: 'erasures',
+  key: ['conversation_id', 'topic'],
+  columns: { conversation_id: text, topic: text, at: time, logged_at: time, version: 'bigint' },
+}
+
+export const erasedMessages: Table = {
+  name: 'erased_messages',
+  key: ['conversation_id', 'ref'],
+  columns: { conversation_id: text, ref: text, at: time },
 }
 
 /** Rows of one statement: what it unnests stays within the server's working memory. */

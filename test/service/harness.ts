@@ -16,7 +16,7 @@ import type { FakeSent } from '../../connectors/whatsapp/fake-messages.ts'
 import { addresses } from '../stack/vitest.ts'
 
 const root = join(import.meta.dirname, '../..')
-const ADMIN_TOKEN = 'an-invented-admin-token-of-the-tests'
+export const ADMIN_TOKEN = 'an-invented-admin-token-of-the-tests'
 const SECRETS = { phoneNumberId: '106540352242922', accessToken: 'access', appSecret: 'app-secret', verifyToken: 'verify' }
 
 /** The person on file at venue 1. */

@@ -1,0 +1,129 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type pg from 'pg'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { conversationId } from '../../processors/conversation/id.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
+import { migrate } from '../../sinks/postgres/migrate.ts'
+import { openPool } from '../../sinks/postgres/pool.ts'
+import { TestLog } from '../../sinks/test-log.ts'
+import { LogError } from '../../topics/log.ts'
+import { type ApiServer, startApi } from '../server.ts'
+import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
+import { fill } from './fixture.ts'
+
+const quiet = { info: () => {}, warn: () => {} }
+const NOK = { channel: 'whatsapp', user: '66800000000' }
+const OWN = conversationId('key-of-the-tenant', 'whatsapp', '1055', NOK.user)
+let dataDir: string
+let server: EmbeddedPostgres
+let pool: pg.Pool
+let log: TestLog
+let api: ApiServer
+
+beforeAll(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), 'persons-'))
+  server = await startEmbeddedPostgres({ dataDir, log: quiet })
+  pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000 })
+  await migrate(pool)
+  log = await TestLog.open()
+  await fill(log, pool)
+  const options = testOptions(log, pool)
+  api = await startApi({
+    ...options,
+    whatsapp: { appSecret: 'secret-of-the-app', verifyToken: 'verify-me', phoneNumberId: '1055' },
+    actors: [
+      { name: 'conversation', inbox: 'conversation.inbox', changelog: 'conversation.profiles', group: 'bma.processors' },
+      { name: 'whatsapp', inbox: 'whatsapp.inbox', changelog: 'conversation.profiles', group: 'bma.connectors' },
+    ],
+  })
+})
+afterAll(async () => {
+  await api.close()
+  await pool.end()
+  await server.stop()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+const erase = (body: object, token?: string) =>
+  send('POST', `${api.url}/api/v1/persons/erase`, {
+    body: { reason: 'asked for it', ...body },
+    ...(token === undefined ? {} : { token }),
+  })
+const orders = () => log.content('conversation.inbox').filter(r => r.type === 'ErasePerson')
+const receiptOf = async (answer: Answer) => (await get(`${api.url}${answer.headers.get('location')}`)).body
+
+test('an order goes to each conversation that is theirs alone, and to the one that they would have', async () => {
+  await pool.query(`INSERT INTO conversations (id, channel, account, user_id, state, owner, trust, senders, requests, commands, opened_at,
+    updated_at, last_inbound_at, version) VALUES ('main:group', 'whatsapp', '1', '66899990000', 'IDENTIFIED', 'bot', 'claimed',
+    '[{"id":"66800000000"},{"id":"66899990000"}]', '[]', '[]', now(), now(), now(), 1)`)
+  await pool.query(`INSERT INTO issues (id, conversation_id, channel, department, priority, reason, status, opened_at, updated_at, version)
+    VALUES ('i1', 'main:c0', 'whatsapp', 'general', 'high', 'human', 'open', now(), now(), 1)`)
+  const answer = await erase(NOK)
+  expect(answer.status).toBe(202)
+  expect(
+    orders()
+      .map(({ key }) => key)
+      .sort(),
+  ).toEqual([OWN, 'main:c0'].sort())
+  expect(orders().find(o => o.key === 'main:c0')?.value).toMatchObject({
+    id: answer.body.id,
+    channel: 'whatsapp',
+    issues: ['i1'],
+  })
+  const receipt = await receiptOf(answer)
+  expect(receipt).toMatchObject({ shared: ['main:group'], verifiedAt: null, reason: 'asked for it' })
+  expect(receipt.conversations.sort()).toEqual([OWN, 'main:c0'].sort())
+  const messages = receipt.stores.find((s: { store: string }) => s.store === 'postgres: messages')
+  expect(messages).toMatchObject({ found: 2, detail: '2 of 2 conversations wait for their order' })
+  expect(messages.left).toBeGreaterThan(0)
+  expect(receipt.stores.find((s: { store: string }) => s.store === 'state: conversation')).toMatchObject({ left: 2 })
+
+  // Neither the receipt nor the audit trail says who it was.
+  const kept = await pool.query('SELECT t::text AS row FROM person_erasures t')
+  const audited = await vi.waitFor(() => {
+    const found = log.content('audit.log').map(r => r.value as { action: string; object: string; after: string; status: number })
+    const mine = found.filter(e => e.action === 'persons.erase')
+    expect(mine.map(e => e.status)).toContain(202)
+    return mine
+  })
+  expect(audited.at(-1)?.after).toBe(`erasure ${answer.body.id}: 2 conversations`)
+  expect(audited.at(-1)?.object).toMatch(/^whatsapp:[0-9a-f]{20}$/)
+  for (const text of [
+    JSON.stringify(kept.rows),
+    JSON.stringify(audited),
+    JSON.stringify(orders().map(o => o.value)),
+    answer.text,
+  ])
+    expect(text).not.toContain(NOK.user)
+})
+
+test('is for admins of the whole installation alone, and so is its receipt', async () => {
+  const answer = await erase(NOK)
+  const before = orders().length
+  for (const who of [{ role: 'agent' }, { role: 'admin', venues: ['main:v1'] }, { role: 'admin', tenant: 'other' }] as const) {
+    const token = await tokenFor(who)
+    expect((await erase(NOK, token)).status).toBe(403)
+    expect((await send('GET', `${api.url}${answer.headers.get('location')}`, { token })).status).toBe(403)
+  }
+  expect(orders()).toHaveLength(before)
+  expect((await get(`${api.url}/api/v1/persons/erasures/unknown`)).status).toBe(404)
+})
+
+test.each(['it is +66 80-000-0000', 'of 66800000000'])('a reason that says whom it is about is refused: %s', async reason => {
+  const before = orders().length
+  expect((await erase({ ...NOK, reason })).status).toBe(400)
+  expect(orders()).toHaveLength(before)
+})
+
+test('nothing is said to be done while the log takes nothing', async () => {
+  const before = await pool.query('SELECT id FROM person_erasures')
+  log.failing = new LogError('unavailable', 'disk full')
+  try {
+    expect((await erase(NOK)).status).toBe(503)
+  } finally {
+    log.failing = null
+  }
+  expect((await pool.query('SELECT id FROM person_erasures')).rows).toEqual(before.rows)
+})
