@@ -56,6 +56,14 @@ describe('what a folder is', () => {
     expect(marked()).toBe('demo')
   })
 
+  it('is refused where it cannot be made', () => {
+    writeFileSync(join(folder, 'file'), '')
+    symlinkSync(join(folder, 'nowhere'), join(folder, 'dangling'))
+    for (const path of ['/proc/nothing/data', join(folder, 'file', 'data'), join(folder, 'dangling')])
+      expect(() => open({ DATA_DIR: path }), path).toThrow(`DATA_DIR is "${path}", which cannot be made`)
+    expect(open({ DATA_DIR: join(data, 'a', 'b') })).toBe('demo')
+  })
+
   it('stays live where the settings of the channel are lost', () => {
     open(WHATSAPP)
     put('log.sqlite')

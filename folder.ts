@@ -7,9 +7,10 @@
 import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError, isLoopback } from './config.ts'
+import { messageOf } from './engine/errors.ts'
 import { syncLog, type Topic } from './topics/catalog.ts'
 import type { Codec } from './topics/codec.ts'
 import type { Log } from './topics/log.ts'
@@ -33,12 +34,26 @@ const OF_THE_VOLUME = ['lost+found']
  */
 export function openFolder(settings: Config, logger: Pick<Logger, 'warn'>): Kind {
   const { dataDir } = settings
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  make(dataDir)
   const found = contentOf(dataDir)
   const kind = decide(settings, found)
   if (found.mark === null) mark(dataDir, kind)
   closeToOthers(dataDir, logger)
   return kind
+}
+
+/** One folder after the other: `recursive` never ends where the system says that the parent, which is there, is not. */
+function make(dataDir: string): void {
+  const missing: string[] = []
+  for (let at = resolve(dataDir); !existsSync(at); at = dirname(at)) missing.unshift(at)
+  for (const folder of missing) {
+    try {
+      mkdirSync(folder, { mode: 0o700 })
+    } catch (error) {
+      // Another process that starts on it may have been faster.
+      if (!existsSync(folder)) throw new ConfigError([`DATA_DIR is "${dataDir}", which cannot be made: ${messageOf(error)}`])
+    }
+  }
 }
 
 interface Content {
