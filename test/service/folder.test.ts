@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { describeWithStack } from '../stack/vitest.ts'
 import { type Service, startService } from './harness.ts'
 
@@ -46,8 +46,14 @@ describe('a live installation', () => {
   })
 
   it('keeps its venues where it is started without its settings', { timeout: 90_000 }, async () => {
-    const before = await names()
-    expect(before).toHaveLength(3)
+    const before = await vi.waitFor(
+      async () => {
+        const found = await names()
+        expect(found).toHaveLength(3)
+        return found
+      },
+      { timeout: 20_000, interval: 100 },
+    )
     expect(await service.terminate()).toBe(0)
     const starts: Record<string, string>[] = [
       {},
