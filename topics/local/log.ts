@@ -183,7 +183,7 @@ export class LocalLog implements Log, SchemaRegistry {
       )
     }
     const member = `${instance}-${randomUUID()}`
-    const generation = this.#storage.newGeneration(group, member)
+    const generation = this.#storage.newGeneration(group, member, topics)
     const membership = new LocalMembership(this.#owner, { group, member, generation, partitions })
     this.#members.set(group, membership)
     assigned(membership.assignment)
