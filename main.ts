@@ -190,7 +190,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     redis: hot.redis,
     hot: hot.hot,
     settings: publicSettings(settings),
-    actors: Object.entries(WORKERS).flatMap(([name, of]) => of.map(actor => taskActor(name, actors[actor]))),
+    actors: Object.values(WORKERS).flatMap(({ group, of }) => of.map(actor => taskActor(group, actors[actor]))),
     clickhouse: clickhouse === null ? null : analystsOn(parts, clickhouse, tenantKey),
     codec,
     pool,
@@ -223,18 +223,23 @@ export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tr
 }
 type Actors = ReturnType<typeof actorsOf>
 
-/** Which worker has which actors. */
+/**
+ * Which worker has which actors. What is sent to people does not wait in one cycle with what is read of providers. Whoever had both
+ * was the group of the connectors: the channels go on in it, so that no message is sent by two versions at a time; the sources have
+ * one of their own, and go on where their changelogs say.
+ */
 const WORKERS = {
-  processors: ['conversation', 'venue'],
-  connectors: ['whatsapp', 'soundtrack', 'sheets'],
-} as const satisfies Record<string, readonly (keyof Actors)[]>
+  processors: { group: 'processors', of: ['conversation', 'venue'] },
+  channels: { group: 'connectors', of: ['whatsapp'] },
+  sources: { group: 'sources', of: ['soundtrack', 'sheets'] },
+} as const satisfies Record<string, { readonly group: string; readonly of: readonly (keyof Actors)[] }>
 
-function taskActor(worker: string, { name, inbox }: Actors[keyof Actors]): TaskActor {
-  return { name, inbox: inbox.name, changelog: changelog(name, inbox).name, group: groupOf(worker) }
+function taskActor(group: string, { name, inbox }: Actors[keyof Actors]): TaskActor {
+  return { name, inbox: inbox.name, changelog: changelog(name, inbox).name, group: groupOf(group) }
 }
 
-function groupOf(worker: string): string {
-  return `bma.${worker}`
+function groupOf(name: string): string {
+  return `bma.${name}`
 }
 
 function topicsOf(actors: Actors): Topic[] {
@@ -262,13 +267,14 @@ function workerOf(
   ports: WorkerSettings['ports'],
 ) {
   const { log, codec, onError, closers } = parts
+  const { group } = WORKERS[name]
   const worker = new Worker({
     log,
     codec,
     actors,
     ports,
-    group: groupOf(name),
-    instance: instanceOf(parts, name),
+    group: groupOf(group),
+    instance: instanceOf(parts, group),
     codeVersion: codeVersion(),
     openStore: async (actor, partition) => stores.store(actor, partition),
     stores,
@@ -334,33 +340,30 @@ async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores,
   const { timeScale, venuesCsv, sheetDateOrder: dateOrder, sheetAccept: accept, sheetSource: source, providers } = outside
   const limit = { firstMs: providers.limitMs, mostMs: providers.limitMostMs }
   const opening = { probeMs: providers.breakerProbeMs, mostMs: providers.breakerMostMs }
-  const connected: { actor: Actor; ports: ActorPorts }[] = []
-  const connect = (actor: unknown, ports: unknown) => connected.push({ actor: actor as Actor, ports: ports as ActorPorts })
+  const connected: { worker: 'channels' | 'sources'; actor: Actor; ports: ActorPorts }[] = []
+  const connect = (worker: 'channels' | 'sources', actor: unknown, ports: unknown) =>
+    connected.push({ worker, actor: actor as Actor, ports: ports as ActorPorts })
   if (outside.whatsapp !== null) {
     const breaker = { ...opening, rate: { share: providers.channelShare, calls: providers.channelCalls } }
     const { ports, close } = whatsappPorts({ ...outside.whatsapp, timeScale, breaker, limit })
-    connect(actors.whatsapp, ports)
+    connect('channels', actors.whatsapp, ports)
     closers.push(close)
   }
   if (outside.soundtrack !== null) {
     const breaker = { ...opening, failures: providers.breakerFailures }
     const client = soundtrackClient({ ...outside.soundtrack, timeScale, breaker, limit })
-    connect(actors.soundtrack, soundtrackPorts(client))
+    connect('sources', actors.soundtrack, soundtrackPorts(client))
     closers.push(() => client.close())
   }
   if (venuesCsv !== null)
-    connect(actors.sheets, { read: sheetFilePort({ file: venuesCsv, dateOrder, accept, ...(source && { source }) }) })
-  if (connected.length === 0) return
-  const ports = Object.fromEntries(connected.map(({ actor, ports }) => [actor.name, ports]))
-  const worker = workerOf(
-    parts,
-    stores,
-    'connectors',
-    connected.map(c => c.actor),
-    ports,
-  )
-  await worker.start()
-  closers.push(() => worker.stop())
+    connect('sources', actors.sheets, { read: sheetFilePort({ file: venuesCsv, dateOrder, accept, ...(source && { source }) }) })
+  for (const [name, of] of Map.groupBy(connected, c => c.worker)) {
+    const ports = Object.fromEntries(of.map(({ actor, ports }) => [actor.name, ports]))
+    const connecting = of.map(c => c.actor)
+    const worker = workerOf(parts, stores, name, connecting, ports)
+    await worker.start()
+    closers.push(() => worker.stop())
+  }
   if (venuesCsv === null) return
   const readNow = async (reason: string) => {
     const value = codec.encode(sheetsInbox.name, 'SyncNow', { reason })

@@ -12,6 +12,8 @@ export interface Topic<R extends RecordName = RecordName> {
   readonly cleanup: 'delete' | 'compact'
   /** How long records are kept, ms; null for ever. Compacted topics keep the newest of each key. */
   readonly retentionMs: number | null
+  /** Why nothing of it is ever removed, where that was decided. */
+  readonly forEver: string | null
 }
 
 /** Records that the engine itself puts on every inbox. */
@@ -37,7 +39,11 @@ export interface TopicOptions {
   readonly partitions?: number
   readonly keepDays?: number | null
   readonly cleanup?: 'delete' | 'compact'
+  readonly forEver?: string
 }
+
+/** What every topic of the catalog decides: how long it keeps its records, or why it never lets go of them. */
+type Decided = TopicOptions & ({ readonly keepDays: number } | { readonly cleanup: 'compact' } | { readonly forEver: string })
 
 /** A topic outside the catalog, for tests and benchmarks. */
 export function defineTopic<R extends RecordName>(
@@ -46,11 +52,11 @@ export function defineTopic<R extends RecordName>(
   records: readonly R[],
   options: TopicOptions = {},
 ): Topic<R> {
-  const { partitions = PARTITIONS, keepDays = null, cleanup = 'delete' } = options
-  return { name, key, records, partitions, cleanup, retentionMs: keepDays === null ? null : keepDays * DAY }
+  const { partitions = PARTITIONS, keepDays = null, cleanup = 'delete', forEver = null } = options
+  return { name, key, records, partitions, cleanup, retentionMs: keepDays === null ? null : keepDays * DAY, forEver }
 }
 
-function topic<R extends RecordName>(name: string, key: string, records: readonly R[], options: TopicOptions = {}): Topic<R> {
+function topic<R extends RecordName>(name: string, key: string, records: readonly R[], options: Decided): Topic<R> {
   const made = defineTopic(name, key, records, options)
   topics.set(name, made)
   return made
@@ -74,7 +80,9 @@ export const conversationInbox = inbox(
 export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
   cleanup: 'compact',
 })
-export const conversationEvents = topic('conversation.events', 'conversation', ['ConversationEvent'])
+export const conversationEvents = topic('conversation.events', 'conversation', ['ConversationEvent'], {
+  forEver: 'the history of what was said and done, without a word of it or a person: tables and analytics are made anew from it',
+})
 
 /** What a human has to see to. */
 export const issues = topic('issues', 'issue', ['Issue'], { cleanup: 'compact' })
@@ -86,7 +94,9 @@ export const venueInbox = inbox(
   7,
 )
 export const venueProfiles = topic('venue.profiles', 'venue', ['VenueProfile'], { cleanup: 'compact' })
-export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'])
+export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'], {
+  forEver: 'the history of zones and commands, a record for each change: tables and analytics are made anew from it',
+})
 
 export const whatsappInbox = inbox(
   'whatsapp.inbox',
@@ -116,9 +126,15 @@ export const sheetsInbox = inbox(
 )
 
 export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
-export const syncLog = topic('sync.log', 'source', ['SyncRun', 'SyncRefusals'])
+export const syncLog = topic('sync.log', 'source', ['SyncRun', 'SyncRefusals'], {
+  forEver:
+    'what each source said and when it was silent, a record for each change of that: the proof towards who runs the source',
+})
 /** Every operation through the API: one partition, so that its order is that of the chain of hashes. */
-export const auditLog = topic('audit.log', 'who did it', ['AuditEvent'], { partitions: ONE })
+export const auditLog = topic('audit.log', 'who did it', ['AuditEvent'], {
+  partitions: ONE,
+  forEver: 'a chain of hashes without its beginning proves nothing',
+})
 export const deadLetters = topic('dead.letters', 'key of the record', ['DeadLetter'], { keepDays: 30 })
 
 /** The changelog of an actor: as many partitions as its inbox. */

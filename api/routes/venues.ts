@@ -41,7 +41,7 @@ const Zone = Type.Object({
   source: TextOrNull,
   since: TimeOrNull,
   lastSeen: TimeOrNull,
-  asOf: orNull(Time, { description: 'when it was last read' }),
+  asOf: orNull(Time, { description: 'when it was last read; to the hour while nothing of it changes' }),
 })
 
 const Venue = Type.Object({

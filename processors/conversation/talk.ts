@@ -4,6 +4,7 @@
 import { type KitEmit, type KitStep, testkit } from '../../engine/testkit.ts'
 import type {
   ChatMessageInput,
+  ConversationProfile,
   Issue,
   IntentInput,
   SendMessage,
@@ -56,6 +57,8 @@ export interface Reply {
   readonly asked: ZoneRequest[]
   readonly alerts: { department: string; priority: string; text: string; id: string }[]
   readonly issues: readonly Issue[]
+  /** The conversation as people saw it, each time that it was shown. */
+  readonly profiles: readonly ConversationProfile[]
   events(kind?: string): { kind: string; detail: string | null; from: string | null; to: string | null }[]
 }
 
@@ -163,6 +166,7 @@ function reply(steps: readonly KitStep[]): Reply {
     asked: of('ZoneRequest') as ZoneRequest[],
     alerts: of('Alert'),
     issues: of('Issue') as Issue[],
+    profiles: of('ConversationProfile') as ConversationProfile[],
     events: kind => of('ConversationEvent').filter((e: { kind: string }) => kind === undefined || e.kind === kind),
   }
 }

@@ -272,15 +272,16 @@ export class Turn {
     return this.#state.senders.find(s => s.id === id)
   }
 
-  /** The end of the handler: the state to keep, and the profile where what people see of it has changed, or a command waits. */
+  /**
+   * The end of the handler: the state to keep, and the profile where what people see of it has changed, or a command waits. While a
+   * message is being made out, more is to come before long: then the profile goes out once, with what the message has led to.
+   */
   finish(): State {
     const { context } = this
     this.set({ updatedAt: this.now, waiting: this.#state.waiting.map(kept) })
     const [before, after] = [this.#before, this.#state]
-    const shown = profile(after, context)
-    const shownBefore = before === null ? null : profile({ ...before, updatedAt: this.now }, context)
-    if (context.headers[COMMAND] !== undefined || JSON.stringify(shown) !== JSON.stringify(shownBefore)) {
-      context.emit(conversationProfiles, context.key, 'ConversationProfile', shown)
+    if (this.#isShown(before, after)) {
+      context.emit(conversationProfiles, context.key, 'ConversationProfile', profile(after, context))
     }
     const { supportHours } = this.settings
     publishIssue(
@@ -290,6 +291,16 @@ export class Turn {
       this.#endedBy,
     )
     return after
+  }
+
+  #isShown(before: State | null, after: State): boolean {
+    const { context } = this
+    if (before === null || context.headers[COMMAND] !== undefined) return true
+    // What came with the message that has been made out was not shown until now.
+    if (before.current !== null && after.current?.message !== before.current.message) return true
+    if (after.current !== null) return false
+    const [shown, shownBefore] = [after, { ...before, updatedAt: this.now }].map(state => JSON.stringify(profile(state, context)))
+    return shown !== shownBefore
   }
 }
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { recordSchema } from '../../schemas/index.ts'
 import type { Understand, VenueProfile, VenueProfileInput } from '../../schemas/types.ts'
 import { understandPort } from './port.ts'
@@ -36,6 +36,60 @@ describe('the port of understand', () => {
     const understood = understandPort({ index })(input, run)
     index.upsert(profile({ soundtrackAccount: 'acc', zones: [{ zone: 'z1', name: 'Lobby', status: 'ONLINE' }] }))
     expect(await understood).toMatchObject({ intents: [{ kind: 'volume_down', zone: 'z1' }] })
+  })
+
+  it('makes out a message once, whatever else becomes known while it waits', async () => {
+    const index = new VenueIndex()
+    const match = vi.spyOn(index, 'match')
+    const zones = [{ zone: 'z1', name: 'Lobby', status: 'ONLINE' as const }]
+    index.upsert(profile({ soundtrackAccount: 'acc' }))
+    const text = 'This is Nok from Blue Lagoon Pattaya, the music in the lobby is too loud'
+    const understood = understandPort({ index, patienceMs: 60_000 })({ ...input, venue: null, dialogue: 'INITIAL', text }, run)
+    index.upsert(profile({ venue: 'main:2', name: 'Siam Terrace', soundtrackAccount: 'other', zones }))
+    index.upsert(profile({ soundtrackAccount: 'acc', aliases: ['Lagoon'] }))
+    await new Promise(setImmediate)
+    index.upsert(profile({ soundtrackAccount: 'acc', zones }))
+    expect(await understood).toMatchObject({
+      match: 'EXACT',
+      matches: [{ venue: 'main:1' }],
+      intents: [{ kind: 'volume_down', zone: 'z1' }],
+      issue: expect.stringContaining('lobby'),
+    })
+    expect(match).toHaveBeenCalledTimes(1)
+  })
+
+  it('waits no longer once its venue is gone, or nobody waits for the answer', async () => {
+    const index = new VenueIndex()
+    const port = understandPort({ index, patienceMs: 60_000 })
+    index.upsert(profile({ soundtrackAccount: 'acc' }))
+    const gone = port(input, run)
+    index.remove('main:1')
+    expect(await gone).toMatchObject({ venueName: null })
+
+    index.upsert(profile({ soundtrackAccount: 'acc' }))
+    const waiting = new AbortController()
+    const given = port(input, { ...run, signal: waiting.signal })
+    waiting.abort()
+    expect(await given).toMatchObject({ message: 'm1', zones: [] })
+  })
+
+  it('waits on a clock: as long as the venue is new, at most as long as it may', async () => {
+    const index = new VenueIndex()
+    const seen: number[] = []
+    vi.useFakeTimers()
+    try {
+      index.upsert(profile({ soundtrackAccount: 'acc', updatedAt: Date.now() - 58_000 }))
+      const began = Date.now()
+      void Promise.resolve(understandPort({ index })(input, run)).then(() => seen.push(Date.now() - began))
+      index.upsert(profile({ soundtrackAccount: 'acc' }))
+      const other = { ...input, venue: 'main:2' }
+      index.upsert(profile({ venue: 'main:2', soundtrackAccount: 'acc', updatedAt: Date.now() - 58_000 }))
+      void Promise.resolve(understandPort({ index })(other, run)).then(() => seen.push(Date.now() - began))
+      await vi.advanceTimersByTimeAsync(10_000)
+      expect(seen).toEqual([2_000, 4_500])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it.each(['hello', 'thank you', 'I want to talk to a human', 'how much does it cost?'])(

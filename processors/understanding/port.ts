@@ -1,12 +1,12 @@
 /**
  * The port of the effect `understand`. A venue that is only just in the index has no zones yet: its first reading is under way,
  * and a word about a zone would mean nothing. For such a venue the answer waits a moment; not for a message that is about no zone,
- * and not where it is known that none will come.
+ * and not where it is known that none will come. A message is understood once: when its venue's news have come, only what hangs on
+ * zones is made out again.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Port } from '../../engine/actor.ts'
 import type { UnderstoodInput, VenueProfile } from '../../schemas/types.ts'
-import { takesZone, understand } from './understand.ts'
+import { takesZone, understanding } from './understand.ts'
 import type { VenueIndex } from './venues.ts'
 
 export interface UnderstandPortOptions {
@@ -16,25 +16,46 @@ export interface UnderstandPortOptions {
   readonly now?: () => number
 }
 
-const LOOK_MS = 25
+/** Less than the effect's time-out, so that it is one try. */
+const PATIENCE_MS = 4_500
 /** A venue is new for this long; later it has no zones because there are none, or none can be read. */
 const NEW_FOR_MS = 60_000
 
 export function understandPort({
   index,
-  patienceMs = 6_000,
+  patienceMs = PATIENCE_MS,
   now = Date.now,
 }: UnderstandPortOptions): Port<'Understand', 'Understood'> {
   return async (input, { signal }) => {
-    const began = now()
-    for (;;) {
-      const understood = understand(input, index)
-      const venue = index.venue(input.venue ?? concerned(understood) ?? '')
-      if (!mayNameZone(understood)) return understood
-      if (venue === null || !isNew(venue, now()) || now() - began >= patienceMs || signal.aborted) return understood
-      await sleep(LOOK_MS)
+    const until = now() + patienceMs
+    const { understood, again } = understanding(input, index)
+    const id = input.venue ?? concerned(understood)
+    if (id === undefined || !mayNameZone(understood)) return understood
+    let waited = false
+    for (let venue = index.venue(id); venue !== null && isNew(venue, now()); venue = index.venue(id)) {
+      const ms = Math.min(until, venue.updatedAt + NEW_FOR_MS) - now()
+      if (ms <= 0 || signal.aborted) return understood
+      waited = true
+      if (!(await news(index, id, ms, signal))) return understood
     }
+    return waited ? again() : understood
   }
+}
+
+/** Resolves to true once something new is known of a venue; to false after so many ms, or when nobody waits any longer. */
+function news(index: VenueIndex, venue: string, ms: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise(resolve => {
+    const end = (came: boolean) => {
+      unwatch()
+      clearTimeout(timer)
+      signal.removeEventListener('abort', given)
+      resolve(came)
+    }
+    const given = () => end(false)
+    const unwatch = index.watch(venue, () => end(true))
+    const timer = setTimeout(given, ms)
+    signal.addEventListener('abort', given)
+  })
 }
 
 /** The one venue that a message is about, as far as anybody can tell. */

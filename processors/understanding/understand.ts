@@ -26,37 +26,51 @@ const NO_MATTER = new Set([...ASKING, 'INITIAL', 'ASKING_PERSON_NAME', 'ASKING_P
 /** Fewer words say no matter by themselves. */
 const LEAST_MATTER = 3
 
+/** A message that is understood. */
+export interface Understanding {
+  readonly understood: UnderstoodInput
+  /** The same with the zones that its venue has by now; of the rest nothing is made out again. */
+  again(): UnderstoodInput
+}
+
 export function understand(input: Understand, index: VenueIndex): UnderstoodInput {
-  const venue = input.venue === null ? null : index.venue(input.venue)
+  return understanding(input, index).understood
+}
+
+export function understanding(input: Understand, index: VenueIndex): Understanding {
   const onFile = input.phone === null ? [] : index.byPhone(input.phone)
-  const known: Omit<UnderstoodInput, 'reply' | 'override' | 'match' | 'sentiment' | 'language'> = {
-    message: input.message,
-    onFile: onFile.map(({ venue, name, location, contactName, contactPosition }) => ({
-      venue,
-      name,
-      location,
-      contact: contactName ?? '',
-      position: contactPosition,
-    })),
-    venueName: venue?.name ?? null,
-    venueLocation: venue?.location ?? null,
-    zones: zonesAt(venue),
-  }
   const pressed = input.actionId === null ? null : meaningOfAction(input.actionId, index)
-  if (pressed !== null) {
-    const language = languageOf('', input.language)
+  const meaning = pressed === null ? meaningOfText(input, onFile, index) : () => ({ ...ofAction(input), ...pressed })
+  const again = (): UnderstoodInput => {
+    const venue = input.venue === null ? null : index.venue(input.venue)
     return {
-      ...known,
-      language,
-      sentiment: 'NEUTRAL',
-      reply: 'NONE',
-      override: 'NONE',
-      match: 'NONE',
+      message: input.message,
+      onFile: onFile.map(({ venue, name, location, contactName, contactPosition }) => ({
+        venue,
+        name,
+        location,
+        contact: contactName ?? '',
+        position: contactPosition,
+      })),
+      venueName: venue?.name ?? null,
+      venueLocation: venue?.location ?? null,
+      zones: zonesAt(venue),
       action: input.actionId,
-      ...pressed,
+      ...meaning(venue),
     }
   }
-  return { ...known, action: input.actionId, ...meaningOfText(input, venue, onFile, index) }
+  return { understood: again(), again }
+}
+
+/** What a button or a row says by itself. */
+function ofAction({ language }: Understand) {
+  return {
+    language: languageOf('', language),
+    sentiment: 'NEUTRAL',
+    reply: 'NONE',
+    override: 'NONE',
+    match: 'NONE',
+  } as const
 }
 
 /** Buttons and rows: their ids say what they mean. Null for an id of another kind; then the text counts. */
@@ -76,43 +90,48 @@ function meaningOfAction(action: string, index: VenueIndex): Partial<UnderstoodI
 
 type Meaning = Omit<UnderstoodInput, 'message' | 'onFile' | 'venueName' | 'venueLocation' | 'zones' | 'action'>
 
+/** The meaning of a text, by the zones that its venue has at the time: all that does not hang on them is made out once. */
 function meaningOfText(
   input: Understand,
-  venue: VenueProfile | null,
   onFile: readonly VenueProfile[],
   index: VenueIndex,
-): Meaning {
+): (venue: VenueProfile | null) => Meaning {
   const { text, dialogue } = input
   const plain = normalise(text)
   const override = overrideIn(plain)
   const language = override.language ?? languageOf(text, input.language)
   const reply = replyIn(plain)
+  const sentiment = sentimentOf(plain)
   const open = OPEN.has(dialogue)
+  let found: { readonly text: string; readonly match: VenueMatchResult } | null = null
 
-  // In a settled dialogue a zone's name is never taken for a venue; in an open one a venue's name is never taken for a zone.
-  const settled = open ? plain : withoutZones(zonesIn(plain, zonesAt(venue)))
-  const match = venuesIn(settled, input, reply, onFile, index)
-  const named = match.decision === 'EXACT' || match.decision === 'LIKELY' ? index.venue(match.candidates[0]!.venue) : null
-  const place = match.decision === 'EXACT' ? (named ?? venue) : (venue ?? named)
-  const within = open && match.span !== null ? `${plain.slice(0, match.span.start)}¤${plain.slice(match.span.end)}` : plain
-  const zones = zonesAt(place)
-  const { masked, mentions } = zonesIn(within, zones)
-  const about = mentions.map(mention => (namesVenue(mention, match) ? { ...mention, words: '' } : mention))
-  const read = intentsIn(masked)
-  const intents = read.flatMap(intent => withSlots(intent, masked, about, zones, input.zones))
-  const meaning = {
-    language,
-    reply: reply.reply,
-    number: reply.number,
-    override: override.override,
-    matches: match.candidates.map((candidate): VenueMatchInput => ({ ...candidate })),
-    match: match.decision,
-    runnerUp: match.runnerUp,
-    intents,
-    sentiment: sentimentOf(plain),
-    ...personIn(input, plain, override.override === 'NONE' ? reply : null, read),
+  return venue => {
+    // In a settled dialogue a zone's name is never taken for a venue; in an open one a venue's name is never taken for a zone.
+    const settled = open ? plain : withoutZones(zonesIn(plain, zonesAt(venue)))
+    if (found?.text !== settled) found = { text: settled, match: venuesIn(settled, input, reply, onFile, index) }
+    const { match } = found
+    const named = match.decision === 'EXACT' || match.decision === 'LIKELY' ? index.venue(match.candidates[0]!.venue) : null
+    const place = match.decision === 'EXACT' ? (named ?? venue) : (venue ?? named)
+    const within = open && match.span !== null ? `${plain.slice(0, match.span.start)}¤${plain.slice(match.span.end)}` : plain
+    const zones = zonesAt(place)
+    const { masked, mentions } = zonesIn(within, zones)
+    const about = mentions.map(mention => (namesVenue(mention, match) ? { ...mention, words: '' } : mention))
+    const read = intentsIn(masked)
+    const intents = read.flatMap(intent => withSlots(intent, masked, about, zones, input.zones))
+    const meaning = {
+      language,
+      reply: reply.reply,
+      number: reply.number,
+      override: override.override,
+      matches: match.candidates.map((candidate): VenueMatchInput => ({ ...candidate })),
+      match: match.decision,
+      runnerUp: match.runnerUp,
+      intents,
+      sentiment,
+      ...personIn(input, plain, override.override === 'NONE' ? reply : null, read),
+    }
+    return { ...meaning, issue: issueIn(input, meaning, read, intents, about, zones) }
   }
-  return { ...meaning, issue: issueIn(input, meaning, read, intents, about, zones) }
 }
 
 function venuesIn(

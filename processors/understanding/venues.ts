@@ -67,6 +67,7 @@ export class VenueIndex {
   readonly #entries = new Map<string, Entry>()
   readonly #phones = new Map<string, Set<string>>()
   readonly #catalogue = new Catalogue()
+  readonly #watching = new Map<string, Set<() => void>>()
 
   get size(): number {
     return this.#entries.size
@@ -74,8 +75,30 @@ export class VenueIndex {
 
   /** Adds a venue or brings it up to date; a removed one is taken out. */
   upsert(profile: VenueProfile): void {
-    this.remove(profile.venue)
-    if (profile.removed) return
+    this.#takeOut(profile.venue)
+    if (!profile.removed) this.#put(profile)
+    this.#tell(profile.venue)
+  }
+
+  remove(venue: string): void {
+    this.#takeOut(venue)
+    this.#tell(venue)
+  }
+
+  /** Has a listener called whenever a venue was put in or taken out. @returns what ends it */
+  watch(venue: string, changed: () => void): () => void {
+    const watching = this.#watching.get(venue) ?? new Set()
+    this.#watching.set(venue, watching.add(changed))
+    return () => {
+      if (watching.delete(changed) && watching.size === 0) this.#watching.delete(venue)
+    }
+  }
+
+  #tell(venue: string): void {
+    for (const changed of [...(this.#watching.get(venue) ?? [])]) changed()
+  }
+
+  #put(profile: VenueProfile): void {
     const nameWords = this.#words(profile.name)
     const locationWords = this.#words(profile.location)
     const places = placesOf([...nameWords, ...locationWords])
@@ -96,7 +119,7 @@ export class VenueIndex {
     if (phone !== '') this.#phones.set(phone, (this.#phones.get(phone) ?? new Set()).add(profile.venue))
   }
 
-  remove(venue: string): void {
+  #takeOut(venue: string): void {
     const entry = this.#entries.get(venue)
     if (entry === undefined) return
     for (const document of entry.documents) this.#catalogue.remove(document)

@@ -44,7 +44,7 @@ export const VENUE_DEFAULTS: VenueSettings = {
   firstWordMs: 15 * SECOND,
   answerMs: 25 * SECOND,
   commandMs: 2 * MINUTE,
-  profileMs: 2 * MINUTE,
+  profileMs: 60 * MINUTE,
 }
 
 /** A provider answers in its own time, whatever the scale: waiting for it is not scaled below this. */

@@ -99,6 +99,22 @@ describe('the outside surface', () => {
     expect(text).toMatch(/kafka_consumergroup_lag\{consumergroup="bma.processors",topic="conversation.inbox",partition="0"\} \d/)
   })
 
+  it('has a worker for what is sent that has nothing to do with what is read of providers', async () => {
+    const text = await until(async () => {
+      const found = await (await fetch(`${service.url}/metrics`)).text()
+      return /kafka_consumergroup_lag\{consumergroup="bma.sources"/.test(found) ? found : null
+    })
+    const reads = (group: string) =>
+      new Set(
+        [...text.matchAll(/kafka_consumergroup_lag\{consumergroup="([\w.]+)",topic="([\w.]+)"/g)]
+          .filter(m => m[1] === group)
+          .map(m => m[2]),
+      )
+    expect(reads('bma.connectors')).toEqual(new Set(['whatsapp.inbox']))
+    expect(reads('bma.sources')).not.toContain('whatsapp.inbox')
+    for (const worker of ['channels', 'sources']) expect(text).toContain(`app_worker_assigned{worker="${worker}"} 1`)
+  })
+
   it('is described, and every /api route of the description wants a token first', async () => {
     const { body: document } = await service.get('/openapi.json')
     expect(document.openapi).toMatch(/^3\.1/)

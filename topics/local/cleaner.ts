@@ -1,10 +1,12 @@
 /**
- * Retention and compaction, when asked and in the background, in small steps with room for other work between them.
+ * Retention and compaction, when asked and in the background, in small steps with room for other work between them. In the background
+ * small batches are joined, too, and what has become free goes back to the file system.
  */
 import { LogError } from '../log.ts'
 import { BATCH_BYTES } from './commits.ts'
 import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
 import { isOfFile } from './database.ts'
+import { joinSmall } from './joining.ts'
 import type { LocalTopic, Partition } from './partition.ts'
 import { turn } from './reader.ts'
 import type { BatchInfo, Storage, StoredBatch } from './storage.ts'
@@ -18,6 +20,8 @@ export interface Cleaning extends CompactionSettings {
   readonly dirtyBytes: number
   /** … or when something new is older than this, ms: by then what an erased key held is gone. */
   readonly maxLagMs: number
+  /** Small batches of a topic by time are joined once one is older than this; what is joined spans no more, ms. */
+  readonly joinMs: number
 }
 
 const MINUTE = 60_000
@@ -29,6 +33,7 @@ export const CLEANING: Cleaning = {
   dirtyRatio: 0.5,
   dirtyBytes: 1024 * 1024,
   maxLagMs: DAY - 5 * MINUTE,
+  joinMs: 60 * MINUTE,
 }
 
 /** What a step of retention removes, about: every page of it is overwritten, and written to the WAL. */
@@ -43,6 +48,12 @@ export interface CleanerOptions {
   /** Told what goes wrong in the background. */
   readonly failed: (error: Error) => void
 }
+
+/** Free pages that the file keeps, at least and by its size. */
+const KEPT_PAGES = 256
+const KEPT_SHARE = 1 / 8
+/** Pages that a step moves and cuts off. */
+const STEP_PAGES = 64
 
 interface Expired extends BatchInfo {
   readonly damage: LogError | null
@@ -91,13 +102,15 @@ export class Cleaner {
     const work = async () => {
       await this.#retain(pause)
       for (const { cleanup, owned } of [...this.#options.topics.values()]) {
-        for (const partition of cleanup === 'compact' ? owned : []) {
+        for (const partition of owned) {
           await pause()
           await this.#unlessDamaged(async () => {
-            if (this.#due(partition)) await this.#compact(partition, pause)
+            if (cleanup === 'delete') await this.#toldOnce(this.#join(partition, pause))
+            else if (this.#due(partition)) await this.#compact(partition, pause)
           })
         }
       }
+      await this.#unlessDamaged(() => this.#toldOnce(this.#shrink(pause)))
     }
     this.#alone(work)
       .catch(error => {
@@ -115,6 +128,16 @@ export class Cleaner {
     } catch (error) {
       if (this.#stopped || !(error instanceof LogError) || error.code === 'closed') throw error
       this.#options.failed(error)
+    }
+  }
+
+  /** Broken pages of the file are met again at every round. */
+  async #toldOnce(work: Promise<void>): Promise<void> {
+    try {
+      await work
+    } catch (error) {
+      if (this.#stopped || !(error instanceof LogError) || error.code !== 'corrupt') throw error
+      this.#tell(error)
     }
   }
 
@@ -212,6 +235,28 @@ export class Cleaner {
   #compact(partition: Partition, pause: Pause): Promise<void> {
     const { storage, tail, settings, now } = this.#options
     return compact(storage, tail, partition, { ...settings, now: now(), damaged: error => this.#tell(error) }, pause)
+  }
+
+  async #join(partition: Partition, pause: Pause): Promise<void> {
+    const { storage, settings, now } = this.#options
+    const { joinMs: spanMs, activeMs } = settings
+    const at = now()
+    const oldest = storage.batchInfo(partition, Math.max(partition.joined, partition.low))
+    if (oldest === null || oldest.maxTimestamp > at - spanMs) return
+    await joinSmall(storage, partition, { until: at - activeMs, spanMs, damaged: error => this.#tell(error) }, pause)
+  }
+
+  /** What is free at last: a part of it stays for what is written next. */
+  async #shrink(pause: Pause): Promise<void> {
+    const { database } = this.#options.storage
+    for (let before = Number.POSITIVE_INFINITY; ; ) {
+      await pause()
+      const { pages, free } = database.room()
+      const spare = free - Math.max(KEPT_PAGES, Math.ceil(pages * KEPT_SHARE))
+      if (!database.shrinks || spare <= 0 || free >= before) return
+      before = free
+      database.shrink(Math.min(spare, STEP_PAGES))
+    }
   }
 
   #due(partition: Partition): boolean {

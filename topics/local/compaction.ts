@@ -160,11 +160,12 @@ function rewritten(
   return { kept, tombstonesUntil, changed: kept.length < records.length || tombstonesUntil !== batch.tombstonesUntil }
 }
 
-function replace(
+/** Puts records in the place of the batches that held them. */
+export function replace(
   storage: Storage,
   partition: Partition,
   old: readonly StoredBatch[],
-  { kept, tombstonesUntil }: Rewritten,
+  { kept, tombstonesUntil }: Pick<Rewritten, 'kept' | 'tombstonesUntil'>,
 ): void {
   const made = [...inBatches(kept)]
   const sum = (batches: readonly Batch[]) => batches.reduce((bytes, { blob }) => bytes + blob.length, 0)

@@ -11,10 +11,14 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlit
 import { forgetHolder, holderOf, nameHolder } from '../lock.ts'
 import { LogError } from '../log.ts'
 
+/** How SQLite says that a file can get smaller, in steps. */
+const INCREMENTAL = 2
 /** "BMAL": says that a SQLite file is a log. */
 const APPLICATION_ID = 0x424d414c
 /** How much the WAL takes before a checkpoint. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
+/** A file of an earlier version is made anew at the start, so that it can get smaller, up to this size: that takes about a second. */
+const SMALL_FILE = 64 * 1024 * 1024
 /** What a transaction writes beside what is counted: pages of indexes and small tables. */
 const SMALL_BYTES = 16 * 1024
 
@@ -92,7 +96,9 @@ export class Database {
       makeFile(file)
       db = new DatabaseSync(file, { timeout: 0 })
       // The exclusive lock comes first: in WAL mode it then needs no shared memory, and a second process is refused here.
-      db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      db.exec('PRAGMA locking_mode = EXCLUSIVE')
+      // Before the first page is written: later only VACUUM changes it.
+      db.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       db.exec('PRAGMA wal_autocheckpoint = 0')
       // What retention and compaction remove is overwritten, as erasing a person asks for.
       db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${64 * 1024 * 1024}`)
@@ -147,6 +153,50 @@ export class Database {
       }
       this.broken(new LogError(said.code, `${this.file}: a checkpoint failed: ${(error as Error).message}`, { cause: error }))
     }
+  }
+
+  /** Whether the file can get smaller. */
+  get shrinks(): boolean {
+    return this.#pragma('auto_vacuum') === INCREMENTAL
+  }
+
+  /** How many pages the file has, and how many of them hold nothing. */
+  room(): { pages: number; free: number } {
+    return { pages: this.#pragma('page_count'), free: this.#pragma('freelist_count') }
+  }
+
+  /** Moves what lies at the end of the file to free pages, and cuts so many off. Nothing of it is there when it fails. @throws {LogError} */
+  shrink(pages: number): void {
+    try {
+      this.#statement(`PRAGMA incremental_vacuum(${pages})`).all()
+      this.#ahead += 2 * pages * this.#pragma('page_size') + SMALL_BYTES
+    } catch (error) {
+      const said = logError(error, this.file)
+      if (isSync(error)) this.broken(said)
+      throw said
+    }
+  }
+
+  /** A file that an earlier version made keeps every page it ever had. A small one is changed; of a larger one somebody is told. */
+  makeShrinkable(): void {
+    if (this.shrinks) return
+    const bytes = this.#pragma('page_count') * this.#pragma('page_size')
+    const how = `"PRAGMA auto_vacuum = INCREMENTAL; VACUUM" of SQLite, while the service is stopped, changes that`
+    const what = `${this.file} does not get smaller when records are removed, for an earlier version made it: ${how}`
+    if (bytes > SMALL_FILE) {
+      this.troubled(new LogError('unavailable', what))
+      return
+    }
+    try {
+      this.#db.exec('VACUUM')
+      this.#ahead += bytes
+    } catch (error) {
+      this.troubled(new LogError('unavailable', `${what}; at the start it failed: ${(error as Error).message}`, { cause: error }))
+    }
+  }
+
+  #pragma(name: string): number {
+    return Number(Object.values(this.get<Record<string, number>>(`PRAGMA ${name}`) ?? {})[0])
   }
 
   /** A failed write may have rolled it back already. */

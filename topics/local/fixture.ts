@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect } from 'vitest'
+import { afterEach, beforeEach, expect, vi } from 'vitest'
 import { defineTopic, type Topic } from '../catalog.ts'
 import { LogError, type LogRecord } from '../log.ts'
 import { type LocalLog, type LocalLogOptions, openLocalLog } from './log.ts'
@@ -40,6 +40,16 @@ export class Fixture {
     const log = await openLocalLog({ file: this.file, topics: [events, states, short], now: () => this.now, ...more })
     this.#logs.add(log)
     return log
+  }
+
+  /** Turns the clock until the background has been all the way round: what is too old on `short` has gone, twice. */
+  async cleaned(log: LocalLog): Promise<void> {
+    for (let rounds = 0; rounds < 2; rounds++) {
+      await append(log, short, 'k', 'v')
+      this.now += 2 * DAY
+      const ends = async () => (await log.ends(short.name))[0]
+      await vi.waitFor(async () => expect((await ends())?.low).toBe((await ends())?.high), { timeout: 10_000 })
+    }
   }
 }
 

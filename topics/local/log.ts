@@ -123,6 +123,7 @@ export class LocalLog implements Log, SchemaRegistry {
       failed: onError,
     })
     database.troubled = onError
+    database.makeShrinkable()
     database.broken = error => {
       if (this.#closed !== null) return
       const closed = new LogError('closed', `the log closed itself: ${error.message}`, { cause: error })
@@ -183,7 +184,7 @@ export class LocalLog implements Log, SchemaRegistry {
       )
     }
     const member = `${instance}-${randomUUID()}`
-    const generation = this.#storage.newGeneration(group, member)
+    const generation = this.#storage.newGeneration(group, member, topics)
     const membership = new LocalMembership(this.#owner, { group, member, generation, partitions })
     this.#members.set(group, membership)
     assigned(membership.assignment)
@@ -303,7 +304,7 @@ export class LocalLog implements Log, SchemaRegistry {
   #load(topic: TopicRow): void {
     const owned = this.#storage.partitions(topic.name).map(row => {
       const contiguous = topic.cleanup === 'delete' && row.clean === 0
-      return { ...row, listeners: new Set<() => void>(), contiguous }
+      return { ...row, listeners: new Set<() => void>(), contiguous, joined: row.low }
     })
     this.#topics.set(topic.name, { ...topic, owned })
   }

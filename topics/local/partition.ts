@@ -8,6 +8,8 @@ export interface Partition extends PartitionRow {
   readonly listeners: Set<() => void>
   /** Nothing of it was ever compacted: its offsets have no gaps. */
   readonly contiguous: boolean
+  /** Small batches below this offset have been joined, since the log was opened. */
+  joined: number
 }
 
 export interface LocalTopic extends TopicRow {

@@ -210,9 +210,17 @@ export class Storage {
     return found?.until ?? null
   }
 
-  /** A new generation of a group, durable at once. */
-  newGeneration(group: string, member: string): number {
+  /**
+   * A new generation of a group, durable at once. What it had committed of topics that it no longer reads is forgotten: who reads
+   * them now goes on from elsewhere, and nobody lags there.
+   */
+  newGeneration(group: string, member: string, topics: readonly string[]): number {
     this.database.transaction(() => {
+      this.database.run(
+        'DELETE FROM group_offsets WHERE "group" = ? AND topic NOT IN (SELECT value FROM json_each(?))',
+        group,
+        JSON.stringify(topics),
+      )
       this.database.run(
         `INSERT INTO groups VALUES (?, 1, ?)
          ON CONFLICT DO UPDATE SET generation = generation + 1, member = excluded.member`,
