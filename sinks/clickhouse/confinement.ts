@@ -6,7 +6,7 @@
  * mounted for it only. Where the system does not let us mount, the folders on the way let its group pass.
  */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Logger } from 'pino'
@@ -57,9 +57,15 @@ mount --bind "$from" "$place" && cd "$place" &&
 exec setpriv --reuid="$uid" --regid="$gid" --clear-groups --no-new-privs -- "$@"`
 
 function mounted(folder: string, { uid, gid }: Required<RunAs>): Confinement {
-  const place = mkdtempSync(join(tmpdir(), 'clickhouse-'))
+  const place = mkdtempSync(join(tmpdir(), 'place-of-clickhouse-'))
   chmodSync(place, 0o711)
-  process.once('exit', () => rmSync(place, { recursive: true, force: true }))
+  process.once('exit', () => {
+    try {
+      rmdirSync(place)
+    } catch {
+      // Of the system by now, which empties its folder for what is passing.
+    }
+  })
   const inside = ['sh', '-c', ON_ITS_PLACE, 'sh', folder, place, String(uid), String(gid), process.execPath]
   return { place, command: ['unshare', '--mount', '--', ...inside], options: optionsOf(place, folder) }
 }
