@@ -332,13 +332,13 @@ const FIRST: Readonly<Record<string, readonly number[]>> = {
   'leaving under another generation': [339],
   'a gap passed over when restoring': [27],
   'an empty changelog believed': [66],
-  'a gap waited for': [290],
+  'a gap waited for': [1113],
   'a rolled back changelog believed': [160],
-  'an inbox made again believed': [25],
+  'an inbox made again believed': [634],
   'a store ahead of its changelog believed': [235],
   'an attempt ended by code that does not know its effect': [23],
   'ids of an inbox made again repeated': [309],
-  'a store that did not open left alone': [122],
+  'a store that did not open left alone': [531],
   'the store written by a restore of before': [35],
 }
 
