@@ -567,7 +567,10 @@ async function main(): Promise<void> {
     settings.adminToken === null && settings.roles.includes('api')
       ? `   API token in ${join(settings.dataDir, 'admin.token')}\n`
       : ''
-  process.stdout.write(`\nBMA Social is at ${url} (up in ${((performance.now() - began) / 1000).toFixed(1)} s)\n${token}\n`)
+  const docs = settings.roles.includes('api') ? `   API described at ${new URL('/docs', url)}\n` : ''
+  process.stdout.write(
+    `\nBMA Social is at ${url} (up in ${((performance.now() - began) / 1000).toFixed(1)} s)\n${docs}${token}\n`,
+  )
 }
 
 if (import.meta.main) {

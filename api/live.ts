@@ -70,6 +70,7 @@ export function liveRoutes(
   app.get(
     '/live',
     {
+      exposeHeadRoute: false, // there is no body to wait for
       config: { permission: 'self:read' },
       schema: {
         summary: 'Changes of venues, conversations, alerts and issues, as server-sent events',

@@ -74,6 +74,7 @@ describe('a method that a path does not have', () => {
     ['PROPFIND', '/clickhouse/', 'GET, HEAD, POST'],
     ['DELETE', '/webhooks/whatsapp', 'GET, HEAD, POST'],
     ['POST', '/openapi.json', 'GET, HEAD'],
+    ['POST', '/api/v1/live', 'GET'],
   ])('is 405, and says what it has: %s %s', async (method, path, allowed) => {
     const answer = await ask(method, path)
     expectProblem(answer, 405, 'method_not_allowed', path)

@@ -3,8 +3,9 @@
 /** `+66•••••123`, `n•••@example.com`, `N•••`. */
 export function masked(text: string | null): string | null {
   if (text === null || text === '') return text
-  const [local, domain] = text.split('@')
-  if (domain !== undefined) return `${local?.slice(0, 1)}•••@${domain}`
+  // Only where it is all of the text: behind the domain of an address in a sentence anything may stand.
+  const [, first, domain] = /^([^\s@])[^\s@]*@([a-z\d.-]+)$/i.exec(text) ?? []
+  if (domain !== undefined) return `${first}•••@${domain}`
   if (/^\+?[\d\s()-]{6,}$/.test(text)) {
     const digits = text.replace(/\D/g, '')
     return `${text.startsWith('+') ? '+' : ''}${digits.slice(0, 2)}•••••${digits.slice(-3)}`

@@ -128,6 +128,21 @@ describe('an approval', () => {
   })
 })
 
+test('of an override analyst and ops see the field, but not who forced it nor why', async () => {
+  const forced = {
+    field: 'notes',
+    at: '2026-05-01T09:00:00.000Z',
+    by: 'nok@example.com',
+    reason: 'ask n@example.com, +66800000123',
+  }
+  await pool.query("UPDATE venues SET overrides = $1 WHERE id = 'main:v3'", [JSON.stringify([forced])])
+  const seen = async (role: 'agent' | 'analyst' | 'ops') =>
+    (await send('GET', `${api.url}/api/v1/venues/main:v3`, { token: await tokenFor({ role }) })).body.overrides
+  expect(await seen('agent')).toEqual([forced])
+  for (const role of ['analyst', 'ops'] as const)
+    expect(await seen(role)).toEqual([{ ...forced, by: 'n•••@example.com', reason: 'a•••' }])
+})
+
 test('an override is written down with its field, and with what it was, but not with the value', async () => {
   const force = (value: unknown) =>
     send('PUT', `${api.url}/api/v1/venues/main:v1/overrides/contactPhone`, { body: { value }, headers: NO_WAIT })

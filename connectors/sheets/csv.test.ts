@@ -201,8 +201,12 @@ describe('dates', () => {
     const { dates: read, told } = dates(['4/5/2026', '14/5/2026', '2026-05-06', '6/7/2569'])
     expect(read).toEqual(['2026-05-04', '2026-05-14', '2026-05-06', '2026-07-06'])
     expect(told).toMatchObject([{ line: 2, column: 'last_issue_date', value: '4/5/2026', refused: false }])
-    expect(told[0]?.reason).toMatch(/is read as 2026-05-04, as are 1 more like it: the column is day\/month\/year by line 3/)
-    expect(dates(['4/5/2026', '5/14/2026']).dates).toEqual(['2026-04-05', '2026-05-14'])
+    expect(told[0]?.reason).toMatch(/is read as 2026-05-04, as is one more like it: the column is day\/month\/year by line 3/)
+    const alone = dates(['4/5/2026', '5/14/2026'])
+    expect(alone.dates).toEqual(['2026-04-05', '2026-05-14'])
+    expect(alone.told[0]?.reason).toMatch(/is read as 2026-04-05: the column is month\/day\/year by line 3/)
+    const many = dates(['4/5/2026', '5/6/2026', '6/7/2026', '14/5/2026'])
+    expect(many.told[0]?.reason).toMatch(/is read as 2026-05-04, as are 2 more like it: /)
   })
 
   it('that nothing decides, or that contradict each other, are told and not guessed', () => {

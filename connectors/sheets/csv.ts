@@ -178,8 +178,10 @@ function localeOf(
   const [first] = unsure
   if (dateOrder !== null || order === null || first === undefined) return { locale, told: [] }
   const by = found.find(({ read }) => read.telling && !isAmbiguous(read))?.line
+  const others =
+    unsure.length === 1 ? '' : unsure.length === 2 ? ', as is one more like it' : `, as are ${unsure.length - 1} more like it`
   const reason =
-    `${LAST_ISSUE_DATE} "${first.cell}" is read as ${dateBy(first.read, order)}, as are ${unsure.length - 1} more like it: ` +
+    `${LAST_ISSUE_DATE} "${first.cell}" is read as ${dateBy(first.read, order)}${others}: ` +
     `the column is ${orderWords(order)} by line ${by}`
   const expected = 'a date such as 2026-05-14, or SHEET_DATE_ORDER'
   return { locale, told: [{ line: first.line, column: LAST_ISSUE_DATE, value: first.cell, expected, refused: false, reason }] }

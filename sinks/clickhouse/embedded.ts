@@ -167,7 +167,7 @@ class Embedded implements EmbeddedClickHouse {
     this.#port = first
     this.#upSince = performance.now()
     writeNote(this.#dataDir, { pid: child.pid as number, owner: process.pid, url: this.url })
-    this.#log.info({ pid: child.pid }, 'embedded ClickHouse runs')
+    this.#log.info({ child: child.pid }, 'embedded ClickHouse runs')
     return { ended }
   }
 }
@@ -223,7 +223,7 @@ async function leftRunning(dataDir: string, log: Pick<Logger, 'warn'>): Promise<
       )
     }
     if (waited > STOP_MS) {
-      log.warn({ pid: note.pid }, 'the ClickHouse process left running does not end: it is killed')
+      log.warn({ child: note.pid }, 'the ClickHouse process left running does not end: it is killed')
       process.kill(note.pid, 'SIGKILL')
     }
     await sleep(20)

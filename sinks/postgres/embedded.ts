@@ -66,7 +66,7 @@ export async function startEmbeddedPostgres(options: {
 
   const left = await leftRunning(cluster, password, log)
   const server = left ?? (await start(binaries, user, dataDir, cluster, password))
-  log.info({ pid: server.pid, takenOver: left !== null }, 'embedded Postgres runs')
+  log.info({ server: server.pid, takenOver: left !== null }, 'embedded Postgres runs')
 
   const lock = await hold(server.url, cluster).catch(async error => {
     if (left === null) await end(server.pid, cluster)
@@ -187,7 +187,7 @@ async function leftRunning(cluster: string, password: string, log: Pick<Logger, 
     const url = urlOf(port ?? 0, password)
     if (await answers(url)) return { pid, url }
     if (performance.now() > deadline) {
-      log.warn({ pid }, 'the Postgres server left running takes no connection: it is stopped')
+      log.warn({ server: pid }, 'the Postgres server left running takes no connection: it is stopped')
       await end(pid, cluster)
     }
     await sleep(20)

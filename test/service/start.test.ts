@@ -66,6 +66,22 @@ describe('npm start with nothing configured', () => {
     expect(new Set(venues.map(v => v.id)).size).toBe(200)
   })
 
+  it('says where its API is described', async () => {
+    const docs = await until(
+      () => /API described at (http:\S+)/.exec(output)?.[1],
+      10_000,
+      () => `it is printed:\n${output}`,
+    )
+    const answer = await fetch(docs)
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, expect.stringMatching('text/html')])
+  })
+
+  it('writes log lines that have each name once', () => {
+    const lines = output.split('\n').filter(line => line.startsWith('{'))
+    expect(lines.join('\n')).toMatch(/embedded Postgres runs/)
+    for (const line of lines) expect(line.match(/"pid":/g)).toHaveLength(1)
+  })
+
   it('has made and marked a folder that real settings are refused on', () => {
     expect(readFileSync(join(folder, 'data', 'installation'), 'utf8')).toMatch(/^demo\n/)
     const settings = configFrom({
