@@ -48,12 +48,13 @@ export function keepInside(app: FastifyInstance, isInsider: IsInsider): void {
 }
 
 /**
- * Whether a request comes from this machine and from nobody else's behalf: no proxy says for whom it asks, and no page of another site
- * has had its name point here.
+ * Whether a request comes from this machine and on nobody else's behalf: no proxy says for whom it asks, and no page of another site
+ * has had its name point here (DNS rebinding).
  */
-function isLocal({ ip, headers, hostname }: FastifyRequest): boolean {
+export function isLocal({ ip, headers }: FastifyRequest): boolean {
   if (headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined) return false
-  return /^(?:::ffff:)?127\.|^::1$/.test(ip) && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/i.test(hostname)
+  const host = headers.host ?? ''
+  return /^(?:::ffff:)?127\.|^::1$/.test(ip) && /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i.test(host)
 }
 
 function digest(text: string): Buffer {
