@@ -24,17 +24,19 @@ export interface Client {
 export async function run(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; env?: Readonly<Record<string, string>>; timeoutMs?: number } = {},
+  options: { cwd?: string; env?: Readonly<Record<string, string>>; timeoutMs?: number; input?: string } = {},
 ): Promise<string> {
-  const { cwd, env = {}, timeoutMs = 120_000 } = options
+  const { cwd, env = {}, timeoutMs = 120_000, input = '' } = options
   const child = spawn(command, args, {
     cwd,
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     timeout: timeoutMs,
   })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', chunk => (said += chunk))
+  child.stdin.on('error', () => {}) // it has read as much as it wanted
+  child.stdin.end(input)
   const ended = await new Promise<string | number>(resolve => {
     child.once('error', error => resolve(error.message))
     child.once('close', (code, signal) => resolve(code ?? signal ?? 'ended'))
