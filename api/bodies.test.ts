@@ -1,33 +1,24 @@
 /** Every route that takes a body, with every value that is none of its own. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { createHmac } from 'node:crypto'
-import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../sinks/postgres/embedded.ts'
-import { migrate } from '../sinks/postgres/migrate.ts'
-import { openPool } from '../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../sinks/test-log.ts'
 import { fill } from './routes/fixture.ts'
 import { type ApiServer, startApi } from './server.ts'
 import { send, TOKEN, testOptions } from './test-client.ts'
 import { pathOf, type Route, routesOf, type Schema, sample } from './test-routes.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
 const NO_WAIT = { prefer: 'wait=0' }
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
 let taking: Route[]
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'bodies-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
+  pool = postgres.pool
   log = await TestLog.open()
   await fill(log, pool)
   api = await startApi(testOptions(log, pool))
@@ -36,9 +27,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 const bodyOf = ({ operation }: Route) => operation.requestBody?.content['application/json'].schema as Schema

@@ -1,13 +1,8 @@
 /** Every route of the OpenAPI document, by everybody, with everything; and each of the OWASP API Security Top 10 (2023). */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { SignJWT, UnsecuredJWT } from 'jose'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../sinks/postgres/embedded.ts'
-import { migrate } from '../sinks/postgres/migrate.ts'
-import { openPool } from '../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../sinks/test-log.ts'
 import { Random } from '../test/simulation/scheduler.ts'
 import { PERMISSIONS, type Permission, ROLES, type Role } from './people/principal.ts'
@@ -16,19 +11,15 @@ import { type ApiServer, startApi } from './server.ts'
 import { endless, IDS, isGuarded, pathOf, type Route, routesOf, type Schema, sample } from './test-routes.ts'
 import { JWT_SECRET, send, TOKEN, testOptions, tokenFor } from './test-client.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
 let routes: Route[]
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'security-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000, max: 20 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000, max: 20 })
+  pool = postgres.pool
   log = await TestLog.open()
   await fill(log, pool)
   await log.put('dead.letters', 'main:c0', 'DeadLetter', {
@@ -51,9 +42,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 const guarded = () => routes.filter(isGuarded)

@@ -7,6 +7,7 @@ import { ATTEMPT, COMMAND, LAST, PART } from './headers.ts'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
 import { make, start } from './test-actor.ts'
 import { type Act, bounds, boundsOutputs } from './test-bounds.ts'
+import { EMPTY } from './test-state.ts'
 import { carry, codec, testkit } from './testkit.ts'
 
 describe('time and ids', () => {
@@ -393,17 +394,7 @@ describe('a command', () => {
   const inbox = defineTopic('told.inbox', 'key', ['TrialInput', ...ENGINE_RECORDS])
   const told = (commands: readonly { id: string; outcome: string; reason: string }[]) =>
     commands.map(({ id, outcome, reason }) => `${id} ${outcome} ${reason}`.trim()).join(', ')
-  const state = (digest: string) => ({
-    count: 0,
-    last: 0,
-    digest,
-    ticks: 0,
-    done: 0,
-    unknown: 0,
-    undone: 0,
-    late: 0,
-    payload: Buffer.alloc(0),
-  })
+  const state = (digest: string) => ({ ...EMPTY, last: 0, digest })
   const telling = (decision: 'skip' | 'park') =>
     actor({
       name: 'told',

@@ -1,21 +1,14 @@
 /** Whose an account is, and whose a key: nobody takes another's place, and what somebody made ends with them. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
-import { migrate } from '../../sinks/postgres/migrate.ts'
-import { openPool } from '../../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { fill } from '../routes/fixture.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { get, send, TOKEN, testOptions, tokenFor } from '../test-client.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
 const PASSWORD = 'correct horse battery'
-let dataDir: string
-let postgres: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
@@ -23,10 +16,8 @@ let v1: string
 let next = 0
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'accounts-'))
-  postgres = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: postgres.url, log: quiet, statementTimeoutMs: 5_000 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
+  pool = postgres.pool
   log = await TestLog.open()
   await fill(log, pool)
   api = await startApi(testOptions(log, pool))
@@ -36,9 +27,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await postgres.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 const person = (more: object = {}) => ({ email: `p-${++next}@example.com`, name: 'Nok', role: 'agent', ...more })

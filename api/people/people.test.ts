@@ -1,13 +1,8 @@
 import { createHmac } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import pino from 'pino'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
-import { migrate } from '../../sinks/postgres/migrate.ts'
-import { openPool } from '../../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { get, JWT_SECRET, send, TOKEN, testOptions, tokenFor } from '../test-client.ts'
@@ -19,8 +14,7 @@ import { deriveKey, SESSION_MS, Tokens } from './tokens.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
 const PASSWORD = 'correct horse battery'
-let dataDir: string
-let postgres: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
@@ -29,10 +23,8 @@ const lines: string[] = []
 let next = 0
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'people-'))
-  postgres = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: postgres.url, log: quiet, statementTimeoutMs: 5_000 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
+  pool = postgres.pool
   log = await TestLog.open()
   const logger = pino({ level: 'debug' }, { write: line => void lines.push(line) })
   api = await startApi({ ...testOptions(log, pool), logger })
@@ -41,9 +33,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await postgres.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 beforeEach(() => pool.query('DELETE FROM login_failures'))

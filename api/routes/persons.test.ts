@@ -1,32 +1,23 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { conversationId } from '../../processors/conversation/id.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
-import { migrate } from '../../sinks/postgres/migrate.ts'
-import { openPool } from '../../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
 import { fill } from './fixture.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
 const NOK = { channel: 'whatsapp', user: '66800000000' }
 const OWN = conversationId('key-of-the-tenant', 'whatsapp', '1055', NOK.user)
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'persons-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
+  pool = postgres.pool
   log = await TestLog.open()
   await fill(log, pool)
   const options = testOptions(log, pool)
@@ -41,9 +32,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 const erase = (body: object, token?: string) =>

@@ -1,28 +1,19 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
-import { migrate } from '../../sinks/postgres/migrate.ts'
-import { openPool } from '../../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { get, send, testOptions } from '../test-client.ts'
 import { fill } from './fixture.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'quarantine-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
+  pool = postgres.pool
   log = await TestLog.open()
   const letter = (offset: number, bytes?: number) => ({
     topic: 'venue.inbox',
@@ -44,9 +35,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 const idOf = async (offset: number) => {

@@ -1,31 +1,22 @@
 /** Who may change what decides whose music plays and who is trusted. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
-import { migrate } from '../../sinks/postgres/migrate.ts'
-import { openPool } from '../../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { type Answer, send, testOptions, tokenFor } from '../test-client.ts'
 import { endless, isGuarded, pathOf, type Route, routesOf, sample } from '../test-routes.ts'
 import { fill } from './fixture.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
 const NO_WAIT = { prefer: 'wait=0' }
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'rights-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
+  pool = postgres.pool
   log = await TestLog.open()
   await fill(log, pool)
   await pool.query("UPDATE venues SET soundtrack_account_id = 'QWNjMg==', soundtrack_location_id = 'TG9jMg' WHERE id = 'main:v2'")
@@ -35,9 +26,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 describe('an override of whose music plays, or who is trusted', () => {

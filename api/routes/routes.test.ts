@@ -1,12 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
-import { migrate } from '../../sinks/postgres/migrate.ts'
-import { openPool } from '../../sinks/postgres/pool.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { startPostgresSink } from '../../sinks/postgres/sink.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, startApi } from '../server.ts'
@@ -15,18 +10,14 @@ import { LogError } from '../../topics/log.ts'
 import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
 import { fill } from './fixture.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'routes-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet, statementTimeoutMs: 5_000 })
-  await migrate(pool)
+  postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
+  pool = postgres.pool
   log = await TestLog.open()
   await fill(log, pool)
   api = await startApi(testOptions(log, pool))
@@ -34,9 +25,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api.close()
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 const read = (path: string, headers?: Record<string, string>) => get(api.url + path, headers)

@@ -1,27 +1,20 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
-import { openPool } from './pool.ts'
+import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
 
-const quiet = { info: () => {}, warn: () => {} }
 const FOLDER = join(import.meta.dirname, 'migrations')
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'accounts-of-before-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet })
+  postgres = await startTestPostgres({ migrated: false })
+  pool = postgres.pool
 }, 60_000)
 
 afterAll(async () => {
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 const apply = async (wanted: (number: number) => boolean) => {

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { RECORD_ID } from '../../engine/headers.ts'
@@ -8,10 +5,9 @@ import { reference } from '../../processors/conversation/id.ts'
 import type { RecordInputs, RecordName } from '../../schemas/types.ts'
 import type { Sink } from '../sink.ts'
 import { TestLog } from '../test-log.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
+import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
 import { erasedRows, rowsLeft, rowsOf } from './erasures.ts'
 import { migrate } from './migrate.ts'
-import { openPool } from './pool.ts'
 import { rebuild } from './rebuild.ts'
 import { postgresTopics, startPostgresSink } from './sink.ts'
 
@@ -20,21 +16,17 @@ const PHONE = '66800000001'
 const KEY = 'main:c1'
 const OTHER = 'main:c2'
 
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let sink: Sink | null = null
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'erasures-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet })
+  postgres = await startTestPostgres({ migrated: false })
+  pool = postgres.pool
 })
 afterAll(async () => {
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 beforeEach(async () => {
   await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
@@ -265,7 +257,7 @@ test('does not come back when the tables are made anew from a log that still has
   await erased()
   await written()
   await said('wamid.1', Date.now() - 60_000)
-  await rebuild({ log, codec: log.codec, url: server.url, logger: quiet })
+  await rebuild({ log, codec: log.codec, url: postgres.url, logger: quiet })
   expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
   expect((await rowsOf(pool, [OTHER])).messages).toBe(1)
 })
@@ -276,7 +268,7 @@ test('goes even where the rebuild has read the order before the serving sink did
   await sink?.close()
   sink = null
   await erased()
-  await rebuild({ log, codec: log.codec, url: server.url, logger: quiet })
+  await rebuild({ log, codec: log.codec, url: postgres.url, logger: quiet })
   await written()
   expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
 })
@@ -298,7 +290,7 @@ test('goes from what could not be read of webhooks, in a rebuild too', async () 
   await refused({ from: '66800000002' })
   await written()
   expect(await erasedRows(pool).letters(PHONE)).toBe(1)
-  await rebuild({ log, codec: log.codec, url: server.url, logger: quiet })
+  await rebuild({ log, codec: log.codec, url: postgres.url, logger: quiet })
   const { rows } = await pool.query("SELECT convert_from(value, 'UTF8') AS part FROM dead_letters")
   expect(rows).toEqual([{ part: '{"from":"66800000002"}' }])
 })

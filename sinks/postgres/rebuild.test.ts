@@ -1,35 +1,27 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Sink } from '../sink.ts'
 import { TestLog } from '../test-log.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
+import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
 import { migrate } from './migrate.ts'
-import { openPool } from './pool.ts'
 import { rebuild } from './rebuild.ts'
 import { postgresTopics, startPostgresSink } from './sink.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const AT = Date.UTC(2026, 4, 1, 9, 0, 0)
 
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let sink: Sink
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'rebuild-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet })
+  postgres = await startTestPostgres({ migrated: false })
+  pool = postgres.pool
 })
 afterAll(async () => {
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 beforeEach(async () => {
   await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
@@ -40,7 +32,7 @@ beforeEach(async () => {
 afterEach(() => sink.close())
 
 const rows = async (sql: string) => (await pool.query(sql)).rows
-const run = () => rebuild({ log, codec: log.codec, url: server.url, logger: quiet })
+const run = () => rebuild({ log, codec: log.codec, url: postgres.url, logger: quiet })
 const venue = (id: string, name: string) =>
   log.put('venue.profiles', id, 'VenueProfile', {
     venue: id,

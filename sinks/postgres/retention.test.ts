@@ -1,13 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Sink } from '../sink.ts'
 import { TestLog } from '../test-log.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
+import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
 import { migrate } from './migrate.ts'
-import { openPool } from './pool.ts'
 import { rebuild } from './rebuild.ts'
 import { dropMonths, keptFrom, startRetention } from './retention.ts'
 import { postgresTopics, startPostgresSink } from './sink.ts'
@@ -16,21 +12,17 @@ const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const DAY = 24 * 60 * 60_000
 const DAYS = 60
 
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let sink: Sink | null = null
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'retention-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet })
+  postgres = await startTestPostgres({ migrated: false })
+  pool = postgres.pool
 })
 afterAll(async () => {
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 beforeEach(async () => {
   await pool.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
@@ -103,7 +95,7 @@ test('months that are old enough are dropped, and neither the sink nor a rebuild
   await said('late', old)
   await written(DAYS)
   expect(await messages()).toEqual(['new'])
-  await rebuild({ log, codec: log.codec, url: server.url, logger: quiet, keepDays: DAYS })
+  await rebuild({ log, codec: log.codec, url: postgres.url, logger: quiet, keepDays: DAYS })
   expect(await messages()).toEqual(['new'])
   expect(await partitions()).toEqual(before.filter(name => !dropped.includes(name)))
 })

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
@@ -8,7 +7,7 @@ import { parse } from '../../schemas/index.ts'
 import type { AuditEvent, MessageStatus, SendMessageInput, VenueProfileInput } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
 import * as catalog from '../../topics/catalog.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.ts'
+import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
 import { migrate } from './migrate.ts'
 import { openPool } from './pool.ts'
 import { startPostgresSink } from './sink.ts'
@@ -19,23 +18,18 @@ import { TestLog } from '../test-log.ts'
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const AT = Date.UTC(2026, 4, 1, 9, 0, 0)
 
-let dataDir: string
-let server: EmbeddedPostgres
+let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 const sinks: Sink[] = []
 
 beforeAll(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), 'sink-'))
-  server = await startEmbeddedPostgres({ dataDir, log: quiet })
-  pool = openPool({ url: server.url, log: quiet })
-  await migrate(pool)
+  postgres = await startTestPostgres()
+  pool = postgres.pool
 })
 
 afterAll(async () => {
-  await pool.end()
-  await server.stop()
-  rmSync(dataDir, { recursive: true, force: true })
+  await postgres.close()
 })
 
 beforeEach(async () => {
@@ -458,8 +452,8 @@ test('rows lie in the partition of their month, those of months ahead included; 
 })
 
 test('waits while Postgres is away, says so, and catches up', async () => {
-  const gate = await openGate({ host: '127.0.0.1', port: Number(new URL(server.url).port) })
-  const gated = openPool({ url: through(gate, server.url), log: quiet })
+  const gate = await openGate({ host: '127.0.0.1', port: Number(new URL(postgres.url).port) })
+  const gated = openPool({ url: through(gate, postgres.url), log: quiet })
   const sink = await start({ pool: gated })
   await vi.waitFor(() => expect(sink.status()).toMatchObject({ status: 'up', skipped: 0 }))
   gate.shut()
@@ -512,20 +506,22 @@ test('is down until every partition is claimed, and shows their positions', asyn
   expect(sink.status().status).toBe('up')
 })
 
+/** What has come since the first release. */
+const SINCE = [
+  '0002_complete_serving_schema',
+  '0003_command_outcomes',
+  '0004_cut_dead_letters',
+  '0005_accounts_of_tenants',
+  '0006_sync_refusals',
+  '0007_erasures',
+]
+
 test('migrations may run in several processes at once, and run once', async () => {
   const client = await pool.connect()
   await client.query('DROP SCHEMA public CASCADE; CREATE SCHEMA public')
   client.release()
   const applied = await Promise.all([migrate(pool), migrate(pool), migrate(pool)])
-  expect(applied.flat()).toEqual([
-    '0001_serving_store',
-    '0002_complete_serving_schema',
-    '0003_command_outcomes',
-    '0004_cut_dead_letters',
-    '0005_accounts_of_tenants',
-    '0006_sync_refusals',
-    '0007_erasures',
-  ])
+  expect(applied.flat()).toEqual(['0001_serving_store', ...SINCE])
 })
 
 test('a database of the first release is adopted, with its rows', async () => {
@@ -539,14 +535,7 @@ test('a database of the first release is adopted, with its rows', async () => {
       ('main:c1', 'm2', 'out', '', 'wamid.2', NULL, NULL, 'unknown', '2026-05-01', 'read', '', NULL, -1);
     INSERT INTO delivery_reports VALUES ('main:c1', 'wamid.3', 'failed', 'no such phone', 131026)`)
   client.release()
-  expect(await migrate(pool)).toEqual([
-    '0002_complete_serving_schema',
-    '0003_command_outcomes',
-    '0004_cut_dead_letters',
-    '0005_accounts_of_tenants',
-    '0006_sync_refusals',
-    '0007_erasures',
-  ])
+  expect(await migrate(pool)).toEqual(SINCE)
   expect(await rows('SELECT tableoid::regclass::text AS partition, id, status FROM messages')).toEqual([
     { partition: 'messages_2026_05', id: 'm1', status: 'sent' },
   ])
