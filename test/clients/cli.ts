@@ -1,6 +1,6 @@
 /**
  * Real clients against a service that is started for them: `npm run test:clients [-- name …]`. What they are made of is fetched from
- * the registries of their languages into `.cache/clients`, so this is no part of `npm test`.
+ * the registries of their languages, and kept beside the real servers of the tests, so this is no part of `npm test`.
  *
  * Ends with 1 when one fails, and with 2 when one could not be tried.
  */
@@ -12,10 +12,11 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../engine/errors.ts'
+import { cacheFolder } from '../stack/install.ts'
 import type { Client, Service } from './client.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const CACHE = join(ROOT, '.cache/clients')
+const CACHE = join(cacheFolder(), 'clients')
 const READY_MS = 120_000
 /** One client asks more than many people do. */
 const LIMITS = ['SEARCH', 'STATUS', 'SYNC', 'EMAIL', 'LOGIN', 'TOKEN', 'OTHER']
