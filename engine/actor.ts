@@ -14,6 +14,11 @@ export interface EffectDefinition<N extends RecordName = RecordName, R extends R
   readonly retry: 'idempotent' | 'never'
   /** After this long (ms) an attempt without a result is uncertain. */
   readonly timeoutMs: number
+  /**
+   * Its port waits for its turn as long as that takes: `timeoutMs` counts from when it leaves. When the worker stops, what waits is
+   * let go without a word; the next owner finds it open, and starts it anew.
+   */
+  readonly waits?: true
 }
 
 /** How an attempt ended without a result. */

@@ -533,3 +533,60 @@ describe('draining', () => {
     expect([over, w.told]).toEqual([true, []])
   })
 })
+
+describe('an effect that waits its turn', () => {
+  const waiting = (work: (run: Run) => unknown) =>
+    world({ small: port(work) }, {
+      effects: { small: { input: 'TrialEffect', result: 'TrialDone', retry: 'idempotent', timeoutMs: TIMEOUT, waits: true } },
+    } as never)
+
+  it('has no time-out before it leaves, and its own from then on', async () => {
+    const turn = Promise.withResolvers<void>()
+    let runs = 0
+    const w = waiting(async run => {
+      runs += 1
+      if (runs > 1) return { sequence: runs }
+      await turn.promise
+      run.leave()
+      return never()
+    })
+    w.start()
+    await w.clock.pass(24 * 60 * 60 * 1000)
+    expect([w.told, runs]).toEqual([[], 1])
+    turn.resolve()
+    await w.clock.pass(TIMEOUT - 1)
+    expect(runs).toBe(1)
+    await w.clock.pass(TIMEOUT)
+    expect([w.told, runs]).toEqual([[2], 2])
+  })
+
+  it('is tried as often as it comes back with nothing, until it is no longer wanted', async () => {
+    let runs = 0
+    const w = waiting(run => {
+      runs += 1
+      run.leave()
+      throw new NotDone('nothing new', { retryAfterMs: 100 })
+    })
+    w.start({ notAfter: w.clock.time + 10_000 })
+    await w.clock.pass(9_950)
+    expect([w.told, runs]).toEqual([[], 100])
+    await w.clock.pass(200)
+    expect(w.told).toEqual([expect.stringMatching(/^EXPIRED/)])
+  })
+
+  it('is let go without a word when the worker stops, and told that it is over', async () => {
+    let over = false
+    const w = waiting(run => {
+      run.signal.addEventListener('abort', () => {
+        over = true
+      })
+      return never()
+    })
+    w.start()
+    await w.clock.pass(0)
+    const drained = w.effects.drain(10_000)
+    await w.clock.pass(0)
+    await drained
+    expect([w.told, over, w.effects.size]).toEqual([[], true, 0])
+  })
+})

@@ -72,6 +72,8 @@ export class Effects {
   /** By attempt and start. */
   readonly #running = new Map<string, Running>()
   readonly #stopping = new AbortController()
+  /** Gives up what waits its turn and has not left. */
+  readonly #waiting = new Set<() => void>()
   #idle: (() => void)[] = []
   #draining = false
   #underWay = 0
@@ -115,6 +117,7 @@ export class Effects {
   async drain(ms: number): Promise<void> {
     this.#draining = true
     this.#stopping.abort()
+    for (const stopped of [...this.#waiting]) stopped()
     if (this.#underWay === 0) return
     const idle = new Promise<void>(resolve => this.#idle.push(resolve))
     await Promise.race([idle, this.#settings.clock.sleep(ms)])
@@ -143,6 +146,8 @@ export class Effects {
     let backoff = FIRST_BACKOFF
     let reason = ''
     for (;;) {
+      // What waits its turn is as many attempts as there are keys, and the next owner judges what it finds open anyhow.
+      if (this.#draining && effect.waits === true && !running.uncertain) return
       if (this.#draining) return end('RELEASED', 'the worker is stopping')
       if (!this.#owns(running)) return end('RELEASED', 'the task has moved')
       if (notAfter !== null && clock.now() > notAfter) return end('EXPIRED', reason || `not started by ${shown(notAfter)}`)
@@ -161,12 +166,16 @@ export class Effects {
 
   async #try(running: Running, effect: EffectDefinition, input: Records[RecordName]): Promise<Outcome> {
     const { startable, definition } = running
-    const { retry, timeoutMs } = effect
+    const { retry, timeoutMs, waits = false } = effect
     const ports = this.#settings.ports[definition.name] ?? {}
     const port = Object.hasOwn(ports, startable.effect) ? ports[startable.effect] : undefined
     if (port === undefined) return { type: 'ended', outcome: 'NOT_DONE', reason: `no port for "${startable.effect}"` }
-    const limit = new Limit(this.#settings.clock, timeoutMs)
+    const limit = new Limit(this.#settings.clock, timeoutMs, waits)
     const here: Try = { left: false, over: false, refusal: undefined }
+    const stopped = () => {
+      if (!here.left) limit.giveUp()
+    }
+    if (waits) this.#waiting.add(stopped)
     const run = {
       attempt: startable.attempt,
       key: startable.key,
@@ -203,6 +212,7 @@ export class Effects {
     } finally {
       here.over = true
       limit.end()
+      this.#waiting.delete(stopped)
     }
   }
 

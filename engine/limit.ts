@@ -6,17 +6,17 @@ const OVER = 'over'
 /** Before leaving, a port may queue this many time-outs long. */
 const QUEUE_TIMEOUTS = 5
 
-/** The time-out of one try: generous while it queues, strict from the moment it leaves. */
+/** The time-out of one try: generous while it queues, or none for what waits its turn; strict from the moment it leaves. */
 export class Limit {
   readonly #clock: Clock
   readonly #ms: number
   readonly #timedOut = new AbortController()
   #stop = new AbortController()
 
-  constructor(clock: Clock, ms: number) {
+  constructor(clock: Clock, ms: number, waits = false) {
     this.#clock = clock
     this.#ms = ms
-    this.#arm(ms * QUEUE_TIMEOUTS)
+    if (!waits) this.#arm(ms * QUEUE_TIMEOUTS)
   }
 
   get signal(): AbortSignal {
@@ -34,6 +34,11 @@ export class Limit {
       work.then(resolve, reject)
       this.signal.addEventListener('abort', () => reject(new Error(`no answer within ${this.#ms} ms`)), { once: true })
     })
+  }
+
+  /** It is over now, whatever the time. */
+  giveUp(): void {
+    this.#timedOut.abort()
   }
 
   end(): void {
