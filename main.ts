@@ -352,7 +352,7 @@ async function startConnectors(parts: Parts, actors: Actors, stores: LmdbStores,
   if (outside.soundtrack !== null) {
     const breaker = { ...opening, failures: providers.breakerFailures }
     const client = soundtrackClient({ ...outside.soundtrack, timeScale, breaker, limit })
-    connect('sources', actors.soundtrack, soundtrackPorts(client))
+    connect('sources', actors.soundtrack, soundtrackPorts(client, { settings: { ...SOUNDTRACK_SETTINGS, timeScale } }))
     closers.push(() => client.close())
   }
   if (venuesCsv !== null)

@@ -2465,7 +2465,7 @@ export interface PollSooner {
   account: string
   /** Zone to read alone. */
   zone: null | string
-  /** verify, talking, critical, flapping, refresh. */
+  /** verify, talking, critical, flapping, refresh; renew: others want the account read, or nobody does. */
   reason: string
 }
 
@@ -2476,11 +2476,11 @@ export interface PollSoonerInput {
   account: string
   /** Zone to read alone. */
   zone?: null | string | undefined
-  /** verify, talking, critical, flapping, refresh. */
+  /** verify, talking, critical, flapping, refresh; renew: others want the account read, or nobody does. */
   reason?: string | undefined
 }
 
-/** Input of the effect `read`: which zones. */
+/** Input of the effects `read` and `poll`: which zones. */
 export interface ReadZones {
   /** Account. */
   account: string
@@ -2494,6 +2494,10 @@ export interface ReadZones {
   full: boolean
   /** Whether the locations' names and addresses are needed: they cost tokens. */
   places: boolean
+  /** A venue of high priority is among them: read more often. */
+  urgent: boolean
+  /** When the newest reading was told; 0 for never. It comes before others that are younger. */
+  readAt: number
 }
 
 export interface ReadZonesInput {
@@ -2509,6 +2513,10 @@ export interface ReadZonesInput {
   full?: boolean | undefined
   /** Whether the locations' names and addresses are needed: they cost tokens. */
   places?: boolean | undefined
+  /** A venue of high priority is among them: read more often. */
+  urgent?: boolean | undefined
+  /** When the newest reading was told; 0 for never. It comes before others that are younger. */
+  readAt?: number | undefined
 }
 
 /** A venue whose zones are read. */
@@ -2607,18 +2615,12 @@ export interface SoundtrackState {
   venues: WatchedVenue[]
   /** Zones of the account as last read, or as announced; 0 while unknown. */
   expected: number
-  /** Open attempt that reads the account. */
+  /** Open attempt that polls the account. */
   reading: null | string
-  /** Somebody asked for a read while one was open. */
+  /** The open attempt is asked to end, so that one begins with what is wanted now. */
   again: boolean
-  /** When the newest read of the account began. */
+  /** When the newest reading was told. */
   readAt: number
-  /** When the poll timer is due; 0 while none is set. */
-  pollAt: number
-  /** Read every half minute until then: somebody talks about it, or it is critical or flapping. */
-  attentionUntil: number
-  /** Reads that failed in a row. */
-  failures: number
   /** Zones in the parts of the open read so far. */
   seen: number
   /** Of these, zones that could belong to more than one venue. */
@@ -2640,18 +2642,12 @@ export interface SoundtrackStateInput {
   venues?: WatchedVenueInput[] | undefined
   /** Zones of the account as last read, or as announced; 0 while unknown. */
   expected?: number | undefined
-  /** Open attempt that reads the account. */
+  /** Open attempt that polls the account. */
   reading?: null | string | undefined
-  /** Somebody asked for a read while one was open. */
+  /** The open attempt is asked to end, so that one begins with what is wanted now. */
   again?: boolean | undefined
-  /** When the newest read of the account began. */
+  /** When the newest reading was told. */
   readAt?: number | undefined
-  /** When the poll timer is due; 0 while none is set. */
-  pollAt?: number | undefined
-  /** Read every half minute until then: somebody talks about it, or it is critical or flapping. */
-  attentionUntil?: number | undefined
-  /** Reads that failed in a row. */
-  failures?: number | undefined
   /** Zones in the parts of the open read so far. */
   seen?: number | undefined
   /** Of these, zones that could belong to more than one venue. */
@@ -2827,10 +2823,12 @@ export interface ZonesRead {
   zones: ZoneReading[]
   /** Zones in the account; null where not every one of them could be read. */
   total: null | number
-  /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated. */
+  /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated; renew: nothing was read, what is wanted has changed. */
   error: null | string
   /** When. */
   asOf: number
+  /** With an error: when the zones were last found as they had been told. */
+  sameAsOf: null | number
 }
 
 export interface ZonesReadInput {
@@ -2842,10 +2840,12 @@ export interface ZonesReadInput {
   zones?: ZoneReadingInput[] | undefined
   /** Zones in the account; null where not every one of them could be read. */
   total?: null | number | undefined
-  /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated. */
+  /** provider_down, provider_slow, rate_limited, forbidden, unauthenticated; renew: nothing was read, what is wanted has changed. */
   error?: null | string | undefined
   /** When. */
   asOf: number
+  /** With an error: when the zones were last found as they had been told. */
+  sameAsOf?: null | number | undefined
 }
 
 /** Bytes as they are, for benchmarks whose records have a layout of their own. */
@@ -3770,6 +3770,10 @@ export interface VenueState {
   alerts: RaisedAlert[]
   /** Fields that are forced, and what the sources say of them. */
   overrides: FieldOverride[]
+  /** When all zones were last read, as far as the venue was told: what they showed then, or since, stands until `standsUntil`. */
+  standsFrom: number
+  /** As long as nothing else is told. */
+  standsUntil: number
 }
 
 export interface VenueStateInput {
@@ -3829,6 +3833,10 @@ export interface VenueStateInput {
   alerts?: RaisedAlertInput[] | undefined
   /** Fields that are forced, and what the sources say of them. */
   overrides?: FieldOverrideInput[] | undefined
+  /** When all zones were last read, as far as the venue was told: what they showed then, or since, stands until `standsUntil`. */
+  standsFrom?: number | undefined
+  /** As long as nothing else is told. */
+  standsUntil?: number | undefined
 }
 
 /** What somebody wants of a venue's zones. */
@@ -3919,6 +3927,10 @@ export interface ZoneSnapshot {
   error: null | string
   /** When the answer came. */
   asOf: number
+  /** Of all zones: as long as nothing else is told until then, nothing has changed. */
+  standsUntil: null | number
+  /** With an error: when the zones were last found as they had been told. */
+  sameAsOf: null | number
 }
 
 export interface ZoneSnapshotInput {
@@ -3932,6 +3944,10 @@ export interface ZoneSnapshotInput {
   error?: null | string | undefined
   /** When the answer came. */
   asOf: number
+  /** Of all zones: as long as nothing else is told until then, nothing has changed. */
+  standsUntil?: null | number | undefined
+  /** With an error: when the zones were last found as they had been told. */
+  sameAsOf?: null | number | undefined
 }
 
 /** Result of the effect `send`. */

@@ -1,13 +1,14 @@
 /**
- * An account: who wants it read, when it is read next, and what becomes of a read.
+ * An account: who wants it read, and what becomes of a reading. One attempt is always open: it waits in the schedule, reads, and ends
+ * only when there is something to tell.
  *
- *   quiet 4.5 min ── urgent 2 min ── attention 30 s          failed: 30 s, doubled up to quiet; out of tokens: 1 to 10 min
+ *   watched ─▶ poll ─ reading, or why there is none ─▶ told to its venues ─▶ poll …
+ *               └─ others want it read: renew ─▶ poll …        nobody does: renew ─▶ (over)
  */
 import type { Context, Ended } from '../../engine/actor.ts'
 import { LAST, PART } from '../../engine/headers.ts'
-import type { PollSooner, SoundtrackState, WatchVenue, ZonesRead } from '../../schemas/types.ts'
-import { alerts, syncLog, venueInbox } from '../../topics/catalog.ts'
-import { murmur2 } from '../../topics/murmur2.ts'
+import type { SoundtrackState, WatchVenue, ZonesRead } from '../../schemas/types.ts'
+import { alerts, soundtrackInbox, syncLog, venueInbox, zoneKey } from '../../topics/catalog.ts'
 import type { Effects, Emits } from './actor.ts'
 import type { SoundtrackSettings } from './settings.ts'
 import { split } from './split.ts'
@@ -17,9 +18,8 @@ type Ctx = Context<Emits, Effects>
 /** Venues of one account, at most: what the state holds. */
 const MAX_VENUES = 100
 const URGENT = ['critical', 'high']
-/** In a first read of everything the tokens come in turn within minutes; only after so many failures are they truly short. */
-const LIMITED_ROUNDS = 5
-const ATTENTION = ['talking', 'critical', 'flapping', 'verify']
+/** Reason and end of a poll that is to begin anew: what is wanted has changed. */
+export const RENEW = 'renew'
 
 export function emptyState(account: string): SoundtrackState {
   return {
@@ -29,9 +29,6 @@ export function emptyState(account: string): SoundtrackState {
     reading: null,
     again: false,
     readAt: 0,
-    pollAt: 0,
-    attentionUntil: 0,
-    failures: 0,
     seen: 0,
     unassigned: 0,
     ambiguous: 0,
@@ -61,9 +58,10 @@ export function watch(
   if (known && before?.urgent === urgent) return state
   if (others.length >= MAX_VENUES) throw new RangeError(`account ${state.account} has ${MAX_VENUES} venues, no more are watched`)
   const expected = state.readAt === 0 && before === undefined ? state.expected + (record.zones ?? 0) : state.expected
-  const next = { ...state, expected, venues: [...others, { venue, location, urgent, name, address }] }
-  if (state.reading !== null) return { ...next, again: true }
-  return sooner(next, ctx.now + spread(state.account, settings.spreadMs) / settings.timeScale, ctx)
+  // What is known of the account was not told to this venue.
+  const readAt = known ? state.readAt : 0
+  const next = { ...state, expected, readAt, venues: [...others, { venue, location, urgent, name, address }] }
+  return state.reading === null ? poll(next, ctx, settings) : renewed(next, ctx)
 }
 
 /** Room for the names and addresses of a hundred venues. */
@@ -82,55 +80,47 @@ function clipped(text: string | null): string | null {
 const graphemes = new Intl.Segmenter('th', { granularity: 'grapheme' })
 
 function unwatched(state: SoundtrackState, ctx: Ctx): SoundtrackState {
-  ctx.clearTimer('poll')
-  return { ...tellAmbiguity(state, 0, ctx), venues: [], pollAt: 0 }
+  const next = { ...tellAmbiguity(state, 0, ctx), venues: [] }
+  return state.reading === null ? next : renewed(next, ctx)
 }
 
-export function pollSooner(
-  state: SoundtrackState,
-  { reason }: PollSooner,
-  ctx: Ctx,
-  settings: SoundtrackSettings,
-): SoundtrackState {
-  if (state.venues.length === 0) return state
-  const next = attend(state, reason, ctx, settings)
-  if (state.reading !== null) return { ...next, again: true }
-  const at = Math.max(ctx.now, state.readAt + settings.gapMs / settings.timeScale)
-  return at > ctx.now ? sooner(next, at, ctx) : read(next, ctx, settings)
+/** Has the open poll end, so that the next one begins with what is wanted now; or none, where nobody wants it. */
+function renewed(state: SoundtrackState, ctx: Ctx): SoundtrackState {
+  if (state.again) return state
+  const { account } = state
+  ctx.emit(soundtrackInbox, zoneKey(account, ''), 'PollSooner', { venue: '', account, reason: RENEW })
+  return { ...state, again: true }
 }
 
-/** For a while the account is read every half minute. */
-export function attend(state: SoundtrackState, reason: string, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
-  if (state.venues.length === 0 || !ATTENTION.includes(reason)) return state
-  const { attentionForMs, attentionMs, timeScale } = settings
-  const next = { ...state, attentionUntil: ctx.now + attentionForMs / timeScale }
-  return state.reading !== null ? next : sooner(next, Math.max(ctx.now, state.readAt + attentionMs / timeScale), ctx)
-}
-
-/** Starts a read of the whole account. */
-export function read(state: SoundtrackState, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
-  if (state.venues.length === 0 || state.reading !== null) return { ...state, pollAt: 0 }
-  const reading = ctx.perform('read', {
+/** Has the whole account read, whenever it is its turn. */
+export function poll(state: SoundtrackState, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
+  if (state.venues.length === 0 || state.reading !== null) return state
+  const request = {
     account: state.account,
     first: state.expected || settings.firstZones,
     locations: state.venues.length > 1 || state.venues.some(v => v.location !== null),
     places: state.venues.length > 1 && state.venues.some(v => v.location === null),
-    full: state.attentionUntil > ctx.now,
-  })
-  ctx.clearTimer('poll')
-  return { ...state, reading, again: false, readAt: ctx.now, pollAt: 0, seen: 0, unassigned: 0 }
+    urgent: state.venues.some(v => v.urgent),
+    readAt: state.readAt,
+  }
+  const reading = ctx.perform('poll', request, { notAfter: ctx.now + settings.openMs })
+  return { ...state, reading, again: false, seen: 0, unassigned: 0 }
 }
 
-/** A part of a read has arrived, or the news that it failed. */
+/** A part of a reading has arrived, or why there is none. */
 export function accountRead(state: SoundtrackState, result: ZonesRead, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
   if (ctx.attempt !== state.reading) return state
   const last = (ctx.headers[LAST] ?? '1') === '1'
   if (state.venues.length === 0) return last ? { ...state, reading: null } : state
-  if (result.error !== null) return failed(state, result.error, result.asOf, ctx, settings)
+  if (result.error === RENEW) return poll({ ...state, reading: null }, ctx, settings)
+  if (result.error !== null) return failed(state, result.error, result, ctx, settings)
   const first = (ctx.headers[PART] ?? '0') === '0'
   const { venues, unclear, unassigned } = split(state.venues, result, first && last)
+  const { account } = state
+  const { asOf } = result
+  const standsUntil = Math.round(asOf + (settings.tellMs + settings.lateMs) / settings.timeScale)
   for (const { venue, zones, complete } of venues) {
-    ctx.emit(venueInbox, venue, 'ZoneSnapshot', { account: state.account, zones: [...zones], complete, asOf: result.asOf })
+    ctx.emit(venueInbox, venue, 'ZoneSnapshot', { account, zones: [...zones], complete, asOf, standsUntil })
   }
   const sums = {
     ...state,
@@ -138,66 +128,55 @@ export function accountRead(state: SoundtrackState, result: ZonesRead, ctx: Ctx,
     unassigned: (first ? 0 : state.unassigned) + unassigned,
   }
   if (!last) return sums
-  for (const venue of unclear) tellError(sums, venue, 'ambiguous', result.asOf, ctx)
-  const known = { ...sums, expected: result.total ?? sums.seen, failures: 0 }
-  return finish(tellAmbiguity(known, sums.unassigned, ctx), 'ok', ctx, settings)
+  for (const venue of unclear) tellError(sums, venue, 'ambiguous', { asOf, sameAsOf: null }, ctx)
+  const known = { ...sums, expected: result.total ?? sums.seen, readAt: asOf }
+  return next(tellAmbiguity(known, sums.unassigned, ctx), 'ok', asOf, ctx, settings)
 }
 
-/** The read of the account ended without a result. */
-export function readEnded(state: SoundtrackState, { outcome }: Ended, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
-  if (state.venues.length === 0) return { ...state, reading: null }
-  return failed(state, outcome === 'UNKNOWN' ? 'provider_slow' : 'provider_down', ctx.now, ctx, settings)
+/** The poll ended without a result. */
+export function pollEnded(state: SoundtrackState, { outcome }: Ended, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
+  const over = { ...state, reading: null }
+  if (state.venues.length === 0) return over
+  // It was open for as long as it may be.
+  if (outcome === 'EXPIRED') return poll(over, ctx, settings)
+  const times = { asOf: ctx.now, sameAsOf: null }
+  return failed(state, outcome === 'UNKNOWN' ? 'provider_slow' : 'provider_down', times, ctx, settings)
 }
+
+type Times = Pick<ZonesRead, 'asOf' | 'sameAsOf'>
 
 /** Unknown is not offline: the venues hear that nothing could be read, and why. */
-function failed(state: SoundtrackState, error: string, asOf: number, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
-  for (const { venue } of state.venues) tellError(state, venue, error, asOf, ctx)
-  return finish({ ...state, failures: state.failures + 1 }, error, ctx, settings)
+function failed(state: SoundtrackState, error: string, times: Times, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
+  for (const { venue } of state.venues) tellError(state, venue, error, times, ctx)
+  return next(state, error, times.asOf, ctx, settings)
 }
 
-function tellError(state: SoundtrackState, venue: string, error: string, asOf: number, ctx: Ctx): void {
-  ctx.emit(venueInbox, venue, 'ZoneSnapshot', { account: state.account, error, asOf })
+function tellError(state: SoundtrackState, venue: string, error: string, { asOf, sameAsOf }: Times, ctx: Ctx): void {
+  ctx.emit(venueInbox, venue, 'ZoneSnapshot', { account: state.account, error, asOf, sameAsOf })
 }
 
-function finish(state: SoundtrackState, outcome: string, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
-  const next = { ...logRun(state, outcome, ctx, settings), reading: null }
-  const { gapMs, timeScale } = settings
-  const wait = state.again ? gapMs : interval(state, outcome, ctx.now, settings)
-  return sooner({ ...next, again: false }, Math.max(ctx.now, state.readAt + wait / timeScale), ctx)
+function next(state: SoundtrackState, outcome: string, asOf: number, ctx: Ctx, settings: SoundtrackSettings): SoundtrackState {
+  return poll({ ...logRun(state, outcome, asOf, ctx, settings), reading: null }, ctx, settings)
 }
 
-/** From the start of a read to the start of the next, before the time scale. */
-function interval(state: SoundtrackState, outcome: string, now: number, settings: SoundtrackSettings): number {
-  const { quietMs, urgentMs, attentionMs, failedMs, limitedMs, limitedMaxMs } = settings
-  const doubled = (beyond: number) => 2 ** Math.min(20, Math.max(0, state.failures - beyond))
-  const jitter = (ms: number) => ms - spread(`${state.account}/${now}`, ms / 4)
-  // Sooner would only take the tokens from others.
-  if (outcome === 'rate_limited') return jitter(Math.min(limitedMaxMs, limitedMs * doubled(LIMITED_ROUNDS)))
-  if (state.attentionUntil > now) return attentionMs
-  if (outcome !== 'ok') return jitter(Math.min(quietMs, failedMs * doubled(1)))
-  return state.venues.some(v => v.urgent) ? urgentMs : quietMs - spread(state.account, quietMs / 10)
-}
-
-/** Sets the poll timer, unless it is due earlier anyhow. */
-function sooner(state: SoundtrackState, at: number, ctx: Ctx): SoundtrackState {
-  const pollAt = Math.round(at)
-  if (state.pollAt !== 0 && state.pollAt <= pollAt) return state
-  ctx.setTimer('poll', pollAt)
-  return { ...state, pollAt }
-}
-
-function logRun(state: SoundtrackState, outcome: string, ctx: Ctx, { logMs, timeScale }: SoundtrackSettings): SoundtrackState {
+function logRun(
+  state: SoundtrackState,
+  outcome: string,
+  asOf: number,
+  ctx: Ctx,
+  { logMs, timeScale }: SoundtrackSettings,
+): SoundtrackState {
   if (state.run?.outcome === outcome && ctx.now < state.run.at + logMs / timeScale) return state
   const source = `soundtrack:${state.account}`
   ctx.emit(syncLog, source, 'SyncRun', {
     id: ctx.id(),
     source,
-    startedAt: state.readAt,
+    startedAt: Math.min(asOf, ctx.now),
     endedAt: ctx.now,
     outcome: outcome === 'ok' ? 'OK' : 'FAILED',
     venues: state.venues.length,
     errors: outcome === 'ok' ? state.unassigned : 1,
-    durationMs: ctx.now - state.readAt,
+    durationMs: Math.max(0, ctx.now - asOf),
     reason: outcome === 'ok' ? '' : outcome,
   })
   return { ...state, run: { outcome, at: ctx.now } }
@@ -221,9 +200,4 @@ function tellAmbiguity(state: SoundtrackState, ambiguous: number, ctx: Ctx): Sou
     at: ctx.now,
   })
   return { ...state, ambiguous }
-}
-
-/** A number from 0 to below `ms` that is always the same for this text: spreads accounts over time. */
-function spread(text: string, ms: number): number {
-  return ((murmur2(Buffer.from(text)) >>> 0) / 2 ** 32) * ms
 }

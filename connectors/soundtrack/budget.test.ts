@@ -68,6 +68,18 @@ describe('token budget', () => {
     await waiting
   })
 
+  it('gives now only what nobody waits for, beside what is kept, and takes back what was not used', async () => {
+    budget.lower(100)
+    expect([budget.takeNow(60, 50), budget.takeNow(60, 40), budget.available]).toEqual([false, true, 40])
+    const waiting = budget.take(50, 5, never)
+    expect(budget.takeNow(1)).toBe(false)
+    budget.giveBack(20)
+    await waiting
+    expect(budget.available).toBe(10)
+    budget.hold(1_000)
+    expect([budget.takeNow(1), budget.held]).toEqual([false, 1_000])
+  })
+
   it('follows the provider down, never up', () => {
     budget.lower(40)
     expect(budget.available).toBe(40)

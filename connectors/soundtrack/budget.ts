@@ -1,6 +1,6 @@
 /**
  * Soundtrack's token bucket as we see it: queries cost tokens by their complexity, deducted before they run. What is urgent
- * is served first; what would wait too long is told so at once.
+ * is served first; what would wait too long is told so at once. Polls wait elsewhere, in their schedule, and take what is left.
  */
 import { NotDone } from '../../engine/actor.ts'
 
@@ -46,6 +46,10 @@ export class TokenBudget {
     this.#at = this.#options.now()
   }
 
+  get perSecond(): number {
+    return this.#options.perSecond
+  }
+
   /** Tokens in the bucket now. */
   get available(): number {
     const now = this.#options.now()
@@ -54,10 +58,27 @@ export class TokenBudget {
     return this.#tokens
   }
 
+  /** How long nothing is given out for what the provider has said, ms. */
+  get held(): number {
+    return Math.max(0, Math.ceil(this.#heldUntil - this.#options.now()))
+  }
+
   /** How long until these tokens are there, if nobody else takes any, ms. */
   waitFor(cost: number): number {
-    const held = Math.ceil(this.#heldUntil - this.#options.now())
-    return Math.max(0, held, Math.ceil(((cost - this.available) / this.#options.perSecond) * 1000))
+    return Math.max(this.held, Math.ceil(((cost - this.available) / this.#options.perSecond) * 1000))
+  }
+
+  /** Takes tokens that nobody waits for, where so many are left beside them. @returns whether it did */
+  takeNow(cost: number, beside = 0): boolean {
+    if (this.#waiting.length > 0 || this.waitFor(cost + beside) > 0) return false
+    this.#tokens -= cost
+    return true
+  }
+
+  /** Tokens that were taken and not used. */
+  giveBack(tokens: number): void {
+    this.#tokens = Math.min(BUCKET_TOKENS, this.available + tokens)
+    this.#serve()
   }
 
   /** Gives out nothing for so long, however many tokens there seem to be. */
@@ -67,12 +88,13 @@ export class TokenBudget {
 
   /**
    * Waits until the tokens are there and takes them. Lower priorities are served first.
+   * @param patienceMs longest that it may wait, where it is not that of all
    * @throws {RateLimited} at once, when it would take longer than the patience; the signal's reason, when it is aborted
    */
-  async take(cost: number, priority: number, signal: AbortSignal): Promise<void> {
+  async take(cost: number, priority: number, signal: AbortSignal, patienceMs = this.#options.patienceMs): Promise<void> {
     const before = this.#waiting.filter(w => w.priority <= priority).reduce((sum, w) => sum + w.cost, 0)
     const wait = this.waitFor(before + cost)
-    if (wait > this.#options.patienceMs) {
+    if (wait > patienceMs) {
       throw new RateLimited(`${before + cost} tokens are there in ${Math.ceil(wait / 1000)} s`, wait, false)
     }
     signal.throwIfAborted()

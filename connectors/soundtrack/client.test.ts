@@ -53,6 +53,8 @@ const all = (overrides: Partial<ReadZones> = {}): ReadZones => ({
   locations: true,
   places: false,
   full: true,
+  urgent: false,
+  readAt: 0,
   ...overrides,
 })
 const order = (kind: ZoneCommand['kind'], name = 'Lobby', volume: number | null = null): ZoneCommand => ({

@@ -36,16 +36,31 @@ export interface SoundtrackClientOptions {
   readonly timeScale?: number
 }
 
+/** Tokens that were taken for a read before it began; what is used of them is deducted. */
+export interface Purse {
+  tokens: number
+}
+
+/** A read whose turn it is. */
+export interface Granted {
+  readonly purse: Purse
+  /** `least`: presence and playback alone, however many tokens there are. */
+  readonly detail?: 'all' | 'some' | 'least'
+}
+
 export interface SoundtrackClient {
   /** For health and metrics. */
   readonly outbound: Outbound
   /** Tokens that are left, as far as known. */
   readonly tokens: number
+  /** The bucket that all share. */
+  readonly budget: TokenBudget
   /**
    * All zones of an account. `total` is null where not every one could be read; a location that could not be is null.
+   * Where it was granted it never fails for want of our own tokens, and where the provider is short of them it is not tried again.
    * @throws what `failureOf` explains
    */
-  readZones(request: ReadZones, run: Run): Promise<{ zones: ZoneReadingInput[]; total: number | null }>
+  readZones(request: ReadZones, run: Run, granted?: Granted): Promise<{ zones: ZoneReadingInput[]; total: number | null }>
   /** One zone, in full. @throws what `failureOf` explains */
   readZone(zone: string, run: Run): Promise<ZoneReadingInput>
   /** Resolves once the provider has taken it. @throws what `failureOf` explains */
@@ -97,15 +112,21 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     document: Document,
     variables: object,
     priority: number,
-    retryable = transient,
+    { retryable = transient, purse = null }: { retryable?: typeof transient; purse?: Purse | null } = {},
   ): Promise<Answer<T>> {
     const { query, cost } = document
+    const admit = async () => {
+      const paid = Math.min(cost, purse?.tokens ?? 0)
+      if (purse !== null) purse.tokens -= paid
+      if (paid < cost)
+        await budget.take(cost - paid, priority, run.signal, purse === null ? patienceMs : Number.POSITIVE_INFINITY)
+    }
     const request = (signal: AbortSignal) => post<T>(run.attempt, query, variables, cost, signal)
     for (let tries = 1; ; tries++) {
       try {
-        return await calls.call(run, request, { priority, retryable, admit: () => budget.take(cost, priority, run.signal) })
+        return await calls.call(run, request, { priority, retryable, admit })
       } catch (error) {
-        if (!(error instanceof RateLimited && error.byProvider) || tries === LIMITED_TRIES) throw error
+        if (!(error instanceof RateLimited && error.byProvider) || tries === LIMITED_TRIES || purse !== null) throw error
       }
     }
   }
@@ -153,21 +174,24 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
 
   return {
     outbound: calls,
+    budget,
     get tokens() {
       return budget.available
     },
 
-    async readZones({ account, first, locations, places: wanted, full }, run) {
+    async readZones({ account, first, locations, places: wanted, full }, run, granted) {
       let places = wanted ? knownOfPlaces : null
       const zones: ZoneReadingInput[] = []
       let after: string | null = null
       let page = clamp(first)
       for (let pages = 1; pages <= MAX_PAGES; pages++) {
         const rich = pageDocument(page, { detail: true, locations, places })
-        const detail = full || budget.available - rich.cost >= DETAIL_ABOVE
+        const affords = granted?.detail !== 'least' && budget.available - rich.cost >= DETAIL_ABOVE
+        const detail = full || affords
         const document = detail ? rich : pageDocument(page, { detail, locations, places })
         const variables: Record<string, unknown> = { account, first: page, after }
-        const { data, errors } = await send<Page>(run, document, variables, full ? PRIORITY.attention : PRIORITY.poll)
+        const priority = full ? PRIORITY.attention : PRIORITY.poll
+        const { data, errors } = await send<Page>(run, document, variables, priority, granted && { purse: granted.purse })
         const found = data?.account?.soundZones
         if (found == null && places === 'address' && errors.some(e => e.message.includes('physicalAddress'))) {
           // Whoever may not see addresses, or where there are none, still sees names.
@@ -196,13 +220,9 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
       const input = { soundZone: zone, clientMutationId: id, ...(kind === 'SET_VOLUME' && { volume }) }
       // A skip done twice skips two tracks; the others, done twice, are done once.
       const retryable = kind === 'SKIP' ? surelyNothing : transient
-      const { data, errors } = await send<Record<string, object | null>>(
-        run,
-        COMMANDS[kind],
-        { input },
-        PRIORITY.command,
+      const { data, errors } = await send<Record<string, object | null>>(run, COMMANDS[kind], { input }, PRIORITY.command, {
         retryable,
-      )
+      })
       if (errors.length > 0) throw new GraphqlFailure(errors, 'refused')
       if (Object.values(data ?? {}).every(payload => payload === null)) throw new TransportFailure('answered with nothing', true)
     },

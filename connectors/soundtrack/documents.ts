@@ -43,6 +43,11 @@ export function pageDocument(first: number, { detail, locations, places = null }
   }
 }
 
+/** What reading so many zones costs at least. */
+export function leastCost(zones: number, fields: Omit<PageFields, 'detail'>): number {
+  return pageDocument(Math.max(1, zones), { ...fields, detail: false }).cost
+}
+
 /** One zone with everything. */
 export const ZONE: Document = {
   query: `query Zone($zone: ID!) { soundZone(id: $zone) { ${PLAYBACK} ${DETAIL} ${LOCATION} } }`,

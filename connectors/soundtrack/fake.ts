@@ -30,6 +30,8 @@ export interface FakeSoundtrackOptions {
   readonly refillPerSecond?: number
   /** How an empty bucket answers: HTTP 429, or HTTP 200 with errors. Clients have seen both. */
   readonly limitedBy?: 429 | 200
+  /** Told of every call, before it is answered. */
+  readonly onCall?: (call: FakeCall) => void
   readonly now?: () => number
 }
 
@@ -50,6 +52,8 @@ export interface FakeSoundtrack {
   readonly zones: ReadonlyMap<string, LiveZone>
   /** Tokens in the bucket; may be set. */
   tokens: number
+  /** Requests that there were too few tokens for. */
+  readonly limited: number
   fault(fault: Fault): void
   /** Ends all faults. */
   heal(): void
@@ -68,12 +72,13 @@ interface Answer {
 }
 
 export async function startFakeSoundtrack(options: FakeSoundtrackOptions): Promise<FakeSoundtrack> {
-  const { world, token, port = 0, refillPerSecond = 50, limitedBy = 429, now = Date.now } = options
+  const { world, token, port = 0, refillPerSecond = 50, limitedBy = 429, onCall, now = Date.now } = options
   const zones = liveZones(world, now())
   const faults = new Faults()
   const calls: FakeCall[] = []
   const closing = new AbortController()
   let bucket = { tokens: BUCKET, at: now() }
+  let limitedCount = 0
 
   const tokens = () => Math.min(BUCKET, bucket.tokens + ((now() - bucket.at) / 1000) * refillPerSecond)
   const setTokens = (value: number) => {
@@ -95,10 +100,13 @@ export async function startFakeSoundtrack(options: FakeSoundtrackOptions): Promi
     const targets = targetsOf(document, variables, operationName, zones)
     const cost = complexity(schema, document, operationName, variables)
     const at = now()
-    calls.push(...targets.map(target => ({ ...target, at, variables, cost })))
+    const called = targets.map(target => ({ ...target, at, variables, cost }))
+    for (const call of called) onCall?.(call)
+    calls.push(...called)
     calls.splice(0, calls.length - CALLS_KEPT)
 
     const limited = faults.take(LIMITED, targets)
+    if (cost > tokens()) limitedCount += 1
     if (limited !== undefined || cost > tokens()) {
       return send(response, rateLimited(limited === undefined ? limitedBy : limited.kind === 'rate_limited' ? 429 : 200, cost))
     }
@@ -148,6 +156,9 @@ export async function startFakeSoundtrack(options: FakeSoundtrackOptions): Promi
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v2`,
     calls,
     zones,
+    get limited() {
+      return limitedCount
+    },
     get tokens() {
       return tokens()
     },

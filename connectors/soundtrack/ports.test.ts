@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NotDone, NotLeaving, type Run } from '../../engine/actor.ts'
 import { type Kit, type KitEmit, testkit } from '../../engine/testkit.ts'
 import type { ReadZones, ZoneCommand, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
@@ -28,7 +28,16 @@ afterEach(async () => {
 })
 
 const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, leave: () => {} }
-const all: ReadZones = { account, zone: null, first: 2, locations: false, places: false, full: true }
+const all: ReadZones = {
+  account,
+  zone: null,
+  first: 2,
+  locations: false,
+  places: false,
+  full: true,
+  urgent: false,
+  readAt: 0,
+}
 const order = (kind: ZoneCommand['kind'], zone = bar, volume: number | null = null): ZoneCommand => {
   return { id: 'c1', venue: 'main:1', account, zone, kind, volume, notAfter: Date.now() + 60_000 }
 }
@@ -38,6 +47,8 @@ async function settle(kit: Kit<'SoundtrackState'>): Promise<KitEmit[]> {
   const emitted: KitEmit[] = []
   for (let next = kit.started[0]; next !== undefined; next = kit.started[0]) {
     const { attempt, effect, input } = next
+    // A poll is always open: the one that has told something is enough.
+    if (effect === 'poll' && emitted.length > 0) break
     const port = ports[effect as keyof typeof ports] as (input: unknown, run: Run) => Promise<object>
     try {
       emitted.push(...kit.complete(attempt, await port(input, run)).emits)
@@ -59,7 +70,6 @@ describe('through ports', () => {
     await start()
     const kit = kitOf(account)
     kit.handle('WatchVenue', { venue: 'main:1', account })
-    kit.fire('poll')
     const emitted = await settle(kit)
     expect(emitted.find(e => e.type === 'ZoneSnapshot')).toMatchObject({
       key: 'main:1',
@@ -104,7 +114,6 @@ describe('through ports', () => {
     fake.fault({ kind: 'status' })
     const kit = kitOf(account)
     kit.handle('WatchVenue', { venue: 'main:1', account })
-    kit.fire('poll')
     const emitted = await settle(kit)
     expect(emitted.filter(e => e.type === 'ZoneSnapshot')).toMatchObject([{ record: { error: 'provider_down', zones: [] } }])
   })
@@ -177,5 +186,109 @@ describe('ports', () => {
     expect(parts.map(p => p.zones?.length)).toEqual([344, 343, 342, 171])
     const locations = parts.map(p => new Set(p.zones?.map(z => z.location)))
     expect(locations.reduce((sum, l) => sum + l.size, 0)).toBe(7)
+  })
+})
+
+describe('polls', () => {
+  /** As the worker does: again after what has nothing to tell. Resolves with what is told. */
+  const polled = async (signal: AbortSignal): Promise<ZonesReadInput> => {
+    for (;;) {
+      try {
+        const told = (await ports.poll(all, { ...run, signal })) as ZonesReadInput | readonly ZonesReadInput[]
+        return (Array.isArray(told) ? told[0] : told) as ZonesReadInput
+      } catch (error) {
+        if (!(error instanceof NotDone)) throw error
+      }
+    }
+  }
+  const reads = () => fake.calls.filter(c => c.operation === 'account').length
+  const setting = { ...SOUNDTRACK_SETTINGS, quietMs: 40, gapMs: 10, failedMs: 30 }
+  let stop: AbortController
+  const begin = async (given: Partial<typeof SOUNDTRACK_SETTINGS> = {}) => {
+    await start({ failures: 1_000 })
+    stop = new AbortController()
+    ports = soundtrackPorts(client, { settings: { ...setting, ...given } })
+  }
+  /** The next result, told by then or not. */
+  const next = () => {
+    const told: ZonesReadInput[] = []
+    const over = polled(stop.signal).then(
+      result => void told.push(result),
+      error => {
+        if (!stop.signal.aborted) throw error
+      },
+    )
+    return { told, over }
+  }
+  const untilReads = (n: number) => vi.waitFor(() => expect(reads()).toBeGreaterThanOrEqual(n), { timeout: 5_000 })
+
+  it('go on without a word while nothing is new, and tell what is', async () => {
+    await begin()
+    await expect(polled(stop.signal)).resolves.toMatchObject({ zones: [{ name: 'Bar', volume: 8 }, { name: 'Spa' }], total: 2 })
+    const { told, over } = next()
+    await untilReads(6)
+    expect(told).toEqual([])
+    const live = fake.zones.get(bar)
+    if (live) live.volume = 3
+    await over
+    expect(told).toMatchObject([{ zones: [{ zone: bar, volume: 3 }, { zone: spa }] }])
+  })
+
+  it('tell the same again where a zone was told of on its own, and after some time', async () => {
+    await begin({ tellMs: 400 })
+    await polled(stop.signal)
+    await ports.read({ ...all, zone: bar }, run)
+    const [reads1, { told, over }] = [reads(), next()]
+    await over
+    expect([told, reads()]).toMatchObject([[{ total: 2 }], reads1 + 1])
+    const began = Date.now()
+    await polled(stop.signal)
+    expect(Date.now() - began).toBeGreaterThan(300)
+  })
+
+  it('tell a failure once, with the time of the last good reading, and that it is over', async () => {
+    await begin()
+    const [{ asOf }, failing] = [await polled(stop.signal), next()]
+    await untilReads(3)
+    fake.fault({ kind: 'status' })
+    await failing.over
+    expect(failing.told).toMatchObject([{ error: 'provider_down' }])
+    expect(Number(failing.told[0]?.sameAsOf)).toBeGreaterThan(Number(asOf))
+    const { told, over } = next()
+    await untilReads(reads() + 4)
+    expect(told).toEqual([])
+    fake.heal()
+    await over
+    expect(told).toMatchObject([{ total: 2 }])
+  })
+
+  it('end when what is wanted has changed, and wait no longer than they are wanted', async () => {
+    await begin({ quietMs: 60_000 })
+    await polled(stop.signal)
+    const { told, over } = next()
+    await ports.hasten({ venue: '', account, zone: null, reason: 'renew' }, run)
+    await over
+    expect(told).toMatchObject([{ error: 'renew' }])
+    await polled(stop.signal)
+    const waiting = next()
+    stop.abort()
+    await waiting.over
+    expect(waiting.told).toEqual([])
+  })
+
+  it('are hastened for who asks, who hears in full how it is, and at once where the provider is short', async () => {
+    await begin({ quietMs: 60_000 })
+    await polled(stop.signal)
+    const ask = () => ports.hasten({ venue: 'main:1', account, zone: null, reason: 'talking' }, run)
+    const asked = next()
+    await ask()
+    await asked.over
+    expect(asked.told).toMatchObject([{ zones: [{ zone: bar, detail: true }, { zone: spa }] }])
+    client.budget.hold(60_000)
+    const calls = reads()
+    const limited = next()
+    await ask()
+    await limited.over
+    expect([limited.told, reads()]).toMatchObject([[{ error: 'rate_limited' }], calls])
   })
 })

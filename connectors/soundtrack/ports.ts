@@ -1,10 +1,13 @@
 /** Does the effects of the Soundtrack actor with a client. */
-import { NotDone, NotLeaving, type Port, type Ports } from '../../engine/actor.ts'
+import { NotDone, NotLeaving, type Port, type Ports, type Run } from '../../engine/actor.ts'
 import type { ReadZones, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
 import { surelyNothing } from '../outbound.ts'
+import { RENEW } from './account.ts'
 import type { soundtrackActor } from './actor.ts'
-import type { SoundtrackClient } from './client.ts'
+import type { Granted, SoundtrackClient } from './client.ts'
 import { endsFor, failureOf } from './failures.ts'
+import { type Reading, Schedule } from './schedule.ts'
+import { SOUNDTRACK_SETTINGS, type SoundtrackSettings } from './settings.ts'
 
 /** Zones in one part of a result: at some 500 bytes each, half of what a record may hold. */
 const ZONES_IN_PART = 500
@@ -13,17 +16,57 @@ const LOW_TOKENS = 60
 
 export function soundtrackPorts(
   client: SoundtrackClient,
-  now: () => number = Date.now,
+  { settings = SOUNDTRACK_SETTINGS, now = Date.now }: { settings?: SoundtrackSettings; now?: () => number } = {},
 ): Ports<ReturnType<typeof soundtrackActor>> {
+  const schedule = new Schedule({ budget: client.budget, settings, now })
+
   const read: Port<'ReadZones', 'ZonesRead'> = async (request, run) => {
     const { account, zone } = request
     try {
-      if (zone !== null) return { account, zone, zones: [await client.readZone(zone, run)], asOf: now() }
-      const { zones, total } = await client.readZones(request, run)
-      return parts(zones).map(part => ({ account, zones: part, total, asOf: now() }))
+      if (zone === null) return await readAll(request, run)
+      const zones = [await client.readZone(zone, run)]
+      schedule.zoneTold(account)
+      return { account, zone, zones, asOf: now() }
     } catch (error) {
-      return unread(request, error, now())
+      return { ...unread(request, error, now()), sameAsOf: schedule.sameAsOf(account) }
     }
+  }
+
+  const readAll = async (request: ReadZones, run: Run, granted?: Granted): Promise<ZonesReadInput[]> => {
+    const { zones, total } = await client.readZones(request, run, granted)
+    return parts(zones).map(part => ({ account: request.account, zones: part, total, asOf: now() }))
+  }
+
+  /** Waits its turn. What says nothing new is no result: it waits for its next turn. */
+  const poll: Port<'ReadZones', 'ZonesRead'> = async (request, run) => {
+    const { account } = request
+    const turn = await schedule.turn(request, run.signal)
+    if (turn === 'renew') return { account, error: RENEW, asOf: now() }
+    if (turn === 'limited') return failed(account, 'rate_limited')
+    try {
+      return (await polled(request, run, turn)) ?? nothingNew()
+    } finally {
+      turn.end()
+    }
+  }
+
+  async function polled(request: ReadZones, run: Run, turn: Reading) {
+    try {
+      const read = await readAll({ ...request, full: turn.detail === 'all' }, run, turn)
+      return turn.read(read.flatMap(part => part.zones ?? [])) ? read : null
+    } catch (error) {
+      const { reason } = failureOf(error)
+      return turn.failed(reason) ? failed(request.account, reason) : null
+    }
+  }
+
+  const failed = (account: string, error: string): ZonesReadInput => {
+    return { account, error, asOf: now(), sameAsOf: schedule.sameAsOf(account) }
+  }
+
+  const hasten: Port<'PollSooner', 'ZonesRead'> = async ({ account, reason }) => {
+    schedule.ask(account, reason)
+    return { account, zone: '', asOf: now() }
   }
 
   const control: Port<'ZoneCommand', 'CommandDone'> = async (command, run) => {
@@ -49,7 +92,12 @@ export function soundtrackPorts(
     }
   }
 
-  return { read, control, skip: control }
+  return { read, poll, hasten, control, skip: control }
+}
+
+/** Waits for the next turn. @throws what the worker takes for: again, at once */
+function nothingNew(): never {
+  throw new NotDone('nothing new', { retryAfterMs: 1 })
 }
 
 /** A failed read is a result too. One zone that is not ours is not a failure of the provider. */

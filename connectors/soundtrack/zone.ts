@@ -71,10 +71,14 @@ export function zoneSooner(
   return { ...state, zoneReads: state.zoneReads.map(r => (r === open ? { ...r, venue, again: true } : r)) }
 }
 
-export function zoneRead(state: SoundtrackState, { account, zones, error, asOf }: ZonesRead, ctx: Ctx): SoundtrackState {
+export function zoneRead(
+  state: SoundtrackState,
+  { account, zones, error, asOf, sameAsOf }: ZonesRead,
+  ctx: Ctx,
+): SoundtrackState {
   const open = state.zoneReads.find(r => r.attempt === ctx.attempt)
   if (open === undefined) return state
-  ctx.emit(venueInbox, open.venue, 'ZoneSnapshot', { account, zones, error, asOf })
+  ctx.emit(venueInbox, open.venue, 'ZoneSnapshot', { account, zones, error, asOf, sameAsOf })
   return readOver(state, open, ctx)
 }
 

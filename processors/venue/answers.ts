@@ -13,7 +13,6 @@ import type {
 } from '../../schemas/types.ts'
 import type { Turn } from './context.ts'
 import type { Verdict } from './rules.ts'
-import type { VenueSettings } from './settings.ts'
 import { clip } from './text.ts'
 import { aged } from './zones.ts'
 
@@ -47,14 +46,13 @@ export function answer(
     to,
     durationMs,
     final,
-    zones: zones.map(zone => fact(zone, context.now, settings)),
+    zones: zones.map(zone => fact(aged(zone, context.now, settings.unknownAfterMs, state ?? undefined))),
     at: context.now,
   })
 }
 
 /** A zone as last known. One that only one reading calls offline is unknown until a second one says the same. */
-function fact(slot: ZoneSlot, now: number, { unknownAfterMs }: VenueSettings): ZoneFactInput {
-  const zone = aged(slot, now, unknownAfterMs)
+function fact(zone: ZoneSlot): ZoneFactInput {
   const { zone: id, name, detail, playback, volume, track, artist, source, asOf } = zone
   const status = zone.suspectAt === null ? zone.status : 'UNKNOWN'
   return { zone: id, name, status, detail, playback, volume, track, artist, source, asOf }

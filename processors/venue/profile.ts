@@ -26,8 +26,21 @@ export function publish(
 }
 
 function profileOf(state: VenueState, { key, commands }: Pick<VenueContext, 'key' | 'commands'>): VenueProfileInput {
-  const { provenance, zones, publishedAt, readError, nextSlot, requests, nextRequest, resumes, alerts, overrides, ...master } =
-    state
+  const {
+    provenance,
+    zones,
+    publishedAt,
+    readError,
+    nextSlot,
+    requests,
+    nextRequest,
+    resumes,
+    alerts,
+    overrides,
+    standsFrom,
+    standsUntil,
+    ...master
+  } = state
   const read = newestReading(state)
   return {
     venue: key,

@@ -40,6 +40,16 @@ describe('a question', () => {
     expect(answer.zones.map((zone: { zone: string }) => zone.zone)).toEqual(['z1', 'z2'])
   })
 
+  it('that names a few zones has each of them read, and not the account', () => {
+    const scene = venue([playing('z1'), playing('z2'), playing('z3')])
+    scene.kit.advance(MINUTE)
+    expect(polls(scene.ask('STATUS', ['z1', 'z2'])).map(poll => poll.zone)).toEqual(['z1', 'z2'])
+    expect(answers(scene.readOne(playing('z1')))).toEqual([])
+    expect(answers(scene.readOne(playing('z2')))).toMatchObject([
+      { outcome: 'CONFIRMED', zones: [{ zone: 'z1' }, { zone: 'z2' }] },
+    ])
+  })
+
   it('about a venue never read waits for its first reading', () => {
     const scene = venue()
     expect(answers(scene.ask('LIST_ZONES'))).toEqual([])

@@ -17,6 +17,8 @@ import { isDetailed, isFresh } from './zones.ts'
 /** The account could be read, but not whose zones are whose: that is for a person to say, and no reading changes it. */
 const AMBIGUOUS = 'ambiguous'
 const MAX_REQUESTS = 20
+/** A question that names so many zones has each of them read; another one their account, which may have many others. */
+const ZONES_ALONE = 5
 const MAX_RESUMES = 10
 /** A timed resume waits for what is under way at its zones. */
 const RESUME_AGAIN_MS = 30_000
@@ -100,7 +102,8 @@ function takeQuestion(state: VenueState, request: ZoneRequest, turn: Turn): Venu
     answer(turn, state, request, { outcome: 'CONFIRMED', reason: '', zones: asked })
     return state
   }
-  pollSooner(turn, state, stale.length === 1 ? (stale[0] as ZoneSlot).zone : null, 'talking')
+  const alone = stale.length === 1 || (request.zones.length > 0 && stale.length <= ZONES_ALONE)
+  for (const zone of alone ? stale.map(({ zone }) => zone) : [null]) pollSooner(turn, state, zone, 'talking')
   return opened(state, request, request.zones.length === 0 ? [] : asked.map(zone => zone.slot), stale, turn)
 }
 

@@ -9,21 +9,23 @@ import { PROVIDER_DOWN, providerDown } from './outcomes.ts'
 import { answerQuestions, answerUnread } from './requests.ts'
 import { dropResume } from './resumes.ts'
 import { watchClosely } from './watching.ts'
-import { aged, MAX_ZONES, observeAll } from './zones.ts'
+import { aged, confirmed, countsUntil, MAX_ZONES, observeAll } from './zones.ts'
 
 const TOO_MANY = 'too_many_zones'
 
 export function takeSnapshot(state: VenueState | null, snapshot: ZoneSnapshot, turn: Turn): VenueState | null {
   if (state === null || state.removed || snapshot.account !== state.soundtrackAccount) return state
-  if (snapshot.error !== null) return unread(state, snapshot.error, turn)
+  if (snapshot.error !== null) return unread(state, snapshot.error, snapshot.sameAsOf, turn)
   // An empty answer is more often a mistake than the end of every zone.
-  if (snapshot.zones.length === 0 && state.zones.length > 0) return unread(state, 'no_zones', turn)
+  if (snapshot.zones.length === 0 && state.zones.length > 0) return unread(state, 'no_zones', null, turn)
   const { context, settings } = turn
   const { zones, nextSlot, beyond } = observeAll(state, snapshot)
   const gone = state.zones.filter(({ slot }) => !zones.some(zone => zone.slot === slot))
-  const observed = { ...leave(state, gone, turn), zones, nextSlot, readError: '' }
+  const { asOf: standsFrom, standsUntil } = snapshot
+  const stands = standsUntil === null ? {} : { standsFrom, standsUntil }
+  const observed = { ...leave(state, gone, turn), zones, nextSlot, readError: '', ...stands }
   const known = roomForZones(age(state, observed, turn), beyond, turn)
-  context.setTimer('unread', context.now + settings.unknownAfterMs + 1)
+  context.setTimer('unread', Math.max(context.now + settings.unknownAfterMs, known.standsUntil) + 1)
   watchClosely(state, known, turn)
   const back = resolve(known, PROVIDER_DOWN, 'HIGH', `Soundtrack answers again for ${state.name}`, turn)
   const read = newlyRead(state, back, snapshot)
@@ -40,11 +42,12 @@ function newlyRead(before: VenueState, after: VenueState, { zones: readings }: Z
 }
 
 /** Nothing could be read: all stays as last known, and those who wait are told what can be told. */
-function unread(state: VenueState, reason: string, turn: Turn): VenueState {
+function unread(given: VenueState, reason: string, sameAsOf: number | null, turn: Turn): VenueState {
+  const state = { ...given, zones: given.zones.map(zone => confirmed(zone, sameAsOf)), standsUntil: 0 }
   // It may be that the account has been told too little of the venue.
   if (reason === 'ambiguous') watchAccount(turn, state)
   const waited = state.requests.length > 0
-  const failed = age(state, { ...state, readError: reason }, turn)
+  const failed = unreadDue({ ...state, readError: reason }, turn)
   const alerted = waited && reason === PROVIDER_DOWN ? providerDown(failed, turn) : failed
   const moved = alerted.zones.reduce((held, { slot }) => readFailed(held, slot, reason, turn), alerted)
   return answerUnread(moved, turn)
@@ -53,15 +56,17 @@ function unread(state: VenueState, reason: string, turn: Turn): VenueState {
 /** No reading has come for a long time: zones become unknown, each when its own last reading is too old. */
 export function unreadDue(state: VenueState, turn: Turn): VenueState {
   const next = age(state, state, turn)
-  const known = next.zones.filter(zone => zone.status !== 'UNKNOWN').map(zone => zone.asOf ?? 0)
+  const known = next.zones.filter(zone => zone.status !== 'UNKNOWN')
   if (known.length > 0) {
-    turn.context.setTimer('unread', Math.max(turn.context.now, Math.min(...known) + turn.settings.unknownAfterMs) + 1)
+    const first = Math.min(...known.map(zone => countsUntil(zone, turn.settings.unknownAfterMs, next)))
+    turn.context.setTimer('unread', Math.max(turn.context.now, first) + 1)
   }
   return next
 }
 
 function age(before: VenueState, after: VenueState, turn: Turn): VenueState {
-  const zones = after.zones.map(zone => aged(zone, turn.context.now, turn.settings.unknownAfterMs))
+  const { context, settings } = turn
+  const zones = after.zones.map(zone => aged(zone, context.now, settings.unknownAfterMs, after))
   return statusChanges(before, { ...after, zones }, turn)
 }
 

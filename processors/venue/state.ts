@@ -30,6 +30,8 @@ export const NEW_VENUE: VenueState = {
   resumes: [],
   alerts: [],
   overrides: [],
+  standsFrom: 0,
+  standsUntil: 0,
 }
 
 export function zoneAt(state: VenueState, slot: number): ZoneSlot | undefined {

@@ -122,10 +122,25 @@ export function isDetailed(zone: ZoneSlot): boolean {
   return zone.detailAt !== null && zone.detailAt === zone.asOf
 }
 
+type Standing = Pick<VenueState, 'standsFrom' | 'standsUntil'>
+const NOTHING_STANDS: Standing = { standsFrom: 0, standsUntil: 0 }
+
+/** Until when a zone's newest reading counts: what is read again and says nothing new is not told. */
+export function countsUntil({ asOf }: ZoneSlot, unknownAfterMs: number, { standsFrom, standsUntil }: Standing): number {
+  if (asOf === null) return 0
+  return asOf < standsFrom ? asOf + unknownAfterMs : Math.max(standsUntil, asOf + unknownAfterMs)
+}
+
 /** The zone as unknown when it has not been read for too long. */
-export function aged(zone: ZoneSlot, now: number, unknownAfterMs: number): ZoneSlot {
-  if (zone.status === 'UNKNOWN' || zone.asOf === null || now - zone.asOf <= unknownAfterMs) return zone
+export function aged(zone: ZoneSlot, now: number, unknownAfterMs: number, standing = NOTHING_STANDS): ZoneSlot {
+  if (zone.status === 'UNKNOWN' || zone.asOf === null || now <= countsUntil(zone, unknownAfterMs, standing)) return zone
   return { ...zone, status: 'UNKNOWN', detail: '', since: zone.asOf, suspectAt: null }
+}
+
+/** The zone as it was found to be still, later than it was told. */
+export function confirmed(zone: ZoneSlot, asOf: number | null): ZoneSlot {
+  if (asOf === null || zone.asOf === null || asOf <= zone.asOf || zone.failed !== '' || zone.suspectAt !== null) return zone
+  return { ...zone, asOf, lastSeen: zone.status === 'ONLINE' ? asOf : zone.lastSeen }
 }
 
 /** A zone that has not been read yet. */

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { type FakeSoundtrack, startFakeSoundtrack } from '../../connectors/soundtrack/fake.ts'
+import { type FakeSoundtrack, type FakeSoundtrackOptions, startFakeSoundtrack } from '../../connectors/soundtrack/fake.ts'
 import { type World, world } from '../../connectors/soundtrack/fake-world.ts'
 import { type FakeWhatsApp, startFakeWhatsApp } from '../../connectors/whatsapp/fake.ts'
 import type { FakeSent } from '../../connectors/whatsapp/fake-messages.ts'
@@ -29,6 +29,8 @@ export interface Service {
   readonly folder: string
   readonly sheet: string
   readonly soundtrack: FakeSoundtrack
+  /** Of the process; 0 while there is none. */
+  readonly pid: number
   readonly whatsapp: FakeWhatsApp
   readonly world: World
   /** What the process has printed, of its present life. */
@@ -106,6 +108,7 @@ export interface ServiceOptions {
   /** False: there is no sheet yet. */
   readonly ready?: boolean
   readonly statuses?: FakeWhatsApp['statuses']
+  readonly fakeSoundtrack?: Pick<FakeSoundtrackOptions, 'refillPerSecond' | 'onCall'>
 }
 
 export async function startService(options: ServiceOptions = {}): Promise<Service> {
@@ -113,7 +116,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const folder = mkdtempSync(join(tmpdir(), 'service-'))
   const sheet = join(folder, 'venues.csv')
   if (options.ready ?? true) writeFileSync(sheet, options.sheet ?? sheetOf(plan))
-  const soundtrack = await startFakeSoundtrack({ world: plan, token: 'soundtrack-token' })
+  const soundtrack = await startFakeSoundtrack({ world: plan, token: 'soundtrack-token', ...options.fakeSoundtrack })
   const whatsapp = await startFakeWhatsApp({
     ...SECRETS,
     ...(options.statuses === undefined ? {} : { statuses: options.statuses }),
@@ -160,6 +163,9 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     world: plan,
     get output() {
       return output
+    },
+    get pid() {
+      return child?.pid ?? 0
     },
     async get(path, token = ADMIN_TOKEN) {
       const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` }

@@ -1,0 +1,279 @@
+/**
+ * When which account is polled: one schedule for a credential and its tokens. A poll waits here until it is its turn and its tokens
+ * are there; nothing is refused. It lives in memory: after a start, the polls that are open come and wait again, each with the time
+ * of its newest reading.
+ *
+ *   asked now ─ critical ─ never read ─ just changed ─ normal ─ quiet      in each, the oldest reading first
+ */
+import type { ReadZones, ZoneReadingInput } from '../../schemas/types.ts'
+import type { TokenBudget } from './budget.ts'
+import type { Purse } from './client.ts'
+import { BUCKET_TOKENS } from './budget.ts'
+import { leastCost } from './documents.ts'
+import { type Intervals, intervals, RANKS, type Rank } from './intervals.ts'
+import type { SoundtrackSettings } from './settings.ts'
+import { Told } from './told.ts'
+
+/** As many requests as the provider's own client has under way. */
+const AT_ONCE = 3
+/** Polls leave so many tokens to what a person waits for. */
+const RESERVE = 200
+/** Whoever asked is told that the provider is short, rather than let wait for longer than this, ms. */
+const HELD_MS = 5_000
+const LEAST_WAIT_MS = 20
+/** What is wanted of the tokens is summed up this often, ms. */
+const INTERVALS_MS = 1_000
+/** Something may have been decided meanwhile that no timer knows of. */
+const MOST_WAIT_MS = 1_000
+
+/** `renew`: nothing is to be read, what is wanted has changed. `limited`: somebody asked, and the provider is short of tokens. */
+export type Turn = Reading | 'renew' | 'limited'
+
+/** One poll that may leave. It has to be ended. */
+export interface Reading {
+  readonly purse: Purse
+  /** `all`: somebody waits for it. `least`: others wait that it would keep waiting. `some`: as much as the bucket affords. */
+  readonly detail: 'all' | 'some' | 'least'
+  /** @returns whether its venues are to be told */
+  read(zones: readonly ZoneReadingInput[]): boolean
+  failed(reason: string): boolean
+  end(): void
+}
+
+interface Account {
+  request: ReadZones
+  cost: number
+  /** Called when it is its turn; null while none of its polls waits. */
+  granted: ((turn: Turn) => void) | null
+  asked: boolean
+  renew: boolean
+  /** When it was last tried, and when something last changed; 0 for never. */
+  triedAt: number
+  changedAt: number
+  failures: number
+  readonly since: number
+  readonly told: Told
+}
+
+export interface ScheduleOptions {
+  readonly budget: TokenBudget
+  readonly settings: SoundtrackSettings
+  /** Wall clock, ms: it goes with the times on the log. */
+  readonly now?: () => number
+}
+
+export class Schedule {
+  readonly #budget: TokenBudget
+  readonly #settings: SoundtrackSettings
+  readonly #now: () => number
+  readonly #accounts = new Map<string, Account>()
+  /** Asked for before their polls came. */
+  readonly #early = new Set<string>()
+  #underWay = 0
+  #intervals: Intervals = { every: new Map(), behind: false }
+  #summedAt = Number.NEGATIVE_INFINITY
+  #timer: NodeJS.Timeout | undefined
+  #woken = false
+
+  constructor({ budget, settings, now = Date.now }: ScheduleOptions) {
+    this.#budget = budget
+    this.#settings = settings
+    this.#now = now
+  }
+
+  /** Waits until it is the account's turn. @throws the signal's reason, when it is aborted */
+  turn(request: ReadZones, signal: AbortSignal): Promise<Turn> {
+    signal.throwIfAborted()
+    const account = this.#known(request)
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        account.granted = null
+        reject(signal.reason)
+      }
+      signal.addEventListener('abort', abort, { once: true })
+      account.granted = turn => {
+        account.granted = null
+        signal.removeEventListener('abort', abort)
+        resolve(turn)
+      }
+      this.#wake()
+    })
+  }
+
+  /** Somebody waits for a reading of the account; or what is wanted of it has changed. */
+  ask(id: string, reason: string): void {
+    const account = this.#accounts.get(id)
+    if (account === undefined) {
+      if (reason !== 'renew') this.#early.add(id)
+      return
+    }
+    if (reason === 'renew') account.renew = true
+    else account.asked = true
+    this.#wake()
+  }
+
+  /** A zone of the account was told of on its own, so that the account's last reading is no measure for the next. */
+  zoneTold(id: string): void {
+    this.#accounts.get(id)?.told.forget()
+  }
+
+  /** When the zones of the account were last found as they had been told. */
+  sameAsOf(id: string): number | null {
+    return this.#accounts.get(id)?.told.sameAsOf ?? null
+  }
+
+  #known(request: ReadZones): Account {
+    const { account: id, first, locations, places } = request
+    const known = this.#accounts.get(id)
+    const cost = Math.min(BUCKET_TOKENS - RESERVE, leastCost(first, { locations, places: places ? 'address' : null }))
+    const asked = this.#early.delete(id) || (known?.asked ?? false)
+    if (known !== undefined) {
+      // A poll that was begun since knows what is wanted.
+      const renew = known.renew && JSON.stringify(known.request) === JSON.stringify(request)
+      return Object.assign(known, { request, cost, asked, renew })
+    }
+    const now = this.#now()
+    const made: Account = {
+      request,
+      cost,
+      granted: null,
+      asked,
+      renew: false,
+      triedAt: request.readAt,
+      changedAt: 0,
+      failures: 0,
+      since: now,
+      told: new Told(),
+    }
+    this.#accounts.set(id, made)
+    return made
+  }
+
+  /** Many may come at once, after a start: they are served together. */
+  #wake(): void {
+    if (this.#woken) return
+    this.#woken = true
+    setImmediate(() => {
+      this.#woken = false
+      this.#serve()
+    })
+  }
+
+  #wakeIn(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#serve(), Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, ms)))
+    this.#timer.unref()
+  }
+
+  #serve(): void {
+    clearTimeout(this.#timer)
+    while (this.#underWay < AT_ONCE) {
+      const { next, dueIn } = this.#next()
+      if (next === null) {
+        if (this.#accounts.size > 0) this.#wakeIn(dueIn)
+        return
+      }
+      if (next.renew) {
+        this.#accounts.delete(next.request.account)
+        if (next.asked) this.#early.add(next.request.account)
+        next.granted?.('renew')
+        continue
+      }
+      const beside = next.asked ? 0 : RESERVE
+      if (!this.#budget.takeNow(next.cost, beside)) {
+        if (!next.asked || this.#budget.held <= HELD_MS) {
+          this.#wakeIn(this.#budget.waitFor(next.cost + beside))
+          return
+        }
+        next.asked = false
+        next.told.failed('rate_limited')
+        next.granted?.('limited')
+        continue
+      }
+      next.granted?.(this.#reading(next))
+    }
+  }
+
+  #reading(account: Account): Reading {
+    const { asked, told } = account
+    const began = this.#now()
+    const purse = { tokens: account.cost }
+    account.asked = false
+    this.#underWay += 1
+    const tried = (failures: number) => {
+      account.triedAt = began
+      account.failures = failures
+    }
+    return {
+      purse,
+      detail: asked ? 'all' : this.#intervals.behind ? 'least' : 'some',
+      read: zones => {
+        tried(0)
+        const { news, changed } = told.read(zones, began)
+        if (changed) account.changedAt = began
+        const { tellMs, timeScale } = this.#settings
+        if (!news && !asked && began < told.at + tellMs / timeScale) return false
+        told.at = began
+        return true
+      },
+      failed: reason => {
+        // It waits for its turn again, as if it had not had it.
+        if (reason === 'rate_limited' && !asked) return false
+        tried(account.failures + 1)
+        // Where the provider is down nothing leaves and all would fail at once: they go on at the pace of their tokens.
+        purse.tokens = 0
+        return told.failed(reason) || asked
+      },
+      end: () => {
+        this.#underWay -= 1
+        if (purse.tokens > 0) this.#budget.giveBack(purse.tokens)
+        this.#wake()
+      },
+    }
+  }
+
+  /** Whose turn it is, or in how many ms it is the next one's. A few thousand are looked through in less time than a request takes. */
+  #next(): { next: Account | null; dueIn: number } {
+    const now = this.#now()
+    const { every } = this.#sum(now)
+    let [next, first]: [Account | null, number] = [null, RANKS.length]
+    let dueIn = Number.POSITIVE_INFINITY
+    for (const account of this.#accounts.values()) {
+      if (account.granted === null) continue
+      if (account.renew) return { next: account, dueIn: 0 }
+      const rank = this.#rank(account, now)
+      const wait = this.#dueAt(account, rank, every.get(rank) as number) - now
+      const place = RANKS.indexOf(rank)
+      if (wait > 0) dueIn = Math.min(dueIn, wait)
+      else if (place < first || (place === first && account.triedAt < (next?.triedAt ?? 0))) [next, first] = [account, place]
+    }
+    return { next, dueIn }
+  }
+
+  #sum(now: number): Intervals {
+    if (now - this.#summedAt < INTERVALS_MS / this.#settings.timeScale) return this.#intervals
+    const costs = new Map<Rank, number>()
+    for (const account of this.#accounts.values()) {
+      const rank = this.#rank(account, now)
+      costs.set(rank, (costs.get(rank) ?? 0) + account.cost)
+    }
+    this.#intervals = intervals(costs, this.#budget.perSecond, this.#settings)
+    this.#summedAt = now
+    return this.#intervals
+  }
+
+  #rank({ asked, request, triedAt, changedAt, since }: Account, now: number): Rank {
+    const { changedForMs, calmMs, timeScale } = this.#settings
+    if (asked) return 'asked'
+    if (request.urgent) return 'critical'
+    if (triedAt === 0) return 'unread'
+    if (now < changedAt + changedForMs / timeScale) return 'changed'
+    return now < Math.max(changedAt, since) + calmMs / timeScale ? 'normal' : 'quiet'
+  }
+
+  #dueAt({ triedAt, failures }: Account, rank: Rank, every: number): number {
+    const { failedMs, quietMs, timeScale } = this.#settings
+    if (failures === 0 || rank === 'asked') return triedAt + every
+    return triedAt + Math.min(quietMs, failedMs * 2 ** Math.min(20, failures - 1)) / timeScale
+  }
+}
