@@ -1,9 +1,10 @@
-/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api|sheet]`: each benchmark with its baseline in the same run. */
+/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api|sheet|scale]`: each benchmark with its baseline in the same run. */
 import { cpus } from 'node:os'
 import { benchApi } from './api.ts'
 import { benchKeyed } from './keyed.ts'
 import { benchOnKafka } from './kafka/bench.ts'
 import { benchClickHouse, benchPostgres, benchRedis, conversationLog, type SinkRate, venueLog } from './sinks.ts'
+import { benchScale, scaleOptions } from './scale.ts'
 import { benchSheet } from './sheet.ts'
 import { benchTurn } from './turn.ts'
 import { benchVisible } from './visible.ts'
@@ -137,3 +138,5 @@ if (wanted.includes('api')) {
     )
   }
 }
+
+if (wanted.includes('scale')) await benchScale(scaleOptions(wanted.slice(wanted.indexOf('scale') + 1)), console.log)

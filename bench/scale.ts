@@ -1,0 +1,212 @@
+/**
+ * The whole service with many venues on one Soundtrack credential, and nobody who says anything:
+ *
+ *   npm run bench -- scale --venues 10000 --zones 25000 --tokens 50 --critical 100 --minutes 90 --speed 10
+ *
+ * With a speed of 10 every time of the polls is a tenth, and the tokens come ten times as fast (at the provider, too): the same reads
+ * in the same order, in less time. What is printed is in minutes and tokens of the speed 1.
+ */
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { configFrom } from '../config.ts'
+import { type FakeCall, world } from '../connectors/soundtrack/fake.ts'
+import { serviceTopics } from '../main.ts'
+import { type Service, startService, until } from '../test/service/harness.ts'
+import { soundtrackInbox } from '../topics/catalog.ts'
+import { Codec } from '../topics/codec.ts'
+import { openLocalLog } from '../topics/local/log.ts'
+
+const OPTIONS = { venues: 10_000, zones: 25_000, tokens: 50, critical: 100, minutes: 90, speed: 10 }
+export type ScaleOptions = typeof OPTIONS
+
+/** @throws for an option that there is not */
+export function scaleOptions(args: readonly string[]): ScaleOptions {
+  const names = Object.keys(OPTIONS) as (keyof ScaleOptions)[]
+  const options = Object.fromEntries(names.map(name => [name, { type: 'string' as const, default: String(OPTIONS[name]) }]))
+  const { values } = parseArgs({ args: [...args], options })
+  return Object.fromEntries(names.map(name => [name, Number(values[name])])) as ScaleOptions
+}
+
+const MINUTE = 60_000
+/** Between two lines of the table, minutes. */
+const LINE = 5
+const READY_MS = 60_000
+
+export async function benchScale(options: ScaleOptions, print: (line: string) => void): Promise<void> {
+  const { venues, zones, tokens, critical, minutes, speed } = options
+  print(
+    `${venues} venues with ${zones} zones, ${critical} of them critical, an account each, ${tokens} tokens/s; ${minutes} minutes at a speed of ${speed}`,
+  )
+  const plan = worldOf(venues, zones)
+  const reads = new Reads(plan.accounts.map(a => a.id).slice(0, critical))
+  const service = await startService({
+    world: plan,
+    sheet: sheetOf(plan.accounts, critical),
+    env: { TIME_SCALE: String(speed), SOUNDTRACK_TOKENS_PER_SECOND: String(tokens * speed), LOG_LEVEL: 'error' },
+    fakeSoundtrack: { refillPerSecond: tokens * speed, onCall: call => reads.add(call) },
+  })
+  try {
+    await until(
+      () => reads.count > 0,
+      READY_MS,
+      () => 'the first read',
+    )
+    const began = Date.now()
+    const minute = () => ((Date.now() - began) * speed) / MINUTE
+    let [allAt, from] = [Number.POSITIVE_INFINITY, written(service, 0)]
+    print('minute   read once   age, minutes: critical p50 / max   others p50 / p90 / max   tokens/s   RSS MB')
+    for (let line = LINE; line <= minutes; line += LINE) {
+      const before = { tokens: reads.tokens, at: minute() }
+      while (minute() < line) {
+        await sleep(50)
+        if (reads.accounts < venues || allAt < Number.POSITIVE_INFINITY) continue
+        allAt = minute()
+        from = written(service, allAt)
+      }
+      const ages = reads.ages(began, speed)
+      const rate = (reads.tokens - before.tokens) / ((minute() - before.at) * 60)
+      print(
+        `${pad(line, 6)}   ${pad(reads.accounts, 9)}   ${pad(shown(ages.critical, 0.5, 1), 34)}   ${pad(shown(ages.others, 0.5, 0.9, 1), 23)}   ${pad(rate.toFixed(1), 8)}   ${pad(rss(service.pid), 6)}`,
+      )
+    }
+    const to = written(service, minute())
+    await service.terminate()
+    const found = await logged(service, from.at)
+    print(`every venue was read once after ${allAt.toFixed(1)} minutes (by arithmetic ${(reads.first / tokens / 60).toFixed(1)})`)
+    print(`critical: never longer than ${reads.longest(speed).toFixed(1)} minutes between two reads`)
+    const hours = (to.minute - from.minute) / 60
+    if (hours > 0) {
+      const each = (n: number) => (n / venues / hours).toFixed(1)
+      const all = found.records.reduce((sum, [, n]) => sum + n, 0)
+      const topics = found.records.filter(([, n]) => n > venues / 100).map(([topic, n]) => `${topic} ${each(n)}`)
+      print(
+        `written from then on, a venue-hour: ${each(all)} records, ${each(to.bytes - from.bytes)} bytes of file (${topics.join(', ')})`,
+      )
+    }
+    print(`reads refused by our own budget: ${found.limited}; by the provider: ${service.soundtrack.limited}`)
+  } finally {
+    await service.close()
+  }
+}
+
+function worldOf(venues: number, zones: number) {
+  const names = ['Lobby', 'Pool', 'Bar', 'Spa', 'Terrace', 'Gym']
+  return world(
+    Array.from({ length: venues }, (_, n) => {
+      const count = Math.floor(((n + 1) * zones) / venues) - Math.floor((n * zones) / venues)
+      const own = Array.from({ length: count }, (_, zone) => names[zone] ?? `Room ${zone}`)
+      return { name: `House ${n}`, locations: [{ name: 'House', zones: own }] }
+    }),
+  )
+}
+
+function sheetOf(
+  accounts: readonly { id: string; name: string; locations: readonly { zones: readonly unknown[] }[] }[],
+  critical: number,
+) {
+  const rows = accounts.map(
+    ({ id, name, locations }, n) =>
+      `${n + 1},${name},Harbour Road ${n + 1},${id},${locations[0]?.zones.length},${n < critical ? 'critical' : 'normal'}`,
+  )
+  return `${['venue_id,venue_name,location,soundtrack_account_id,zone_count,priority_level', ...rows].join('\n')}\n`
+}
+
+/** What the provider was asked for. */
+class Reads {
+  readonly #critical: ReadonlySet<string>
+  readonly #last = new Map<string, number>()
+  #longest = 0
+  count = 0
+  tokens = 0
+  /** Tokens that the first read of every account has taken. */
+  first = 0
+
+  constructor(critical: readonly string[]) {
+    this.#critical = new Set(critical)
+  }
+
+  get accounts(): number {
+    return this.#last.size
+  }
+
+  add({ operation, account, at, cost }: FakeCall): void {
+    this.tokens += cost
+    if (operation !== 'account' || account === undefined) return
+    this.count += 1
+    const before = this.#last.get(account)
+    if (before === undefined) this.first += cost
+    else if (this.#critical.has(account)) this.#longest = Math.max(this.#longest, at - before)
+    this.#last.set(account, at)
+  }
+
+  longest(speed: number): number {
+    return (this.#longest * speed) / MINUTE
+  }
+
+  /** Minutes since every account was last read; since the beginning for those that never were. */
+  ages(began: number, speed: number): { critical: number[]; others: number[] } {
+    const now = Date.now()
+    const age = (at: number) => ((now - Math.max(began, at)) * speed) / MINUTE
+    const [critical, others]: [number[], number[]] = [[], []]
+    for (const [account, at] of this.#last) (this.#critical.has(account) ? critical : others).push(age(at))
+    return { critical: critical.sort((a, b) => a - b), others: others.sort((a, b) => a - b) }
+  }
+}
+
+interface Written {
+  readonly minute: number
+  /** Wall clock. */
+  readonly at: number
+  readonly bytes: number
+}
+
+function written(service: Service, minute: number): Written {
+  const size = (name: string) => statSync(join(service.folder, 'data', name), { throwIfNoEntry: false })?.size ?? 0
+  return { minute, at: Date.now(), bytes: size('log.sqlite') + size('log.sqlite-wal') }
+}
+
+/** What the log has: the records of each topic since then, those that were compacted away among them; and the reads that were limited. */
+async function logged({ folder }: Service, since: number): Promise<{ records: [string, number][]; limited: number }> {
+  const topics = serviceTopics(configFrom({}))
+  const log = await openLocalLog({ file: join(folder, 'data', 'log.sqlite'), topics })
+  try {
+    const codec = await Codec.open(log, topics)
+    let limited = 0
+    const records: [string, number][] = []
+    for (const { name } of topics) {
+      let count = 0
+      for (const { partition, low, high } of await log.ends(name)) {
+        let before = low
+        for (let next = low; next < high; ) {
+          const read = await log.read({ topic: name, partition }, next)
+          for (const { offset, timestamp, value } of read.records) {
+            if (timestamp < since) before = offset + 1
+            const decoded = name !== soundtrackInbox.name || value === null ? null : codec.decode(value)
+            if (decoded?.type === 'ZonesRead' && decoded.value.error === 'rate_limited') limited += 1
+          }
+          if (read.next <= next) break
+          next = read.next
+        }
+        count += high - before
+      }
+      records.push([name, count])
+    }
+    return { records, limited }
+  } finally {
+    await log.close()
+  }
+}
+
+function rss(pid: number): string {
+  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
+  return ((pages * 4096) / 1e6).toFixed(0)
+}
+
+function shown(sorted: readonly number[], ...shares: readonly number[]): string {
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]
+  return shares.map(share => at(share)?.toFixed(1) ?? '–').join(' / ')
+}
+
+const pad = (what: unknown, width: number) => String(what).padStart(width)
