@@ -9,7 +9,8 @@ import type { Transactional } from './hardening.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { Outbox } from './outbox.ts'
 import { Producer } from './producer.ts'
-import { produce, txnOffsetCommit } from './protocol.ts'
+import { produce } from './protocol.ts'
+import { txnOffsetCommit } from './transaction-protocol.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -51,7 +52,7 @@ await describeWithStack('a transaction on a real broker', ({ KAFKA_BROKERS }) =>
 
   /** A producer of this transactional id, as a later life of the worker opens it. */
   function anotherLife(transactionalId: string): Promise<Producer> {
-    return Producer.open({ client, transactionalId, transactionTimeout: 60_000, compression: 'none' })
+    return Producer.open({ client, transactionalId, transactionTimeout: 60_000, compression: 'none', version: null })
   }
 
   function outboxOf(...records: Append[]): Outbox {
