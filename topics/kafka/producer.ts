@@ -232,7 +232,10 @@ export class Producer {
         for (const [i, some] of requests(of).entries()) {
           // The broker appends one request while the next is encoded.
           if (i > 0) await turn()
-          asked.push(this.#ask(node, some, bases))
+          const asking = this.#ask(node, some, bases)
+          // It may have failed before all of them are waited for.
+          asking.catch(() => {})
+          asked.push(asking)
         }
       }
       await turn()
