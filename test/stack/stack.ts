@@ -136,10 +136,13 @@ export async function startBroker({
   folder,
   properties = {},
   proxied,
+  features = {},
   detached = false,
   spawned,
 }: {
   folder: string
+  /** Levels of features, as an older cluster has agreed on them; the newest of the others. */
+  features?: Readonly<Record<string, number>>
   /** A second listener, whose clients are told to come by another port: that of a proxy. */
   proxied?: { readonly port: number; readonly by: number }
   properties?: Readonly<Record<string, string>>
@@ -193,7 +196,9 @@ export async function startBroker({
   if (!existsSync(join(data, 'meta.properties'))) {
     const cluster = randomBytes(16).toString('base64url')
     const quick = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', classpath]
-    await run(java, [...quick, 'kafka.tools.StorageTool', 'format', `--cluster-id=${cluster}`, '-c', file, '--ignore-formatted'])
+    const levels = Object.entries(features).map(([name, level]) => `--feature=${name}=${level}`)
+    const format = ['format', `--cluster-id=${cluster}`, '-c', file, '--ignore-formatted', ...levels]
+    await run(java, [...quick, 'kafka.tools.StorageTool', ...format])
   }
   const server = new Server({
     name: 'Kafka',
