@@ -23,6 +23,7 @@ import {
 import { Appends } from './appends.ts'
 import type { Compression } from './batch.ts'
 import { check, CODE, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
+import { requestsSent } from './hardening.ts'
 import { KafkaMembership } from './membership.ts'
 import { offsetFetch } from './protocol.ts'
 import { Reader } from './reader.ts'
@@ -200,6 +201,10 @@ export class KafkaLog implements Log {
     } finally {
       await admin.disconnect().catch(() => {})
     }
+  }
+
+  requests(): ReadonlyMap<string, number> {
+    return requestsSent()
   }
 
   async close(): Promise<void> {

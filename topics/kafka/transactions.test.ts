@@ -206,9 +206,15 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       await membership.leave()
     })
 
-    it('follows upon another at once, fifty times', async () => {
+    it('follows upon another at once, fifty times, in no more requests than it takes', async () => {
       const { membership, commit, seen } = await newWorker()
+      const before = new Map(log.requests())
       for (let i = 1; i <= 50; i++) await commit(`${i}`, i)
+      const requests = Object.fromEntries([...log.requests()].map(([kind, n]) => [kind, n - (before.get(kind) ?? 0)]))
+      const kinds =
+        version === 2 ? ['Produce 12', 'EndTxn 5'] : ['AddOffsetsToTxn 1', 'TxnOffsetCommit 3', 'Produce 7', 'EndTxn 1']
+      for (const kind of kinds) expect([kind, requests[kind]]).toEqual([kind, 50])
+      if (version === 2) expect(Object.keys(requests).filter(kind => kind.startsWith('Add') && requests[kind] !== 0)).toEqual([])
       expect(await seen()).toEqual({ outputs: Array.from({ length: 50 }, (_, i) => `${i + 1}`), offset: 50 })
       await membership.leave()
     })
