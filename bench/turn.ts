@@ -25,23 +25,27 @@ export async function benchTurn({
   const service = await startService({ env: { WHATSAPP_API_URL: provider.url, LOG_LEVEL: 'error', ...env } })
   let turn: Latencies
   try {
-    turn = await load(`${service.url}/webhooks/whatsapp`, provider, messages)
+    turn = await load(`${service.url}/webhooks/whatsapp`, provider, { messages })
   } finally {
     await service.close()
   }
   const bare = await startBare(provider.url)
-  const direct = await load(bare.url, provider, messages)
+  const direct = await load(bare.url, provider, { messages })
   await Promise.all([bare.close(), provider.close()])
   return { turn, direct, messages }
 }
 
 /** Strangers saying hello, each once: every message has exactly one reply. */
-async function load(url: string, provider: Provider, messages: number): Promise<Latencies> {
+export async function load(
+  url: string,
+  provider: Provider,
+  { messages, rate = RATE, warmUp = WARM_UP, ms = 30_000 }: { messages: number; rate?: number; warmUp?: number; ms?: number },
+): Promise<Latencies> {
   provider.received.clear()
   const sent = new Map<string, number>()
   const began = performance.now()
-  for (let n = 0; n < messages + WARM_UP; n++) {
-    const due = began + (n * 1000) / RATE
+  for (let n = 0; n < messages + warmUp; n++) {
+    const due = began + (n * 1000) / rate
     if (due > performance.now()) await sleep(due - performance.now())
     const from = String(66_700_000_000 + Math.floor(Math.random() * 1e6) * 10_000 + n)
     const body = JSON.stringify(webhook(from, n))
@@ -55,10 +59,10 @@ async function load(url: string, provider: Provider, messages: number): Promise<
   }
   await until(
     () => [...sent.keys()].every(from => provider.received.has(from)),
-    30_000,
+    ms,
     () => `replies to all: ${provider.received.size} of ${sent.size}`,
   )
-  const latencies = [...sent].slice(WARM_UP).map(([from, at]) => (provider.received.get(from) as number) - at)
+  const latencies = [...sent].slice(warmUp).map(([from, at]) => (provider.received.get(from) as number) - at)
   latencies.sort((a, b) => a - b)
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] as number
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
@@ -78,7 +82,7 @@ export function webhook(from: string, n: number) {
   return { object: 'whatsapp_business_account', entry: [{ id: '1', changes: [{ field: 'messages', value }] }] }
 }
 
-interface Provider {
+export interface Provider {
   readonly url: string
   /** When the first message to each user came in. */
   readonly received: Map<string, number>

@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly only?: readonly Part[] | undefined
   /** For data and logs; a new one in the machine's folder for temporary files by default. Gone with `stop`. */
   readonly folder?: string
+  /** Of Kafka: levels as an older cluster has agreed on them. */
+  readonly features?: Readonly<Record<string, number>>
   /** The servers outlive this process; `stop` ends them still. */
   readonly detached?: boolean
   /** Told of each process before it is waited for. */
@@ -43,6 +45,7 @@ export interface Stack {
 export async function startStack({
   only = ['kafka', 'registry', 'redis', 'postgres'],
   folder = mkdtempSync(join(tmpdir(), 'stack-')),
+  features = {},
   detached = false,
   spawned,
 }: StackOptions = {}): Promise<Stack> {
@@ -56,7 +59,7 @@ export async function startStack({
   }
   const start: Record<Part, () => Promise<void>> = {
     kafka: async () => {
-      broker = await startBroker({ folder: join(folder, 'kafka'), detached, spawned })
+      broker = await startBroker({ folder: join(folder, 'kafka'), features, detached, spawned })
       servers.set('kafka', broker.server)
       env.KAFKA_BROKERS = broker.address
     },
