@@ -23,7 +23,7 @@ export interface StackOptions {
   /** For data and logs; a new one in the machine's folder for temporary files by default. Gone with `stop`. */
   readonly folder?: string
   /** Of Kafka: levels as an older cluster has agreed on them. */
-  readonly features?: Readonly<Record<string, number>>
+  readonly features?: Readonly<Record<string, number>> | undefined
   /** The servers outlive this process; `stop` ends them still. */
   readonly detached?: boolean
   /** Told of each process before it is waited for. */
