@@ -65,6 +65,7 @@ export function serveMetrics(
   taskGauges(registry, workers)
   workerGauges(registry, workers)
   lookUpCounter(registry, lookUps)
+  if (log.requests !== undefined) requestCounter(registry, log.requests.bind(log))
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus', produces: 'text/plain' } }, async (request, reply) => {
     await inTime(refresh(), OFFSETS_MS).catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
     return reply.type(registry.contentType).send(await registry.metrics())
@@ -101,6 +102,19 @@ function lookUpCounter(registry: Registry, lookUps: () => ReadonlyMap<string, Lo
     collect() {
       this.reset()
       for (const [kind, counts] of lookUps()) for (const [result, n] of Object.entries(counts)) this.inc({ kind, result }, n)
+    },
+  })
+}
+
+function requestCounter(registry: Registry, requests: () => ReadonlyMap<string, number>): void {
+  new Counter({
+    name: 'app_log_requests_total',
+    help: 'Requests of this process to the brokers by kind: name and version',
+    labelNames: ['request'] as const,
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [request, n] of requests()) this.inc({ request }, n)
     },
   })
 }

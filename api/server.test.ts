@@ -277,6 +277,18 @@ test('metrics show what the workers do: tasks by state, those that stand still o
   expect(well.filter(line => /partition="[12]"/.test(line))).toEqual([])
 })
 
+test('metrics count the requests to the brokers, where there are any', async () => {
+  const own = await TestLog.open()
+  const { url: at } = await another({ log: own })
+  expect((await get(at + '/metrics')).text).not.toContain('app_log_requests_total')
+  let produced = 3
+  const onBrokers = Object.assign(await TestLog.open(), { requests: () => new Map([['Produce 12', produced]]) })
+  const { url } = await another({ log: onBrokers })
+  expect((await get(url + '/metrics')).text).toContain('app_log_requests_total{request="Produce 12"} 3')
+  produced = 5
+  expect((await get(url + '/metrics')).text).toContain('app_log_requests_total{request="Produce 12"} 5')
+})
+
 test('metrics are served though the log does not answer, and without old offsets', async () => {
   const own = await TestLog.open()
   await own.append([{ topic: 'alerts', key: 'k', partition: 1, value: Buffer.from('x') }])

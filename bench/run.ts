@@ -1,8 +1,9 @@
-/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api|sheet|scale]`: each benchmark with its baseline in the same run. */
+/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api|sheet|scale|kafka-service]`: each benchmark with its baseline in the same run. */
 import { cpus } from 'node:os'
 import { benchApi } from './api.ts'
 import { benchKeyed } from './keyed.ts'
 import { benchOnKafka } from './kafka/bench.ts'
+import { benchService, serviceOptions } from './kafka/service.ts'
 import { benchClickHouse, benchPostgres, benchRedis, conversationLog, type SinkRate, venueLog } from './sinks.ts'
 import { benchScale, scaleOptions } from './scale.ts'
 import { benchSheet } from './sheet.ts'
@@ -140,3 +141,6 @@ if (wanted.includes('api')) {
 }
 
 if (wanted.includes('scale')) await benchScale(scaleOptions(wanted.slice(wanted.indexOf('scale') + 1)), console.log)
+
+if (wanted.includes('kafka-service'))
+  await benchService(serviceOptions(wanted.slice(wanted.indexOf('kafka-service') + 1)), console.log)

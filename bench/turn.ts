@@ -41,13 +41,15 @@ export interface Writing {
   /** Written before anything is measured. */
   readonly warmUp?: number
   readonly text?: (n: number) => string
+  /** How long the last replies may take. */
+  readonly ms?: number
 }
 
 /** Strangers, each with one message, that has exactly one reply. */
 export async function write(
   url: string,
   provider: Provider,
-  { messages, perSecond = RATE, warmUp = WARM_UP, text = n => `Hello ${n}` }: Writing,
+  { messages, perSecond = RATE, warmUp = WARM_UP, text = n => `Hello ${n}`, ms = 30_000 }: Writing,
 ): Promise<Latencies> {
   provider.received.clear()
   const sent = new Map<string, number>()
@@ -67,7 +69,7 @@ export async function write(
   }
   await until(
     () => [...sent.keys()].every(from => provider.received.has(from)),
-    30_000,
+    ms,
     () => `replies to all: ${provider.received.size} of ${sent.size}`,
   )
   const latencies = [...sent].slice(warmUp).map(([from, at]) => (provider.received.get(from) as number) - at)

@@ -152,6 +152,8 @@ export interface Log {
   /** Committed offsets of a group, for metrics. */
   groupOffsets(group: string): Promise<Position[]>
   groups(): Promise<string[]>
+  /** How many requests of each kind this process has sent to the servers of the log; absent where there are none. */
+  requests?(): ReadonlyMap<string, number>
   close(): Promise<void>
 }
 

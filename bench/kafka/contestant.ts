@@ -4,6 +4,7 @@
  *
  *   KAFKA_BROKERS · BENCH_INPUT · BENCH_OUTPUT · BENCH_PARTITIONS · BENCH_APP_ID (group, topics and ids begin with it)
  *   BENCH_STATE_DIR · BENCH_STATE_BYTES · BENCH_CHAIN (four topics: every record goes from each to the next)
+ *   BENCH_TRANSACTIONS (1: the older way, whatever the broker knows)
  *
  * It runs until SIGTERM.
  */
@@ -73,6 +74,7 @@ const log = await openKafkaLog({
   kafka: { brokers: setting('KAFKA_BROKERS').split(',') },
   topics,
   folder: join(folder, 'members'),
+  transactionVersion: env.BENCH_TRANSACTIONS === '1' ? 1 : null,
   onError: (what, error) => console.error(what, error),
 })
 const codec = await openRawCodec(new MemoryRegistry(), topics)

@@ -5,11 +5,12 @@ import type { Topic } from '../../topics/catalog.ts'
 import { kafkaOf } from '../../topics/kafka/client.ts'
 import { openKafkaLog } from '../../topics/kafka/log.ts'
 import { ConfluentRegistry } from '../../topics/kafka/registry.ts'
+import type { TransactionVersion } from '../../topics/kafka/transaction-protocol.ts'
 import { describeWithStack } from '../stack/vitest.ts'
 import { logConformance, type Opened } from './log.ts'
 
 await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }) => {
-  async function openIn(folder: string, topics: readonly Topic[]): Promise<Opened> {
+  async function openIn(folder: string, topics: readonly Topic[], transactionVersion: TransactionVersion): Promise<Opened> {
     const errors: unknown[] = []
     const kafka = { brokers: KAFKA_BROKERS.split(',') }
     const log = await openKafkaLog({
@@ -17,6 +18,7 @@ await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }
       topics,
       folder,
       compression: 'zstd',
+      transactionVersion,
       onError: (what, error) => errors.push(what, error),
     })
     return {
@@ -24,7 +26,7 @@ await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }
       registry: new ConfluentRegistry(SCHEMA_REGISTRY_URL),
       reopen: async () => {
         await log.close()
-        return openIn(folder, topics)
+        return openIn(folder, topics, transactionVersion)
       },
       expire: async ({ name, partitions }) => {
         const admin = kafkaOf(kafka).admin()
@@ -45,12 +47,9 @@ await describeWithStack('a real broker', ({ KAFKA_BROKERS, SCHEMA_REGISTRY_URL }
     }
   }
 
-  logConformance('Kafka', topics => openIn(mkdtempSync(join(tmpdir(), 'kafka-log-')), topics), {
-    membership: true,
-    restart: true,
-    cleaning: false,
-    expiring: true,
-    damaging: false,
-    registry: true,
-  })
+  const features = { membership: true, restart: true, cleaning: false, expiring: true, damaging: false, registry: true }
+  for (const version of [1, 2] as const) {
+    const open = (topics: readonly Topic[]) => openIn(mkdtempSync(join(tmpdir(), 'kafka-log-')), topics, version)
+    logConformance(`Kafka, transactions of version ${version}`, open, features)
+  }
 })

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cacheFolder, StackMissing } from './install.ts'
 import { alone } from './lock.ts'
-import { type Part, startStack } from './stack.ts'
+import { type StackOptions, startStack } from './stack.ts'
 
 export interface Kept {
   /** The servers' data and logs. */
@@ -35,7 +35,7 @@ export function stackFolder(): string {
  */
 export async function sharedStack(
   folder: string,
-  { only, again = false }: { only?: readonly Part[]; again?: boolean } = {},
+  { again = false, ...options }: Pick<StackOptions, 'only' | 'features'> & { again?: boolean } = {},
 ): Promise<Readonly<Record<string, string>>> {
   if (process.platform !== 'linux')
     throw new StackMissing('the real servers are looked after by way of /proc, which is Linux only')
@@ -47,12 +47,12 @@ export async function sharedStack(
       const before = read(folder)
       if (before?.failed !== undefined && !again) throw new (before.failed.missing ? StackMissing : Error)(before.failed.message)
       if (before !== null) await end(before)
-      return start(folder, only)
+      return start(folder, options)
     }))
   )
 }
 
-async function start(folder: string, only?: readonly Part[]): Promise<Readonly<Record<string, string>>> {
+async function start(folder: string, options: StackOptions): Promise<Readonly<Record<string, string>>> {
   let kept: Kept = { folder: mkdtempSync(join(tmpdir(), 'stack-')), processes: {} }
   const note = (news: Partial<Kept>) => {
     kept = { ...kept, ...news }
@@ -61,7 +61,7 @@ async function start(folder: string, only?: readonly Part[]): Promise<Readonly<R
   note({})
   try {
     const { env } = await startStack({
-      only,
+      ...options,
       folder: kept.folder,
       detached: true,
       spawned: (name, pid) => note({ processes: { ...kept.processes, [name]: { pid, started: startOf(pid) } } }),

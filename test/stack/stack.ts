@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly only?: readonly Part[] | undefined
   /** For data and logs; a new one in the machine's folder for temporary files by default. Gone with `stop`. */
   readonly folder?: string
+  /** Of Kafka: levels as an older cluster has agreed on them. */
+  readonly features?: Readonly<Record<string, number>> | undefined
   /** The servers outlive this process; `stop` ends them still. */
   readonly detached?: boolean
   /** Told of each process before it is waited for. */
@@ -43,6 +45,7 @@ export interface Stack {
 export async function startStack({
   only = ['kafka', 'registry', 'redis', 'postgres'],
   folder = mkdtempSync(join(tmpdir(), 'stack-')),
+  features = {},
   detached = false,
   spawned,
 }: StackOptions = {}): Promise<Stack> {
@@ -56,7 +59,7 @@ export async function startStack({
   }
   const start: Record<Part, () => Promise<void>> = {
     kafka: async () => {
-      broker = await startBroker({ folder: join(folder, 'kafka'), detached, spawned })
+      broker = await startBroker({ folder: join(folder, 'kafka'), features, detached, spawned })
       servers.set('kafka', broker.server)
       env.KAFKA_BROKERS = broker.address
     },
@@ -136,10 +139,13 @@ export async function startBroker({
   folder,
   properties = {},
   proxied,
+  features = {},
   detached = false,
   spawned,
 }: {
   folder: string
+  /** Levels of features, as an older cluster has agreed on them; the newest of the others. */
+  features?: Readonly<Record<string, number>>
   /** A second listener, whose clients are told to come by another port: that of a proxy. */
   proxied?: { readonly port: number; readonly by: number }
   properties?: Readonly<Record<string, string>>
@@ -193,7 +199,9 @@ export async function startBroker({
   if (!existsSync(join(data, 'meta.properties'))) {
     const cluster = randomBytes(16).toString('base64url')
     const quick = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-cp', classpath]
-    await run(java, [...quick, 'kafka.tools.StorageTool', 'format', `--cluster-id=${cluster}`, '-c', file, '--ignore-formatted'])
+    const levels = Object.entries(features).map(([name, level]) => `--feature=${name}=${level}`)
+    const format = ['format', `--cluster-id=${cluster}`, '-c', file, '--ignore-formatted', ...levels]
+    await run(java, [...quick, 'kafka.tools.StorageTool', ...format])
   }
   const server = new Server({
     name: 'Kafka',

@@ -6,10 +6,15 @@ import { runningStack, sharedStack, stackFolder } from './shared.ts'
 const NAMES = ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'REDIS_URL', 'DATABASE_URL'] as const
 type Addresses = Readonly<Record<(typeof NAMES)[number], string>>
 
-/** Addresses of the servers. @throws {StackMissing} when they cannot be had. */
+/**
+ * Addresses of the servers. With `BMA_TEST_TRANSACTIONS=1` a cluster is started that has not agreed on the transactions of Kafka 4.
+ * @throws {StackMissing} when they cannot be had.
+ */
 export async function addresses(): Promise<Addresses> {
   if (NAMES.every(name => process.env[name])) return process.env as unknown as Addresses
-  return (runningStack(stackFolder()) ?? (await sharedStack(process.env.BMA_STACK_RUN as string))) as Addresses
+  const { BMA_TEST_TRANSACTIONS: level, BMA_STACK_RUN: own = '' } = process.env
+  if (level !== undefined) return (await sharedStack(own, { features: { 'transaction.version': Number(level) } })) as Addresses
+  return (runningStack(stackFolder()) ?? (await sharedStack(own))) as Addresses
 }
 
 /**

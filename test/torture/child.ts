@@ -12,6 +12,7 @@ import { alerts } from '../../topics/catalog.ts'
 import { Codec } from '../../topics/codec.ts'
 import { openKafkaLog } from '../../topics/kafka/log.ts'
 import { ConfluentRegistry } from '../../topics/kafka/registry.ts'
+import type { TransactionVersion } from '../../topics/kafka/transaction-protocol.ts'
 import { GROUP, partitionsOf, topics, tortured } from './actor.ts'
 
 /** What a child is told. */
@@ -24,6 +25,8 @@ export interface ChildSettings {
   readonly outside: string
   /** Which boot of the machine it is; null: this one. */
   readonly boot: string | null
+  /** How its transactions go. */
+  readonly transactions: TransactionVersion
 }
 
 /** What it tells, a line of JSON each. */
@@ -60,6 +63,7 @@ const log = await openKafkaLog({
   sessionTimeout: 2_000,
   rebalanceTimeout: 3_000,
   transactionTimeout: 4_000,
+  transactionVersion: settings.transactions,
   onError,
 })
 const codec = await Codec.open(new ConfluentRegistry(settings.registry), topics)

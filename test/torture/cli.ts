@@ -1,11 +1,19 @@
-/** `npm run torture -- [--seed 1] [--faults 200]` */
+/** `npm run torture -- [--seed 1] [--faults 200] [--transactions 1|2]`; by default processes go the two ways by turns. */
 import { parseArgs } from 'node:util'
 import { startStack } from '../stack/stack.ts'
 import { torture } from './torture.ts'
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '1' }, faults: { type: 'string', default: '200' }, quiet: { type: 'boolean' } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    faults: { type: 'string', default: '200' },
+    transactions: { type: 'string' },
+    quiet: { type: 'boolean' },
+  },
 })
+const { transactions } = values
+if (transactions !== undefined && transactions !== '1' && transactions !== '2')
+  throw new Error(`--transactions ${transactions}: 1 or 2`)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const stack = await startStack({ only: ['postgres', 'registry'] })
 try {
@@ -14,6 +22,7 @@ try {
     faults: Number(values.faults),
     databaseUrl: stack.env.DATABASE_URL as string,
     registryUrl: stack.env.SCHEMA_REGISTRY_URL as string,
+    transactions: transactions === undefined ? 'by turns' : transactions === '1' ? 1 : 2,
     ...(values.quiet ? {} : { say: line => console.log(line) }),
   })
   const { violations, faults, standstill, ...rest } = result

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { TransactionVersion } from '../../topics/kafka/transaction-protocol.ts'
 import type { ChildNews, ChildSettings } from './child.ts'
 
 export interface Machine {
@@ -17,6 +18,8 @@ export interface Machine {
 
 export interface FleetOptions extends Pick<ChildSettings, 'brokers' | 'registry' | 'database' | 'outside'> {
   readonly folder: string
+  /** How transactions go; with `by turns` each process goes another way than the one before, as while a cluster is upgraded. */
+  readonly transactions: TransactionVersion | 'by turns'
   readonly say: (line: string) => void
 }
 
@@ -31,6 +34,7 @@ export class Fleet {
   #generation = 0
   /** Processes that have ended by themselves. */
   #ended = 0
+  #started = 0
 
   constructor(options: FleetOptions) {
     this.#options = options
@@ -57,12 +61,14 @@ export class Fleet {
 
   boot(machine: Machine): void {
     if (machine.child !== null) return
-    const { brokers, registry, database, outside } = this.#options
+    const { brokers, registry, database, outside, transactions: ways } = this.#options
+    const transactions = ways === 'by turns' ? (this.#started % 2 === 0 ? 2 : 1) : ways
+    this.#started++
     const { name: instance, boots } = machine
     const folder = this.folder(instance)
     mkdirSync(folder, { recursive: true })
     const boot = boots === 0 ? null : `boot ${boots}`
-    const settings: ChildSettings = { instance, folder, brokers, registry, database, outside, boot }
+    const settings: ChildSettings = { instance, folder, brokers, registry, database, outside, boot, transactions }
     const child = spawn(process.execPath, [join(import.meta.dirname, 'child.ts'), JSON.stringify(settings)], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })

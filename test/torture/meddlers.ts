@@ -143,7 +143,7 @@ export function refusedProduce(at: TopicPartition, code: number, appended: boole
       if (!sentParts(asked, version).some(p => isOf(p, at))) return frame
       hits++
       const part = producedParts(frame, version).find(p => isOf(p, at))
-      if (part === undefined) return withRefusal(frame, at, code)
+      if (part === undefined) return withRefusal(frame, version, at, code)
       const changed = Buffer.from(frame)
       changed.writeInt16BE(code, part.error)
       changed.writeBigInt64BE(-1n, part.baseOffset)

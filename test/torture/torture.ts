@@ -28,7 +28,7 @@ import { strikeAll, type Tally, type World } from './faults/fault.ts'
 import { logFaults } from './faults/log.ts'
 import { processFaults } from './faults/processes.ts'
 import { diskFaults, registryFaults } from './faults/stores.ts'
-import { Fleet } from './fleet.ts'
+import { Fleet, type FleetOptions } from './fleet.ts'
 import { startLoad, startOutside } from './load.ts'
 import { startProxy } from './proxy.ts'
 import { NewerWriter, startRegistryProxy } from './registry.ts'
@@ -41,6 +41,7 @@ export interface TortureOptions {
   /** A Postgres server; a database of its own is made in it. */
   readonly databaseUrl: string
   readonly registryUrl: string
+  readonly transactions?: FleetOptions['transactions']
   readonly say?: (line: string) => void
 }
 
@@ -65,7 +66,7 @@ const SETTLE_MS = 120_000
 const DISK_MB = 24
 
 export async function torture(options: TortureOptions): Promise<TortureResult> {
-  const { seed, faults, databaseUrl, registryUrl } = options
+  const { seed, faults, databaseUrl, registryUrl, transactions = 'by turns' } = options
   const random = new Random(seed)
   const began = performance.now()
   const say = (line: string) => options.say?.(`${((performance.now() - began) / 1000).toFixed(1)} s: ${line}`)
@@ -93,7 +94,15 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
     const outside = await startOutside(random, done)
     closers.push(outside.close)
     const brokers = `127.0.0.1:${proxy.port}`
-    const fleet = new Fleet({ folder, brokers, registry: registry.url, database: database.url, outside: outside.url, say })
+    const fleet = new Fleet({
+      folder,
+      brokers,
+      registry: registry.url,
+      database: database.url,
+      outside: outside.url,
+      transactions,
+      say,
+    })
     const disk = mountSmallDisk(fleet.folder('two'), DISK_MB)
     if (disk !== null) closers.push(disk.unmount)
     closers.push(() => fleet.killAll())

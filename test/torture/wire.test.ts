@@ -5,6 +5,7 @@ import { fetch, produce } from '../../topics/kafka/protocol.ts'
 import { Random } from '../simulation/scheduler.ts'
 import { cutAnswer, cutRecords, fetchError, flippedBit, NOT_ENOUGH_REPLICAS, refusedProduce } from './meddlers.ts'
 import type { Meddler } from './proxy.ts'
+import { sentParts } from './wire.ts'
 
 const [TOPIC, OTHER] = ['inbox', 'outputs']
 const SENDER = { producerId: 1n, producerEpoch: 0, transactional: false }
@@ -18,6 +19,7 @@ const number = (bytes: 2 | 4 | 8, n: number) => {
   return made
 }
 const text = (value: string) => Buffer.concat([number(2, value.length), Buffer.from(value)])
+const compact = (value: string) => Buffer.concat([Buffer.from([value.length + 1]), Buffer.from(value)])
 const array = (items: readonly Buffer[]) => Buffer.concat([number(4, items.length), ...items])
 const frame = (...parts: Buffer[]) => {
   const body = Buffer.concat(parts)
@@ -99,30 +101,46 @@ describe('an answer to a Fetch', () => {
   })
 })
 
-describe('a Produce', () => {
+describe.each([7, 12] as const)('a Produce, version %i', version => {
   const call = produce(
     '',
     null,
     [0, 1].map(partition => ({ topic: TOPIC, partition, batch: batch(['a']) })),
     1_000,
+    version,
   )
   const parts = async (answer: Buffer) => call.response.parse(await call.response.decode(answer.subarray(8)))
   const produced = (partitions: readonly number[]) => {
     const of = partitions.map(n => Buffer.concat([number(4, n), number(2, 0), number(8, 7), number(8, -1), number(8, 0)]))
-    return frame(number(4, 1), array([Buffer.concat([text(TOPIC), array(of)])]), number(4, 0))
+    if (version === 7) return frame(number(4, 1), array([Buffer.concat([text(TOPIC), array(of)])]), number(4, 0))
+    // One of the partitions has records at fault, and says so.
+    const fault = Buffer.concat([
+      Buffer.from([2]),
+      number(4, 0),
+      compact('bad'),
+      Buffer.from([0]),
+      compact('it is bad'),
+      Buffer.from([0]),
+    ])
+    const flexible = of.map((part, i) => Buffer.concat([part, i === 0 ? fault : Buffer.from([1, 0, 0])]))
+    const topic = Buffer.concat([compact(TOPIC), Buffer.from([of.length + 1]), ...flexible, Buffer.from([0])])
+    return frame(number(4, 1), Buffer.from([0, 2]), topic, number(4, 0), Buffer.from([0]))
   }
   const request = async () => {
     const encoded = (await call.request.encode()) as unknown as { frame(...of: unknown[]): Buffer }
-    return encoded.frame(0, 7, 1, 'client')
+    return encoded.frame(0, version, 1, 'client')
   }
 
   it('is kept from the broker for one partition, which is answered by the error', async () => {
     const [meddler] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, false).meddlers
     const asked = await request()
-    const sent = meddler!.request?.(asked, 7) as Buffer
+    const sent = meddler!.request?.(asked, version) as Buffer
     expect(sent.readInt32BE(0)).toBe(sent.length - 4)
-    expect(asked.length - sent.length).toBe(4 + 4 + batch(['a']).length)
-    const answer = meddler!.answer?.(produced([0]), 7, asked) as Buffer
+    const frameOfBatch = version === 7 ? 4 + 4 : 4 + 1 + 1
+    expect(asked.length - sent.length).toBe(frameOfBatch + batch(['a']).length)
+    expect(sentParts(sent, version).map(({ topic, partition }) => [topic, partition])).toEqual([[TOPIC, 0]])
+    const answer = meddler!.answer?.(produced([0]), version, asked) as Buffer
+    expect(answer.readInt32BE(0)).toBe(answer.length - 4)
     expect(await parts(answer)).toEqual([
       { topic: TOPIC, partition: 1, errorCode: NOT_ENOUGH_REPLICAS, baseOffset: -1 },
       { topic: TOPIC, partition: 0, errorCode: 0, baseOffset: 7 },
@@ -132,8 +150,8 @@ describe('a Produce', () => {
   it('reaches the broker, and is answered by the error all the same', async () => {
     const [meddler] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, true).meddlers
     const asked = await request()
-    expect(meddler!.request?.(asked, 7)).toBe(asked)
-    const answer = meddler!.answer?.(produced([0, 1]), 7, asked) as Buffer
+    expect(meddler!.request?.(asked, version)).toBe(asked)
+    const answer = meddler!.answer?.(produced([0, 1]), version, asked) as Buffer
     expect((await parts(answer)).map(p => [p.partition, p.errorCode])).toEqual([
       [0, 0],
       [1, NOT_ENOUGH_REPLICAS],

@@ -32,6 +32,7 @@ export interface SentPart extends TopicPartition {
   readonly from: number
   readonly to: number
   readonly among: number
+  readonly flexible: boolean
 }
 
 /** Fields of a frame, one after the other. */
@@ -150,8 +151,8 @@ export function describedParts(answer: Buffer, version: number): DescribedPart[]
 }
 
 export function producedParts(answer: Buffer, version: number): ProducedPart[] {
-  expect('Produce', version, 5, 7)
-  const w = new Walk(answer, ANSWER)
+  expect('Produce', version, 5, 12)
+  const w = new Walk(answer, ANSWER, version >= 9)
   const topics = w.array(() => {
     const topic = w.text()
     return w.array((): ProducedPart => {
@@ -159,6 +160,13 @@ export function producedParts(answer: Buffer, version: number): ProducedPart[] {
       const error = w.skip(2)
       const baseOffset = w.skip(8)
       w.skip(16) // append time, start
+      if (version >= 8) {
+        w.array(() => {
+          w.skip(4)
+          w.text()
+        }) // records that are at fault
+        w.text() // in words
+      }
       return { topic, partition, error, baseOffset }
     })
   })
@@ -166,9 +174,11 @@ export function producedParts(answer: Buffer, version: number): ProducedPart[] {
 }
 
 export function sentParts(request: Buffer, version: number): SentPart[] {
-  expect('Produce', version, 5, 7)
-  const w = new Walk(request, 12)
-  w.text() // client
+  expect('Produce', version, 5, 12)
+  const flexible = version >= 9
+  const head = new Walk(request, 12)
+  head.text() // client
+  const w = new Walk(request, head.at, flexible)
   w.text() // transactional id
   w.skip(6) // acknowledgements, time-out
   const topics = w.array(() => {
@@ -177,8 +187,10 @@ export function sentParts(request: Buffer, version: number): SentPart[] {
     return w.array((): SentPart => {
       const from = w.at
       const partition = w.int32()
-      w.skip(Math.max(0, w.int32()))
-      return { topic, partition, from, to: w.at, among }
+      w.skip(Math.max(0, flexible ? w.uvarint() - 1 : w.int32()))
+      // Its tags are its own.
+      const to = new Walk(request, w.at, flexible).at
+      return { topic, partition, from, to, among, flexible }
     })
   })
   return topics.flat()
@@ -208,24 +220,46 @@ export function withRecords(answer: Buffer, part: FetchedPart, records: Buffer):
 }
 
 /** The Produce without this partition: the broker never hears of that batch. */
-export function withoutPart(request: Buffer, { from, to, among }: SentPart): Buffer {
-  const changed = spliced(request, from, to, Buffer.alloc(0))
-  changed.writeInt32BE(changed.readInt32BE(among) - 1, among)
-  return changed
+export function withoutPart(request: Buffer, { from, to, among, flexible }: SentPart): Buffer {
+  return counted(spliced(request, from, to, NOTHING), among, -1, flexible)
 }
 
 /** The answer to a Produce, with one partition more, that was not appended to. */
-export function withRefusal(answer: Buffer, { topic, partition }: TopicPartition, code: number): Buffer {
+export function withRefusal(answer: Buffer, version: number, { topic, partition }: TopicPartition, code: number): Buffer {
+  const flexible = version >= 9
   const name = Buffer.from(topic)
-  const entry = Buffer.alloc(2 + name.length + 4 + 30)
-  entry.writeInt16BE(name.length, 0)
-  name.copy(entry, 2)
-  let at = 2 + name.length
-  at = entry.writeInt32BE(1, at)
-  at = entry.writeInt32BE(partition, at)
-  at = entry.writeInt16BE(code, at)
-  for (let n = 0; n < 3; n++) at = entry.writeBigInt64BE(-1n, at)
-  const changed = spliced(answer, ANSWER + 4, ANSWER + 4, entry)
-  changed.writeInt32BE(answer.readInt32BE(ANSWER) + 1, ANSWER)
-  return changed
+  const part = Buffer.alloc(30, 0xff)
+  part.writeInt32BE(partition, 0)
+  part.writeInt16BE(code, 4)
+  const entry = flexible
+    ? [uvarint(name.length + 1), name, uvarint(2), part, Buffer.from([1, 0, 0]), NO_TAGS] // no records, no words, no tags
+    : [number(2, name.length), name, number(4, 1), part]
+  const topics = new Walk(answer, ANSWER, flexible).at
+  const count = new Walk(answer, topics)
+  if (flexible) count.uvarint()
+  else count.int32()
+  return counted(spliced(answer, count.at, count.at, Buffer.concat(entry)), topics, 1, flexible)
+}
+
+const NOTHING = Buffer.alloc(0)
+const NO_TAGS = Buffer.alloc(1)
+
+/** The frame with the number of an array at this place so much more. */
+function counted(frame: Buffer, at: number, more: number, flexible: boolean): Buffer {
+  const w = new Walk(frame, at)
+  const count = (flexible ? w.uvarint() : w.int32()) + more
+  return spliced(frame, at, w.at, flexible ? uvarint(count) : number(4, count))
+}
+
+function number(bytes: 2 | 4, n: number): Buffer {
+  const made = Buffer.alloc(bytes)
+  made.writeIntBE(n, 0, bytes)
+  return made
+}
+
+function uvarint(n: number): Buffer {
+  const bytes: number[] = []
+  let rest = n
+  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80)
+  return Buffer.from([...bytes, rest])
 }

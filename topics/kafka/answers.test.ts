@@ -9,6 +9,7 @@ import { describeWithStack } from '../../test/stack/vitest.ts'
 import { brokenOff } from '../../test/torture/meddlers.ts'
 import { type ApiName, type BrokerProxy, startProxy } from '../../test/torture/proxy.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
+import type { TransactionVersion } from './transaction-protocol.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -19,24 +20,29 @@ await describeWithStack('an answer of the broker that is lost', () => {
   const folder = mkdtempSync(path(tmpdir(), 'answers-'))
   const inbox = newTopic({ partitions: 1 })
   const at = { topic: inbox.name, partition: 0 }
-  const outputs = Array.from({ length: 10 }, () => newTopic({ partitions: 1 }))
+  const outputs = Array.from({ length: 15 }, () => newTopic({ partitions: 1 }))
   let broker: Broker
   let proxy: BrokerProxy
+  const logs = new Map<TransactionVersion, KafkaLog>()
   let log: KafkaLog
 
   beforeAll(async () => {
     const port = await freePort()
     proxy = await startProxy(port)
     broker = await startBroker({ folder, proxied: { port, by: proxy.port } })
-    log = await openKafkaLog({
-      kafka: { brokers: [`127.0.0.1:${proxy.port}`], requestTimeout: 3_000 },
-      topics: [inbox, ...outputs],
-      sessionTimeout: SESSION,
-      rebalanceTimeout: SESSION,
-    })
+    for (const transactionVersion of [1, 2] as const) {
+      log = await openKafkaLog({
+        kafka: { brokers: [`127.0.0.1:${proxy.port}`], requestTimeout: 3_000 },
+        topics: [inbox, ...outputs],
+        sessionTimeout: SESSION,
+        rebalanceTimeout: SESSION,
+        transactionVersion,
+      })
+      logs.set(transactionVersion, log)
+    }
   })
   afterAll(async () => {
-    await log?.close()
+    for (const opened of logs.values()) await opened.close()
     await proxy?.close()
     await broker?.server.kill()
     rmSync(folder, { recursive: true, force: true })
@@ -60,8 +66,13 @@ await describeWithStack('an answer of the broker that is lost', () => {
     expect(texts(await readAll(log, topic))).toEqual(['first', 'a', 'b', 'last'])
   })
 
-  for (const api of ['AddPartitionsToTxn', 'Produce', 'AddOffsetsToTxn', 'TxnOffsetCommit', 'EndTxn'] as const) {
-    it(`to ${api} leaves a transaction committed, once`, async () => {
+  for (const [version, api] of [
+    [1, 'AddPartitionsToTxn'],
+    [1, 'AddOffsetsToTxn'],
+    ...([1, 2] as const).flatMap(v => (['Produce', 'TxnOffsetCommit', 'EndTxn'] as const).map(api => [v, api] as const)),
+  ] as const) {
+    it(`to ${api} leaves a transaction committed, once (version ${version})`, async () => {
+      const log = logs.get(version) as KafkaLog
       const topic = outputs.pop()!
       const group = newGroup()
       const { membership, assignment } = await join(log, group, inbox)

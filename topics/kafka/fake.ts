@@ -1,10 +1,12 @@
 /**
  * Brokers for tests, in memory: they read the requests off the wire and answer Fetch and Produce as brokers do, one request of a
- * connection after the other; partitions can be told to fail, to stall and to have no leader.
+ * connection after the other; partitions can be told to fail, to stall and to have no leader. One of them coordinates transactions.
  */
 import { LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
-import { CODE, KafkaError, sleep } from './client.ts'
+import { CODE, isPassing, KafkaError, persist, sleep } from './client.ts'
+import { FakeCoordinator } from './fake-coordinator.ts'
 import type { Broker, Call } from './hardening.ts'
+import { Reader, Writer } from './protocol.ts'
 
 interface Stored {
   readonly base: number
@@ -75,6 +77,7 @@ export class FakeCluster {
   /** Topics that do not exist (any more). */
   readonly unknown = new Set<string>()
   producerIds = 0
+  readonly transactions = new FakeCoordinator()
   readonly #partitions = new Map<string, FakePartition>()
   readonly #used = new Set<string>()
   readonly #connections = new Map<string, Promise<unknown>>()
@@ -111,6 +114,14 @@ export class FakeCluster {
     return { nodeId: `${node}`, way } as unknown as Broker
   }
 
+  async coordinator(): Promise<Broker> {
+    return { nodeId: '1', way: 0, ...this.transactions.requests } as unknown as Broker
+  }
+
+  async coordinated<T>(_kind: string, _id: string, forMs: number, request: (broker: Broker) => Promise<T>): Promise<T> {
+    return persist(forMs, isPassing, async () => request(await this.coordinator()), 1)
+  }
+
   async anywhere<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
     const initProducerId = async () => ({ producerId: BigInt(++this.producerIds), producerEpoch: 0 })
     return request({ initProducerId } as unknown as Broker)
@@ -132,7 +143,8 @@ export class FakeCluster {
       const { apiKey, apiVersion } = call.request
       const raw = (await call.request.encode()).frame(apiKey, apiVersion, 0, '').subarray(14)
       const node = Number(nodeId)
-      return apiKey === 1 ? this.#fetched(raw, node, way) : this.#produced(raw, node, way)
+      if (apiKey === 1) return this.#fetched(raw, node, way)
+      return apiKey === 0 ? this.#produced(raw, apiVersion, node, way) : this.transactions.answer(apiKey, apiVersion, raw)
     })()
     this.#connections.set(connection, answer)
     return (await call.response.parse(await call.response.decode(await answer))) as T
@@ -175,20 +187,14 @@ export class FakeCluster {
     return Buffer.concat([Buffer.alloc(10), topics(answers)])
   }
 
-  async #produced(raw: Buffer, node: number, way: number): Promise<Buffer> {
-    const batches: { partition: FakePartition; batch: Buffer }[] = []
-    const read = new Wire(raw, 8)
-    read.list(() => {
-      const topic = read.text()
-      read.list(() => {
-        const partition = this.at({ topic, partition: read.int32() })
-        batches.push({ partition, batch: read.take(read.int32()) })
-      })
-    })
+  async #produced(raw: Buffer, version: number, node: number, way: number): Promise<Buffer> {
+    const batches = version >= 9 ? this.#sentFlexible(raw) : this.#sent(raw)
+    const transactional = batches.some(({ batch }) => isTransactional(batch))
+    if (transactional) this.transactions.asked.push(`Produce ${version}`)
     this.requests.push({ api: 'Produce', node, way, partitions: batches.map(b => partitionKey(b.partition)) })
     if (batches.some(b => b.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
     const answers = batches.map(({ partition, batch }) => {
-      const refused = partition.code('Produce') || partition.refuses(batch)
+      const refused = partition.code('Produce') || partition.refuses(batch) || this.#outside(partition, batch, version)
       if (refused === 0) partition.produced.push(batch.readInt32BE(57))
       const { code, base } = refused === 0 ? partition.append(batch) : { code: refused, base: -1 }
       const answer = Buffer.alloc(30)
@@ -198,8 +204,71 @@ export class FakeCluster {
       return { topic: partition.topic, answer }
     })
     await Promise.all(batches.map(b => b.partition.stall))
-    return Buffer.concat([topics(answers), Buffer.alloc(4)])
+    if (transactional) this.transactions.answers('Produce')
+    return version >= 9 ? flexible(answers) : Buffer.concat([topics(answers), Buffer.alloc(4)])
   }
+
+  #sent(raw: Buffer): Sent[] {
+    const batches: Sent[] = []
+    const read = new Wire(raw, 0)
+    read.text() // transactional id
+    read.take(6)
+    read.list(() => {
+      const topic = read.text()
+      read.list(() => {
+        const partition = this.at({ topic, partition: read.int32() })
+        batches.push({ partition, batch: read.take(read.int32()) })
+      })
+    })
+    return batches
+  }
+
+  #sentFlexible(raw: Buffer): Sent[] {
+    const r = new Reader(raw)
+    r.tags()
+    r.compactText() // transactional id
+    r.take(6)
+    const sent = r.compactArray(() => {
+      const topic = r.compactText()
+      return r.compactArray(() => {
+        const partition = this.at({ topic, partition: r.int32() })
+        return { partition, batch: r.take(r.uvarint() - 1) }
+      })
+    })
+    return sent.flat()
+  }
+
+  /** A code where a batch is of no open transaction of its producer; 0 also for those of none. */
+  #outside(partition: FakePartition, batch: Buffer, version: number): number {
+    if (!isTransactional(batch)) return 0
+    const id = { producerId: batch.readBigInt64BE(43), producerEpoch: batch.readInt16BE(51) }
+    return this.transactions.produces(id, partitionKey(partition), version)
+  }
+}
+
+interface Sent {
+  readonly partition: FakePartition
+  readonly batch: Buffer
+}
+
+const TRANSACTIONAL = 16
+
+function isTransactional(batch: Buffer): boolean {
+  return (batch.readInt16BE(21) & TRANSACTIONAL) !== 0
+}
+
+/** The answer to a newer Produce. */
+function flexible(answers: readonly { topic: string; answer: Buffer }[]): Buffer {
+  const w = new Writer().noTags()
+  w.compactArray([...Map.groupBy(answers, a => a.topic)], ([topic, of]) => {
+    w.compactText(topic).compactArray(of, ({ answer }) =>
+      w
+        .bytes(answer)
+        .compactArray([], () => {})
+        .compactText(null),
+    )
+  })
+  return w.int32(0).noTags().frame(0, 0, 0, '').subarray(14)
 }
 
 function topics(answers: readonly { topic: string; answer: Buffer }[]): Buffer {
@@ -244,7 +313,7 @@ class Wire {
   }
   text(): string {
     this.#at += 2
-    return this.take(this.#bytes.readInt16BE(this.#at - 2)).toString()
+    return this.take(Math.max(0, this.#bytes.readInt16BE(this.#at - 2))).toString()
   }
   list(read: () => void): void {
     for (let n = this.int32(); n > 0; n--) read()

@@ -113,11 +113,18 @@ interface Address {
 interface Outgoing {
   readonly correlationId: number
   readonly clientId: string
-  readonly request: { readonly apiKey: number; readonly apiVersion: number; encode(): Promise<object> }
+  readonly request: { readonly apiKey: number; readonly apiVersion: number; readonly apiName: string; encode(): Promise<object> }
 }
 
 interface SocketOptions {
   readonly onData: (data: Buffer) => void
+}
+
+const sent = new Map<string, number>()
+
+/** How many requests of each kind, name and version, this process has sent. */
+export function requestsSent(): ReadonlyMap<string, number> {
+  return sent
 }
 
 // kafkajs copies every request three times on its way out, into buffers that it doubles and clears: one with a frame goes as
@@ -126,6 +133,8 @@ const requestModule = require.resolve('kafkajs/src/protocol/request')
 const frameByCopying = require(requestModule) as (outgoing: Outgoing) => Promise<{ buffer: Buffer }>
 const framed = async (outgoing: Outgoing) => {
   const { request, correlationId, clientId } = outgoing
+  const kind = `${request.apiName} ${request.apiVersion}`
+  sent.set(kind, (sent.get(kind) ?? 0) + 1)
   const body = (await request.encode()) as Partial<Encoded>
   if (body.frame === undefined) return frameByCopying({ ...outgoing, request: { ...request, encode: async () => body } })
   return { buffer: body.frame(request.apiKey, request.apiVersion, correlationId, clientId) }

@@ -23,10 +23,12 @@ import {
 import { Appends } from './appends.ts'
 import type { Compression } from './batch.ts'
 import { check, CODE, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
+import { requestsSent } from './hardening.ts'
 import { KafkaMembership } from './membership.ts'
 import { offsetFetch } from './protocol.ts'
 import { Reader } from './reader.ts'
 import { type Difference, ensureTopics } from './topics.ts'
+import type { TransactionVersion } from './transaction-protocol.ts'
 
 export interface KafkaLogOptions {
   readonly kafka: KafkaSettings
@@ -43,6 +45,8 @@ export interface KafkaLogOptions {
   readonly rebalanceTimeout?: number
   /** Longest that an abandoned transaction keeps readers waiting, ms. */
   readonly transactionTimeout?: number
+  /** How transactions go; null: as the cluster has it. To go the older way where the newer one is there, too. */
+  readonly transactionVersion?: TransactionVersion | null
   /** A worker that has not polled for so long hangs, ms. */
   readonly pollTimeout?: number
   readonly onError?: (what: string, error: unknown) => void
@@ -84,6 +88,7 @@ export class KafkaLog implements Log {
       sessionTimeout: 10_000,
       rebalanceTimeout: 15_000,
       transactionTimeout: 10_000,
+      transactionVersion: null,
       pollTimeout: 60_000,
       onError: () => {},
       ...options,
@@ -140,8 +145,17 @@ export class KafkaLog implements Log {
 
   async join(options: JoinOptions): Promise<Membership> {
     this.#check()
-    const { kafka, folder, compression, sessionTimeout, rebalanceTimeout, transactionTimeout, pollTimeout, onError } =
-      this.#options
+    const {
+      kafka,
+      folder,
+      compression,
+      sessionTimeout,
+      rebalanceTimeout,
+      transactionTimeout,
+      transactionVersion,
+      pollTimeout,
+      onError,
+    } = this.#options
     const membership = await KafkaMembership.join({
       kafka,
       join: options,
@@ -150,6 +164,7 @@ export class KafkaLog implements Log {
       sessionTimeout,
       rebalanceTimeout,
       transactionTimeout,
+      transactionVersion,
       pollTimeout,
       compression,
       partitions: topic => this.#partitions(topic),
@@ -186,6 +201,10 @@ export class KafkaLog implements Log {
     } finally {
       await admin.disconnect().catch(() => {})
     }
+  }
+
+  requests(): ReadonlyMap<string, number> {
+    return requestsSent()
   }
 
   async close(): Promise<void> {

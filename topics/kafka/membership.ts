@@ -28,6 +28,7 @@ import { Outbox } from './outbox.ts'
 import { Producer } from './producer.ts'
 import { offsetFetch } from './protocol.ts'
 import { KafkaTransaction } from './transaction.ts'
+import type { TransactionVersion } from './transaction-protocol.ts'
 
 export interface MembershipSettings {
   readonly kafka: KafkaSettings
@@ -42,6 +43,8 @@ export interface MembershipSettings {
   /** Without a poll for so long, the worker hangs: the group is left, ms. */
   readonly pollTimeout: number
   readonly compression: Compression
+  /** Null: as the cluster has it. */
+  readonly transactionVersion: TransactionVersion | null
   /** Of any topic of the log. @throws {LogError} `no_topic` */
   partitions(topic: string): number
   readonly onError: (what: string, error: unknown) => void
@@ -104,10 +107,11 @@ export class KafkaMembership implements Membership {
 
   async fence(): Promise<void> {
     this.#check()
-    const { join, transactionTimeout, compression } = this.#settings
+    const { join, transactionTimeout, compression, transactionVersion: version } = this.#settings
     this.#producer = null
     const transactionalId = `${this.#group}.${join.instance}`
-    this.#producer = await Producer.open({ client: this.#client, transactionalId, transactionTimeout, compression }, FENCE_MS)
+    const settings = { client: this.#client, transactionalId, transactionTimeout, compression, version }
+    this.#producer = await Producer.open(settings, FENCE_MS)
   }
 
   async committed(partitions: readonly TopicPartition[]): Promise<Position[]> {

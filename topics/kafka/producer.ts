@@ -1,16 +1,34 @@
 /**
  * The producer of transactions, one after the other. It numbers the record batches of every partition, so that the broker takes
- * each once, in order.
+ * each once, in order. TxnOffsetCommit is fenced by member and generation (KIP-447).
  *
- *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn
- *                      └▶ AddOffsetsToTxn ─▶ TxnOffsetCommit ┘     (fenced by member and generation: KIP-447)
+ *   TxnOffsetCommit ─▶ Produce … ─▶ EndTxn                           from Kafka 4.0 on (KIP-890)
+ *
+ *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn  before
+ *                      └▶ AddOffsetsToTxn ─▶ TxnOffsetCommit ┘
+ *
+ * Of the newer way the order matters. While the markers of the last transaction are written, TxnOffsetCommit is refused at once,
+ * and can be repeated after a millisecond; a Produce would wait for 20 ms inside the broker. Every transaction has its epoch: what
+ * is late finds that of the next one, and is refused.
  */
 import { LogError, partitionKey, type Position } from '../log.ts'
 import { type Compression, encodeBatch } from './batch.ts'
-import { CODE, check, isMoved, isPassing, KafkaError, type KafkaClient, logError, persist, sleep } from './client.ts'
+import {
+  CODE,
+  check,
+  isMoved,
+  type Coordinator,
+  isPassing,
+  KafkaError,
+  type KafkaClient,
+  logError,
+  persist,
+  sleep,
+} from './client.ts'
 import type { Broker, Transactional } from './hardening.ts'
 import type { Outbox, Part } from './outbox.ts'
-import { produce, txnOffsetCommit } from './protocol.ts'
+import { produce } from './protocol.ts'
+import { endTxn, type Member, type TransactionVersion, transactionVersion, txnOffsetCommit } from './transaction-protocol.ts'
 
 export interface ProducerSettings {
   readonly client: KafkaClient
@@ -18,13 +36,8 @@ export interface ProducerSettings {
   /** An open transaction is aborted by its coordinator after this long, ms. */
   readonly transactionTimeout: number
   readonly compression: Compression
-}
-
-/** Who commits offsets. */
-export interface Member {
-  readonly group: string
-  readonly member: string
-  readonly generation: number
+  /** How transactions go; null: as the cluster has it. */
+  readonly version: TransactionVersion | null
 }
 
 /** Bytes of a request, about. */
@@ -33,6 +46,8 @@ const SEQUENCES = 2 ** 31
 const PRODUCE_TIMEOUT = 10_000
 /** The broker will have the batch appended before long, or has not appended it at all. */
 const NOT_YET: ReadonlySet<number> = new Set([
+  // Another leader makes its partitions part of the transaction at this moment.
+  CODE.CONCURRENT_TRANSACTIONS,
   CODE.NOT_ENOUGH_REPLICAS,
   CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
   CODE.REQUEST_TIMED_OUT,
@@ -40,31 +55,42 @@ const NOT_YET: ReadonlySet<number> = new Set([
 
 export class Producer {
   readonly #settings: ProducerSettings
-  readonly #id: Transactional
+  readonly #version: TransactionVersion
+  /** Its epoch is that of the transaction, or of the next one. */
+  #id: Transactional
   readonly #sequences = new Map<string, number>()
   /** Something failed: sequence numbers and transaction state are unknown, so this producer is done with. */
   #broken = false
 
-  private constructor(settings: ProducerSettings, id: Transactional) {
+  private constructor(settings: ProducerSettings, version: TransactionVersion, id: Transactional) {
     this.#settings = settings
+    this.#version = version
     this.#id = id
   }
 
   /**
-   * Fences earlier lives of this transactional id, and resolves once whatever they had open has ended.
+   * Fences earlier lives of this transactional id, and resolves once whatever they had open has ended. Whoever opens another after
+   * a failure goes the way that the cluster goes by then.
    * @throws {LogError} `unavailable` when the cluster cannot be reached for so long, ms.
    */
   static async open(settings: ProducerSettings, forMs = 30_000): Promise<Producer> {
     const { client, transactionalId, transactionTimeout } = settings
     const init = { transactionalId, transactionTimeout }
+    const version =
+      settings.version ??
+      (await client.coordinated('transaction', transactionalId, forMs, broker => client.send(broker, transactionVersion())))
     const { producerId, producerEpoch } = await client.coordinated('transaction', transactionalId, forMs, broker =>
       persist(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(logError(error))), 5),
     )
-    return new Producer(settings, { transactionalId, producerId: BigInt(producerId), producerEpoch })
+    return new Producer(settings, version, { transactionalId, producerId: BigInt(producerId), producerEpoch })
   }
 
   get broken(): boolean {
     return this.#broken
+  }
+
+  get version(): TransactionVersion {
+    return this.#version
   }
 
   /**
@@ -80,11 +106,7 @@ export class Producer {
   ): Promise<Map<string, number>> {
     try {
       const ends = new Map<string, number>()
-      if (!outbox.empty) await this.#addPartitions(outbox)
-      const [produced, committed] = await Promise.allSettled([this.#produce(outbox, sent), this.#commitOffsets(offsets, member)])
-      if (committed.status === 'rejected') throw committed.reason
-      if (produced.status === 'rejected') throw produced.reason
-      for (const [part, base] of produced.value) {
+      for (const [part, base] of await this.#write(outbox, offsets, member, sent)) {
         const key = partitionKey(part)
         ends.set(key, Math.max(ends.get(key) ?? -1, base + part.records.length - 1))
       }
@@ -100,44 +122,51 @@ export class Producer {
     }
   }
 
+  /** Records and offsets; the first offset of every batch. */
+  async #write(outbox: Outbox, offsets: readonly Position[], member: Member, sent: () => void): Promise<Map<Part, number>> {
+    if (this.#version === 2) {
+      await this.#commitOffsets(offsets, member)
+      return this.#produce(outbox, sent)
+    }
+    if (!outbox.empty) await this.#addPartitions(outbox)
+    const [produced, committed] = await Promise.allSettled([this.#produce(outbox, sent), this.#commitOffsets(offsets, member)])
+    if (committed.status === 'rejected') throw committed.reason
+    if (produced.status === 'rejected') throw produced.reason
+    return produced.value
+  }
+
   /** The partitions become part of the transaction; the coordinator may still be writing the markers of the last one. */
   async #addPartitions(outbox: Outbox): Promise<void> {
     const { prefix } = this.#settings.client
     const topics = [...outbox.topics()].map(([topic, partitions]) => ({ topic: prefix + topic, partitions }))
-    await this.#coordinated(broker => broker.addPartitionsToTxn({ ...this.#id, topics }))
+    await this.#coordinated('transaction', this.#id.transactionalId, broker => broker.addPartitionsToTxn({ ...this.#id, topics }))
   }
 
   async #commitOffsets(offsets: readonly Position[], member: Member): Promise<void> {
-    const { client, transactionTimeout } = this.#settings
-    await this.#coordinated(broker => broker.addOffsetsToTxn({ ...this.#id, groupId: member.group }))
-    await client.coordinated('group', member.group, transactionTimeout, async broker => {
-      const codes = await client.send(broker, txnOffsetCommit(client.prefix, this.#id, member, offsets))
-      for (const code of codes) check(code)
+    const { client } = this.#settings
+    const { group: groupId } = member
+    if (this.#version === 1)
+      await this.#coordinated('transaction', this.#id.transactionalId, broker => broker.addOffsetsToTxn({ ...this.#id, groupId }))
+    await this.#coordinated('group', groupId, async broker => {
+      const call = txnOffsetCommit(client.prefix, this.#id, member, offsets, this.#version)
+      for (const code of await client.send(broker, call)) check(code)
     })
   }
 
   /** Commits. A repeated EndTxn is answered as the first was, so it may be sent until there is an answer. */
   async #end(): Promise<void> {
-    const { client, transactionTimeout } = this.#settings
     let asked = false
     try {
-      await client.coordinated('transaction', this.#id.transactionalId, transactionTimeout, broker =>
-        persist(
-          transactionTimeout,
-          isConcurrent,
-          async () => {
-            try {
-              await broker.endTxn({ ...this.#id, transactionResult: true })
-            } catch (error) {
-              const failed = logError(error)
-              // No answer: it may have been done.
-              if (!(failed instanceof KafkaError)) asked = true
-              throw failed
-            }
-          },
-          1,
-        ),
-      )
+      await this.#coordinated('transaction', this.#id.transactionalId, async broker => {
+        try {
+          await this.#endTxn(broker, true)
+        } catch (error) {
+          const failed = logError(error)
+          // No answer: it may have been done.
+          if (!(failed instanceof KafkaError)) asked = true
+          throw failed
+        }
+      })
     } catch (error) {
       const failed = logError(error)
       if (failed.code === 'fenced' && !asked) throw failed
@@ -145,21 +174,32 @@ export class Producer {
     }
   }
 
+  async #endTxn(broker: Broker, commit: boolean): Promise<void> {
+    if (this.#version === 1) {
+      await broker.endTxn({ ...this.#id, transactionResult: commit })
+      return
+    }
+    const { errorCode, producerId, producerEpoch } = await this.#settings.client.send(broker, endTxn(this.#id, commit))
+    check(errorCode)
+    // Each epoch numbers its batches anew.
+    this.#id = { ...this.#id, producerId, producerEpoch }
+    this.#sequences.clear()
+  }
+
   /** As far as that is possible; a transaction left open is ended by the next `open`, or by its time-out. */
   async #abort(): Promise<void> {
     try {
-      const broker = await this.#settings.client.coordinator('transaction', this.#id.transactionalId)
-      await broker.endTxn({ ...this.#id, transactionResult: false })
+      await this.#endTxn(await this.#settings.client.coordinator('transaction', this.#id.transactionalId), false)
     } catch {
       // The caller opens another producer of this id, which ends it.
     }
   }
 
-  #coordinated<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
+  /** Again and again while a coordinator moves, and while it writes the markers of the last transaction: a few milliseconds. */
+  #coordinated<T>(kind: Coordinator, id: string, request: (broker: Broker) => Promise<T>): Promise<T> {
     const { client, transactionTimeout } = this.#settings
-    return client.coordinated('transaction', this.#id.transactionalId, transactionTimeout, broker =>
-      // The markers of the last transaction take a few milliseconds.
-      persist(transactionTimeout, isConcurrent, () => request(broker).catch(error => Promise.reject(logError(error))), 1, 1.25),
+    return client.coordinated(kind, id, transactionTimeout, broker =>
+      persist(transactionTimeout, isConcurrent, () => request(broker), 1, 1.25),
     )
   }
 
@@ -192,7 +232,10 @@ export class Producer {
         for (const [i, some] of requests(of).entries()) {
           // The broker appends one request while the next is encoded.
           if (i > 0) await turn()
-          asked.push(this.#ask(node, some, bases))
+          const asking = this.#ask(node, some, bases)
+          // It may have failed before all of them are waited for.
+          asking.catch(() => {})
+          asked.push(asking)
         }
       }
       await turn()
@@ -212,13 +255,14 @@ export class Producer {
     const { producerId, producerEpoch } = this.#id
     if (node === null) return { again: batches, cause: new KafkaError(CODE.LEADER_NOT_AVAILABLE) }
     const sender = { producerId, producerEpoch, transactional: true }
+    const version = this.#version === 2 ? 12 : 7
     const encoded = batches.map(({ part, sequence, timestamp }) => {
       const { topic, partition, records } = part
       return { topic, partition, batch: encodeBatch(records, timestamp, sender, sequence, compression) }
     })
     try {
       const broker = await client.broker(node)
-      const produced = await client.send(broker, produce(client.prefix, transactionalId, encoded, PRODUCE_TIMEOUT))
+      const produced = await client.send(broker, produce(client.prefix, transactionalId, encoded, PRODUCE_TIMEOUT, version))
       let cause: LogError | null = null
       for (const { errorCode, baseOffset, ...at } of produced) {
         if (errorCode === 0) bases.set(partitionKey(at), baseOffset)

@@ -1,17 +1,17 @@
 /**
- * Requests that kafkajs has in too old a version, or at too high a price: Produce v7 and Fetch v11 (record batches in one
- * pass), TxnOffsetCommit v3 (KIP-447: generation and member), OffsetFetch v7 (KIP-447: only stable offsets). The layouts are
- * those of https://kafka.apache.org/protocol.
+ * Requests that kafkajs has in too old a version, or at too high a price: Produce v7 and v12 and Fetch v11 (record batches in
+ * one pass), OffsetFetch v7 (KIP-447: only stable offsets); those of transactions are in `transaction-protocol.ts`. The layouts
+ * are those of https://kafka.apache.org/protocol.
  */
 import { LogError, type TopicPartition } from '../log.ts'
 import { type Aborted, type Decoded, decodeBatches } from './batch.ts'
-import type { Call, Encoded, Transactional } from './hardening.ts'
+import type { Call, Encoded } from './hardening.ts'
 
 /** Bytes in front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
 const FRAME = 128
 
 /** Writes a request into one growing buffer, behind room for its frame. */
-class Writer implements Encoded {
+export class Writer implements Encoded {
   #buffer: Buffer
   #at = FRAME
 
@@ -99,7 +99,7 @@ class Writer implements Encoded {
   }
 }
 
-class Reader {
+export class Reader {
   readonly #bytes: Buffer
   #at = 0
 
@@ -164,7 +164,7 @@ interface Api {
   readonly apiName: string
 }
 
-function call<T>(api: Api, write: () => Writer, read: (reader: Reader) => T, requestTimeout?: number): Call<T> {
+export function call<T>(api: Api, write: () => Writer, read: (reader: Reader) => T, requestTimeout?: number): Call<T> {
   return {
     request: { ...api, expectResponse: () => true, encode: async () => write() },
     response: {
@@ -186,36 +186,70 @@ export interface Produced extends TopicPartition {
   readonly baseOffset: number
 }
 
+/** The newer version makes its partitions part of the transaction by itself (KIP-890); its numbers are short. */
+export type ProduceVersion = 7 | 12
+
 /** One record batch per partition, acknowledged by all replicas in sync. @param prefix of topics, on the cluster */
 export function produce(
   prefix: string,
   transactionalId: string | null,
   batches: readonly OutBatch[],
   timeoutMs: number,
+  apiVersion: ProduceVersion = 7,
 ): Call<Produced[]> {
   const size = batches.reduce((sum, b) => sum + b.batch.length + (prefix.length + b.topic.length) * 3 + 18, 64)
-  return call(
-    { apiKey: 0, apiVersion: 7, apiName: 'Produce' },
-    () => {
-      const w = new Writer(size).text(transactionalId).int16(-1).int32(timeoutMs)
+  const api = { apiKey: 0, apiVersion, apiName: 'Produce' }
+  const flexible = apiVersion >= 9
+  return call(api, () => produceBody(new Writer(size)), flexible ? producedFlexible : produced, timeoutMs + 5_000)
+
+  function produceBody(w: Writer): Writer {
+    if (!flexible) {
+      w.text(transactionalId).int16(-1).int32(timeoutMs)
       return w.array(byTopic(batches), ({ topic, items }) => {
         w.text(prefix + topic).array(items, ({ partition, batch }) => w.int32(partition).int32(batch.length).bytes(batch))
       })
-    },
-    r => {
-      const produced = r.array(() => {
-        const topic = r.text().slice(prefix.length)
-        return r.array(() => {
-          const one = { topic, partition: r.int32(), errorCode: r.int16(), baseOffset: Number(r.int64()) }
-          r.int64() // log append time
-          r.int64() // log start offset
-          return one
-        })
+    }
+    w.noTags().compactText(transactionalId).int16(-1).int32(timeoutMs)
+    w.compactArray(byTopic(batches), ({ topic, items }) => {
+      w.compactText(prefix + topic)
+      w.compactArray(items, ({ partition, batch }) =>
+        w
+          .int32(partition)
+          .uvarint(batch.length + 1)
+          .bytes(batch),
+      )
+    })
+    return w.noTags()
+  }
+
+  function produced(r: Reader): Produced[] {
+    const topics = r.array(() => {
+      const topic = r.text().slice(prefix.length)
+      return r.array(() => producedPart(r, topic))
+    })
+    return topics.flat()
+  }
+
+  function producedFlexible(r: Reader): Produced[] {
+    r.tags()
+    const topics = r.compactArray(() => {
+      const topic = r.compactText().slice(prefix.length)
+      return r.compactArray(() => {
+        const part = producedPart(r, topic)
+        r.compactArray(() => r.int32() + r.compactText().length) // records that are at fault
+        r.compactText() // in words
+        return part
       })
-      return produced.flat()
-    },
-    timeoutMs + 5_000,
-  )
+    })
+    return topics.flat()
+  }
+}
+
+function producedPart(r: Reader, topic: string): Produced {
+  const part = { topic, partition: r.int32(), errorCode: r.int16(), baseOffset: Number(r.int64()) }
+  r.int64() // log append time
+  r.int64() // log start offset
+  return part
 }
 
 export interface Wanted extends TopicPartition {
@@ -278,10 +312,6 @@ export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number,
   )
 }
 
-export interface OffsetCommit extends TopicPartition {
-  readonly offset: number
-}
-
 export interface TopicMetadata {
   readonly topic: string
   readonly errorCode: number
@@ -336,41 +366,6 @@ export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
   )
 }
 
-/** The error codes per partition of an offset commit within a transaction, by a member in a generation of its group. */
-export function txnOffsetCommit(
-  prefix: string,
-  producer: Transactional,
-  member: { readonly group: string; readonly member: string; readonly generation: number },
-  offsets: readonly OffsetCommit[],
-): Call<number[]> {
-  return call(
-    { apiKey: 28, apiVersion: 3, apiName: 'TxnOffsetCommit' },
-    () => {
-      const w = new Writer().noTags() // ends the request's header
-      w.compactText(producer.transactionalId).compactText(member.group).int64(producer.producerId).int16(producer.producerEpoch)
-      w.int32(member.generation).compactText(member.member).compactText(null)
-      w.compactArray(byTopic(offsets), ({ topic, items }) => {
-        w.compactText(prefix + topic).compactArray(items, ({ partition, offset }) => {
-          w.int32(partition).int64(offset).int32(-1).compactText(null)
-        })
-      })
-      return w.noTags()
-    },
-    r => {
-      r.tags()
-      r.int32() // throttle time
-      const codes = r.compactArray(() => {
-        r.compactText()
-        return r.compactArray(() => {
-          r.int32()
-          return r.int16()
-        })
-      })
-      return codes.flat()
-    },
-  )
-}
-
 export interface CommittedOffset extends TopicPartition {
   readonly errorCode: number
   /** -1 where none is committed. */
@@ -415,7 +410,7 @@ export function offsetFetch(
   )
 }
 
-function byTopic<T extends TopicPartition>(items: readonly T[]): { topic: string; items: T[] }[] {
+export function byTopic<T extends TopicPartition>(items: readonly T[]): { topic: string; items: T[] }[] {
   const topics = new Map<string, T[]>()
   for (const item of items) {
     const of = topics.get(item.topic)

@@ -1,0 +1,114 @@
+/**
+ * Requests of transactions that kafkajs does not have, or has in too old a version: TxnOffsetCommit v3 and v5 (KIP-447: member
+ * and generation), EndTxn v5 (KIP-890: every transaction has an epoch of its own), and which of the two ways a cluster goes.
+ */
+import type { Position } from '../log.ts'
+import { check } from './client.ts'
+import type { Call, Transactional } from './hardening.ts'
+import { byTopic, call, Reader, Writer } from './protocol.ts'
+
+/**
+ * How transactions go: 2 where Produce and TxnOffsetCommit make what they write to part of the transaction, and EndTxn hands out
+ * the epoch of the next one (KIP-890, Kafka 4.0); 1 where the coordinator is told of every partition and group beforehand.
+ */
+export type TransactionVersion = 1 | 2
+
+/** Who commits offsets. */
+export interface Member {
+  readonly group: string
+  readonly member: string
+  readonly generation: number
+}
+
+/** A tagged field of the answer to ApiVersions. */
+const FINALIZED_FEATURES = 2
+const UNSUPPORTED_VERSION = 35
+
+/** The way that the whole cluster has agreed on: all its brokers go it. */
+export function transactionVersion(): Call<TransactionVersion> {
+  return call(
+    { apiKey: 18, apiVersion: 3, apiName: 'ApiVersions' },
+    () => new Writer().noTags().compactText('bma-social').compactText('1').noTags(),
+    // In front of its fields there are no tags: whoever asks does not know yet what the broker speaks.
+    r => {
+      const errorCode = r.int16()
+      // From before Kafka 2.4.
+      if (errorCode === UNSUPPORTED_VERSION) return 1
+      check(errorCode)
+      r.compactArray(() => r.take(6)) // requests with their versions
+      r.int32() // throttle time
+      let version = 0
+      for (let n = r.uvarint(); n > 0; n--) {
+        const tag = r.uvarint()
+        const field = new Reader(r.take(r.uvarint()))
+        if (tag !== FINALIZED_FEATURES) continue
+        field.compactArray(() => {
+          const name = field.compactText()
+          const newest = field.int16()
+          field.int16() // oldest
+          if (name === 'transaction.version') version = newest
+        })
+      }
+      return version >= 2 ? 2 : 1
+    },
+  )
+}
+
+/** The error codes per partition of an offset commit within a transaction, by a member in a generation of its group. */
+export function txnOffsetCommit(
+  prefix: string,
+  producer: Transactional,
+  member: Member,
+  offsets: readonly Position[],
+  version: TransactionVersion = 1,
+): Call<number[]> {
+  return call(
+    { apiKey: 28, apiVersion: version === 2 ? 5 : 3, apiName: 'TxnOffsetCommit' },
+    () => {
+      const w = new Writer().noTags() // ends the request's header
+      w.compactText(producer.transactionalId).compactText(member.group).int64(producer.producerId).int16(producer.producerEpoch)
+      w.int32(member.generation).compactText(member.member).compactText(null)
+      w.compactArray(byTopic(offsets), ({ topic, items }) => {
+        w.compactText(prefix + topic).compactArray(items, ({ partition, offset }) => {
+          w.int32(partition).int64(offset).int32(-1).compactText(null)
+        })
+      })
+      return w.noTags()
+    },
+    r => {
+      r.tags()
+      r.int32() // throttle time
+      const codes = r.compactArray(() => {
+        r.compactText()
+        return r.compactArray(() => {
+          r.int32()
+          return r.int16()
+        })
+      })
+      return codes.flat()
+    },
+  )
+}
+
+export interface Ended {
+  readonly errorCode: number
+  /** Under which the next transaction goes; another id once the epochs of the last have run out. */
+  readonly producerId: bigint
+  readonly producerEpoch: number
+}
+
+/** Commits or aborts. Repeated as it was it is answered as the first time, once its markers are written. */
+export function endTxn({ transactionalId, producerId, producerEpoch }: Transactional, commit: boolean): Call<Ended> {
+  return call(
+    { apiKey: 26, apiVersion: 5, apiName: 'EndTxn' },
+    () => {
+      const w = new Writer().noTags().compactText(transactionalId).int64(producerId).int16(producerEpoch)
+      return w.int8(commit ? 1 : 0).noTags()
+    },
+    r => {
+      r.tags()
+      r.int32() // throttle time
+      return { errorCode: r.int16(), producerId: r.int64(), producerEpoch: r.int16() }
+    },
+  )
+}
