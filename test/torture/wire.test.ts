@@ -1,14 +1,16 @@
 /** What the proxy makes of answers, as the driver reads them. */
 import { describe, expect, it } from 'vitest'
-import { encodeBatch } from '../../topics/kafka/batch.ts'
+import { decodeScanned, encodeBatch } from '../../topics/kafka/batch.ts'
 import { fetch, produce } from '../../topics/kafka/protocol.ts'
+import { once } from '../../topics/kafka/session.ts'
+import { partitionKey } from '../../topics/log.ts'
 import { Random } from '../simulation/scheduler.ts'
 import { cutAnswer, cutRecords, fetchError, flippedBit, NOT_ENOUGH_REPLICAS, refusedProduce } from './meddlers.ts'
 import type { Meddler } from './proxy.ts'
 
 const [TOPIC, OTHER] = ['inbox', 'outputs']
 const SENDER = { producerId: 1n, producerEpoch: 0, transactional: false }
-const WANTED = [TOPIC, OTHER].flatMap(topic => [0, 1].map(partition => ({ topic, partition, offset: 0, maxBytes: 1_000_000 })))
+const WANTED = [TOPIC, OTHER].flatMap(topic => [0, 1].map(partition => ({ topic, partition, offset: 0 })))
 const AT = { topic: TOPIC, partition: 1 }
 
 const number = (bytes: 2 | 4 | 8, n: number) => {
@@ -50,8 +52,14 @@ function fetched(): Buffer {
   return frame(number(4, 1), number(4, 0), number(2, 0), number(4, 0), array(topics))
 }
 
-const read = fetch('', WANTED, 0, 1_000_000)
-const decoded = async (answer: Buffer) => read.response.parse(await read.response.decode(answer.subarray(8)))
+const read = fetch('', once(new Map(WANTED.map(w => [partitionKey(w), w]))), 0, 1_000_000, 1_000_000)
+const decoded = async (answer: Buffer) => {
+  const { partitions } = await read.response.parse(await read.response.decode(answer.subarray(8)))
+  return partitions.map(part => {
+    const { records, next, damage } = decodeScanned(part, 0, part)
+    return { ...part, records, next, damage }
+  })
+}
 const change = (meddler: Meddler, answer: Buffer) => meddler.answer?.(answer, 11, Buffer.alloc(0)) as Buffer
 const othersOf = (parts: Awaited<ReturnType<typeof decoded>>) =>
   parts.filter(p => p.topic !== TOPIC || p.partition !== 1).map(p => [p.errorCode, p.damage, p.records.length, p.next])

@@ -4,6 +4,7 @@ import { encodeBatch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
 import { FakeCluster } from './fake.ts'
 import { Fetcher, type FetcherSettings } from './fetcher.ts'
+import type { SubscriptionSettings } from './subscription.ts'
 
 vi.setConfig({ testTimeout: 15_000 })
 
@@ -17,12 +18,13 @@ afterEach(() => {
   for (const fetcher of fetchers.splice(0)) fetcher.close()
 })
 
-function open(settings: Partial<FetcherSettings> = {}) {
+function open(settings: Partial<FetcherSettings & SubscriptionSettings> = {}) {
   const cluster = new FakeCluster([A, B, OTHER])
   const client = cluster as unknown as FetcherSettings['client']
-  const fetcher = new Fetcher({ client, below: 'gap', beyond: 'gap', quiet: 300, catchUp: 1_000, onNews: () => {}, ...settings })
-  fetchers.push(fetcher)
-  return { cluster, fetcher }
+  const shared = new Fetcher({ client, wait: 20, quiet: 300, catchUp: 1_000, ...settings })
+  fetchers.push(shared)
+  const subscribe = () => shared.subscribe({ below: 'gap', beyond: 'gap', onNews: () => {}, ...settings })
+  return { cluster, subscribe, fetcher: subscribe() }
 }
 
 function batch(...texts: string[]): Buffer {

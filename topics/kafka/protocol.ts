@@ -4,7 +4,7 @@
  * those of https://kafka.apache.org/protocol.
  */
 import { LogError, type TopicPartition } from '../log.ts'
-import { type Aborted, type Decoded, decodeBatches } from './batch.ts'
+import { type Aborted, type Scanned, scanBatches } from './batch.ts'
 import type { Call, Encoded, Transactional } from './hardening.ts'
 
 /** Bytes in front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
@@ -220,10 +220,20 @@ export function produce(
 
 export interface Wanted extends TopicPartition {
   readonly offset: number
-  readonly maxBytes: number
 }
 
-export interface Fetched extends TopicPartition, Decoded {
+/** What a Fetch says: all that is wanted, or of a session what has changed since the last (KIP-227). */
+export interface Asking {
+  readonly session: number
+  /** -1: without a session. 0: begins one. */
+  readonly epoch: number
+  readonly wanted: readonly Wanted[]
+  readonly forgotten: readonly TopicPartition[]
+  /** Where a partition is read from, whether it is named in this request or an earlier one of the session. */
+  offset(partition: TopicPartition): number
+}
+
+export interface Fetched extends TopicPartition, Scanned {
   readonly errorCode: number
   readonly highWatermark: number
   /** Records before it belong to transactions that have ended. */
@@ -231,26 +241,41 @@ export interface Fetched extends TopicPartition, Decoded {
   readonly start: number
 }
 
-/** Committed records. @param waitMs how long the broker waits for the first byte */
-export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number, maxBytes: number): Call<Fetched[]> {
-  const from = new Map(wanted.map(w => [`${w.topic}/${w.partition}`, w.offset]))
+export interface Answer {
+  /** Of the session. */
+  readonly errorCode: number
+  /** 0 where the broker keeps none. */
+  readonly session: number
+  /** In a session, without those of which there is nothing new. */
+  readonly partitions: readonly Fetched[]
+}
+
+/**
+ * Committed records, not yet decoded.
+ * @param waitMs how long the broker waits for the first byte @param partitionBytes of a partition, at most @param maxBytes of all
+ */
+export function fetch(prefix: string, asking: Asking, waitMs: number, partitionBytes: number, maxBytes: number): Call<Answer> {
   return call(
     { apiKey: 1, apiVersion: 11, apiName: 'Fetch' },
     () => {
-      const w = new Writer(64 + wanted.length * 96)
-      w.int32(-1).int32(waitMs).int32(1).int32(maxBytes).int8(1).int32(0).int32(-1)
+      const { session, epoch, wanted, forgotten } = asking
+      const w = new Writer(64 + (wanted.length + forgotten.length) * 64)
+      w.int32(-1).int32(waitMs).int32(1).int32(maxBytes).int8(1).int32(session).int32(epoch)
       w.array(byTopic(wanted), ({ topic, items }) => {
-        w.text(prefix + topic).array(items, ({ partition, offset, maxBytes }) => {
-          w.int32(partition).int32(-1).int64(offset).int64(-1).int32(maxBytes)
+        w.text(prefix + topic).array(items, ({ partition, offset }) => {
+          w.int32(partition).int32(-1).int64(offset).int64(-1).int32(partitionBytes)
         })
       })
-      return w.array([], () => {}).text('')
+      w.array(byTopic(forgotten), ({ topic, items }) => {
+        w.text(prefix + topic).array(items, ({ partition }) => w.int32(partition))
+      })
+      return w.text('')
     },
     r => {
       r.int32() // throttle time
-      r.int16() // error code of the session: there is none
-      r.int32()
-      const fetched = r.array(() => {
+      const errorCode = r.int16()
+      const session = r.int32()
+      const partitions = r.array(() => {
         const topic = r.text().slice(prefix.length)
         return r.array((): Fetched => {
           const partition = r.int32()
@@ -261,18 +286,18 @@ export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number,
           const aborted: Aborted[] = r.array(() => ({ producerId: r.int64(), firstOffset: Number(r.int64()) }))
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
-          const offset = from.get(`${topic}/${partition}`) ?? 0
+          const offset = asking.offset({ topic, partition })
           // One partition that is damaged keeps none of the others back.
-          let decoded = decodeBatches({ topic, partition }, bytes, offset, aborted)
-          if (bytes.length > 0 && decoded.bytes === 0 && decoded.damage === null) {
+          let scanned = scanBatches({ topic, partition }, bytes, offset, aborted)
+          if (bytes.length > 0 && scanned.bytes === 0 && scanned.damage === null) {
             // The first batch of an answer is never cut short.
             const damage = new LogError('corrupt', `${topic}/${partition}: the batch at ${offset} is longer than what came of it`)
-            decoded = { ...decoded, damage }
+            scanned = { ...scanned, damage }
           }
-          return { topic, partition, errorCode, highWatermark, stable, start, ...decoded }
+          return { topic, partition, errorCode, highWatermark, stable, start, ...scanned }
         })
       })
-      return fetched.flat()
+      return { errorCode, session, partitions: partitions.flat() }
     },
     waitMs + 5_000,
   )
