@@ -120,8 +120,7 @@ describe('a Produce', () => {
     return frame(number(4, 1), array([Buffer.concat([text(TOPIC), array(of)])]), number(4, 0))
   }
   const request = async () => {
-    const encoded = (await call.request.encode()) as unknown as { frame(...of: unknown[]): Buffer }
-    return encoded.frame(0, 7, 1, 'client')
+    return Buffer.concat((await call.request.encode()).frame(0, 7, 1, 'client'))
   }
 
   it('is kept from the broker for one partition, which is answered by the error', async () => {

@@ -79,6 +79,8 @@ export class FakeCluster {
   /** Topics that do not exist (any more). */
   readonly unknown = new Set<string>()
   producerIds = 0
+  /** A Fetch brings one batch of a partition at a time. */
+  oneBatch = false
   /** Fetch sessions by their id: what is asked for, and the next epoch. */
   readonly sessions = new Map<number, { epoch: number; asked: Map<FakePartition, number> }>()
   readonly #partitions = new Map<string, FakePartition>()
@@ -143,7 +145,7 @@ export class FakeCluster {
     const answer = (async () => {
       await before?.catch(() => {})
       const { apiKey, apiVersion } = call.request
-      const raw = (await call.request.encode()).frame(apiKey, apiVersion, 0, '').subarray(14)
+      const raw = Buffer.concat((await call.request.encode()).frame(apiKey, apiVersion, 0, '')).subarray(14)
       const node = Number(nodeId)
       return apiKey === 1 ? this.#fetched(raw, node, way) : this.#produced(raw, node, way)
     })()
@@ -179,12 +181,12 @@ export class FakeCluster {
     this.requests.push({ api: 'Fetch', node, way, partitions: asked.map(a => partitionKey(a.partition)) })
     if (asked.some(a => a.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
     for (const { partition, offset } of asked) partition.fetches.push(offset)
-    let answers = asked.map(({ partition, offset }) => answerOf(partition, offset))
+    let answers = asked.map(({ partition, offset }) => answerOf(partition, offset, this.oneBatch))
     if (answers.every(isEmpty)) {
       const until = performance.now() + wait
       while (answers.every(isEmpty) && performance.now() < until && !asked.some(a => a.partition.breaks)) {
         await Promise.race([this.#arrival.promise, sleep(until - performance.now())])
-        answers = asked.map(({ partition, offset }) => answerOf(partition, offset))
+        answers = asked.map(({ partition, offset }) => answerOf(partition, offset, this.oneBatch))
       }
     } else await new Promise(setImmediate)
     const told = epoch > 0 ? answers.filter(a => a.code !== 0 || a.bytes.length > 0) : answers
@@ -218,11 +220,12 @@ export class FakeCluster {
   }
 }
 
-function answerOf(partition: FakePartition, offset: number) {
+function answerOf(partition: FakePartition, offset: number, oneBatch: boolean) {
   const { low, high, batches } = partition
   const outside = offset < low || offset > high
   const code = partition.code('Fetch') || (outside ? CODE.OFFSET_OUT_OF_RANGE : 0)
-  const bytes = code === 0 ? Buffer.concat(batches.filter(b => b.last >= offset).map(b => b.bytes)) : Buffer.alloc(0)
+  const there = code === 0 ? batches.filter(b => b.last >= offset) : []
+  const bytes = Buffer.concat((oneBatch ? there.slice(0, 1) : there).map(b => b.bytes))
   const head = Buffer.alloc(38)
   head.writeInt32BE(partition.partition, 0)
   head.writeInt16BE(code, 4)

@@ -62,6 +62,7 @@ interface Ways {
 }
 
 const NOTHING: ReadonlyMap<string, Asked> = new Map()
+/** A short poll, ms. */
 const SIDE_WAIT = 10
 const LITTLE = 64 * 1024
 /** Number of the connection for partitions that may break one. */
@@ -268,7 +269,10 @@ export class Fetcher {
   /** One request. The bytes that came; null where there was no answer. */
   async #fetch(node: number, way: Pick<Way, 'number' | 'session' | 'waitMs' | 'asked'>): Promise<number | null> {
     const { client, partitionBytes, maxBytes } = this.#settings
-    const { number, session, waitMs, asked } = way
+    const { number, session, asked } = way
+    // Whoever has just begun wants to know whether there is anything at all.
+    const begins = asked.values().some(({ cursors }) => cursors.some(cursor => !cursor.answered))
+    const waitMs = begins ? Math.min(SIDE_WAIT, way.waitMs) : way.waitMs
     let shared = false
     try {
       const broker = await client.broker(node, number)

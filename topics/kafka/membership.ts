@@ -55,8 +55,8 @@ export interface MembershipSettings {
 const PROTOCOL = 'bma-tasks'
 /** Most that one poll brings, so that it stays short. */
 const POLL_BYTES = 8 * 1024 * 1024
-/** What may be queued of all its partitions: two transactions' worth. */
-const QUEUE_BYTES = 32 * 1024 * 1024
+/** What may be queued of all its partitions, bytes: what the next transaction takes is there when the last has been sent. */
+const QUEUE_BYTES = 24 * 1024 * 1024
 const FENCE_MS = 60_000
 
 export class KafkaMembership implements Membership {

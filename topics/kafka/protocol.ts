@@ -10,26 +10,35 @@ import type { Call, Encoded, Transactional } from './hardening.ts'
 /** Bytes in front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
 const FRAME = 128
 
-/** Writes a request into one growing buffer, behind room for its frame. */
+/** Bytes from which on it costs more to copy them than to send them by themselves. */
+const LARGE = 4 * 1024
+
+/** Writes a request into a growing buffer, behind room for its frame. What is large goes out as it lies, between pieces of it. */
 class Writer implements Encoded {
+  readonly #pieces: Buffer[] = []
   #buffer: Buffer
+  /** Where the piece begins that is being written. */
+  #from = 0
   #at = FRAME
 
   constructor(size = 256) {
     this.#buffer = Buffer.allocUnsafe(FRAME + size)
   }
   /** The whole request: size, header, body. It can be made once more with another correlation id. */
-  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer {
+  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer[] {
     const id = Buffer.from(clientId)
     const start = FRAME - 14 - id.length
     if (start < 0) throw new RangeError(`a client id of ${id.length} bytes, ${FRAME - 14} at most`)
-    this.#buffer.writeInt32BE(this.#at - start - 4, start)
-    this.#buffer.writeInt16BE(apiKey, start + 4)
-    this.#buffer.writeInt16BE(apiVersion, start + 6)
-    this.#buffer.writeInt32BE(correlationId, start + 8)
-    this.#buffer.writeInt16BE(id.length, start + 12)
-    id.copy(this.#buffer, start + 14)
-    return this.#buffer.subarray(start, this.#at)
+    const last = this.#buffer.subarray(this.#from, this.#at)
+    const [first = last, ...others] = [...this.#pieces, last]
+    const size = others.reduce((sum, piece) => sum + piece.length, first.length) - start - 4
+    first.writeInt32BE(size, start)
+    first.writeInt16BE(apiKey, start + 4)
+    first.writeInt16BE(apiVersion, start + 6)
+    first.writeInt32BE(correlationId, start + 8)
+    first.writeInt16BE(id.length, start + 12)
+    id.copy(first, start + 14)
+    return [first.subarray(start), ...others]
   }
   int8(n: number): this {
     this.#room(1)
@@ -59,6 +68,11 @@ class Writer implements Encoded {
     return this
   }
   bytes(bytes: Buffer): this {
+    if (bytes.length >= LARGE) {
+      this.#pieces.push(this.#buffer.subarray(this.#from, this.#at), bytes)
+      this.#from = this.#at
+      return this
+    }
     this.#room(bytes.length)
     this.#buffer.set(bytes, this.#at)
     this.#at += bytes.length
@@ -193,7 +207,9 @@ export function produce(
   batches: readonly OutBatch[],
   timeoutMs: number,
 ): Call<Produced[]> {
-  const size = batches.reduce((sum, b) => sum + b.batch.length + (prefix.length + b.topic.length) * 3 + 18, 64)
+  const size = batches.reduce((sum, { batch, topic }) => {
+    return sum + (batch.length < LARGE ? batch.length : 0) + (prefix.length + topic.length) * 3 + 18
+  }, 64)
   return call(
     { apiKey: 0, apiVersion: 7, apiName: 'Produce' },
     () => {
