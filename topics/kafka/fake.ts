@@ -185,7 +185,7 @@ export class FakeCluster {
     if (answers.every(isEmpty)) {
       const until = performance.now() + wait
       while (answers.every(isEmpty) && performance.now() < until && !asked.some(a => a.partition.breaks)) {
-        await Promise.race([this.#arrival.promise, sleep(until - performance.now())])
+        await Promise.race([this.#arrival.promise, sleep(Math.max(1, until - performance.now()))])
         answers = asked.map(({ partition, offset }) => answerOf(partition, offset, this.oneBatch))
       }
     } else await new Promise(setImmediate)

@@ -299,6 +299,21 @@ test('a reader that is behind holds up nobody, and gets to the others', async ()
   for (const cursor of [ahead, behind]) expect(await take(cursor, 1)).toEqual(['for both'])
 })
 
+test('a reader that has caught up waits by a long poll, though the one that was ahead is fetched no more', async () => {
+  const { cluster, subscribe, fetcher } = open({ wait: 60_000, bytes: 500 })
+  cluster.oneBatch = true
+  for (let i = 0; i < 10; i++) cluster.at(A).put(batch('x'.repeat(100)))
+  const full = fetcher.add({ ...A, offset: 5 })
+  const behind = subscribe().add({ ...A, offset: 0 })
+  expect(await take(behind, 10)).toHaveLength(10)
+  await expect
+    .poll(() => fetches(cluster).at(-1))
+    .toMatchObject({ partitions: [partitionKey(A)], way: expect.toSatisfy(way => way < 2) })
+  expect(full.count).toBeLessThan(5)
+  cluster.at(A).put(batch('more'))
+  expect(await take(behind, 1)).toEqual(['more'])
+})
+
 test('what is queued is bounded over all partitions, and one that is not taken leaves room for the others', async () => {
   const bytes = 100_000
   const { cluster, fetcher } = open({ bytes })

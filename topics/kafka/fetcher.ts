@@ -209,7 +209,9 @@ export class Fetcher {
   /** Fetches on one way until nothing is left for it. */
   async #pump(node: number, way: Way, wanted: readonly Cursor[]): Promise<void> {
     const { pace } = this.#settings
+    const { mains, side } = this.#waysTo(node)
     let cursors = wanted
+    let began = 0
     way.busy = true
     while (!this.#closed) {
       for (const cursor of cursors) if (cursor.suspect && !cursor.asking) void this.#probe(node, cursor)
@@ -217,7 +219,7 @@ export class Fetcher {
       if (way.asked.size === 0) break
       // Readers that are behind, or what only another way can take now.
       if (this.#leaves(node, cursors)) this.go()
-      const began = performance.now()
+      began = performance.now()
       const bytes = await this.#fetch(node, way)
       way.asked = NOTHING
       const early = began + pace - performance.now()
@@ -226,10 +228,12 @@ export class Fetcher {
         await sleep(early)
         way.resting = false
       }
+      // A long poll takes over what it can.
+      if (way === side && mains.some(main => !main.busy)) break
       cursors = this.#wantedOf(node)
     }
     way.busy = false
-    this.#setAlarm()
+    if (began > 0) this.go()
   }
 
   /** What the next request on this way asks for. */
@@ -305,14 +309,16 @@ export class Fetcher {
     let stale = false
     for (const part of fetched) {
       const key = partitionKey(part)
-      const offset = asked.get(key)?.offset
-      if (offset === undefined) continue
+      const question = asked.get(key)
+      if (question === undefined) continue
+      const { offset, cursors } = question
       came.add(key)
       stale ||= isMoved(part.errorCode)
       for (const subscription of this.#subscriptions) {
         const cursor = subscription.at(key)
         // It may have been stopped, or started elsewhere, while the answer was on its way.
         if (cursor === undefined || cursor.next < offset) continue
+        if (!cursors.includes(cursor) && !subscription.takesAlong(cursor)) continue
         if (part.errorCode !== 0) {
           if (cursor.next !== offset) continue
           if (part.errorCode === CODE.OFFSET_OUT_OF_RANGE) void this.#outside(cursor)

@@ -87,12 +87,22 @@ export class Subscription implements Subscriber {
    * thresholds for shared-memory packet switches, 1998).
    */
   wanted(now: number): Cursor[] {
-    let free = this.#bytes
-    for (const { queued } of this.#cursors.values()) free -= queued
+    const free = this.#free()
     const wanted: Cursor[] = []
     for (const cursor of this.#cursors.values()) {
       if (cursor.queued < free && !cursor.asking && cursor.pausedUntil <= now) wanted.push(cursor)
     }
     return wanted
+  }
+
+  /** What another reader has asked for may go to this one as well. */
+  takesAlong(cursor: Cursor): boolean {
+    return !cursor.asking && cursor.queued < this.#free()
+  }
+
+  #free(): number {
+    let free = this.#bytes
+    for (const { queued } of this.#cursors.values()) free -= queued
+    return free
   }
 }
