@@ -83,7 +83,7 @@ export class Fetcher {
   constructor(settings: FetcherSettings) {
     this.#settings = {
       wait: 500,
-      pace: 5,
+      pace: 6,
       partitionBytes: 4 * 1024 * 1024,
       maxBytes: 10 * 1024 * 1024,
       quiet: 3_000,
