@@ -367,10 +367,8 @@ class Stepping implements Context {
   #attempt(call: (context: Context) => unknown, info: Partial<Delivery>): string | null {
     const before = this.#kept()
     const { timers, ledger } = before
-    const marks = [this.#emits, this.#performed, this.#started, this.#closed, this.#untold].map(list => ({
-      list,
-      length: list.length,
-    }))
+    const [emits, performed, started] = [this.#emits.length, this.#performed.length, this.#started.length]
+    const [closed, untold] = [this.#closed.length, this.#untold.length]
     this.#refused = null
     this.attempt = info.attempt ?? null
     this.late = info.late ?? false
@@ -384,7 +382,11 @@ class Stepping implements Context {
       return null
     } catch (error) {
       if (isA(error, Fatal)) throw error
-      for (const { list, length } of marks) list.length = length
+      this.#emits.length = emits
+      this.#performed.length = performed
+      this.#started.length = started
+      this.#closed.length = closed
+      this.#untold.length = untold
       this.#timers = timers
       this.#ledger = ledger
       return messageOf(error)

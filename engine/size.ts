@@ -29,6 +29,8 @@ export function checkSize(what: string, record: Payload): void {
 /** Why a record of this key cannot be handled, or null. The changelog's own keys begin with, and inputs' keys hold, a zero. */
 export function wrongKey(key: string): string | null {
   if (key.includes('\0')) return 'its key holds a zero character'
+  // A character is three bytes at most.
+  if (3 * key.length <= MAX_KEY_BYTES) return null
   const bytes = Buffer.byteLength(key)
   return bytes > MAX_KEY_BYTES ? `its key has ${bytes} bytes, ${MAX_KEY_BYTES} at most` : null
 }

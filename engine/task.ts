@@ -181,7 +181,8 @@ export class Task {
       throw new Corrupted('discontinuity', `a range from ${from} on was handed over, but ${this.#expected} is the next offset`)
     }
     const place = this.#place()
-    for (const [i, record] of records.entries()) {
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i] as LogRecord
       if (i > 0 && budget.spent) {
         this.#expected = record.offset
         return { ...range, from: record.offset, records: records.slice(i) }

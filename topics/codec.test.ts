@@ -68,6 +68,18 @@ describe('the codec', () => {
     expect(codec.decode(second).value).toEqual(due)
   })
 
+  it('gives each record bytes of its own, however many come and however large, beside those that do not fit', async () => {
+    const { codec } = await opened()
+    const written = Array.from({ length: 3_000 }, (_, i) => {
+      const one = { ...due, name: `${i}`.padEnd((i * 7_919) % 1_000) + 'x'.repeat(i % 500 === 499 ? 300_000 : 0) }
+      if (i % 100 === 0)
+        expect(codeOf(() => codec.encode('test.inbox', 'TimerDue', { ...one, dueAt: 'soon' } as never))).toBe('invalid')
+      const value = codec.encode('test.inbox', 'TimerDue', one)
+      return { one, value: i % 2 === 0 ? value : codec.wrap('test.inbox', 'TimerDue', codec.unwrap(value).raw) }
+    })
+    for (const { one, value } of written) expect(codec.decode(value).value).toEqual(one)
+  })
+
   it('refuses a type that the topic does not carry', async () => {
     const { codec } = await opened()
     expect(codeOf(() => codec.encode('test.inbox', 'LogIdentity', { id: 'x' }))).toBe('not_of_topic')

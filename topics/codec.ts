@@ -36,12 +36,16 @@ interface Reader {
 }
 
 const HEADER = 5
+/** Encoded records lie side by side in slabs of so many bytes: memory of its own for each costs as much as encoding it. */
+const SLAB = 128 * 1024
 
 export class Codec {
   readonly #registry: SchemaRegistry
   readonly #ids = new Map<string, number>()
   readonly #readers = new Map<number, Reader>()
-  #scratch = Buffer.allocUnsafe(64 * 1024)
+  #slab = Buffer.allocUnsafeSlow(SLAB)
+  /** Bytes of the slab that are taken. */
+  #taken = 0
 
   private constructor(registry: SchemaRegistry) {
     this.#registry = registry
@@ -68,32 +72,41 @@ export class Codec {
     const id = this.#ids.get(`${topic}-${name}`)
     if (id === undefined) throw new CodecError('not_of_topic', `topic ${topic} does not carry ${name}`)
     const { type } = recordSchema(name)
-    let end: number
     try {
-      end = type.encode(value, this.#scratch, HEADER)
+      let end = type.encode(value, this.#slab, this.#taken + HEADER)
       if (end < 0) {
-        this.#scratch = Buffer.allocUnsafe((this.#scratch.length - end) * 2)
-        end = type.encode(value, this.#scratch, HEADER)
+        const missing = -end
+        this.#renew(this.#slab.length - this.#taken + missing)
+        end = type.encode(value, this.#slab, HEADER)
       }
+      return this.#take(id, end - this.#taken)
     } catch (error) {
       throw new CodecError('invalid', `${name} does not fit its schema: ${whatIsWrong(type, value)}`, { cause: error })
     }
-    this.#scratch[0] = 0
-    this.#scratch.writeUInt32BE(id, 1)
-    const wire = Buffer.allocUnsafe(end)
-    this.#scratch.copy(wire, 0, 0, end)
-    return wire
   }
 
   /** Raw Avro of a record, written with its present schema, in wire format. */
   wrap(topic: string, name: RecordName, raw: Buffer): Buffer {
     const id = this.#ids.get(`${topic}-${name}`)
     if (id === undefined) throw new CodecError('not_of_topic', `topic ${topic} does not carry ${name}`)
-    const value = Buffer.allocUnsafe(HEADER + raw.length)
-    value[0] = 0
-    value.writeUInt32BE(id, 1)
-    raw.copy(value, HEADER)
-    return value
+    const bytes = HEADER + raw.length
+    if (this.#taken + bytes > this.#slab.length) this.#renew(bytes)
+    this.#slab.set(raw, this.#taken + HEADER)
+    return this.#take(id, bytes)
+  }
+
+  #renew(bytes: number): void {
+    this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, bytes))
+    this.#taken = 0
+  }
+
+  /** What has been encoded at the end of the slab. */
+  #take(id: number, bytes: number): Buffer {
+    const wire = this.#slab.subarray(this.#taken, this.#taken + bytes)
+    this.#taken += bytes
+    wire[0] = 0
+    wire.writeUInt32BE(id, 1)
+    return wire
   }
 
   /** The raw Avro of a record in wire format, and the fingerprint of the schema that wrote it. */

@@ -102,18 +102,33 @@ export interface Window {
   bytes: number
 }
 
+/** How much of a batch is passed: reading goes on from there. */
+export interface Passed {
+  bytes: number
+  records: number
+}
+
 /**
  * Adds the records of a batch that lie in the window to `into`, and narrows the window to what is left of it: `from` moves
  * to the next offset to read. The first record is taken however large it is. Values are views of the batch's bytes.
  *
+ * @param passed where to begin, and then where it has ended
  * @throws RangeError when the bytes are not such a batch.
  */
-export function decodeRecords(where: TopicPartition, batch: Batch, window: Window, into: LogRecord[]): void {
+export function decodeRecords(
+  where: TopicPartition,
+  batch: Batch,
+  window: Window,
+  into: LogRecord[],
+  passed: Passed = { bytes: 0, records: 0 },
+): void {
   const { topic, partition } = where
   const { blob, baseOffset, firstTimestamp, count, appendTime } = batch
-  cursor = 0
-  for (let i = 0; i < count; i++) {
+  cursor = passed.bytes
+  for (let i = passed.records; i < count; i++) {
     const start = cursor
+    passed.bytes = start
+    passed.records = i
     const length = readVarint(blob)
     const end = cursor + length
     if (length < 0 || end > blob.length) throw damaged(`record ${i} reaches beyond the ${blob.length} bytes`)
@@ -143,6 +158,8 @@ export function decodeRecords(where: TopicPartition, batch: Batch, window: Windo
     window.bytes -= bytes
   }
   if (cursor !== blob.length) throw damaged(`${blob.length - cursor} bytes follow the last of ${count} records`)
+  passed.bytes = cursor
+  passed.records = count
   window.from = Math.max(window.from, batch.lastOffset + 1)
 }
 

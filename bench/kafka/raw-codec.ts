@@ -4,6 +4,7 @@
  */
 import type { Topic } from '../../topics/catalog.ts'
 import { Codec, type Decoded, type SchemaRegistry } from '../../topics/codec.ts'
+import type { LogRecord } from '../../topics/log.ts'
 
 export async function openRawCodec(registry: SchemaRegistry, topics: readonly Topic[]): Promise<Codec> {
   const codec = await Codec.open(registry, topics)
@@ -16,11 +17,15 @@ export async function openRawCodec(registry: SchemaRegistry, topics: readonly To
     wrap: (topic, name, bytes) => codec.wrap(topic, name, bytes),
     unwrap: value => codec.unwrap(value),
     schemaOf: value => codec.schemaOf(value),
-    unprepared: records => codec.unprepared(records.map(record => (isRaw(record.value) ? { ...record, value: null } : record))),
+    unprepared: records => (records.every(record => isRaw(record.value)) ? -1 : codec.unprepared(records.map(withoutRaw))),
     prepare: records => codec.prepare(records.filter(({ value }) => !isRaw(value))),
     prepareKnown: records => codec.prepareKnown(records.filter(({ value }) => !isRaw(value))),
   }
   return Object.assign(own, methods)
+}
+
+function withoutRaw(record: LogRecord): LogRecord {
+  return isRaw(record.value) ? { ...record, value: null } : record
 }
 
 function isRaw(value: Buffer | null): boolean {

@@ -72,7 +72,7 @@ export function failing(kit: Kit, { cleaning, expiring, damaging }: Features): v
       const { log } = opened
       const at = { topic: topic.name, partition: 0 }
       // So much, and none of it to be compressed, that no driver has fetched all of it when it goes.
-      for (let i = 0; i < 60; i++) await log.append([append(topic, 'k', null, { value: randomBytes(200_000), partition: 0 })])
+      for (let i = 0; i < 60; i++) await log.append([append(topic, 'k', null, { value: randomBytes(400_000), partition: 0 })])
       const member = await join(log, newGroup(), topic)
       member.start()
       await member.take(1, 1)

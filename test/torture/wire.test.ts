@@ -1,7 +1,9 @@
 /** What the proxy makes of answers, as the driver reads them. */
 import { describe, expect, it } from 'vitest'
-import { encodeBatch } from '../../topics/kafka/batch.ts'
+import { decodeScanned, encodeBatch } from '../../topics/kafka/batch.ts'
 import { fetch, produce } from '../../topics/kafka/protocol.ts'
+import { once } from '../../topics/kafka/session.ts'
+import { partitionKey } from '../../topics/log.ts'
 import { Random } from '../simulation/scheduler.ts'
 import { cutAnswer, cutRecords, fetchError, flippedBit, NOT_ENOUGH_REPLICAS, refusedProduce } from './meddlers.ts'
 import type { Meddler } from './proxy.ts'
@@ -9,7 +11,7 @@ import { sentParts } from './wire.ts'
 
 const [TOPIC, OTHER] = ['inbox', 'outputs']
 const SENDER = { producerId: 1n, producerEpoch: 0, transactional: false }
-const WANTED = [TOPIC, OTHER].flatMap(topic => [0, 1].map(partition => ({ topic, partition, offset: 0, maxBytes: 1_000_000 })))
+const WANTED = [TOPIC, OTHER].flatMap(topic => [0, 1].map(partition => ({ topic, partition, offset: 0 })))
 const AT = { topic: TOPIC, partition: 1 }
 
 const number = (bytes: 2 | 4 | 8, n: number) => {
@@ -52,8 +54,14 @@ function fetched(): Buffer {
   return frame(number(4, 1), number(4, 0), number(2, 0), number(4, 0), array(topics))
 }
 
-const read = fetch('', WANTED, 0, 1_000_000)
-const decoded = async (answer: Buffer) => read.response.parse(await read.response.decode(answer.subarray(8)))
+const read = fetch('', once(new Map(WANTED.map(w => [partitionKey(w), w]))), 0, 1_000_000, 1_000_000)
+const decoded = async (answer: Buffer) => {
+  const { partitions } = await read.response.parse(await read.response.decode(answer.subarray(8)))
+  return partitions.map(part => {
+    const { records, next, damage } = decodeScanned(part, 0, part)
+    return { ...part, records, next, damage }
+  })
+}
 const change = (meddler: Meddler, answer: Buffer) => meddler.answer?.(answer, 11, Buffer.alloc(0)) as Buffer
 const othersOf = (parts: Awaited<ReturnType<typeof decoded>>) =>
   parts.filter(p => p.topic !== TOPIC || p.partition !== 1).map(p => [p.errorCode, p.damage, p.records.length, p.next])
@@ -127,8 +135,7 @@ describe.each([7, 12] as const)('a Produce, version %i', version => {
     return frame(number(4, 1), Buffer.from([0, 2]), topic, number(4, 0), Buffer.from([0]))
   }
   const request = async () => {
-    const encoded = (await call.request.encode()) as unknown as { frame(...of: unknown[]): Buffer }
-    return encoded.frame(0, version, 1, 'client')
+    return Buffer.concat((await call.request.encode()).frame(0, version, 1, 'client'))
   }
 
   it('is kept from the broker for one partition, which is answered by the error', async () => {

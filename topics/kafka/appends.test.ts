@@ -60,6 +60,20 @@ test('appends of one turn share a request, and get their own offsets, in order',
   expect(cluster.producerIds).toBe(1)
 })
 
+test('what comes shortly after a request goes together with the next; what comes alone goes at once', async () => {
+  const { cluster, appends } = open()
+  await appends.add([to(bad, 'first')])
+  const before = produces(cluster).length
+  const adding: Promise<Position[]>[] = []
+  for (const p of all) {
+    adding.push(appends.add([to(p, 'one')]))
+    await new Promise(setImmediate)
+  }
+  await Promise.all(adding)
+  expect(produces(cluster).length - before).toBeLessThanOrEqual(2)
+  for (const p of all) expect(stored(cluster, p).at(-1)).toBe('one')
+})
+
 test('what comes for a partition while a send is under way goes together', async () => {
   const { cluster, appends } = open()
   await appends.add([to(good, 'first')])

@@ -31,6 +31,9 @@ const SEQUENCES = 2 ** 31
 const FIRST_PAUSE = 10
 const LONGEST_PAUSE = 500
 const CLOSE_MS = 5_000
+/** Between two requests at least, ms, while there is little: what comes meanwhile goes together. The first of a while goes at once. */
+const PACE_MS = 4
+const LITTLE = 64 * 1024
 export class Appends {
   readonly #settings: Required<AppendsSettings>
   readonly #lanes = new Map<string, Lane[]>()
@@ -41,6 +44,7 @@ export class Appends {
   #sender: Sender | null = null
   #opening: Promise<Sender> | null = null
   #scheduled = false
+  #dispatchedAt = Number.NEGATIVE_INFINITY
   #closed = false
   #idle: (() => void) | null = null
 
@@ -125,14 +129,29 @@ export class Appends {
     this.#schedule()
   }
 
-  /** Once for all that becomes ready in this turn of the loop. */
+  /** Once for all that becomes ready in this turn of the loop, or shortly after the last. */
   #schedule(): void {
     if (this.#scheduled || this.#ready.size === 0) return
     this.#scheduled = true
-    setImmediate(() => {
+    const dispatch = () => {
       this.#scheduled = false
+      this.#dispatchedAt = performance.now()
       this.#dispatch()
-    })
+    }
+    const early = this.#dispatchedAt + PACE_MS - performance.now()
+    if (early > 0 && this.#isLittle()) setTimeout(dispatch, early)
+    else setImmediate(dispatch)
+  }
+
+  #isLittle(): boolean {
+    let bytes = 0
+    for (const { queue } of this.#ready) {
+      for (const piece of queue) {
+        bytes += piece.bytes
+        if (bytes >= LITTLE) return false
+      }
+    }
+    return true
   }
 
   #dispatch(): void {

@@ -8,7 +8,7 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { crc32c } from '@node-rs/crc32'
 import { LogError, type LogRecord, partitionKey, type TopicPartition } from '../log.ts'
-import { decodeRecords, encodePayloads, type Payload } from '../records.ts'
+import { type Batch, decodeRecords, encodePayloads, type Passed, type Payload, type Window } from '../records.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd'
 
@@ -69,39 +69,41 @@ export interface Aborted {
   readonly firstOffset: number
 }
 
-export interface Decoded {
-  /** Records of committed transactions and of none. */
-  readonly records: LogRecord[]
+/**
+ * A whole batch of committed records. They are decoded once they are taken: until then nothing of it is in memory but its bytes,
+ * which several readers share.
+ */
+export interface FetchedBatch extends Batch {
+  /** Of the blob. */
+  readonly codec: number
+}
+
+export interface Scanned {
+  readonly batches: readonly FetchedBatch[]
   /** Where to read on: beyond control records, aborted ones and gaps. */
   readonly next: number
+  /** Bytes that were looked at. */
   readonly bytes: number
-  /** `corrupt`: the batch at `next` is damaged, or compressed in a way that is not supported. What is before it is given. */
+  /** `corrupt`: the batch at `next` is damaged. What is before it is given. */
   readonly damage: LogError | null
 }
 
 /**
- * The committed records of a fetched part of a partition, from an offset on. `aborted` may come in any order: brokers sort it
- * by where the transactions end. A batch cut short at the end is left for the next fetch; brokers cut
+ * The batches of committed records in a fetched part of a partition that reach to an offset or beyond. `aborted` may come in any
+ * order: brokers sort it by where the transactions end. A batch cut short at the end is left for the next fetch; brokers cut
  * none but those that follow a whole one.
  */
-export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number, aborted: readonly Aborted[]): Decoded {
+export function scanBatches(where: TopicPartition, bytes: Buffer, from: number, aborted: readonly Aborted[]): Scanned {
   const pending = aborted.length > 1 ? aborted.toSorted((a, b) => a.firstOffset - b.firstOffset) : aborted
   const leftOut = new Set<bigint>()
-  const records: LogRecord[] = []
+  const batches: FetchedBatch[] = []
   let begun = 0
   let next = from
   let at = 0
-  /** Where the batch began that could not be read, and how many records there were before it. */
-  let begin = 0
-  let before = 0
-  const stopped = (damage: LogError): Decoded => {
-    records.length = before
-    return { records, next, bytes: begin, damage }
-  }
   while (bytes.length - at >= HEAD) {
-    begin = at
-    before = records.length
+    const begin = at
     const end = at + 12 + bytes.readInt32BE(at + 8)
+    const stopped = (damage: LogError): Scanned => ({ batches, next, bytes: begin, damage })
     if (end < at + HEAD)
       return stopped(new LogError('corrupt', `${partitionKey(where)}: a batch of ${end - at} bytes at ${next}`))
     if (end > bytes.length) break
@@ -109,52 +111,88 @@ export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number
     at = end
     const baseOffset = Number(batch.readBigInt64BE(0))
     const lastOffset = baseOffset + batch.readInt32BE(23)
-    const damaged = (what: string, cause?: unknown) =>
-      stopped(new LogError('corrupt', `${partitionKey(where)}: the batch at ${baseOffset} ${what}`, { cause }))
-    if (batch[16] !== 2) return damaged(`is of format ${batch[16]}, not 2`)
-    if (crc32c(batch.subarray(21)) !== batch.readUInt32BE(17)) return damaged('does not match its checksum')
+    if (batch[16] !== 2) return stopped(damaged(where, baseOffset, `is of format ${batch[16]}, not 2`))
+    if (crc32c(batch.subarray(21)) !== batch.readUInt32BE(17))
+      return stopped(damaged(where, baseOffset, 'does not match its checksum'))
     if (lastOffset < from) continue
     const attributes = batch.readInt16BE(21)
     while (begun < pending.length && (pending[begun] as Aborted).firstOffset <= lastOffset) {
       leftOut.add((pending[begun++] as Aborted).producerId)
     }
+    next = lastOffset + 1
     const producerId = batch.readBigInt64BE(43)
     const control = (attributes & CONTROL) !== 0
     if (control && isAbort(batch)) leftOut.delete(producerId)
-    if (control || ((attributes & TRANSACTIONAL) !== 0 && leftOut.has(producerId))) {
-      next = lastOffset + 1
-      continue
-    }
-    let blob: Buffer | null
-    try {
-      blob = decompress(batch.subarray(HEAD), attributes & 7)
-    } catch (error) {
-      return damaged('cannot be decompressed', error)
-    }
-    if (blob === null) return damaged(`is compressed by codec ${attributes & 7}; none, gzip and zstd are supported`)
+    if (control || ((attributes & TRANSACTIONAL) !== 0 && leftOut.has(producerId))) continue
     const maxTimestamp = Number(batch.readBigInt64BE(35))
-    const window = { from, records: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
-    try {
-      decodeRecords(
-        where,
-        {
-          baseOffset,
-          lastOffset,
-          count: batch.readInt32BE(57),
-          firstTimestamp: Number(batch.readBigInt64BE(27)),
-          maxTimestamp,
-          appendTime: (attributes & APPEND_TIME) === 0 ? undefined : maxTimestamp,
-          blob,
-        },
-        window,
-        records,
-      )
-    } catch (error) {
-      return damaged('cannot be read', error)
-    }
-    next = lastOffset + 1
+    batches.push({
+      baseOffset,
+      lastOffset,
+      count: batch.readInt32BE(57),
+      firstTimestamp: Number(batch.readBigInt64BE(27)),
+      maxTimestamp,
+      appendTime: (attributes & APPEND_TIME) === 0 ? undefined : maxTimestamp,
+      codec: attributes & 7,
+      blob: batch.subarray(HEAD),
+    })
   }
-  return { records, next, bytes: at, damage: null }
+  return { batches, next, bytes: at, damage: null }
+}
+
+/** The batch with its records as they are to be decoded. @throws {LogError} `corrupt` */
+export function decompressed(where: TopicPartition, batch: FetchedBatch): Batch {
+  const { blob, codec, baseOffset } = batch
+  if (codec === CODECS.none) return batch
+  let plain: Buffer | null
+  try {
+    plain = decompress(blob, codec)
+  } catch (error) {
+    throw damaged(where, baseOffset, 'cannot be decompressed', error)
+  }
+  if (plain === null) throw damaged(where, baseOffset, `is compressed by codec ${codec}; none, gzip and zstd are supported`)
+  return { ...batch, blob: plain }
+}
+
+/** Takes records of a batch as `decodeRecords` does. Where it cannot be read, nothing of it is taken. @throws {LogError} `corrupt` */
+export function takeRecords(where: TopicPartition, batch: Batch, window: Window, into: LogRecord[], passed: Passed): void {
+  const before = into.length
+  try {
+    decodeRecords(where, batch, window, into, passed)
+  } catch (error) {
+    into.length = before
+    throw damaged(where, batch.baseOffset, 'cannot be read', error)
+  }
+}
+
+export interface Decoded {
+  readonly records: LogRecord[]
+  readonly next: number
+  readonly bytes: number
+  readonly damage: LogError | null
+}
+
+/** All the records from an offset on. */
+export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number, aborted: readonly Aborted[]): Decoded {
+  return decodeScanned(where, from, scanBatches(where, bytes, from, aborted))
+}
+
+/** All the records from an offset on. `damage` is of the batch at `next`. */
+export function decodeScanned(where: TopicPartition, from: number, scanned: Scanned): Decoded {
+  const records: LogRecord[] = []
+  const window = { from, records: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+  for (const batch of scanned.batches) {
+    try {
+      takeRecords(where, decompressed(where, batch), window, records, { bytes: 0, records: 0 })
+    } catch (error) {
+      return { records, next: Math.max(from, batch.baseOffset), bytes: scanned.bytes, damage: error as LogError }
+    }
+  }
+  const { next, bytes, damage } = scanned
+  return { records, next, bytes, damage }
+}
+
+function damaged(where: TopicPartition, baseOffset: number, what: string, cause?: unknown): LogError {
+  return new LogError('corrupt', `${partitionKey(where)}: the batch at ${baseOffset} ${what}`, { cause })
 }
 
 /** The key of a control record is a version and a type, two bytes each; type 0 says that its producer's transaction was aborted. */

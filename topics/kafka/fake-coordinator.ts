@@ -211,5 +211,5 @@ function pass(code: number): void {
 }
 
 function bodyOf(writer: Writer): Buffer {
-  return writer.frame(0, 0, 0, '').subarray(HEADER)
+  return Buffer.concat(writer.frame(0, 0, 0, '')).subarray(HEADER)
 }

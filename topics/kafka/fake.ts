@@ -37,9 +37,12 @@ export class FakePartition implements TopicPartition {
   /** How many records each Produce request brought. */
   readonly produced: number[] = []
 
-  constructor({ topic, partition }: TopicPartition) {
+  readonly #arrived: () => void
+
+  constructor({ topic, partition }: TopicPartition, arrived: () => void) {
     this.topic = topic
     this.partition = partition
+    this.#arrived = arrived
   }
 
   /** A batch as it is sent, at the end. */
@@ -50,6 +53,7 @@ export class FakePartition implements TopicPartition {
     this.high = base + bytes.readInt32BE(23) + 1
     const producer = `${bytes.readBigInt64BE(43)}:${bytes.readInt16BE(51)}`
     this.batches.push({ base, last: this.high - 1, bytes, producer, sequence: bytes.readInt32BE(53) })
+    this.#arrived()
     return base
   }
 
@@ -78,12 +82,23 @@ export class FakeCluster {
   readonly unknown = new Set<string>()
   producerIds = 0
   readonly transactions = new FakeCoordinator()
+  /** A Fetch brings one batch of a partition at a time. */
+  oneBatch = false
+  /** Fetch sessions by their id: what is asked for, and the next epoch. */
+  readonly sessions = new Map<number, { epoch: number; asked: Map<FakePartition, number> }>()
   readonly #partitions = new Map<string, FakePartition>()
   readonly #used = new Set<string>()
   readonly #connections = new Map<string, Promise<unknown>>()
+  #sessionIds = 0
+  /** Resolved with the next batch of any partition. */
+  #arrival = Promise.withResolvers<void>()
 
   constructor(partitions: readonly TopicPartition[]) {
-    for (const one of partitions) this.#partitions.set(partitionKey(one), new FakePartition(one))
+    const arrived = () => {
+      this.#arrival.resolve()
+      this.#arrival = Promise.withResolvers()
+    }
+    for (const one of partitions) this.#partitions.set(partitionKey(one), new FakePartition(one, arrived))
   }
 
   at(partition: TopicPartition): FakePartition {
@@ -141,7 +156,7 @@ export class FakeCluster {
     const answer = (async () => {
       await before?.catch(() => {})
       const { apiKey, apiVersion } = call.request
-      const raw = (await call.request.encode()).frame(apiKey, apiVersion, 0, '').subarray(14)
+      const raw = Buffer.concat((await call.request.encode()).frame(apiKey, apiVersion, 0, '')).subarray(14)
       const node = Number(nodeId)
       if (apiKey === 1) return this.#fetched(raw, node, way)
       return apiKey === 0 ? this.#produced(raw, apiVersion, node, way) : this.transactions.answer(apiKey, apiVersion, raw)
@@ -152,39 +167,42 @@ export class FakeCluster {
 
   async #fetched(raw: Buffer, node: number, way: number): Promise<Buffer> {
     const wait = raw.readInt32BE(4)
-    const asked: { partition: FakePartition; offset: number }[] = []
-    const read = new Wire(raw, 25)
+    const read = new Wire(raw, 17)
+    let id = read.int32()
+    const epoch = read.int32()
+    if (epoch > 0 && this.sessions.get(id)?.epoch !== epoch) return sessionAnswer(CODE.FETCH_SESSION_ID_NOT_FOUND, 0, [])
+    if (epoch === 0) id = ++this.#sessionIds
+    const session = this.sessions.get(id) ?? { epoch: 0, asked: new Map<FakePartition, number>() }
+    session.epoch++
+    if (epoch >= 0) this.sessions.set(id, session)
     read.list(() => {
       const topic = read.text()
       read.list(() => {
         const partition = this.at({ topic, partition: read.int32() })
         read.int32()
-        asked.push({ partition, offset: read.int64() })
+        session.asked.set(partition, read.int64())
         read.int64()
         read.int32()
       })
     })
+    read.list(() => {
+      const topic = read.text()
+      read.list(() => session.asked.delete(this.at({ topic, partition: read.int32() })))
+    })
+    const asked = [...session.asked].map(([partition, offset]) => ({ partition, offset }))
     this.requests.push({ api: 'Fetch', node, way, partitions: asked.map(a => partitionKey(a.partition)) })
     if (asked.some(a => a.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
-    const answers = asked.map(({ partition, offset }) => {
-      partition.fetches.push(offset)
-      const { low, high, batches } = partition
-      const outside = offset < low || offset > high
-      const code = partition.code('Fetch') || (outside ? CODE.OFFSET_OUT_OF_RANGE : 0)
-      const bytes = code === 0 ? Buffer.concat(batches.filter(b => b.last >= offset).map(b => b.bytes)) : Buffer.alloc(0)
-      const head = Buffer.alloc(38)
-      head.writeInt32BE(partition.partition, 0)
-      head.writeInt16BE(code, 4)
-      head.writeBigInt64BE(BigInt(high), 6)
-      head.writeBigInt64BE(BigInt(high), 14)
-      head.writeBigInt64BE(BigInt(low), 22)
-      head.writeInt32BE(0, 30) // aborted
-      head.writeInt32BE(-1, 34) // preferred replica
-      return { topic: partition.topic, code, bytes, answer: Buffer.concat([head, int32(bytes.length), bytes]) }
-    })
-    if (answers.every(a => a.code === 0 && a.bytes.length === 0)) await sleep(Math.min(wait, 5))
-    else await new Promise(setImmediate)
-    return Buffer.concat([Buffer.alloc(10), topics(answers)])
+    for (const { partition, offset } of asked) partition.fetches.push(offset)
+    let answers = asked.map(({ partition, offset }) => answerOf(partition, offset, this.oneBatch))
+    if (answers.every(isEmpty)) {
+      const until = performance.now() + wait
+      while (answers.every(isEmpty) && performance.now() < until && !asked.some(a => a.partition.breaks)) {
+        await Promise.race([this.#arrival.promise, sleep(Math.max(1, until - performance.now()))])
+        answers = asked.map(({ partition, offset }) => answerOf(partition, offset, this.oneBatch))
+      }
+    } else await new Promise(setImmediate)
+    const told = epoch > 0 ? answers.filter(a => a.code !== 0 || a.bytes.length > 0) : answers
+    return sessionAnswer(0, epoch < 0 ? 0 : id, told)
   }
 
   async #produced(raw: Buffer, version: number, node: number, way: number): Promise<Buffer> {
@@ -268,7 +286,32 @@ function flexible(answers: readonly { topic: string; answer: Buffer }[]): Buffer
         .compactText(null),
     )
   })
-  return w.int32(0).noTags().frame(0, 0, 0, '').subarray(14)
+  return Buffer.concat(w.int32(0).noTags().frame(0, 0, 0, '')).subarray(14)
+}
+
+function answerOf(partition: FakePartition, offset: number, oneBatch: boolean) {
+  const { low, high, batches } = partition
+  const outside = offset < low || offset > high
+  const code = partition.code('Fetch') || (outside ? CODE.OFFSET_OUT_OF_RANGE : 0)
+  const there = code === 0 ? batches.filter(b => b.last >= offset) : []
+  const bytes = Buffer.concat((oneBatch ? there.slice(0, 1) : there).map(b => b.bytes))
+  const head = Buffer.alloc(38)
+  head.writeInt32BE(partition.partition, 0)
+  head.writeInt16BE(code, 4)
+  head.writeBigInt64BE(BigInt(high), 6)
+  head.writeBigInt64BE(BigInt(high), 14)
+  head.writeBigInt64BE(BigInt(low), 22)
+  head.writeInt32BE(0, 30) // aborted
+  head.writeInt32BE(-1, 34) // preferred replica
+  return { topic: partition.topic, code, bytes, answer: Buffer.concat([head, int32(bytes.length), bytes]) }
+}
+
+function isEmpty({ code, bytes }: { code: number; bytes: Buffer }): boolean {
+  return code === 0 && bytes.length === 0
+}
+
+function sessionAnswer(code: number, id: number, answers: readonly { topic: string; answer: Buffer }[]): Buffer {
+  return Buffer.concat([int32(0), int16(code), int32(id), topics(answers)])
 }
 
 function topics(answers: readonly { topic: string; answer: Buffer }[]): Buffer {

@@ -1,9 +1,11 @@
+import { crc32c } from '@node-rs/crc32'
 import { afterEach, expect, test, vi } from 'vitest'
 import { LogError, partitionKey } from '../log.ts'
 import { encodeBatch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
 import { FakeCluster } from './fake.ts'
 import { Fetcher, type FetcherSettings } from './fetcher.ts'
+import type { SubscriptionSettings } from './subscription.ts'
 
 vi.setConfig({ testTimeout: 15_000 })
 
@@ -17,12 +19,13 @@ afterEach(() => {
   for (const fetcher of fetchers.splice(0)) fetcher.close()
 })
 
-function open(settings: Partial<FetcherSettings> = {}) {
+function open(settings: Partial<FetcherSettings & SubscriptionSettings> = {}) {
   const cluster = new FakeCluster([A, B, OTHER])
   const client = cluster as unknown as FetcherSettings['client']
-  const fetcher = new Fetcher({ client, below: 'gap', beyond: 'gap', quiet: 300, catchUp: 1_000, onNews: () => {}, ...settings })
-  fetchers.push(fetcher)
-  return { cluster, fetcher }
+  const shared = new Fetcher({ client, wait: 20, quiet: 300, catchUp: 1_000, ...settings })
+  fetchers.push(shared)
+  const subscribe = () => shared.subscribe({ below: 'gap', beyond: 'gap', onNews: () => {}, ...settings })
+  return { cluster, subscribe, fetcher: subscribe() }
 }
 
 function batch(...texts: string[]): Buffer {
@@ -45,6 +48,7 @@ async function take(cursor: Cursor, count: number, max = 100): Promise<string[]>
       expect([from, next]).toEqual([at, cursor.head])
       for (const { offset } of records) expect(offset >= from && offset < next, `${offset} in ${from}..${next}`).toBe(true)
       found.push(...records.map(r => `${r.value}`))
+      for (const fetcher of fetchers) fetcher.go()
       return found.length
     })
     .toBe(count)
@@ -227,4 +231,155 @@ test('what failed before a partition was started anew says nothing of it, and ta
   expect([...fetcher.cursors()]).toEqual([after])
   expect(await take(after, 1)).toEqual(['0'])
   expect(after.telling).toBeNull()
+})
+
+const fetches = (cluster: FakeCluster) => cluster.requests.filter(r => r.api === 'Fetch')
+
+test('readers of one partition share a fetch, and each gets what it has not had', async () => {
+  const { cluster, subscribe, fetcher } = open({ wait: 60_000 })
+  cluster.at(A).put(batch('0', '1', '2'))
+  const others = Array.from({ length: 3 }, subscribe)
+  const cursors = [fetcher, ...others].map(of => of.add({ ...A, offset: 0 }))
+  for (const cursor of cursors) expect(await take(cursor, 3)).toEqual(['0', '1', '2'])
+  const before = fetches(cluster).length
+  cluster.at(A).put(batch('3'))
+  for (const cursor of cursors) expect(await take(cursor, 1)).toEqual(['3'])
+  // The one that was waiting brought it; another waits for what comes next.
+  await expect.poll(() => fetches(cluster).length - before).toBe(1)
+  const late = subscribe().add({ ...A, offset: 1 })
+  expect(await take(late, 3)).toEqual(['1', '2', '3'])
+})
+
+test('what is added or has room again does not wait for the end of a long poll', async () => {
+  const { cluster, subscribe, fetcher } = open({ wait: 60_000 })
+  const idle = fetcher.add({ ...A, offset: 0 })
+  await expect.poll(() => fetches(cluster).length).toBeGreaterThan(0)
+  cluster.at(B).put(batch('0'))
+  for (let i = 0; i < 5; i++) {
+    const began = performance.now()
+    expect(await take(subscribe().add({ ...B, offset: 0 }), 1)).toEqual(['0'])
+    expect(await take(subscribe().add({ ...OTHER, offset: 0 }), 0)).toEqual([])
+    expect(performance.now() - began).toBeLessThan(1_000)
+  }
+  cluster.at(A).put(batch('at last'))
+  expect(await take(idle, 1)).toEqual(['at last'])
+})
+
+test('one long poll has all of it before long, whatever is added meanwhile', async () => {
+  const { cluster, subscribe, fetcher } = open({ wait: 200 })
+  for (const p of [A, B, OTHER]) {
+    fetcher.add({ ...p, offset: 0 })
+    subscribe().add({ ...p, offset: 0 })
+    await new Promise(setImmediate)
+  }
+  await expect.poll(() => fetches(cluster).at(-1)?.partitions.toSorted()).toEqual([A, B, OTHER].map(partitionKey).toSorted())
+  // From then on there is one at a time: each asks for all of it.
+  await expect
+    .poll(async () => {
+      const before = cluster.requests.length
+      await expect.poll(() => cluster.requests.length, { timeout: 5_000 }).toBeGreaterThanOrEqual(before + 3)
+      return cluster.requests.slice(before).every(({ way, partitions }) => {
+        return way === cluster.requests[before]?.way && partitions.length === 3
+      })
+    })
+    .toBe(true)
+})
+
+test('a reader that is behind holds up nobody, and gets to the others', async () => {
+  const { cluster, subscribe, fetcher } = open({ wait: 60_000, maxBytes: 1, partitionBytes: 1 })
+  cluster.oneBatch = true
+  for (let i = 0; i < 60; i++) cluster.at(A).put(batch(`${i}`))
+  const ahead = fetcher.add({ ...A, offset: 60 })
+  const behind = subscribe().add({ ...A, offset: 0 })
+  cluster.at(A).put(batch('60'))
+  expect(await take(ahead, 1)).toEqual(['60'])
+  expect(behind.next).toBeLessThan(60)
+  expect(await take(behind, 61)).toEqual(Array.from({ length: 61 }, (_, i) => `${i}`))
+  cluster.at(A).put(batch('for both'))
+  for (const cursor of [ahead, behind]) expect(await take(cursor, 1)).toEqual(['for both'])
+})
+
+test('a reader that has caught up waits by a long poll, though the one that was ahead is fetched no more', async () => {
+  const { cluster, subscribe, fetcher } = open({ wait: 60_000, bytes: 500 })
+  cluster.oneBatch = true
+  for (let i = 0; i < 10; i++) cluster.at(A).put(batch('x'.repeat(100)))
+  const full = fetcher.add({ ...A, offset: 5 })
+  const behind = subscribe().add({ ...A, offset: 0 })
+  expect(await take(behind, 10)).toHaveLength(10)
+  await expect
+    .poll(() => fetches(cluster).at(-1))
+    .toMatchObject({ partitions: [partitionKey(A)], way: expect.toSatisfy(way => way < 2) })
+  expect(full.count).toBeLessThan(5)
+  cluster.at(A).put(batch('more'))
+  expect(await take(behind, 1)).toEqual(['more'])
+})
+
+test('what is queued is bounded over all partitions, and one that is not taken leaves room for the others', async () => {
+  const bytes = 100_000
+  const { cluster, fetcher } = open({ bytes })
+  cluster.oneBatch = true
+  const large = () => batch('x'.repeat(5_000))
+  for (let i = 0; i < 60; i++) for (const p of [A, B]) cluster.at(p).put(large())
+  const alone = fetcher.add({ ...A, offset: 0 })
+  await expect.poll(() => alone.queued).toBeGreaterThanOrEqual(bytes / 2)
+  const [before] = [alone.queued]
+  const other = fetcher.add({ ...B, offset: 0 })
+  expect(await take(other, 60)).toHaveLength(60)
+  expect(alone.queued).toBe(before)
+  expect(alone.queued + other.queued).toBeLessThan(bytes)
+  expect(await take(alone, 60)).toHaveLength(60)
+})
+
+test('a session that the broker has forgotten is begun anew, and nothing is missed', async () => {
+  const { cluster, fetcher } = open()
+  const cursors = [A, B].map(p => fetcher.add({ ...p, offset: 0 }))
+  for (let i = 0; i < 10; i++) {
+    cluster.sessions.clear()
+    cluster.at(A).put(batch(`${i}`))
+    expect(await take(cursors[0] as Cursor, 1)).toEqual([`${i}`])
+    cluster.at(B).put(batch(`${i}`))
+    expect(await take(cursors[1] as Cursor, 1)).toEqual([`${i}`])
+  }
+  expect(cursors.map(c => c.telling)).toEqual([null, null])
+})
+
+test('an answer that was on its way brings nothing to a partition that is not read any more', async () => {
+  const { cluster, fetcher } = open({ wait: 60_000 })
+  const lost = fetcher.add({ ...A, offset: 0 })
+  const kept = fetcher.add({ ...B, offset: 0 })
+  await expect.poll(() => [lost.answered, kept.answered]).toEqual([true, true])
+  fetcher.remove(A)
+  cluster.at(A).put(batch('of another'))
+  cluster.at(B).put(batch('own'))
+  expect(await take(kept, 1)).toEqual(['own'])
+  expect([lost.next, lost.count]).toEqual([0, 0])
+})
+
+test('a batch that came whole and cannot be read is told at each attempt, ever more slowly, behind what lies before it', async () => {
+  const { cluster, fetcher } = open()
+  cluster.at(A).put(batch('0'))
+  const odd = batch('1')
+  odd.writeInt16BE(2, 21) // a compression that nobody knows
+  odd.writeUInt32BE(crc32c(odd.subarray(21)), 17)
+  cluster.at(A).put(odd)
+  const [cursor, other] = [fetcher.add({ ...A, offset: 0 }), fetcher.add({ ...B, offset: 0 })]
+  await expect.poll(() => cursor.count).toBe(2)
+  expect(cursor.take(10, 1_000_000).records.map(r => `${r.value}`)).toEqual(['0'])
+  const times: number[] = []
+  for (let i = 0; i < 4; i++) {
+    await expect.poll(() => cursor.take(10, 1_000_000).records.length + Number(cursor.telling !== null), { interval: 5 }).toBe(1)
+    expect(cursor.tell()).toMatchObject({ code: 'corrupt', message: expect.stringContaining('compressed by codec 2') })
+    expect([cursor.head, cursor.count, cursor.queued]).toEqual([1, 0, 0])
+    times.push(performance.now())
+    fetcher.go()
+  }
+  const pauses = times.slice(1).map((time, i) => time - (times[i] as number))
+  for (const [i, pause] of pauses.entries()) expect(pause).toBeGreaterThan(70 * 2 ** i)
+  cluster.at(B).put(batch('well'))
+  expect(await take(other, 1)).toEqual(['well'])
+  const stored = cluster.at(A).batches[1]!.bytes
+  stored.writeInt16BE(0, 21)
+  stored.writeUInt32BE(crc32c(stored.subarray(21)), 17)
+  expect(await take(cursor, 1)).toEqual(['1'])
+  expect([cursor.failing, cursor.telling]).toEqual([false, null])
 })

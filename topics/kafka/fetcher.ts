@@ -1,29 +1,34 @@
 /**
- * Fetches partitions ahead of whoever reads them, into bounded queues: one long poll per broker over all partitions that have
- * room. It is how members poll, and how partitions are read without a group.
+ * Fetches partitions ahead of whoever reads them, into bounded queues. All readers of a process share it: what comes of a
+ * partition goes to each of them that has got as far.
  *
  *   add ─▶ cursor ─▶ fetch … fetch ─▶ queue ─▶ take ─▶ (room again) fetch …
  *                     └─ fails: told once the queue has been taken, and tried again after a pause of its own
+ *
+ * A long poll goes to each broker, over every partition that has room, at the offset of the reader that is furthest. What is added
+ * to it, or has room again, does not wait for its end: another long poll, which asks for that as well, takes its place. What is
+ * waited for holds up all that is behind it on a connection, so each way has its own:
+ *
+ *   two main ways   long polls, by turns
+ *   a side way      short ones: readers that are behind others, and what comes while both main ways are taken
  */
-import { LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
+import { LogError, partitionKey } from '../log.ts'
 import { CODE, isMoved, isPassing, KafkaError, type KafkaClient, logError, sleep } from './client.ts'
-import { Cursor } from './cursor.ts'
+import type { Cursor } from './cursor.ts'
 import { type Fetched, fetch, type Wanted } from './protocol.ts'
+import { FetchSession, once } from './session.ts'
+import { Subscription, type SubscriptionSettings } from './subscription.ts'
 
 export interface FetcherSettings {
   readonly client: Pick<
     KafkaClient,
     'prefix' | 'closed' | 'use' | 'knows' | 'trouble' | 'leader' | 'refresh' | 'broker' | 'send' | 'offsets'
   >
-  /** What is below the first record: read on from the first, or a `gap`. */
-  readonly below: 'first' | 'gap'
-  /** What is beyond the last record: waited for, or a `gap`. */
-  readonly beyond: 'wait' | 'gap'
   /** How long a broker waits for records where there are none, ms. */
   readonly wait?: number
-  /** Between two fetches from a broker at least, ms, while they bring little: each costs the broker a look at every partition. */
+  /** Between two fetches on a way at least, ms, while they bring little: each costs the broker a look at every partition. */
   readonly pace?: number
-  /** Bytes per partition and fetch; and per partition, bytes that may be queued before it is fetched again. */
+  /** Bytes of a partition per fetch. */
   readonly partitionBytes?: number
   /** Bytes per fetch. */
   readonly maxBytes?: number
@@ -31,30 +36,55 @@ export interface FetcherSettings {
   readonly quiet?: number
   /** A replica that has just become the leader learns within this time, ms, how far its records are committed. */
   readonly catchUp?: number
-  /** To these something came in, or something is wrong with them. */
-  readonly onNews: (cursors: readonly Cursor[]) => void
 }
 
-const FIRST_WAIT = 10
+/** What is asked of a partition, and for whom. */
+interface Asked extends Wanted {
+  readonly cursors: Cursor[]
+}
+
+interface Way {
+  /** Of the connections to the broker. */
+  readonly number: number
+  readonly session: FetchSession | null
+  readonly waitMs: number
+  /** What the request under way asks for. */
+  asked: ReadonlyMap<string, Asked>
+  /** Fetches follow one another. */
+  busy: boolean
+  /** Between two of them. */
+  resting: boolean
+}
+
+interface Ways {
+  readonly mains: readonly [Way, Way]
+  readonly side: Way
+}
+
+const NOTHING: ReadonlyMap<string, Asked> = new Map()
+/** A short poll, ms. */
+const SIDE_WAIT = 10
 const LITTLE = 64 * 1024
+/** Number of the connection for partitions that may break one. */
+const PROBES = 3
 
 export class Fetcher {
   readonly #settings: Required<FetcherSettings>
-  readonly #cursors = new Map<string, Cursor>()
-  /** Brokers that are being asked. */
-  readonly #asking = new Set<number>()
+  readonly #subscriptions = new Set<Subscription>()
+  /** By node. */
+  readonly #ways = new Map<number, Ways>()
   /** Since when a cursor is seen beyond the last record, monotonic ms. */
   readonly #beyond = new WeakMap<Cursor, number>()
-  #calm = 0
+  #asks = 0
   #closed = false
   #looking = false
   #alarm: { at: number; timer: NodeJS.Timeout } | null = null
 
   constructor(settings: FetcherSettings) {
     this.#settings = {
-      wait: 250,
-      pace: 0,
-      partitionBytes: 1024 * 1024,
+      wait: 500,
+      pace: 6,
+      partitionBytes: 4 * 1024 * 1024,
       maxBytes: 10 * 1024 * 1024,
       quiet: 3_000,
       catchUp: 4_000,
@@ -62,46 +92,23 @@ export class Fetcher {
     }
   }
 
-  get(partition: TopicPartition): Cursor | undefined {
-    return this.#cursors.get(partitionKey(partition))
-  }
-
-  cursors(): IterableIterator<Cursor> {
-    return this.#cursors.values()
-  }
-
-  /** From now on this partition is fetched, from this offset on. */
-  add(position: Position): Cursor {
-    const cursor = new Cursor(position)
-    this.#cursors.set(cursor.key, cursor)
-    // Others are likely to follow: what is asked now should not keep them waiting.
-    this.#calm = performance.now() + 500
-    this.go()
-    return cursor
-  }
-
-  remove(partition: TopicPartition): void {
-    this.#cursors.delete(partitionKey(partition))
-  }
-
-  clear(): void {
-    this.#cursors.clear()
-  }
-
-  /** Puts a cursor behind the others, so that they come first. */
-  rotate(cursor: Cursor): void {
-    if (!this.#isCurrent(cursor)) return
-    this.#cursors.delete(cursor.key)
-    this.#cursors.set(cursor.key, cursor)
+  subscribe(settings: SubscriptionSettings): Subscription {
+    const subscription = new Subscription(
+      settings,
+      () => this.go(),
+      closed => this.#subscriptions.delete(closed),
+    )
+    this.#subscriptions.add(subscription)
+    return subscription
   }
 
   close(): void {
     this.#closed = true
-    this.#cursors.clear()
+    for (const subscription of this.#subscriptions) subscription.close()
     clearTimeout(this.#alarm?.timer)
   }
 
-  /** Asks every broker that is not being asked and has something to be asked for. */
+  /** Asks every broker for what is wanted of it and not being asked for. */
   go(): void {
     if (this.#closed || this.#looking) return
     this.#looking = true
@@ -112,39 +119,59 @@ export class Fetcher {
     })
   }
 
-  #isCurrent(cursor: Cursor): boolean {
-    return this.#cursors.get(cursor.key) === cursor
-  }
-
   #ask(): void {
     const { client } = this.#settings
-    const lost: Cursor[] = []
-    for (const cursor of this.#wanted()) {
-      const node = client.leader(cursor)
-      if (node === null) lost.push(cursor)
-      else if (!this.#asking.has(node)) void this.#pump(node)
+    const byNode = Map.groupBy(this.#wanted(), cursor => client.leader(cursor))
+    for (const [node, cursors] of byNode) {
+      if (node === null) {
+        void this.#find(cursors)
+        continue
+      }
+      const { mains, side } = this.#waysTo(node)
+      if (mains.some(main => main.resting)) continue
+      const free = mains.find(main => !main.busy)
+      if (free !== undefined && this.#leaves(node, cursors)) void this.#pump(node, free, cursors)
+      if (!side.busy && this.#leaves(node, cursors)) void this.#pump(node, side, cursors)
     }
-    if (lost.length > 0) void this.#find(lost)
     this.#setAlarm()
   }
 
-  /** Those that have room, and are not to be left alone for now. */
-  #wanted(node?: number): Cursor[] {
-    const { client, partitionBytes } = this.#settings
+  #waysTo(node: number): Ways {
+    const there = this.#ways.get(node)
+    if (there !== undefined) return there
+    const idle = { asked: NOTHING, busy: false, resting: false }
+    const { wait } = this.#settings
+    const main = (number: number): Way => ({ number, session: new FetchSession(), waitMs: wait, ...idle })
+    const side: Way = { number: 2, session: null, waitMs: Math.min(SIDE_WAIT, wait), ...idle }
+    const ways: Ways = { mains: [main(0), main(1)], side }
+    this.#ways.set(node, ways)
+    return ways
+  }
+
+  /** Something of it is asked for on no way. */
+  #leaves(node: number, cursors: readonly Cursor[]): boolean {
+    const { mains, side } = this.#waysTo(node)
+    return cursors.some(c => !c.asking && !isAsked(mains[0], c) && !isAsked(mains[1], c) && !isAsked(side, c))
+  }
+
+  #wanted(): Cursor[] {
     const now = performance.now()
     const wanted: Cursor[] = []
-    for (const cursor of this.#cursors.values()) {
-      if (cursor.queued >= partitionBytes || cursor.asking || cursor.pausedUntil > now) continue
-      if (node === undefined || client.leader(cursor) === node) wanted.push(cursor)
-    }
+    for (const subscription of this.#subscriptions) wanted.push(...subscription.wanted(now))
     return wanted
+  }
+
+  #wantedOf(node: number): Cursor[] {
+    return this.#wanted().filter(cursor => this.#settings.client.leader(cursor) === node)
   }
 
   /** Looks again once the first of those that failed may be tried. */
   #setAlarm(): void {
     const now = performance.now()
     let at = Number.POSITIVE_INFINITY
-    for (const { pausedUntil } of this.#cursors.values()) if (pausedUntil > now) at = Math.min(at, pausedUntil)
+    for (const subscription of this.#subscriptions) {
+      for (const { pausedUntil } of subscription.cursors()) if (pausedUntil > now) at = Math.min(at, pausedUntil)
+    }
     if (this.#closed || at === Number.POSITIVE_INFINITY || (this.#alarm !== null && this.#alarm.at <= at)) return
     clearTimeout(this.#alarm?.timer)
     const ring = () => {
@@ -179,104 +206,164 @@ export class Fetcher {
     this.go()
   }
 
-  /** Fetches from a broker until it leads nothing that is wanted. */
-  async #pump(node: number): Promise<void> {
-    const { wait, pace } = this.#settings
-    this.#asking.add(node)
-    try {
-      while (!this.#closed) {
-        const wanted = this.#wanted(node)
-        for (const cursor of wanted) if (cursor.suspect) void this.#probe(node, cursor)
-        const cursors = wanted.filter(cursor => !cursor.suspect)
-        if (cursors.length === 0) return
-        const waitMs = performance.now() < this.#calm ? Math.min(wait, FIRST_WAIT) : wait
-        const began = performance.now()
-        const bytes = await this.#fetch(node, cursors, waitMs)
-        const early = began + pace - performance.now()
-        if (early > 0 && bytes !== null && bytes < LITTLE) await sleep(early)
+  /** Fetches on one way until nothing is left for it. */
+  async #pump(node: number, way: Way, wanted: readonly Cursor[]): Promise<void> {
+    const { pace } = this.#settings
+    const { mains, side } = this.#waysTo(node)
+    let cursors = wanted
+    let began = 0
+    way.busy = true
+    while (!this.#closed) {
+      for (const cursor of cursors) if (cursor.suspect && !cursor.asking) void this.#probe(node, cursor)
+      way.asked = this.#choose(this.#waysTo(node), way, cursors)
+      if (way.asked.size === 0) break
+      // Readers that are behind, or what only another way can take now.
+      if (this.#leaves(node, cursors)) this.go()
+      began = performance.now()
+      const bytes = await this.#fetch(node, way)
+      way.asked = NOTHING
+      const early = began + pace - performance.now()
+      if (early > 0 && bytes !== null && bytes < LITTLE) {
+        way.resting = true
+        await sleep(early)
+        way.resting = false
       }
-    } finally {
-      this.#asking.delete(node)
-      if (this.#wanted().length > 0) this.go()
-      this.#setAlarm()
+      // A long poll takes over what it can.
+      if (way === side && mains.some(main => !main.busy)) break
+      cursors = this.#wantedOf(node)
     }
+    way.busy = false
+    if (began > 0) this.go()
+  }
+
+  /** What the next request on this way asks for. */
+  #choose({ mains, side }: Ways, way: Way, cursors: readonly Cursor[]): Map<string, Asked> {
+    const others = [...mains, side].filter(other => other !== way)
+    const chosen = new Map<string, Asked>()
+    let fresh = false
+    for (const cursor of cursors) {
+      const { topic, partition, key, next: offset } = cursor
+      if (cursor.asking) continue
+      const elsewhere = others.some(other => isAsked(other, cursor))
+      // What another way is bringing does not come twice; what it waits for in vain goes along with the long poll.
+      if (elsewhere && (way === side || !cursor.idle)) continue
+      const there = chosen.get(key)
+      if (there?.offset === offset) there.cursors.push(cursor)
+      else if (there === undefined || isBefore(way !== side, cursor, there)) {
+        chosen.set(key, { topic, partition, offset, cursors: [cursor] })
+      } else continue
+      fresh ||= !mains.some(main => main !== way && isAsked(main, cursor))
+    }
+    // The other long poll has all of it.
+    if (!fresh) chosen.clear()
+    for (const { cursors } of chosen.values()) for (const cursor of cursors) cursor.askedAt = ++this.#asks
+    return chosen
   }
 
   /** One that may be why a fetch got no answer, by itself: others go on meanwhile. */
   async #probe(node: number, cursor: Cursor): Promise<void> {
     cursor.asking = true
-    await this.#fetch(node, [cursor], 0)
+    const { topic, partition, key, next: offset } = cursor
+    const asked = new Map([[key, { topic, partition, offset, cursors: [cursor] }]])
+    await this.#fetch(node, { number: PROBES, session: null, waitMs: 0, asked })
     cursor.asking = false
     this.go()
   }
 
   /** One request. The bytes that came; null where there was no answer. */
-  async #fetch(node: number, cursors: readonly Cursor[], waitMs: number): Promise<number | null> {
-    const { client, partitionBytes, maxBytes, onNews } = this.#settings
-    const asked = cursors.map(
-      (c): Wanted => ({ topic: c.topic, partition: c.partition, offset: c.next, maxBytes: partitionBytes }),
-    )
+  async #fetch(node: number, way: Pick<Way, 'number' | 'session' | 'waitMs' | 'asked'>): Promise<number | null> {
+    const { client, partitionBytes, maxBytes } = this.#settings
+    const { number, session, asked } = way
+    // Whoever has just begun wants to know whether there is anything at all.
+    const begins = asked.values().some(({ cursors }) => cursors.some(cursor => !cursor.answered))
+    const waitMs = begins ? Math.min(SIDE_WAIT, way.waitMs) : way.waitMs
     let shared = false
     try {
-      const broker = await client.broker(node)
-      shared = cursors.length > 1
-      const fetched = await client.send(broker, fetch(client.prefix, asked, waitMs, maxBytes))
-      const news = this.#deliver(fetched, cursors, asked)
-      if (news.length > 0) onNews(news)
-      return fetched.reduce((sum, { bytes }) => sum + bytes, 0)
+      const broker = await client.broker(node, number)
+      shared = asked.size > 1
+      const asking = session?.next(asked) ?? once(asked)
+      const answer = await client.send(broker, fetch(client.prefix, asking, waitMs, partitionBytes, maxBytes))
+      if (session?.answered(answer) === false) return 0
+      this.#deliver(answer.partitions, asked)
+      return answer.partitions.reduce((sum, { bytes }) => sum + bytes, 0)
     } catch (error) {
+      session?.reset()
       if (this.#closed || client.closed) return null
       const failed = logError(error)
-      for (const cursor of cursors) {
-        cursor.suspect ||= shared
-        this.#fail(cursor, failed)
+      for (const { cursors } of asked.values()) {
+        for (const cursor of cursors) {
+          cursor.suspect ||= shared
+          this.#fail(cursor, failed)
+        }
       }
       await client.refresh().catch(() => {})
       return null
     }
   }
 
-  /** What came goes to its cursors; each that failed is left alone for a while. */
-  #deliver(fetched: readonly Fetched[], cursors: readonly Cursor[], asked: readonly Wanted[]): Cursor[] {
+  /** What came goes to all cursors that have got as far; each that failed is left alone for a while. */
+  #deliver(fetched: readonly Fetched[], asked: ReadonlyMap<string, Asked>): void {
     const { client } = this.#settings
-    const news: Cursor[] = []
-    const places = new Map(cursors.map((cursor, i) => [cursor.key, { cursor, offset: asked[i]?.offset }]))
+    const news = new Set<Cursor>()
+    const came = new Set<string>()
     let stale = false
     for (const part of fetched) {
-      const { cursor, offset } = places.get(partitionKey(part)) ?? {}
-      // It may have been stopped, or started elsewhere, while the answer was on its way.
-      if (cursor === undefined || !this.#isCurrent(cursor) || cursor.next !== offset) continue
-      if (part.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
-        void this.#outside(cursor)
-      } else if (part.errorCode !== 0) {
-        stale ||= isMoved(part.errorCode)
-        this.#fail(cursor, new KafkaError(part.errorCode))
-      } else {
-        const first = !cursor.answered
-        const moved = part.next > cursor.next
-        if (part.damage === null || moved) cursor.succeed()
+      const key = partitionKey(part)
+      const question = asked.get(key)
+      if (question === undefined) continue
+      const { offset, cursors } = question
+      came.add(key)
+      stale ||= isMoved(part.errorCode)
+      for (const subscription of this.#subscriptions) {
+        const cursor = subscription.at(key)
+        // It may have been stopped, or started elsewhere, while the answer was on its way.
+        if (cursor === undefined || cursor.next < offset) continue
+        if (!cursors.includes(cursor) && !subscription.takesAlong(cursor)) continue
+        if (part.errorCode !== 0) {
+          if (cursor.next !== offset) continue
+          if (part.errorCode === CODE.OFFSET_OUT_OF_RANGE) void this.#outside(cursor)
+          else this.#fail(cursor, new KafkaError(part.errorCode))
+          continue
+        }
+        if (part.next > cursor.next) {
+          cursor.idle = false
+          cursor.succeed()
+          cursor.add(part)
+          news.add(cursor)
+        } else if (cursor.next !== offset) continue
+        else if (part.damage === null) this.#nothingNew(cursor, news)
         this.#beyond.delete(cursor)
-        cursor.add(part)
         if (part.damage !== null) this.#fail(cursor, part.damage)
-        else if (first || moved) news.push(cursor)
       }
+    }
+    for (const [key, { offset, cursors }] of asked) {
+      if (came.has(key)) continue
+      for (const cursor of cursors) if (cursor.next === offset && cursor.subscriber.holds(cursor)) this.#nothingNew(cursor, news)
     }
     if (stale) void client.refresh().catch(() => {})
     this.#setAlarm()
-    return news
+    for (const [{ onNews }, cursors] of Map.groupBy(news, cursor => cursor.subscriber)) onNews(cursors)
+  }
+
+  #nothingNew(cursor: Cursor, news: Set<Cursor>): void {
+    if (!cursor.answered) news.add(cursor)
+    cursor.idle = true
+    if (!cursor.answered || cursor.failing || cursor.suspect) cursor.succeed()
   }
 
   /** It is tried again after a while; whoever reads it hears of it once that is to be told. */
   #fail(cursor: Cursor, error: LogError): void {
     const passing = error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
     cursor.fail(error, passing ? this.#settings.quiet : 0)
-    if (this.#isCurrent(cursor)) this.#settings.onNews([cursor])
+    const { subscriber } = cursor
+    if (subscriber.holds(cursor)) subscriber.onNews([cursor])
     this.#setAlarm()
   }
 
   /** Its next offset is below the first record, or beyond the last. */
   async #outside(cursor: Cursor): Promise<void> {
-    const { client, below, beyond, catchUp } = this.#settings
+    const { client, catchUp } = this.#settings
+    const { below, beyond, onNews } = cursor.subscriber
     cursor.asking = true
     try {
       const [[first], [high]] = await Promise.all([client.offsets([cursor], 'first'), client.offsets([cursor], 'high')])
@@ -286,15 +373,15 @@ export class Fetcher {
         if (below === 'gap') throw belowFirst(cursor, first.offset)
         // All that was there is gone; what is queued is taken first.
         cursor.succeed()
-        cursor.add({ records: [], next: first.offset, bytes: 0 })
-        this.#settings.onNews([cursor])
+        cursor.add({ batches: [], next: first.offset })
+        onNews([cursor])
       } else if (at > high.offset) {
         const since = this.#beyond.get(cursor) ?? performance.now()
         this.#beyond.set(cursor, since)
         if (beyond === 'gap' && performance.now() - since >= catchUp) throw beyondLast(cursor, high.offset)
         if (beyond === 'wait') {
           cursor.succeed()
-          this.#settings.onNews([cursor])
+          onNews([cursor])
         }
         cursor.pausedUntil = performance.now() + 250
       } else {
@@ -308,6 +395,16 @@ export class Fetcher {
       this.go()
     }
   }
+}
+
+/** The request under way on it brings what comes next for this cursor. */
+function isAsked({ asked }: Way, { key, next }: Cursor): boolean {
+  return asked.get(key)?.offset === next
+}
+
+/** Of readers of one partition, the main ways serve whoever is furthest, the side way each in turn. */
+function isBefore(main: boolean, cursor: Cursor, { offset, cursors }: Asked): boolean {
+  return main ? cursor.next > offset : cursor.askedAt < (cursors[0] as Cursor).askedAt
 }
 
 function belowFirst({ key, next }: Cursor, first: number): LogError {

@@ -28,9 +28,9 @@ export interface Call<T> {
   readonly logResponseError: false
 }
 
-/** A request's body, which can be sent as it lies: its frame is written in front of it. */
+/** A request's body, which can be sent as it lies, in pieces: its frame is written in front of it. */
 export interface Encoded {
-  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer
+  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer[]
 }
 
 interface TopicPartitions<P> {
@@ -131,13 +131,17 @@ export function requestsSent(): ReadonlyMap<string, number> {
 // it lies. To be put in place before kafkajs is loaded.
 const requestModule = require.resolve('kafkajs/src/protocol/request')
 const frameByCopying = require(requestModule) as (outgoing: Outgoing) => Promise<{ buffer: Buffer }>
+/** What is written behind the first piece of a request. */
+const following = new WeakMap<Buffer, readonly Buffer[]>()
 const framed = async (outgoing: Outgoing) => {
   const { request, correlationId, clientId } = outgoing
   const kind = `${request.apiName} ${request.apiVersion}`
   sent.set(kind, (sent.get(kind) ?? 0) + 1)
   const body = (await request.encode()) as Partial<Encoded>
   if (body.frame === undefined) return frameByCopying({ ...outgoing, request: { ...request, encode: async () => body } })
-  return { buffer: body.frame(request.apiKey, request.apiVersion, correlationId, clientId) }
+  const [buffer, ...others] = body.frame(request.apiKey, request.apiVersion, correlationId, clientId) as [Buffer, ...Buffer[]]
+  if (others.length > 0) following.set(buffer, others)
+  return { buffer }
 }
 ;(require.cache[requestModule] as NodeJS.Module).exports = framed
 
@@ -158,6 +162,16 @@ const gathering = (options: SocketOptions) => {
       }
     },
   })
+  const write = socket.write.bind(socket) as (data: Buffer, ...more: unknown[]) => boolean
+  socket.write = (data: unknown, ...more: unknown[]) => {
+    const others = following.get(data as Buffer)
+    if (others === undefined) return write(data as Buffer, ...more)
+    socket.cork()
+    write(data as Buffer)
+    for (const piece of others) write(piece)
+    socket.uncork()
+    return !socket.writableNeedDrain
+  }
   return socket
 }
 ;(require.cache[socketModule] as NodeJS.Module).exports = gathering

@@ -2,8 +2,8 @@
  * The Kafka driver of the log.
  *
  *   append ▶ Appends ▶ a lane per partition, connections apart for those that are slow
- *   read   ▶ Reader ▶ lanes of fetchers, without a group
- *   join   ▶ KafkaMembership ▶ group, fetcher, transactional Producer
+ *   read   ▶ Reader ▶ lanes, without a group              ─┐
+ *   join   ▶ KafkaMembership ▶ group, transactional Producer ┴▶ one Fetcher
  *
  * What of kafkajs is used and what had to be put right: `hardening.ts`.
  */
@@ -23,6 +23,7 @@ import {
 import { Appends } from './appends.ts'
 import type { Compression } from './batch.ts'
 import { check, CODE, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
+import { Fetcher } from './fetcher.ts'
 import { requestsSent } from './hardening.ts'
 import { KafkaMembership } from './membership.ts'
 import { offsetFetch } from './protocol.ts'
@@ -72,6 +73,9 @@ export class KafkaLog implements Log {
   /** Partitions by topic. */
   readonly #topics: ReadonlyMap<string, number>
   readonly #client: KafkaClient
+  /** What fetches has connections of its own. */
+  readonly #fetching: KafkaClient
+  readonly #fetcher: Fetcher
   readonly #reader: Reader
   readonly #appends: Appends
   readonly #members = new Set<KafkaMembership>()
@@ -97,7 +101,9 @@ export class KafkaLog implements Log {
     this.#topics = topics
     this.#client = new KafkaClient(options.kafka)
     const onError = (what: string, error: unknown) => this.#options.onError(what, error)
-    this.#reader = new Reader(options.kafka, onError)
+    this.#fetching = new KafkaClient(options.kafka)
+    this.#fetcher = new Fetcher({ client: this.#fetching })
+    this.#reader = new Reader(this.#fetching, this.#fetcher, onError)
     const { compression } = this.#options
     this.#appends = new Appends({ client: this.#client, compression, partitions: topic => this.#partitions(topic) })
   }
@@ -158,6 +164,7 @@ export class KafkaLog implements Log {
     } = this.#options
     const membership = await KafkaMembership.join({
       kafka,
+      fetcher: this.#fetcher,
       join: options,
       memberFile: folder === null ? null : path(folder, `${options.group}.${options.instance}.member`),
       topics: new Map(options.topics.map(topic => [topic, this.#partitions(topic)])),
@@ -211,8 +218,10 @@ export class KafkaLog implements Log {
     if (this.#closed) return
     this.#closed = true
     await Promise.all([...this.#members].map(m => m.close()))
-    await Promise.all([this.#appends.close(), this.#reader.close()])
-    await this.#client.close()
+    this.#reader.close()
+    this.#fetcher.close()
+    await this.#appends.close()
+    await Promise.all([this.#client.close(), this.#fetching.close()])
   }
 
   #check(): void {

@@ -22,16 +22,19 @@ import { assign, assignByNumber, type Claim, decodeClaim, encodeClaim } from './
 import type { Compression } from './batch.ts'
 import { CODE, check, isPassing, KafkaError, KafkaClient, type KafkaSettings, logError, persist, sleep } from './client.ts'
 import type { Cursor, Range } from './cursor.ts'
-import { Fetcher } from './fetcher.ts'
+import type { Fetcher } from './fetcher.ts'
 import { AssignerProtocol } from './hardening.ts'
 import { Outbox } from './outbox.ts'
 import { Producer } from './producer.ts'
 import { offsetFetch } from './protocol.ts'
+import type { Subscription } from './subscription.ts'
 import { KafkaTransaction } from './transaction.ts'
 import type { TransactionVersion } from './transaction-protocol.ts'
 
 export interface MembershipSettings {
   readonly kafka: KafkaSettings
+  /** Shared with all others of the process. */
+  readonly fetcher: Fetcher
   readonly join: JoinOptions
   /** Where the member id is kept for the next life of this instance; null: nowhere. */
   readonly memberFile: string | null
@@ -55,13 +58,15 @@ export interface MembershipSettings {
 const PROTOCOL = 'bma-tasks'
 /** Most that one poll brings, so that it stays short. */
 const POLL_BYTES = 8 * 1024 * 1024
+/** What may be queued of all its partitions, bytes: what the next transaction takes is there when the last has been sent. */
+const QUEUE_BYTES = 24 * 1024 * 1024
 const FENCE_MS = 60_000
 
 export class KafkaMembership implements Membership {
   readonly exclusive = false
   readonly #settings: MembershipSettings
   readonly #client: KafkaClient
-  readonly #fetcher: Fetcher
+  readonly #feed: Subscription
   /** Its id on the cluster. */
   readonly #group: string
   #member = ''
@@ -86,7 +91,7 @@ export class KafkaMembership implements Membership {
     this.#client = new KafkaClient(settings.kafka)
     this.#group = this.#client.prefix + settings.join.group
     const onNews = () => this.#resume?.()
-    this.#fetcher = new Fetcher({ client: this.#client, below: 'gap', beyond: 'gap', onNews })
+    this.#feed = settings.fetcher.subscribe({ below: 'gap', beyond: 'gap', bytes: QUEUE_BYTES, onNews })
   }
 
   /** @throws {LogError} `locked` while another life of this instance has the member file */
@@ -98,6 +103,7 @@ export class KafkaMembership implements Membership {
       await membership.#leaveAsLastLife()
     } catch (error) {
       membership.#lock?.release()
+      membership.#feed.close()
       await membership.#client.close()
       throw error
     }
@@ -141,11 +147,11 @@ export class KafkaMembership implements Membership {
     if (!this.#assignment?.partitions.some(p => partitionKey(p) === key)) {
       throw new Error(`${key} is not assigned to ${this.#member}`)
     }
-    this.#fetcher.add(position)
+    this.#feed.add(position)
   }
 
   stop(partition: TopicPartition): void {
-    this.#fetcher.remove(partition)
+    this.#feed.remove(partition)
   }
 
   async poll({ max, wait }: { max: number; wait: number }): Promise<Polled[]> {
@@ -202,7 +208,7 @@ export class KafkaMembership implements Membership {
   async leave(): Promise<void> {
     if (this.#left) return
     this.#left = true
-    this.#fetcher.close()
+    this.#feed.close()
     this.#resume?.()
     this.#interrupt?.()
     await this.#loop
@@ -221,7 +227,7 @@ export class KafkaMembership implements Membership {
     if (!this.#left && this.#member !== '') {
       await Promise.race([this.#leaveGroup(this.#member), sleep(1_000)])
     }
-    this.#fetcher.close()
+    this.#feed.close()
     this.#lease = 0
     this.#resume?.()
     this.#interrupt?.()
@@ -237,14 +243,8 @@ export class KafkaMembership implements Membership {
 
   /** Records of those that have some, and what is wrong with those that have none left. */
   #take(max: number): Polled[] {
-    const cursors = [...this.#fetcher.cursors()]
+    const cursors = [...this.#feed.cursors()]
     const polled: Polled[] = []
-    for (const cursor of cursors) {
-      const error = cursor.tell()
-      if (error === null) continue
-      const { topic, partition, head } = cursor
-      polled.push({ topic, partition, from: head, next: head, records: [], error })
-    }
     const ready = cursors.filter(cursor => cursor.count > 0)
     let records = 0
     let bytes = POLL_BYTES
@@ -253,19 +253,28 @@ export class KafkaMembership implements Membership {
       const share = Math.ceil((max - records) / among)
       if (share <= 0) break
       const taken = cursor.take(share, Math.ceil(bytes / among))
+      // Its batch turned out to be damaged.
+      if (taken.from === taken.next) continue
       records += taken.records.length
       bytes -= taken.bytes
       polled.push(rangeOf(cursor, taken))
-      this.#fetcher.rotate(cursor)
+      this.#feed.rotate(cursor)
     }
-    if (ready.length > 0) this.#fetcher.go()
+    const there = new Set(polled.map(partitionKey))
+    for (const cursor of cursors) {
+      const error = there.has(cursor.key) ? null : cursor.tell()
+      if (error === null) continue
+      const { topic, partition, head } = cursor
+      polled.push({ topic, partition, from: head, next: head, records: [], error })
+    }
+    if (ready.length > 0) this.#feed.go()
     return polled
   }
 
   /** What holds nothing for readers goes along with what else there is: nobody is woken for the sake of a marker. */
   #takeEmpty(polled: Polled[]): void {
     const there = new Set(polled.map(partitionKey))
-    for (const cursor of this.#fetcher.cursors()) {
+    for (const cursor of this.#feed.cursors()) {
       if (cursor.empty || cursor.count > 0 || there.has(cursor.key)) continue
       polled.push(rangeOf(cursor, cursor.take(0, 0)))
     }
@@ -315,7 +324,7 @@ export class KafkaMembership implements Membership {
     // Nothing that this member started may be open when it is given other tasks.
     this.#lease = 0
     if (this.#assignment !== null) await join.revoked()
-    this.#fetcher.clear()
+    this.#feed.clear()
     if (this.#left || this.#closed) return
     const claim: Claim | null = this.#assignment
     const metadata = AssignerProtocol.MemberMetadata.encode({

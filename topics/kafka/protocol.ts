@@ -4,32 +4,41 @@
  * are those of https://kafka.apache.org/protocol.
  */
 import { LogError, type TopicPartition } from '../log.ts'
-import { type Aborted, type Decoded, decodeBatches } from './batch.ts'
+import { type Aborted, type Scanned, scanBatches } from './batch.ts'
 import type { Call, Encoded } from './hardening.ts'
 
 /** Bytes in front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
 const FRAME = 128
 
-/** Writes a request into one growing buffer, behind room for its frame. */
+/** Bytes from which on it costs more to copy them than to send them by themselves. */
+const LARGE = 4 * 1024
+
+/** Writes a request into a growing buffer, behind room for its frame. What is large goes out as it lies, between pieces of it. */
 export class Writer implements Encoded {
+  readonly #pieces: Buffer[] = []
   #buffer: Buffer
+  /** Where the piece begins that is being written. */
+  #from = 0
   #at = FRAME
 
   constructor(size = 256) {
     this.#buffer = Buffer.allocUnsafe(FRAME + size)
   }
   /** The whole request: size, header, body. It can be made once more with another correlation id. */
-  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer {
+  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer[] {
     const id = Buffer.from(clientId)
     const start = FRAME - 14 - id.length
     if (start < 0) throw new RangeError(`a client id of ${id.length} bytes, ${FRAME - 14} at most`)
-    this.#buffer.writeInt32BE(this.#at - start - 4, start)
-    this.#buffer.writeInt16BE(apiKey, start + 4)
-    this.#buffer.writeInt16BE(apiVersion, start + 6)
-    this.#buffer.writeInt32BE(correlationId, start + 8)
-    this.#buffer.writeInt16BE(id.length, start + 12)
-    id.copy(this.#buffer, start + 14)
-    return this.#buffer.subarray(start, this.#at)
+    const last = this.#buffer.subarray(this.#from, this.#at)
+    const [first = last, ...others] = [...this.#pieces, last]
+    const size = others.reduce((sum, piece) => sum + piece.length, first.length) - start - 4
+    first.writeInt32BE(size, start)
+    first.writeInt16BE(apiKey, start + 4)
+    first.writeInt16BE(apiVersion, start + 6)
+    first.writeInt32BE(correlationId, start + 8)
+    first.writeInt16BE(id.length, start + 12)
+    id.copy(first, start + 14)
+    return [first.subarray(start), ...others]
   }
   int8(n: number): this {
     this.#room(1)
@@ -59,6 +68,11 @@ export class Writer implements Encoded {
     return this
   }
   bytes(bytes: Buffer): this {
+    if (bytes.length >= LARGE) {
+      this.#pieces.push(this.#buffer.subarray(this.#from, this.#at), bytes)
+      this.#from = this.#at
+      return this
+    }
     this.#room(bytes.length)
     this.#buffer.set(bytes, this.#at)
     this.#at += bytes.length
@@ -197,7 +211,9 @@ export function produce(
   timeoutMs: number,
   apiVersion: ProduceVersion = 7,
 ): Call<Produced[]> {
-  const size = batches.reduce((sum, b) => sum + b.batch.length + (prefix.length + b.topic.length) * 3 + 18, 64)
+  const size = batches.reduce((sum, { batch, topic }) => {
+    return sum + (batch.length < LARGE ? batch.length : 0) + (prefix.length + topic.length) * 3 + 18
+  }, 64)
   const api = { apiKey: 0, apiVersion, apiName: 'Produce' }
   const flexible = apiVersion >= 9
   return call(api, () => produceBody(new Writer(size)), flexible ? producedFlexible : produced, timeoutMs + 5_000)
@@ -254,10 +270,20 @@ function producedPart(r: Reader, topic: string): Produced {
 
 export interface Wanted extends TopicPartition {
   readonly offset: number
-  readonly maxBytes: number
 }
 
-export interface Fetched extends TopicPartition, Decoded {
+/** What a Fetch says: all that is wanted, or of a session what has changed since the last (KIP-227). */
+export interface Asking {
+  readonly session: number
+  /** -1: without a session. 0: begins one. */
+  readonly epoch: number
+  readonly wanted: readonly Wanted[]
+  readonly forgotten: readonly TopicPartition[]
+  /** Where a partition is read from, whether it is named in this request or an earlier one of the session. */
+  offset(partition: TopicPartition): number
+}
+
+export interface Fetched extends TopicPartition, Scanned {
   readonly errorCode: number
   readonly highWatermark: number
   /** Records before it belong to transactions that have ended. */
@@ -265,26 +291,41 @@ export interface Fetched extends TopicPartition, Decoded {
   readonly start: number
 }
 
-/** Committed records. @param waitMs how long the broker waits for the first byte */
-export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number, maxBytes: number): Call<Fetched[]> {
-  const from = new Map(wanted.map(w => [`${w.topic}/${w.partition}`, w.offset]))
+export interface Answer {
+  /** Of the session. */
+  readonly errorCode: number
+  /** 0 where the broker keeps none. */
+  readonly session: number
+  /** In a session, without those of which there is nothing new. */
+  readonly partitions: readonly Fetched[]
+}
+
+/**
+ * Committed records, not yet decoded.
+ * @param waitMs how long the broker waits for the first byte @param partitionBytes of a partition, at most @param maxBytes of all
+ */
+export function fetch(prefix: string, asking: Asking, waitMs: number, partitionBytes: number, maxBytes: number): Call<Answer> {
   return call(
     { apiKey: 1, apiVersion: 11, apiName: 'Fetch' },
     () => {
-      const w = new Writer(64 + wanted.length * 96)
-      w.int32(-1).int32(waitMs).int32(1).int32(maxBytes).int8(1).int32(0).int32(-1)
+      const { session, epoch, wanted, forgotten } = asking
+      const w = new Writer(64 + (wanted.length + forgotten.length) * 64)
+      w.int32(-1).int32(waitMs).int32(1).int32(maxBytes).int8(1).int32(session).int32(epoch)
       w.array(byTopic(wanted), ({ topic, items }) => {
-        w.text(prefix + topic).array(items, ({ partition, offset, maxBytes }) => {
-          w.int32(partition).int32(-1).int64(offset).int64(-1).int32(maxBytes)
+        w.text(prefix + topic).array(items, ({ partition, offset }) => {
+          w.int32(partition).int32(-1).int64(offset).int64(-1).int32(partitionBytes)
         })
       })
-      return w.array([], () => {}).text('')
+      w.array(byTopic(forgotten), ({ topic, items }) => {
+        w.text(prefix + topic).array(items, ({ partition }) => w.int32(partition))
+      })
+      return w.text('')
     },
     r => {
       r.int32() // throttle time
-      r.int16() // error code of the session: there is none
-      r.int32()
-      const fetched = r.array(() => {
+      const errorCode = r.int16()
+      const session = r.int32()
+      const partitions = r.array(() => {
         const topic = r.text().slice(prefix.length)
         return r.array((): Fetched => {
           const partition = r.int32()
@@ -295,18 +336,18 @@ export function fetch(prefix: string, wanted: readonly Wanted[], waitMs: number,
           const aborted: Aborted[] = r.array(() => ({ producerId: r.int64(), firstOffset: Number(r.int64()) }))
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
-          const offset = from.get(`${topic}/${partition}`) ?? 0
+          const offset = asking.offset({ topic, partition })
           // One partition that is damaged keeps none of the others back.
-          let decoded = decodeBatches({ topic, partition }, bytes, offset, aborted)
-          if (bytes.length > 0 && decoded.bytes === 0 && decoded.damage === null) {
+          let scanned = scanBatches({ topic, partition }, bytes, offset, aborted)
+          if (bytes.length > 0 && scanned.bytes === 0 && scanned.damage === null) {
             // The first batch of an answer is never cut short.
             const damage = new LogError('corrupt', `${topic}/${partition}: the batch at ${offset} is longer than what came of it`)
-            decoded = { ...decoded, damage }
+            scanned = { ...scanned, damage }
           }
-          return { topic, partition, errorCode, highWatermark, stable, start, ...decoded }
+          return { topic, partition, errorCode, highWatermark, stable, start, ...scanned }
         })
       })
-      return fetched.flat()
+      return { errorCode, session, partitions: partitions.flat() }
     },
     waitMs + 5_000,
   )

@@ -5,7 +5,7 @@ import type { Topic } from '../catalog.ts'
 import type { LogRecord, Membership, Polled } from '../log.ts'
 import { KafkaClient, kafkaOf } from './client.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
-import type { Fetched } from './protocol.ts'
+import type { Answer } from './protocol.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -91,11 +91,12 @@ await describeWithStack('what a member polls on a real broker', ({ KAFKA_BROKERS
     vi.spyOn(KafkaClient.prototype, 'send').mockImplementation(async function (this: KafkaClient, broker, call) {
       const answer = await send.call(this, broker, call)
       if (call.request.apiKey !== 1 || failing === 0) return answer as never
-      return (answer as Fetched[]).map(part => {
+      const partitions = (answer as Answer).partitions.map(part => {
         if (part.topic !== topic.name || part.partition !== 0 || failing === 0) return part
         failing--
-        return { ...part, errorCode: -1, records: [], bytes: 0, next: part.next - part.records.length }
-      }) as never
+        return { ...part, errorCode: -1, batches: [], bytes: 0 }
+      })
+      return { ...(answer as Answer), partitions } as never
     })
     start()
     const { poll, records, errors } = following(membership)

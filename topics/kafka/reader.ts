@@ -1,17 +1,15 @@
 /**
- * Reads partitions without a group, ahead of the caller. A partition that is read on and on keeps its place in a lane, which
- * has connections of its own; a second reader of the same partition gets a place in another lane.
+ * Reads partitions without a group, ahead of the caller. A partition that is read on and on keeps its place in a lane; a second
+ * reader of the same partition gets a place in another lane.
  */
-import { LogError, type Read, type TopicPartition } from '../log.ts'
-import { CODE, isMoved, isPassing, KafkaClient, KafkaError, type KafkaSettings, persist } from './client.ts'
+import { LogError, partitionKey, type Read, type TopicPartition } from '../log.ts'
+import { decodeScanned } from './batch.ts'
+import { CODE, isMoved, isPassing, type KafkaClient, KafkaError, persist } from './client.ts'
 import type { Cursor } from './cursor.ts'
-import { Fetcher } from './fetcher.ts'
+import type { Fetcher } from './fetcher.ts'
 import { fetch } from './protocol.ts'
-
-interface Lane {
-  readonly client: KafkaClient
-  readonly fetcher: Fetcher
-}
+import { once } from './session.ts'
+import type { Subscription } from './subscription.ts'
 
 const IDLE_MS = 2_000
 /** A read of no more than this, without waiting, is a look at one place: nothing is fetched ahead. */
@@ -19,13 +17,14 @@ const LOOK_BYTES = 64 * 1024
 const READ_BYTES = 1024 * 1024
 /** A partition that cannot be reached is waited for so much longer, ms. */
 const AWAY_MS = 30_000
-/** A store or a list that is this much later is noticed by nobody. */
-const PACE_MS = 20
+/** Number of the connection for looks: they do not wait behind a long poll. */
+const LOOKS = 4
 
 export class Reader {
-  readonly #kafka: KafkaSettings
+  readonly #client: KafkaClient
+  readonly #fetcher: Fetcher
   readonly #onError: (what: string, error: unknown) => void
-  readonly #lanes: Lane[] = []
+  readonly #lanes: Subscription[] = []
   /** Cursors by when they were last read, and whether somebody reads them now. */
   readonly #use = new WeakMap<Cursor, { busy: boolean; at: number }>()
   /** Who waits for something to come to a cursor. */
@@ -33,8 +32,10 @@ export class Reader {
   readonly #reaper: NodeJS.Timeout
   #closed = false
 
-  constructor(kafka: KafkaSettings, onError: (what: string, error: unknown) => void) {
-    this.#kafka = kafka
+  /** @param client that of the fetcher: both are closed by whoever has made them */
+  constructor(client: KafkaClient, fetcher: Fetcher, onError: (what: string, error: unknown) => void) {
+    this.#client = client
+    this.#fetcher = fetcher
     this.#onError = onError
     this.#reaper = setInterval(() => this.#reap(), IDLE_MS).unref()
   }
@@ -50,10 +51,13 @@ export class Reader {
       for (;;) {
         this.#check()
         if (!cursor.empty) {
+          const at = cursor.head
           const { records, next } = cursor.take(Number.POSITIVE_INFINITY, maxBytes)
-          lane.fetcher.go()
+          lane.go()
+          // Its batch turned out to be damaged.
+          if (next === at && records.length === 0) continue
           // Without records, only what is not for readers was there: markers, aborted records.
-          return { records: [...records], next }
+          return { records, next }
         }
         const { telling } = cursor
         // A leader that moves, or a broker that is away, is waited for.
@@ -68,17 +72,16 @@ export class Reader {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#closed = true
     clearInterval(this.#reaper)
-    for (const { fetcher } of this.#lanes) fetcher.close()
+    for (const lane of this.#lanes) lane.close()
     for (const wake of this.#waiting.values()) wake()
-    await Promise.all(this.#lanes.map(({ client }) => client.close()))
   }
 
   /** One fetch of one place. */
   async #look(partition: TopicPartition, offset: number, maxBytes: number): Promise<Read> {
-    const { client } = this.#lane(0)
+    const client = this.#client
     await client.use([partition.topic])
     return persist(10_000, isPassing, async () => {
       const node = client.leader(partition)
@@ -86,12 +89,15 @@ export class Reader {
         await client.refresh()
         throw new KafkaError(CODE.LEADER_NOT_AVAILABLE)
       }
-      const [found] = await client.send(
-        await client.broker(node),
-        fetch(client.prefix, [{ ...partition, offset, maxBytes }], 0, maxBytes),
-      )
-      if (found !== undefined && found.damage !== null && found.next === offset) throw found.damage
-      if (found === undefined || found.errorCode === 0) return { records: found?.records ?? [], next: found?.next ?? offset }
+      const asking = once(new Map([[partitionKey(partition), { ...partition, offset }]]))
+      const broker = await client.broker(node, LOOKS)
+      const [found] = (await client.send(broker, fetch(client.prefix, asking, 0, maxBytes, maxBytes))).partitions
+      if (found === undefined) return { records: [], next: offset }
+      if (found.errorCode === 0) {
+        const { records, next, damage } = decodeScanned(partition, offset, found)
+        if (damage !== null && next === offset) throw damage
+        return { records, next }
+      }
       if (found.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
         const [first] = await client.offsets([partition], 'first')
         if (first !== undefined && first.offset > offset) return this.#look(partition, first.offset, maxBytes)
@@ -103,27 +109,26 @@ export class Reader {
   }
 
   /** The place where this partition is read on, or a new one. */
-  #cursor(partition: TopicPartition, from: number): { lane: Lane; cursor: Cursor } {
+  #cursor(partition: TopicPartition, from: number): { lane: Subscription; cursor: Cursor } {
     const now = performance.now()
     const idle = (cursor: Cursor, ms: number) => {
       const use = this.#use.get(cursor)
       return use === undefined || (!use.busy && now - use.at >= ms)
     }
     for (const lane of this.#lanes) {
-      const cursor = lane.fetcher.get(partition)
+      const cursor = lane.get(partition)
       if (cursor !== undefined && cursor.head === from && idle(cursor, 0)) return { lane, cursor }
     }
     for (let i = 0; ; i++) {
       const lane = this.#lane(i)
-      const there = lane.fetcher.get(partition)
-      if (there === undefined || idle(there, IDLE_MS)) return { lane, cursor: lane.fetcher.add({ ...partition, offset: from }) }
+      const there = lane.get(partition)
+      if (there === undefined || idle(there, IDLE_MS)) return { lane, cursor: lane.add({ ...partition, offset: from }) }
     }
   }
 
-  #lane(i: number): Lane {
+  #lane(i: number): Subscription {
     const there = this.#lanes[i]
     if (there !== undefined) return there
-    const client = new KafkaClient(this.#kafka)
     const onNews = (cursors: readonly Cursor[]) => {
       for (const cursor of cursors) {
         this.#waiting.get(cursor)?.()
@@ -131,7 +136,7 @@ export class Reader {
         if (error !== null && isAway(error)) this.#onError(`${cursor.key} cannot be read; trying again`, error)
       }
     }
-    const lane = { client, fetcher: new Fetcher({ client, below: 'first', beyond: 'wait', pace: PACE_MS, onNews }) }
+    const lane = this.#fetcher.subscribe({ below: 'first', beyond: 'wait', onNews })
     this.#lanes.push(lane)
     return lane
   }
@@ -139,10 +144,10 @@ export class Reader {
   /** What nobody reads any more is not fetched any more. */
   #reap(): void {
     const now = performance.now()
-    for (const { fetcher } of this.#lanes) {
-      for (const cursor of [...fetcher.cursors()]) {
+    for (const lane of this.#lanes) {
+      for (const cursor of [...lane.cursors()]) {
         const use = this.#use.get(cursor)
-        if (use !== undefined && !use.busy && now - use.at > IDLE_MS) fetcher.remove(cursor)
+        if (use !== undefined && !use.busy && now - use.at > IDLE_MS) lane.remove(cursor)
       }
     }
   }

@@ -1,0 +1,108 @@
+/** What one reader follows: a cursor for each of its partitions, and a bound to the bytes that are queued for all of them. */
+import { partitionKey, type Position, type TopicPartition } from '../log.ts'
+import { Cursor, type Subscriber } from './cursor.ts'
+
+export interface SubscriptionSettings extends Omit<Subscriber, 'holds'> {
+  /** Bytes that may be queued, about: beyond them one answer of a broker may lie. */
+  readonly bytes?: number
+}
+
+const BYTES = 16 * 1024 * 1024
+
+export class Subscription implements Subscriber {
+  readonly below: Subscriber['below']
+  readonly beyond: Subscriber['beyond']
+  readonly onNews: Subscriber['onNews']
+  readonly #bytes: number
+  readonly #cursors = new Map<string, Cursor>()
+  readonly #go: () => void
+  readonly #closing: (closed: Subscription) => void
+
+  /** @param go looks for what can be fetched */
+  constructor(
+    { below, beyond, bytes = BYTES, onNews }: SubscriptionSettings,
+    go: () => void,
+    closing: (closed: Subscription) => void,
+  ) {
+    this.below = below
+    this.beyond = beyond
+    this.onNews = onNews
+    this.#bytes = bytes
+    this.#go = go
+    this.#closing = closing
+  }
+
+  get(partition: TopicPartition): Cursor | undefined {
+    return this.#cursors.get(partitionKey(partition))
+  }
+
+  at(key: string): Cursor | undefined {
+    return this.#cursors.get(key)
+  }
+
+  cursors(): IterableIterator<Cursor> {
+    return this.#cursors.values()
+  }
+
+  holds(cursor: Cursor): boolean {
+    return this.#cursors.get(cursor.key) === cursor
+  }
+
+  /** From now on this partition is fetched, from this offset on; what was fetched of it before is dropped. */
+  add(position: Position): Cursor {
+    const cursor = new Cursor(position, this)
+    this.#cursors.set(cursor.key, cursor)
+    this.#go()
+    return cursor
+  }
+
+  remove(partition: TopicPartition): void {
+    this.#cursors.delete(partitionKey(partition))
+  }
+
+  clear(): void {
+    this.#cursors.clear()
+  }
+
+  /** Puts a cursor behind the others, so that they come first. */
+  rotate(cursor: Cursor): void {
+    if (!this.holds(cursor)) return
+    this.#cursors.delete(cursor.key)
+    this.#cursors.set(cursor.key, cursor)
+  }
+
+  /** Something was taken: there may be room again. */
+  go(): void {
+    this.#go()
+  }
+
+  close(): void {
+    this.#cursors.clear()
+    this.#closing(this)
+  }
+
+  /**
+   * Those that have room and are not to be left alone for now. A partition may queue as much as is still free of the bytes of all:
+   * alone it gets half, and where some are not taken, there is always room for the others (Choudhury and Hahne, Dynamic queue length
+   * thresholds for shared-memory packet switches, 1998).
+   */
+  wanted(now: number): Cursor[] {
+    const free = this.#free()
+    const wanted: Cursor[] = []
+    for (const cursor of this.#cursors.values()) {
+      if (cursor.queued < free && !cursor.asking && cursor.pausedUntil <= now) wanted.push(cursor)
+    }
+    return wanted
+  }
+
+  /** What another reader has asked for may go to this one as well. */
+  takesAlong(cursor: Cursor): boolean {
+    return !cursor.asking && cursor.queued < this.#free()
+  }
+
+  #free(): number {
+    let free = this.#bytes
+    for (const { queued } of this.#cursors.values()) free -= queued
+    return free
+  }
+}
