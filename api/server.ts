@@ -144,7 +144,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
   const { app, metrics, refusal } = await buildServer(options, identities)
   const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })
-  const limiter = await rateLimits(app, {
+  const limiter = rateLimits({
     redis: options.redis ?? null,
     max: options.limits ?? {},
     key: deriveKey(sessionKey, 'addresses'),
