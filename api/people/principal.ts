@@ -126,18 +126,19 @@ export function visibleSql(venueId: string, id: string, first: number): string {
     AND (${regions} IS NULL OR ${venueId} IN (SELECT id FROM venues WHERE region = ANY(${regions}))))`
 }
 
-/** Whether a row that has been read is visible: the same condition. @param region of the row's venue, asked for where it matters */
-export async function sees(
-  { scope: { tenant, regions, venues } }: Principal,
+/**
+ * Whether a row that has been read is visible: the same condition.
+ * @param region of the row's venue, as it is now; null where there is none. Who is of no regions is not asked for it.
+ */
+export function sees(
+  { scope: { tenant, regions, venues } }: Pick<Principal, 'scope'>,
   venueId: string | null,
   id: string,
-  region: () => Promise<string | null>,
-): Promise<boolean> {
+  region: string | null,
+): boolean {
   if (!id.startsWith(`${tenant}:`)) return false
   if (venues !== null && (venueId === null || !venues.includes(venueId))) return false
-  if (regions === null) return true
-  const of = venueId === null ? null : await region()
-  return of !== null && regions.includes(of)
+  return regions === null || (venueId !== null && region !== null && regions.includes(region))
 }
 
 declare module 'fastify' {

@@ -383,7 +383,9 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Co
     id: string,
     found: C | undefined,
   ): Promise<C> {
-    if (found === undefined || !(await sees(principal, found.venue, id, () => regionOf(found.venue)))) throw notFound(id)
+    if (found === undefined) throw notFound(id)
+    const region = principal.scope.regions === null ? null : await regionOf(found.venue)
+    if (!sees(principal, found.venue, id, region)) throw notFound(id)
     return found
   }
 

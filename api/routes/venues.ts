@@ -1,10 +1,10 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { venueInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
-import { answer } from '../etag.ts'
-import { direct, type Hot } from '../hot.ts'
+import { answer, answerKept } from '../etag.ts'
+import { direct, type Hot, type KeptText } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
 import { Memo } from '../memo.ts'
@@ -162,10 +162,12 @@ export function venueRoutes(app: Api, context: Context): void {
         response: { 200: Venue, 304: NotModified },
       },
     },
-    async (request, reply) => {
-      const text = await readVenue(request)
-      const body = seesPersonalData(request.principal) ? text : JSON.stringify(withoutPersons(JSON.parse(text)))
-      return answer(request, reply, body)
+    (request, reply) => {
+      const kept = hot.peek?.('venue', request.params.id) ?? null
+      if (kept === null) return show(request, reply)
+      // Answered at once: nothing is returned for Fastify to wait for.
+      requireSeen(request, kept.json)
+      tell(request, reply, kept)
     },
   )
 
@@ -326,12 +328,20 @@ export function venueRoutes(app: Api, context: Context): void {
   }
 
   /** JSON of a venue that the asker may see. @throws {Problem} `not_found` */
-  async function readVenue({ params, principal }: FastifyRequest): Promise<string> {
-    const { id } = params as { id: string }
+  async function readVenue(request: FastifyRequest): Promise<string> {
+    const { id } = request.params as { id: string }
     const found = await hot.readText('venue', id, () => load(pool, id))
-    const region = async () => (JSON.parse(found as string) as Venue).region
-    if (found === null || !(await sees(principal, id, id, region))) throw notFound(id)
+    requireSeen(request, found)
     return found
+  }
+
+  async function show(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    await tell(request, reply, { json: await readVenue(request) })
+  }
+
+  function tell(request: FastifyRequest, reply: FastifyReply, kept: KeptText): FastifyReply {
+    if (seesPersonalData(request.principal)) return answerKept(request, reply, kept)
+    return answer(request, reply, JSON.stringify(withoutPersons(JSON.parse(kept.json))))
   }
 }
 
@@ -422,6 +432,13 @@ export async function requireVenue(pool: pg.Pool, principal: Principal, id: stri
     values: [id, ...scope.values],
   })
   if (rowCount === 0) throw notFound(id)
+}
+
+/** @throws {Problem} `not_found` when it is none that the asker may see */
+function requireSeen({ params, principal }: FastifyRequest, json: string | null): asserts json is string {
+  const { id } = params as { id: string }
+  const region = () => (principal.scope.regions === null ? null : (JSON.parse(json as string) as Venue).region)
+  if (json === null || !sees(principal, id, id, region())) throw notFound(id)
 }
 
 function notFound(id: string): Problem {
