@@ -183,6 +183,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     whatsapp: outside.whatsapp,
     tenantKey,
     jwt: settings.jwt,
+    auditFolder: join(dataDir, 'audit'),
     sessionKey: settings.sessionKey ?? kept(join(dataDir, 'session.key'), 32),
     corsOrigins: settings.corsOrigins,
     trustedProxies: settings.trustedProxies,

@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { masked } from './masks.ts'
-import { actionOf } from './people/audit.ts'
+import { actionOf } from './people/audited.ts'
 import type { Principal } from './people/principal.ts'
 
 /** Query parameters that say nothing about a person. */

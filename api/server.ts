@@ -79,6 +79,8 @@ export interface ApiOptions extends ServerOptions {
   readonly sessionKey?: Buffer | string
   /** Origins whose pages may ask, such as `https://crm.example.com`; none otherwise. */
   readonly corsOrigins?: readonly string[]
+  /** Where what was answered is written down until the log has it; without, answers wait for the log. */
+  readonly auditFolder?: string | null
   /** A connected client, where rate limits are counted over all processes; null counts in this one. */
   readonly redis?: Redis | null
   /** Other rate limits than the usual, requests per window of each. */
@@ -143,7 +145,8 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const identities = new Identities({ adminToken, tokens, pool, log: logger, guesses: options.limits?.token ?? LIMITS.token.max })
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
   const { app, metrics, refusal } = await buildServer(options, identities)
-  const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })
+  const { auditFolder: folder = null } = options
+  const trail = await AuditTrail.open({ log, codec, logger, registry: metrics.registry, folder })
   const limiter = rateLimits({
     redis: options.redis ?? null,
     max: options.limits ?? {},

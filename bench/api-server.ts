@@ -32,6 +32,7 @@ if (values.database === undefined) {
     port: 0,
     adminToken: values.token ?? '',
     whatsapp: null,
+    auditFolder: `${values.log}.audit`,
     tenantKey: 'x',
     log,
     codec: await Codec.open(log, allTopics()),

@@ -40,7 +40,7 @@ let app: FastifyInstance
 
 beforeAll(async () => {
   const log = await TestLog.open()
-  trail = new AuditTrail({ log, codec: log.codec, logger: { error: () => {} } as never, registry: new Registry() })
+  trail = await AuditTrail.open({ log, codec: log.codec, logger: { error: () => {} } as never, registry: new Registry() })
   app = await server(scope => {
     for (const permission of permissions) scope.get(`/${pathOf(permission)}`, { config: { permission } }, async () => 'in')
     scope.post('/login', { config: { public: true, write: false } }, async () => 'in')

@@ -7,7 +7,8 @@
  */
 import type { FastifyContextConfig, FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { Problem } from '../problem.ts'
-import { type AuditTrail, auditRequests } from './audit.ts'
+import type { AuditTrail } from './audit.ts'
+import { auditRequests } from './audited.ts'
 import type { Identities } from './identities.ts'
 import type { Limiter } from './limits.ts'
 import { may, seesEverything } from './principal.ts'

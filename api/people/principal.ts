@@ -161,7 +161,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set for every request under /api and /clickhouse that got past the door. */
     principal: Principal
-    /** For the audit: what the request was about; set by the route. */
-    audited: { object?: string | null; command?: string | null; before?: string | null; after?: string | null }
+    /** For the audit: what the request was about; set by the route. `told` once what became of it is in the trail. */
+    audited: { object?: string | null; command?: string | null; before?: string | null; after?: string | null; told?: boolean }
   }
 }
