@@ -48,6 +48,7 @@ import { taskRoutes } from './routes/tasks.ts'
 import { operationsRoutes } from './routes/operations.ts'
 import { personRoutes } from './routes/persons.ts'
 import { venueRoutes } from './routes/venues.ts'
+import { type ThreadListener, Threads } from './threads.ts'
 import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
 import { whatsappWebhook } from './webhooks/whatsapp.ts'
@@ -66,6 +67,8 @@ export interface ServerOptions extends InsiderOptions {
   readonly workers?: Workers
   /** Look-ups that are kept close by; null reads the serving store each time. */
   readonly hot?: Hot | null
+  /** Tells of conversations whose rows have changed; without, each is read anew each time. */
+  readonly changes?: ((listener: ThreadListener) => { close(): Promise<void> }) | null
   /** Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none otherwise. */
   readonly trustedProxies?: readonly string[]
 }
@@ -116,6 +119,7 @@ type RouteContext = ApiOptions & {
   identities: Identities
   commands: Commands
   tasks: TaskList
+  threads: Threads
   fingerprint: Fingerprint
   bookmarks: KeyObject
 }
@@ -156,8 +160,11 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const commands = new Commands({ log, codec, pool })
   const fingerprint = fingerprints(deriveKey(options.tenantKey, 'audit'))
   const tasks = new TaskList({ log, codec, actors: options.actors ?? [], workers: options.workers ?? {} })
+  const threads = new Threads()
+  const changes = options.changes?.(threads)
   const context = {
     ...options,
+    threads,
     tokens,
     throttle,
     identities,
@@ -202,6 +209,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
     close: async () => {
       await close()
       commands.close()
+      await changes?.close()
       await trail.close()
     },
   }

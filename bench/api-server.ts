@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import fastify from 'fastify'
 import pino from 'pino'
 import { startApi } from '../api/server.ts'
+import { listenForChanges } from '../sinks/postgres/changes.ts'
 import { erasedRows } from '../sinks/postgres/erasures.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
 import { MemoryCache } from '../sinks/redis/cache.ts'
@@ -26,7 +27,8 @@ if (values.database === undefined) {
   const log = await openLocalLog({ file: values.log ?? '', topics: allTopics() })
   const redis = values.redis === undefined ? null : openRedis(values.redis, { timeoutMs: 1_000, onError: () => {} })
   const many = 1e9
-  const pool = openPool({ url: values.database, log: logger, max: 10, statementTimeoutMs: 5_000 })
+  const url = values.database
+  const pool = openPool({ url, log: logger, max: 10, statementTimeoutMs: 5_000 })
   const api = await startApi({
     host: '127.0.0.1',
     port: 0,
@@ -41,6 +43,7 @@ if (values.database === undefined) {
     logger,
     dependencies: {},
     limits: { search: many, status: many, other: many },
+    changes: listener => listenForChanges({ url, log: logger }, listener),
     hot: new Hot(redis === null ? new MemoryCache() : new RedisCache(redis)),
   })
   process.stdout.write(`${api.url}\n`)

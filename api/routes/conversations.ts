@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox'
 import type { AgentActionInput } from '../../schemas/types.ts'
 import { conversationInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
-import { answer } from '../etag.ts'
+import { answer, answerKept } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked, maskPaths } from '../masks.ts'
 import { Memo } from '../memo.ts'
@@ -12,6 +12,7 @@ import type { Fingerprint } from '../people/fingerprint.ts'
 import { type Principal, sees, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
+import type { Thread, Threads } from '../threads.ts'
 import type { Api } from '../types.ts'
 
 /** The newest messages that a conversation's detail shows, and all of its notes up to so many. */
@@ -168,9 +169,10 @@ interface Context {
   readonly pool: pg.Pool
   readonly commands: Commands
   readonly fingerprint: Fingerprint
+  readonly threads: Threads
 }
 
-export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Context): void {
+export function conversationRoutes(app: Api, { pool, commands, fingerprint, threads }: Context): void {
   const listed = new Memo<string>(LIST_MS)
 
   app.get(
@@ -226,23 +228,43 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Co
         response: { 200: Conversation, 304: NotModified },
       },
     },
-    async (request, reply) => {
+    (request, reply) => {
       const { params, principal } = request
-      const { rows } = await pool.query<Conversation>({
-        name: 'conversation',
-        text: `SELECT ${ITEM}, senders, requests, ${arrayOf(MESSAGE, `messages WHERE conversation_id = $1 ${NEWEST} LIMIT ${MESSAGES}`)} AS messages,
-             ${arrayOf(NOTE, `conversation_notes WHERE conversation_id = $1 ORDER BY at DESC LIMIT ${NOTES}`)} AS notes
-           FROM (SELECT * FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1) c`,
-        values: [params.id],
-      })
-      const found = await requireSeen(principal, params.id, rows[0])
-      // Read newest first, told oldest first.
-      found.messages.reverse()
-      found.notes.reverse()
-      const shown = seesPersonalData(principal) ? found : hidden(found, PERSONAL)
-      return answer(request, reply, reply.serialize(shown) as string)
+      const kept = principal.scope.regions === null ? threads.peek(params.id) : null
+      if (kept === null) return show(request, reply, params.id)
+      // Answered at once: nothing is returned for Fastify to wait for.
+      if (!sees(principal, kept.venue, params.id, null)) throw notFound(params.id)
+      tell(request, reply, kept)
     },
   )
+
+  /** @throws {Problem} `not_found` */
+  async function show(request: FastifyRequest, reply: FastifyReply, id: string): Promise<void> {
+    const found = await threads.get(id, () => read(id, reply))
+    await tell(request, reply, await requireSeen(request.principal, id, found ?? undefined))
+  }
+
+  function tell(request: FastifyRequest, reply: FastifyReply, thread: Thread): FastifyReply {
+    if (seesPersonalData(request.principal)) return answerKept(request, reply, thread)
+    return answer(request, reply, JSON.stringify(hidden(JSON.parse(thread.json), PERSONAL)))
+  }
+
+  /** @param reply of its route, whose schema says what is shown */
+  async function read(id: string, reply: FastifyReply): Promise<Thread | null> {
+    const { rows } = await pool.query<Conversation>({
+      name: 'conversation',
+      text: `SELECT ${ITEM}, senders, requests, ${arrayOf(MESSAGE, `messages WHERE conversation_id = $1 ${NEWEST} LIMIT ${MESSAGES}`)} AS messages,
+             ${arrayOf(NOTE, `conversation_notes WHERE conversation_id = $1 ORDER BY at DESC LIMIT ${NOTES}`)} AS notes
+           FROM (SELECT * FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1) c`,
+      values: [id],
+    })
+    const found = rows[0]
+    if (found === undefined) return null
+    // Read newest first, told oldest first.
+    found.messages.reverse()
+    found.notes.reverse()
+    return { venue: found.venue, openedAt: found.openedAt.getTime(), json: reply.serialize(found) as string }
+  }
 
   app.get(
     '/conversations/:id/messages',
@@ -326,14 +348,19 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Co
     const { principal } = request
     const found = await requireConversation(principal, conversation)
     Object.assign(request.audited, changeOf(found, action, principal.id))
-    return commands.give(request, reply, {
-      target: 'conversation',
-      object: conversation,
-      topic: conversationInbox,
-      key: conversation,
-      type: 'AgentAction',
-      record: (id, at) => ({ ...action, id, at, by: principal.id, byName: principal.name }),
-    })
+    try {
+      return await commands.give(request, reply, {
+        target: 'conversation',
+        object: conversation,
+        topic: conversationInbox,
+        key: conversation,
+        type: 'AgentAction',
+        record: (id, at) => ({ ...action, id, at, by: principal.id, byName: principal.name }),
+      })
+    } finally {
+      // Whoever reads it next sees what they have done, whether it was heard of yet or not.
+      threads.forget(conversation)
+    }
   }
 
   async function messagesOf(id: string, [before, message]: [string, string] | [null, null], limit: number) {
