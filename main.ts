@@ -191,7 +191,7 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     limits: settings.limits,
     redis: hot.redis,
     hot: hot.hot,
-    changes: listener => listenForChanges({ url, log: logger }, listener),
+    changes: listener => listenForChanges({ url, pool, log: logger }, listener),
     settings: publicSettings(settings),
     actors: Object.values(WORKERS).flatMap(({ group, of }) => of.map(actor => taskActor(group, actors[actor]))),
     clickhouse: clickhouse === null ? null : analystsOn(parts, clickhouse, tenantKey),

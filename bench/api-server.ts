@@ -43,7 +43,7 @@ if (values.database === undefined) {
     logger,
     dependencies: {},
     limits: { search: many, status: many, other: many },
-    changes: listener => listenForChanges({ url, log: logger }, listener),
+    changes: listener => listenForChanges({ url, pool, log: logger }, listener),
     hot: new Hot(redis === null ? new MemoryCache() : new RedisCache(redis)),
   })
   process.stdout.write(`${api.url}\n`)

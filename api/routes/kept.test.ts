@@ -34,7 +34,7 @@ beforeAll(async () => {
     hot,
     changes: listener =>
       listenForChanges(
-        { url: postgres.url, log: quiet },
+        { url: postgres.url, pool, log: quiet },
         {
           ...bound(listener),
           begun: () => {

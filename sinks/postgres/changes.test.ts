@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { RecordInputs } from '../../schemas/types.ts'
 import type { Sink } from '../sink.ts'
@@ -27,17 +28,17 @@ afterEach(async () => {
   await listening.close()
 })
 
-async function listen(): Promise<void> {
+async function listen(pool: Pick<pg.Pool, 'query'> = postgres.pool): Promise<void> {
   said = []
   listening = listenForChanges(
-    { url: postgres.url, log: quiet },
+    { url: postgres.url, pool, log: quiet },
     {
       begun: () => void said.push('begun'),
       lost: () => void said.push('lost'),
       changed: conversations => void said.push(conversations === null ? 'all' : [...conversations].sort()),
     },
   )
-  await heard('begun')
+  if (pool === postgres.pool) await heard('begun')
 }
 const heard = (what: string | string[]) => vi.waitFor(() => expect(said).toContainEqual(what), { timeout: 10_000 })
 
@@ -120,4 +121,19 @@ test('a connection that is lost is told, and listens again', async () => {
   await vi.waitFor(() => expect(said).toEqual(['begun', 'lost', 'begun']), { timeout: 10_000 })
   await tellChanged(postgres.pool, ['main:c1'])
   await heard(['main:c1'])
+})
+
+test('where nothing comes over the connection, it never begins', async () => {
+  // As over a proxy that shares sessions: the beat does not arrive.
+  const asked: unknown[] = []
+  await listen({
+    query: async (sql: string) => {
+      asked.push(sql)
+      return { rows: [] }
+    },
+  } as unknown as Pick<pg.Pool, 'query'>)
+  await vi.waitFor(() => expect(asked).toHaveLength(1))
+  await tellChanged(postgres.pool, ['main:c1'])
+  await heard(['main:c1'])
+  expect(said).not.toContain('begun')
 })

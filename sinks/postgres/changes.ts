@@ -3,8 +3,10 @@
  *
  *   write ─▶ NOTIFY ─▶ COMMIT ─▶ those who LISTEN
  *
- * Who has lost the connection has missed something, and is told so.
+ * Who has lost the connection has missed something, and is told so. Whether anything comes is seen by a beat that another connection
+ * sends: a proxy that shares sessions takes LISTEN, and passes nothing on.
  */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Logger } from 'pino'
@@ -18,8 +20,11 @@ const PAYLOAD_BYTES = 7_000
 /** More of them at once than anybody keeps. */
 const MOST = 5_000
 
-/** So often it is looked whether the connection lives, and so long an answer may take, ms. */
+/** Before what tells of no change. */
+const BEAT = '@'
+/** A beat is sent so long after the last was heard, and has to come within so long, ms. */
 const BEAT_MS = 5_000
+const HEARD_MS = 10_000
 const RETRY_MS = 500
 
 export interface ChangeListener {
@@ -55,7 +60,7 @@ function* inPayloads(conversations: readonly string[]): Generator<string> {
 
 /** Listens, on a connection of its own, until it is closed. */
 export function listenForChanges(
-  { url, log }: { url: string; log: Pick<Logger, 'warn'> },
+  { url, pool, log }: { url: string; pool: Pick<pg.Pool, 'query'>; log: Pick<Logger, 'warn'> },
   listener: ChangeListener,
 ): { close(): Promise<void> } {
   const closing = new AbortController()
@@ -63,7 +68,7 @@ export function listenForChanges(
     let told = false
     while (!closing.signal.aborted) {
       try {
-        await listen(url, listener, closing.signal, () => {
+        await listen({ url, pool }, listener, closing.signal, () => {
           told = false
         })
       } catch (error) {
@@ -83,13 +88,18 @@ export function listenForChanges(
   }
 }
 
-/** Resolves when it is to end. @throws when the connection is lost */
-async function listen(url: string, listener: ChangeListener, ending: AbortSignal, begun: () => void): Promise<void> {
+/** Resolves when it is to end. @throws when the connection is lost, or nothing comes over it */
+async function listen(
+  { url, pool }: { url: string; pool: Pick<pg.Pool, 'query'> },
+  listener: ChangeListener,
+  ending: AbortSignal,
+  begun: () => void,
+): Promise<void> {
   const client = new pg.Client({
     connectionString: url,
     application_name: 'changes',
-    connectionTimeoutMillis: BEAT_MS,
-    query_timeout: BEAT_MS,
+    connectionTimeoutMillis: HEARD_MS,
+    query_timeout: HEARD_MS,
     keepAlive: true,
   })
   const lost = new Promise<never>((_, reject) => {
@@ -97,16 +107,32 @@ async function listen(url: string, listener: ChangeListener, ending: AbortSignal
     client.on('end', () => reject(new Error('the connection ended')))
   })
   lost.catch(() => {}) // heard of below, or the client is ended here
-  client.on('notification', ({ payload = '' }) => listener.changed(payload === ALL ? null : JSON.parse(payload)))
+  let heard = { beat: '', resolve: () => {} }
+  client.on('notification', ({ payload = '' }) => {
+    if (!payload.startsWith(BEAT)) listener.changed(payload === ALL ? null : JSON.parse(payload))
+    else if (payload === heard.beat) heard.resolve()
+  })
+  const beat = async () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    heard = { beat: `${BEAT}${randomUUID()}`, resolve }
+    await pool.query('SELECT pg_notify($1, $2)', [CHANNEL, heard.beat])
+    const late = sleep(HEARD_MS, undefined, { signal: ending, ref: false }).then(
+      () => {
+        throw new Error(`nothing is heard over the connection within ${HEARD_MS} ms`)
+      },
+      () => {}, // it is to end
+    )
+    await Promise.race([lost, promise, late])
+  }
   try {
     await client.connect()
     await client.query(`LISTEN ${CHANNEL}`)
+    await beat()
     listener.begun()
     begun()
     while (!ending.aborted) {
       await Promise.race([lost, sleep(BEAT_MS, undefined, { signal: ending }).catch(() => {})])
-      // One whose other end has gone without a word would be silent for ever.
-      if (!ending.aborted) await Promise.race([lost, client.query('SELECT 1')])
+      if (!ending.aborted) await beat()
     }
   } finally {
     listener.lost()
