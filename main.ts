@@ -34,6 +34,7 @@ import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
 import { Worker, type WorkerSettings } from './engine/worker.ts'
+import { openLogger } from './logger.ts'
 import { openFolder, settleLog } from './folder.ts'
 import { kept, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
@@ -92,7 +93,7 @@ export interface Service {
 }
 
 export function serviceOf(settings: Config, broken: Broken): Service {
-  const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
+  const { logger, flush } = openLogger(settings.logLevel)
   const closers: Parts['closers'] = []
   const stop = async (partMs?: number) => {
     for (const close of closers.splice(0).reverse()) {
@@ -102,6 +103,7 @@ export function serviceOf(settings: Config, broken: Broken): Service {
         logger.error({ err: error }, 'while stopping')
       }
     }
+    flush()
   }
   const starting = async () => {
     try {
