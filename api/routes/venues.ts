@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox'
 import { venueInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
 import { answer, answerKept } from '../etag.ts'
+import { claim } from './claims.ts'
 import { direct, type Hot, type KeptText } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
@@ -294,17 +295,27 @@ export function venueRoutes(app: Api, context: Context): void {
         `${what.field} decides whose music plays or who is trusted: only who sees the whole installation forces it`,
       )
     }
-    if (what.value !== null) await refuseTaken(pool, venue, what.field, what.value)
+    const held = value === null ? null : await claim(pool, venue, field, value)
     await hot.invalidate('venue', venue)
     const by = principal.id
-    return commands.give(request, reply, {
-      target: 'venue',
-      object: venue,
-      topic: venueInbox,
-      key: venue,
-      type: 'VenueOverride',
-      record: (id, at) => ({ id, by, at, ...what }),
-    })
+    let known = false
+    try {
+      const answered = await commands.give(request, reply, {
+        target: 'venue',
+        object: venue,
+        topic: venueInbox,
+        key: venue,
+        type: 'VenueOverride',
+        record: (id, at) => ({ id, by, at, ...what }),
+      })
+      known = reply.statusCode !== 202
+      return answered
+    } catch (error) {
+      known = error instanceof Problem && error.code === 'command_refused'
+      throw error
+    } finally {
+      if (known) await held?.release()
+    }
   }
 
   /** A part of a name comes before what is only like it; Thai has no spaces between words, and is found as a part. */
@@ -371,21 +382,6 @@ const COLUMNS: Readonly<Record<string, string>> = {
 async function fieldOf(pool: pg.Pool, venue: string, column: string): Promise<unknown> {
   const { rows } = await pool.query<{ value: unknown }>(`SELECT to_jsonb(${column}) AS value FROM venues WHERE id = $1`, [venue])
   return rows[0]?.value
-}
-
-/** What no two venues have forced upon them. */
-const UNSHARED: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation'])
-
-/** @throws {Problem} `conflict` where another venue has this account or location: its music would obey both */
-async function refuseTaken(pool: pg.Pool, venue: string, field: string, json: string): Promise<void> {
-  const value: unknown = JSON.parse(json)
-  if (!UNSHARED.has(field) || typeof value !== 'string') return
-  const { rows } = await pool.query<{ id: string }>(
-    // An id in base64 is the same one without its padding.
-    `SELECT id FROM venues WHERE rtrim(btrim(${COLUMNS[field]}), '=') = rtrim(btrim($1), '=') AND id <> $2 AND NOT removed ORDER BY id LIMIT 1`,
-    [value, venue],
-  )
-  if (rows[0] !== undefined) throw new Problem('conflict', `the ${field} "${value}" is the one of the venue ${rows[0].id}`)
 }
 
 async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {
