@@ -4,7 +4,7 @@ import { ConfigError, configFrom } from './config.ts'
 const WHATSAPP = {
   WHATSAPP_PHONE_NUMBER_ID: '100000000000001',
   WHATSAPP_ACCESS_TOKEN: 'access',
-  WHATSAPP_APP_SECRET: 'app',
+  WHATSAPP_APP_SECRET: 'app-secret',
   WHATSAPP_VERIFY_TOKEN: 'verify',
 }
 const GOOD = '3f9c2a7be1d84560917cab30de52f864'
@@ -43,6 +43,15 @@ describe('a secret that could be guessed', () => {
       expect(said.replaceAll(/\d+ (different|characters)/g, '')).not.toContain(weak.slice(0, 20).padEnd(20))
     }
     expect(refusal({ ...WHATSAPP, [name]: GOOD })).toBe('')
+  })
+
+  test('of the provider keeps the service from starting, too', () => {
+    for (const weak of ['s', 'secret1', 'aaaaaaaaaaaa']) {
+      const said = refusal({ ...WHATSAPP, WHATSAPP_APP_SECRET: weak })
+      expect(said).toContain('WHATSAPP_APP_SECRET is no app secret')
+      if (weak.length > 1) expect(said).not.toContain(weak)
+    }
+    expect(refusal({ ...WHATSAPP, WHATSAPP_APP_SECRET: GOOD })).toBe('')
   })
 
   test('is one in the demo only while nobody else reaches it', () => {

@@ -36,7 +36,7 @@ import { startProjection } from './engine/projection.ts'
 import { Worker, type WorkerSettings } from './engine/worker.ts'
 import { openLogger } from './logger.ts'
 import { openFolder, settleLog } from './folder.ts'
-import { kept, openClickHouse, openLog, openPostgres } from './open.ts'
+import { kept, keptSecret, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
 import { understandPort } from './processors/understanding/port.ts'
@@ -178,16 +178,16 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const { redis } = hot
   if (redis !== null)
     dependencies.redis ??= () => lessened({ status: redis.status === 'ready' ? 'up' : 'down', detail: redis.status })
-  const tenantKey = settings.tenantKey ?? kept(join(dataDir, 'tenant.key'), 24)
+  const tenantKey = settings.tenantKey ?? keptSecret(join(dataDir, 'tenant.key'), 24, settings.tenantKeyKept)
   const page = demo?.page({ log, codec })
   const api = await startApi({
     ...server,
-    adminToken: settings.adminToken ?? kept(join(dataDir, 'admin.token'), 24),
+    adminToken: settings.adminToken ?? keptSecret(join(dataDir, 'admin.token'), 24),
     whatsapp: outside.whatsapp,
     tenantKey,
     jwt: settings.jwt,
     auditFolder: join(dataDir, 'audit'),
-    sessionKey: settings.sessionKey ?? kept(join(dataDir, 'session.key'), 32),
+    sessionKey: settings.sessionKey ?? keptSecret(join(dataDir, 'session.key'), 32),
     corsOrigins: settings.corsOrigins,
     trustedProxies: settings.trustedProxies,
     limits: settings.limits,
