@@ -48,7 +48,7 @@ import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/clien
 import { reconcile } from './sinks/clickhouse/reconcile.ts'
 import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
-import { listenForChanges } from './sinks/postgres/changes.ts'
+import { listenForChanges, tellPeopleChanged } from './sinks/postgres/changes.ts'
 import { erasedRows } from './sinks/postgres/erasures.ts'
 import { openPool } from './sinks/postgres/pool.ts'
 import { startRetention } from './sinks/postgres/retention.ts'
@@ -193,7 +193,10 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
     limits: settings.limits,
     redis: hot.redis,
     hot: hot.hot,
-    changes: listener => listenForChanges({ url, pool, log: logger }, listener),
+    changes: {
+      listen: listener => listenForChanges({ url, pool, log: logger }, listener),
+      people: () => tellPeopleChanged(pool),
+    },
     settings: publicSettings(settings),
     actors: Object.values(WORKERS).flatMap(({ group, of }) => of.map(actor => taskActor(group, actors[actor]))),
     clickhouse: clickhouse === null ? null : analystsOn(parts, clickhouse, tenantKey),

@@ -48,7 +48,7 @@ import { taskRoutes } from './routes/tasks.ts'
 import { operationsRoutes } from './routes/operations.ts'
 import { personRoutes } from './routes/persons.ts'
 import { venueRoutes } from './routes/venues.ts'
-import { type ThreadListener, Threads } from './threads.ts'
+import { Threads } from './threads.ts'
 import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
 import { whatsappWebhook } from './webhooks/whatsapp.ts'
@@ -67,8 +67,8 @@ export interface ServerOptions extends InsiderOptions {
   readonly workers?: Workers
   /** Look-ups that are kept close by; null reads the serving store each time. */
   readonly hot?: Hot | null
-  /** Tells of conversations whose rows have changed; without, each is read anew each time. */
-  readonly changes?: ((listener: ThreadListener) => { close(): Promise<void> }) | null
+  /** What has changed in the serving store; without, conversations are read anew each time, and people after half a minute. */
+  readonly changes?: Changes | null
   /** Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none otherwise. */
   readonly trustedProxies?: readonly string[]
 }
@@ -104,6 +104,20 @@ export interface ApiOptions extends ServerOptions {
   readonly erased: ErasedRows
   /** Adds routes, such as a page at `/`. */
   readonly extend?: (app: FastifyInstance) => void | Promise<void>
+}
+
+/** What changes in the serving store, whichever process changes it. */
+export interface Changes {
+  listen(listener: {
+    /** From now on nothing is missed. */
+    begun(): void
+    /** Rows of these conversations, null for all of them. */
+    changed(conversations: readonly string[] | null): void
+    people(): void
+    lost(): void
+  }): { close(): Promise<void> }
+  /** Tells the others that users or keys have changed. */
+  people(): Promise<void>
 }
 
 export interface ApiServer {
@@ -146,7 +160,14 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
 export async function startApi(options: ApiOptions): Promise<ApiServer & { audit(): AuditStatus }> {
   const { adminToken, log, codec, logger, pool, sessionKey = randomBytes(32) } = options
   const tokens = new Tokens(sessionKey, options.jwt ?? null)
-  const identities = new Identities({ adminToken, tokens, pool, log: logger, guesses: options.limits?.token ?? LIMITS.token.max })
+  const identities = new Identities({
+    adminToken,
+    tokens,
+    pool,
+    log: logger,
+    guesses: options.limits?.token ?? LIMITS.token.max,
+    tell: options.changes?.people,
+  })
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
   const { app, metrics, refusal } = await buildServer(options, identities)
   const { auditFolder: folder = null } = options
@@ -161,7 +182,15 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const fingerprint = fingerprints(deriveKey(options.tenantKey, 'audit'))
   const tasks = new TaskList({ log, codec, actors: options.actors ?? [], workers: options.workers ?? {} })
   const threads = new Threads()
-  const changes = options.changes?.(threads)
+  const listening = options.changes?.listen({
+    begun: () => {
+      threads.begun()
+      identities.forget()
+    },
+    changed: conversations => threads.changed(conversations),
+    people: () => identities.forget(),
+    lost: () => threads.lost(),
+  })
   const context = {
     ...options,
     threads,
@@ -209,7 +238,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
     close: async () => {
       await close()
       commands.close()
-      await changes?.close()
+      await listening?.close()
       await trail.close()
     },
   }

@@ -15,13 +15,6 @@ export interface Thread extends KeptText {
   readonly openedAt: number
 }
 
-/** Hears of what changes in the serving store. */
-export interface ThreadListener {
-  begun(): void
-  changed(conversations: readonly string[] | null): void
-  lost(): void
-}
-
 const MOST_BYTES = 32 * 1024 * 1024
 /** What one costs beside its text. */
 const ENTRY_BYTES = 500
@@ -34,7 +27,7 @@ interface Kept {
   readonly until: number
 }
 
-export class Threads implements ThreadListener {
+export class Threads {
   readonly #most: number
   readonly #now: () => number
   /** Those used longest ago first. */

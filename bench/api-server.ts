@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import fastify from 'fastify'
 import pino from 'pino'
 import { startApi } from '../api/server.ts'
-import { listenForChanges } from '../sinks/postgres/changes.ts'
+import { listenForChanges, tellPeopleChanged } from '../sinks/postgres/changes.ts'
 import { erasedRows } from '../sinks/postgres/erasures.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
 import { MemoryCache } from '../sinks/redis/cache.ts'
@@ -43,7 +43,10 @@ if (values.database === undefined) {
     logger,
     dependencies: {},
     limits: { search: many, status: many, other: many },
-    changes: listener => listenForChanges({ url, pool, log: logger }, listener),
+    changes: {
+      listen: listener => listenForChanges({ url, pool, log: logger }, listener),
+      people: () => tellPeopleChanged(pool),
+    },
     hot: new Hot(redis === null ? new MemoryCache() : new RedisCache(redis)),
   })
   process.stdout.write(`${api.url}\n`)

@@ -3,6 +3,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import type { JWTPayload } from 'jose'
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import { messageOf } from '../../engine/errors.ts'
 import { Problem } from '../problem.ts'
 import { Guesses } from './guesses.ts'
 import { isSecret, parseKey } from './keys.ts'
@@ -24,6 +25,8 @@ export interface IdentityOptions {
   /** Bad tokens that an address may bring a minute before none of it is looked up. */
   readonly guesses?: number
   readonly now?: () => number
+  /** Tells other processes that people or keys have changed. */
+  readonly tell?: (() => Promise<void>) | undefined
 }
 
 interface Identified {
@@ -102,7 +105,15 @@ export class Identities {
     return found.principal
   }
 
-  /** To be called when people or keys have changed. */
+  /** To be called when people or keys have changed here: other processes are told. */
+  async changed(): Promise<void> {
+    this.forget()
+    const { tell, log } = this.#options
+    // Whoever does not hear of it takes what has changed for good until it is looked up again.
+    await tell?.().catch(error => log.warn({ reason: messageOf(error) }, 'other processes are not told that people have changed'))
+  }
+
+  /** Whoever comes next is looked up anew. */
   forget(): void {
     this.#generation++
     this.#known.clear()

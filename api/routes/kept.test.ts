@@ -1,13 +1,13 @@
 /** What is kept in the process is shown to those alone who may see it, and as it is now. */
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { listenForChanges, tellChanged } from '../../sinks/postgres/changes.ts'
+import { listenForChanges, tellChanged, tellPeopleChanged } from '../../sinks/postgres/changes.ts'
 import { startPostgresSink } from '../../sinks/postgres/sink.ts'
 import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { MemoryCache } from '../../sinks/redis/cache.ts'
 import { Hot } from '../../sinks/redis/hot.ts'
 import { TestLog } from '../../sinks/test-log.ts'
-import { type ApiServer, startApi } from '../server.ts'
+import { type ApiServer, type Changes, startApi } from '../server.ts'
 import { type Person, send, testOptions, tokenFor } from '../test-client.ts'
 import { fill } from './fixture.ts'
 
@@ -17,6 +17,8 @@ let postgres: TestPostgres
 let pool: pg.Pool
 let log: TestLog
 let api: ApiServer
+/** Another process on the same stores. */
+let beside: ApiServer
 let hot: Hot
 
 beforeAll(async () => {
@@ -25,35 +27,33 @@ beforeAll(async () => {
   log = await TestLog.open()
   await fill(log, pool)
   hot = new Hot(new MemoryCache())
-  let begun = () => {}
-  const listening = new Promise<void>(resolve => {
-    begun = resolve
-  })
-  api = await startApi({
-    ...testOptions(log, pool),
-    hot,
-    changes: listener =>
-      listenForChanges(
-        { url: postgres.url, pool, log: quiet },
-        {
-          ...bound(listener),
-          begun: () => {
-            listener.begun()
-            begun()
-          },
-        },
-      ),
-  })
-  await listening
-})
-afterAll(async () => {
-  await api.close()
-  await postgres.close()
+  const first = Promise.withResolvers<void>()
+  const second = Promise.withResolvers<void>()
+  api = await startApi({ ...testOptions(log, pool), hot, changes: changesThen(first.resolve) })
+  beside = await startApi({ ...testOptions(log, pool), changes: changesThen(second.resolve) })
+  await Promise.all([first.promise, second.promise])
 })
 
-const bound = (listener: Parameters<typeof listenForChanges>[1]) => ({
-  changed: (conversations: readonly string[] | null) => listener.changed(conversations),
-  lost: () => listener.lost(),
+const changesThen = (begun: () => void): Changes => ({
+  people: () => tellPeopleChanged(pool),
+  listen: listener =>
+    listenForChanges(
+      { url: postgres.url, pool, log: quiet },
+      {
+        changed: conversations => listener.changed(conversations),
+        people: () => listener.people(),
+        lost: () => listener.lost(),
+        begun: () => {
+          listener.begun()
+          begun()
+        },
+      },
+    ),
+})
+
+afterAll(async () => {
+  await Promise.all([api.close(), beside.close()])
+  await postgres.close()
 })
 
 const ask = async (path: string, person: Person = { role: 'admin' }) =>
@@ -153,4 +153,13 @@ test('the cache is flushed on request', async () => {
   expect((await ask(path)).body.state).toBe('ready')
   expect((await send('POST', `${api.url}/api/v1/cache/flush`)).status).toBe(204)
   expect((await ask(path)).body.state).toBe('gone')
+})
+
+test('a key that one process revokes is none for the others, long before it would be looked up again', async () => {
+  const made = await send('POST', `${api.url}/api/v1/api-keys`, { body: { name: 'k', role: 'agent', days: 1 } })
+  const { id, key } = made.body as { id: string; key: string }
+  const tried = async () => (await send('GET', `${beside.url}/api/v1/me`, { token: key })).status
+  expect([await tried(), await tried(), await tried()]).toEqual([200, 200, 200])
+  expect((await send('DELETE', `${api.url}/api/v1/api-keys/${id}`)).status).toBe(204)
+  await vi.waitFor(async () => expect(await tried()).toBe(401), { timeout: 5_000 })
 })

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { RecordInputs } from '../../schemas/types.ts'
 import type { Sink } from '../sink.ts'
 import { TestLog } from '../test-log.ts'
-import { listenForChanges, tellChanged } from './changes.ts'
+import { listenForChanges, tellChanged, tellPeopleChanged } from './changes.ts'
 import { erasedRows } from './erasures.ts'
 import { transact } from './positions.ts'
 import { dropMonths } from './retention.ts'
@@ -35,6 +35,7 @@ async function listen(pool: Pick<pg.Pool, 'query'> = postgres.pool): Promise<voi
     {
       begun: () => void said.push('begun'),
       lost: () => void said.push('lost'),
+      people: () => void said.push('people'),
       changed: conversations => void said.push(conversations === null ? 'all' : [...conversations].sort()),
     },
   )
@@ -113,6 +114,12 @@ test('nothing is told of what is rolled back, and many are told in parts', async
     Array.from({ length: 10_000 }, (_, n) => `main:${n}`),
   )
   await heard('all')
+})
+
+test('users and keys that have changed are told', async () => {
+  await listen()
+  await tellPeopleChanged(postgres.pool)
+  await heard('people')
 })
 
 test('a connection that is lost is told, and listens again', async () => {

@@ -12,7 +12,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
 
-const CHANNEL = 'conversations_changed'
+const CHANNEL = 'rows_changed'
 /** Stands for all of them. */
 const ALL = '*'
 /** Below what a notification takes, 8,000 bytes. */
@@ -20,6 +20,8 @@ const PAYLOAD_BYTES = 7_000
 /** More of them at once than anybody keeps. */
 const MOST = 5_000
 
+/** Stands for users and keys. */
+const PEOPLE = '!'
 /** Before what tells of no change. */
 const BEAT = '@'
 /** A beat is sent so long after the last was heard, and has to come within so long, ms. */
@@ -32,6 +34,8 @@ export interface ChangeListener {
   begun(): void
   /** @param conversations null for all of them */
   changed(conversations: readonly string[] | null): void
+  /** Users or keys have changed. */
+  people(): void
   /** Until it has begun again, what changes is not told. */
   lost(): void
 }
@@ -40,6 +44,11 @@ export interface ChangeListener {
 export async function tellChanged(client: Pick<pg.ClientBase, 'query'>, conversations: readonly string[] | null): Promise<void> {
   const payloads = conversations === null || conversations.length > MOST ? [ALL] : [...inPayloads(conversations)]
   await client.query('SELECT pg_notify($1, payload) FROM UNNEST($2::text[]) AS p (payload)', [CHANNEL, payloads])
+}
+
+/** Once users or keys have changed, for the other processes. */
+export async function tellPeopleChanged(pool: Pick<pg.Pool, 'query'>): Promise<void> {
+  await pool.query('SELECT pg_notify($1, $2)', [CHANNEL, PEOPLE])
 }
 
 /** JSON arrays of them, each of a size that a notification takes. */
@@ -109,8 +118,10 @@ async function listen(
   lost.catch(() => {}) // heard of below, or the client is ended here
   let heard = { beat: '', resolve: () => {} }
   client.on('notification', ({ payload = '' }) => {
-    if (!payload.startsWith(BEAT)) listener.changed(payload === ALL ? null : JSON.parse(payload))
-    else if (payload === heard.beat) heard.resolve()
+    if (payload.startsWith(BEAT)) {
+      if (payload === heard.beat) heard.resolve()
+    } else if (payload === PEOPLE) listener.people()
+    else listener.changed(payload === ALL ? null : JSON.parse(payload))
   })
   const beat = async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
