@@ -19,6 +19,23 @@ function refusal(env: Record<string, string>): string {
   }
 }
 
+test('a port is shared by processes that count their limits together, and have a port of their own', () => {
+  const cluster = {
+    KAFKA_BROKERS: '127.0.0.1:9092',
+    SCHEMA_REGISTRY_URL: 'http://127.0.0.1:8081',
+    ROLES: 'api',
+    DATABASE_URL: 'postgresql://127.0.0.1/x',
+    TENANT_KEY: GOOD,
+    SESSION_KEY: `${GOOD}x`,
+    OWN_PORT: '3001',
+  }
+  expect(configFrom({ ...cluster, REDIS_URL: 'redis://127.0.0.1' }).ownPort).toBe(3_001)
+  expect(refusal(cluster)).toContain('REDIS_URL is missing')
+  expect(refusal({ ...cluster, REDIS_URL: 'redis://127.0.0.1', PORT: '3001' })).toContain('OWN_PORT has to be another port')
+  expect(refusal({ OWN_PORT: '3001' })).toContain('the local log belongs to one process')
+  expect(configFrom({}).ownPort).toBeNull()
+})
+
 test('messages are kept for ever, or for as many days as said', () => {
   expect(configFrom({}).messageRetentionDays).toBeNull()
   expect(configFrom({ MESSAGE_RETENTION_DAYS: '90' }).messageRetentionDays).toBe(90)

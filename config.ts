@@ -53,6 +53,8 @@ export interface KafkaConfig {
 
 export interface Config {
   readonly port: number
+  /** Of this process alone, where several share `port`. */
+  readonly ownPort: number | null
   readonly host: string
   /** One folder holds everything. */
   readonly dataDir: string
@@ -270,6 +272,7 @@ export function configFrom(env: Environment): Config {
   )
   const config: Config = {
     port: number('PORT', 3000, 0, 65_535),
+    ownPort: text('OWN_PORT') === null ? null : number('OWN_PORT', 0, 1, 65_535),
     host: text('HOST') ?? '127.0.0.1',
     dataDir: resolve(text('DATA_DIR') ?? './data'),
     roles: roles as Role[],
@@ -354,6 +357,13 @@ export function configFrom(env: Environment): Config {
             appSecret: whatsapp.WHATSAPP_APP_SECRET,
             verifyToken: whatsapp.WHATSAPP_VERIFY_TOKEN,
           },
+  }
+  if (config.ownPort !== null) {
+    if (cluster === null) problems.push('OWN_PORT is for several processes at one PORT, but the local log belongs to one process')
+    if (config.redisUrl === null)
+      problems.push('OWN_PORT is set: REDIS_URL is missing, where processes at one PORT count limits together')
+    if (config.ownPort === config.port || config.port === 0)
+      problems.push('OWN_PORT has to be another port than PORT, and PORT not 0')
   }
   const inDemo = (config.demo ?? whatsapp === null) && !split && env.NODE_ENV !== 'production' && isLoopback(config.host)
   for (const name of inDemo ? (['JWT_SECRET'] as const) : SECRETS) {

@@ -163,8 +163,8 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const reached = new Memo<DependencyStatus>(LOG_MS, 1)
   dependencies.log = () =>
     closed === null ? reached.get('log', () => reachable(log)) : { status: 'down', detail: closed.message }
-  const { host, port, metricsToken, publicDetails } = settings
-  const server = { host, port, metricsToken, publicDetails, log, logger, dependencies, readers, workers }
+  const { host, port, ownPort, metricsToken, publicDetails } = settings
+  const server = { host, port, ownPort, metricsToken, publicDetails, log, logger, dependencies, readers, workers }
   if (url === null || !roles.includes('api')) {
     const health = await startHealth(server)
     closers.push(() => health.close())

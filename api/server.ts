@@ -4,7 +4,9 @@
  *   request ─▶ id, headers ─▶ (door, under /api and /clickhouse) ─▶ body ─▶ schema ─▶ route ─▶ schema ─▶ answer ─▶ log line, metrics, audit
  */
 import { type KeyObject, randomBytes, randomUUID } from 'node:crypto'
-import { METHODS } from 'node:http'
+import { once } from 'node:events'
+import { createServer, METHODS } from 'node:http'
+import type { AddressInfo, ListenOptions } from 'node:net'
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -57,6 +59,8 @@ export interface ServerOptions extends InsiderOptions {
   readonly host: string
   /** 0 for any that is free. */
   readonly port: number
+  /** Another port of this process alone, for its metrics and health: then `port` is shared with other processes of this machine. */
+  readonly ownPort?: number | null
   readonly log: Log
   readonly logger: FastifyBaseLogger
   /** What `/readyz` asks. */
@@ -122,6 +126,8 @@ export interface Changes {
 
 export interface ApiServer {
   readonly url: string
+  /** Of this process alone, where it shares the other with others. */
+  readonly ownUrl: string | null
   /** Takes no more requests, and resolves once those under way are answered. */
   close(): Promise<void>
 }
@@ -231,9 +237,10 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   if (whatsapp !== null) webhook(scope => whatsappWebhook(scope, { ...options, ...whatsapp, metrics }))
 
   if (options.extend !== undefined) await options.extend(app)
-  const { url, close } = await listen(app, options)
+  const { url, ownUrl, close } = await listen(app, options)
   return {
     url,
+    ownUrl,
     audit: () => trail.status(),
     close: async () => {
       await close()
@@ -250,9 +257,21 @@ export async function startHealth(options: ServerOptions): Promise<ApiServer> {
   return listen(app, options)
 }
 
-async function listen(app: FastifyInstance, { host, port }: ServerOptions): Promise<ApiServer> {
-  const url = await app.listen({ host, port })
-  return { url, close: () => app.close() }
+async function listen(app: FastifyInstance, { host, port, ownPort = null }: ServerOptions): Promise<ApiServer> {
+  if (ownPort === null) return { url: await app.listen({ host, port }), ownUrl: null, close: () => app.close() }
+  // The system gives each connection to one of those that listen.
+  const shared: ListenOptions = { host, port, reusePort: true }
+  const url = await app.listen(shared)
+  const own = createServer({ requireHostHeader: false }, app.routing)
+  own.listen({ host, port: ownPort })
+  await once(own, 'listening')
+  const ownUrl = new URL(url)
+  ownUrl.port = String((own.address() as AddressInfo).port)
+  const close = async () => {
+    own.close()
+    await app.close()
+  }
+  return { url, ownUrl: ownUrl.origin, close }
 }
 
 /** @param identities null where nothing is behind a door */
