@@ -1,12 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
-import type { AgentActionInput } from '../../schemas/types.ts'
 import { conversationInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
 import { answer, answerKept } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
-import { masked, maskPaths } from '../masks.ts'
+import { maskPaths } from '../masks.ts'
 import { Memo } from '../memo.ts'
 import type { Fingerprint } from '../people/fingerprint.ts'
 import { type Principal, sees, seesPersonalData, visible } from '../people/principal.ts'
@@ -14,6 +13,7 @@ import { Problem } from '../problem.ts'
 import { IdParams, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { Thread, Threads } from '../threads.ts'
 import type { Api } from '../types.ts'
+import { ACTIONS, type Action, changeOf, type Seen, Words } from './actions.ts'
 
 /** The newest messages that a conversation's detail shows, and all of its notes up to so many. */
 const MESSAGES = 200
@@ -117,45 +117,6 @@ const Filters = {
   q: Type.Optional(
     Type.String({ minLength: 3, maxLength: 200, description: `part of a name, or of a message of the last ${SEARCHED}` }),
   ),
-}
-
-const Words = Type.String({ minLength: 1, maxLength: 4_096 })
-/** A person of support does this; the body's fields go into the record. */
-const ACTIONS = {
-  'take-over': { kind: 'TAKE_OVER', summary: 'Take a conversation over: the bot is silent in it', body: {} },
-  'hand-back': { kind: 'HAND_BACK', summary: 'Give a conversation back to the bot', body: {} },
-  replies: { kind: 'REPLY', summary: 'Write to the person, taking over', body: { text: Words } },
-  notes: {
-    kind: 'NOTE',
-    summary: 'Leave a note for colleagues',
-    body: { text: Type.String({ minLength: 1, maxLength: 4_000 }) },
-  },
-  assign: {
-    kind: 'ASSIGN',
-    summary: 'Give a conversation to somebody of support, or to nobody',
-    body: { assignee: Type.Unsafe<string | null>({ type: ['string', 'null'], minLength: 1, maxLength: 200 }) },
-  },
-  resolve: { kind: 'RESOLVE', summary: 'End what was handed over', body: { text: Type.Optional(Words) } },
-  approve: {
-    kind: 'APPROVE',
-    summary: 'Set what a sender may do at a venue, up or down; refused where the conversation is of another venue by now',
-    body: {
-      sender: Type.String({ minLength: 1, maxLength: 200 }),
-      venue: Type.String({ minLength: 1, maxLength: 500, description: 'of the conversation, as it was read before approving' }),
-      trust: oneOf('claimed', 'hinted', 'bound'),
-      text: Type.Optional(Words),
-    },
-  },
-} as const
-
-type Action = Partial<AgentActionInput> & Pick<AgentActionInput, 'kind'>
-
-/** What of a conversation an action is about. */
-interface Seen {
-  readonly venue: string | null
-  readonly owner: string
-  readonly assignee: string | null
-  readonly senders: readonly { readonly id: string; readonly trust: string }[]
 }
 
 interface Given {
@@ -347,7 +308,7 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint, thre
   async function give(request: FastifyRequest, reply: FastifyReply, conversation: string, action: Action): Promise<FastifyReply> {
     const { principal } = request
     const found = await requireConversation(principal, conversation)
-    Object.assign(request.audited, changeOf(found, action, principal.id))
+    Object.assign(request.audited, changeOf(found, action, principal.id, fingerprint))
     try {
       return await commands.give(request, reply, {
         target: 'conversation',
@@ -383,25 +344,6 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint, thre
       values: [id],
     })
     return requireSeen(principal, id, rows[0])
-  }
-
-  /** What the audit trail tells of an action: what it was about, before and after. */
-  function changeOf({ owner, assignee, senders }: Seen, { kind, sender, venue, trust, text, ...to }: Action, by: string) {
-    if (kind === 'APPROVE') {
-      const whom = `${masked(sender ?? '')} at ${venue}`
-      const now = senders.find(one => one.id === sender)?.trust ?? 'no sender'
-      return { before: `${whom}: ${now}`, after: `${whom}: ${trust?.toLowerCase()}` }
-    }
-    const after = {
-      TAKE_OVER: `owner agent, assignee ${by}`,
-      HAND_BACK: 'owner bot',
-      REPLY: `text ${fingerprint(text)}`,
-      NOTE: `note ${fingerprint(text)}`,
-      ASSIGN: `assignee ${to.assignee ?? 'none'}`,
-      RESOLVE: 'owner bot, resolved',
-      UNKNOWN: 'unknown',
-    }[kind]
-    return { before: `owner ${owner}, assignee ${assignee ?? 'none'}`, after }
   }
 
   /** @throws {Problem} `not_found` */

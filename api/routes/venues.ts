@@ -4,7 +4,7 @@ import { type Static, Type } from 'typebox'
 import { venueInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
 import { answer, answerKept } from '../etag.ts'
-import { claim } from './claims.ts'
+import { claim, COLUMNS, fieldOf, OF_THE_WHOLE } from './overrides.ts'
 import { direct, type Hot, type KeptText } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
@@ -354,34 +354,6 @@ export function venueRoutes(app: Api, context: Context): void {
     if (seesPersonalData(request.principal)) return answerKept(request, reply, kept)
     return answer(request, reply, JSON.stringify(withoutPersons(JSON.parse(kept.json))))
   }
-}
-
-/** Fields that decide whose music plays, or who is trusted. */
-const OF_THE_WHOLE: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation', 'contactPhone'])
-
-/** Where each field is that can be forced. */
-const COLUMNS: Readonly<Record<string, string>> = {
-  name: 'name',
-  location: 'location',
-  aliases: 'aliases',
-  contactName: 'contact_name',
-  contactEmail: 'contact_email',
-  contactPhone: 'contact_phone',
-  contactPosition: 'contact_position',
-  soundtrackAccount: 'soundtrack_account_id',
-  soundtrackLocation: 'soundtrack_location_id',
-  zoneCount: 'zone_count',
-  subscriptionStatus: 'subscription_status',
-  lastIssueDate: 'last_issue_date',
-  notes: 'notes',
-  priorityLevel: 'priority_level',
-  slaTier: 'sla_tier',
-  volumeCap: 'volume_cap',
-}
-
-async function fieldOf(pool: pg.Pool, venue: string, column: string): Promise<unknown> {
-  const { rows } = await pool.query<{ value: unknown }>(`SELECT to_jsonb(${column}) AS value FROM venues WHERE id = $1`, [venue])
-  return rows[0]?.value
 }
 
 async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {

@@ -1,6 +1,34 @@
-/** What no two venues have forced upon them, such as an account: its music would obey both. */
+/** Fields of a venue that can be forced, and what no two venues have forced upon them, such as an account: its music would obey both. */
 import type pg from 'pg'
 import { Problem } from '../problem.ts'
+
+/** Fields that decide whose music plays, or who is trusted. */
+export const OF_THE_WHOLE: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation', 'contactPhone'])
+
+/** Where each field is that can be forced. */
+export const COLUMNS: Readonly<Record<string, string>> = {
+  name: 'name',
+  location: 'location',
+  aliases: 'aliases',
+  contactName: 'contact_name',
+  contactEmail: 'contact_email',
+  contactPhone: 'contact_phone',
+  contactPosition: 'contact_position',
+  soundtrackAccount: 'soundtrack_account_id',
+  soundtrackLocation: 'soundtrack_location_id',
+  zoneCount: 'zone_count',
+  subscriptionStatus: 'subscription_status',
+  lastIssueDate: 'last_issue_date',
+  notes: 'notes',
+  priorityLevel: 'priority_level',
+  slaTier: 'sla_tier',
+  volumeCap: 'volume_cap',
+}
+
+export async function fieldOf(pool: pg.Pool, venue: string, column: string): Promise<unknown> {
+  const { rows } = await pool.query<{ value: unknown }>(`SELECT to_jsonb(${column}) AS value FROM venues WHERE id = $1`, [venue])
+  return rows[0]?.value
+}
 
 /** Fields of which a value is one venue's, and where each is. */
 const UNSHARED: Readonly<Record<string, string>> = {
