@@ -86,7 +86,7 @@ export class AuditTrail {
       labelNames: ['reason'] as const,
       registers,
     })
-    const waiting = () => this.status().waiting
+    const waiting = () => this.#count
     new Gauge({
       name: 'app_audit_waiting',
       help: 'Events that are not in the log yet',
@@ -111,8 +111,11 @@ export class AuditTrail {
   }
 
   status(): AuditStatus {
-    const waiting = this.#unkept.length + this.#waiting.length + this.#taking.length
-    return { waiting, dropped: this.#dropped, failing: this.#failing }
+    return { waiting: this.#count, dropped: this.#dropped, failing: this.#failing }
+  }
+
+  get #count(): number {
+    return this.#unkept.length + this.#waiting.length + this.#taking.length
   }
 
   /** Durable once resolved. @throws {Problem} `unavailable` when the log does not take it. */
@@ -135,7 +138,7 @@ export class AuditTrail {
       kept()
       return
     }
-    if (this.status().waiting >= this.#most) {
+    if (this.#count >= this.#most) {
       this.#dropped++
       this.#lost.inc({ reason: 'full' })
       kept(unkept())
@@ -157,7 +160,7 @@ export class AuditTrail {
   /** Is in the log soon: of what nobody waits for. */
   add(event: AuditEvent): void {
     this.keep(event, refusal => {
-      if (refusal !== undefined && this.status().waiting < this.#most) this.#wait([this.#record(event)])
+      if (refusal !== undefined && this.#count < this.#most) this.#wait([this.#record(event)])
     })
   }
 
@@ -170,7 +173,7 @@ export class AuditTrail {
     this.#flushing ??= this.#flush()
     await inTime(this.#flushing, CLOSE_MS).catch(() => {}) // what is left is told below
     clearTimeout(this.#timer ?? undefined)
-    const { waiting } = this.status()
+    const waiting = this.#count
     if (waiting > 0) {
       const what = this.#journal === null ? 'audit events are lost' : 'audit events are left to the next start'
       this.#options.logger.error({ events: waiting, reason: this.#failing }, `${what}: the log took none`)

@@ -9,7 +9,7 @@ export function auditRequests(scope: FastifyInstance, trail: Pick<AuditTrail, 'a
   scope.addHook('onRequest', (request, reply, done) => {
     request.audited = {}
     // For what has no answer: a connection that was lost, or one that was taken over.
-    reply.raw.once('close', () => {
+    reply.raw.on('close', () => {
       if (request.audited.told !== true && isAudited(request, reply)) trail.add(eventOf(request, reply.statusCode))
     })
     done()
