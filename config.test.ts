@@ -4,7 +4,7 @@ import { ConfigError, configFrom } from './config.ts'
 const WHATSAPP = {
   WHATSAPP_PHONE_NUMBER_ID: '100000000000001',
   WHATSAPP_ACCESS_TOKEN: 'access',
-  WHATSAPP_APP_SECRET: 'app',
+  WHATSAPP_APP_SECRET: 'app-secret',
   WHATSAPP_VERIFY_TOKEN: 'verify',
 }
 const GOOD = '3f9c2a7be1d84560917cab30de52f864'
@@ -18,6 +18,23 @@ function refusal(env: Record<string, string>): string {
     throw error
   }
 }
+
+test('a port is shared by processes that count their limits together, and have a port of their own', () => {
+  const cluster = {
+    KAFKA_BROKERS: '127.0.0.1:9092',
+    SCHEMA_REGISTRY_URL: 'http://127.0.0.1:8081',
+    ROLES: 'api',
+    DATABASE_URL: 'postgresql://127.0.0.1/x',
+    TENANT_KEY: GOOD,
+    SESSION_KEY: `${GOOD}x`,
+    OWN_PORT: '3001',
+  }
+  expect(configFrom({ ...cluster, REDIS_URL: 'redis://127.0.0.1' }).ownPort).toBe(3_001)
+  expect(refusal(cluster)).toContain('REDIS_URL is missing')
+  expect(refusal({ ...cluster, REDIS_URL: 'redis://127.0.0.1', PORT: '3001' })).toContain('OWN_PORT has to be another port')
+  expect(refusal({ OWN_PORT: '3001' })).toContain('the local log belongs to one process')
+  expect(configFrom({}).ownPort).toBeNull()
+})
 
 test('messages are kept for ever, or for as many days as said', () => {
   expect(configFrom({}).messageRetentionDays).toBeNull()
@@ -43,6 +60,15 @@ describe('a secret that could be guessed', () => {
       expect(said.replaceAll(/\d+ (different|characters)/g, '')).not.toContain(weak.slice(0, 20).padEnd(20))
     }
     expect(refusal({ ...WHATSAPP, [name]: GOOD })).toBe('')
+  })
+
+  test('of the provider keeps the service from starting, too', () => {
+    for (const weak of ['s', 'secret1', 'aaaaaaaaaaaa']) {
+      const said = refusal({ ...WHATSAPP, WHATSAPP_APP_SECRET: weak })
+      expect(said).toContain('WHATSAPP_APP_SECRET is no app secret')
+      if (weak.length > 1) expect(said).not.toContain(weak)
+    }
+    expect(refusal({ ...WHATSAPP, WHATSAPP_APP_SECRET: GOOD })).toBe('')
   })
 
   test('is one in the demo only while nobody else reaches it', () => {

@@ -53,6 +53,8 @@ export interface KafkaConfig {
 
 export interface Config {
   readonly port: number
+  /** Of this process alone, where several share `port`. */
+  readonly ownPort: number | null
   readonly host: string
   /** One folder holds everything. */
   readonly dataDir: string
@@ -96,6 +98,8 @@ export interface Config {
   readonly publicDetails: boolean
   /** Key of the conversations' ids; made and kept in the data folder where it is not given. Never changed. */
   readonly tenantKey: string | null
+  /** A weak tenant key stays, for conversations are kept under it. */
+  readonly tenantKeyKept: boolean
   readonly providers: ProviderConfig
   readonly venuesCsv: string | null
   /** Order of the sheet's dates such as 4/5/2026; null: its other cells decide. */
@@ -115,13 +119,16 @@ export interface Config {
 /** What lets somebody in, or hides who somebody is, by being unguessable. */
 const SECRETS = ['ADMIN_TOKEN', 'SESSION_KEY', 'TENANT_KEY', 'JWT_SECRET', 'METRICS_TOKEN'] as const
 const SHORTEST_SECRET = 32
+/** The provider makes this one. It is guessed by asking alone, 60,000 times a minute at most. */
+const SHORTEST_APP_SECRET = 8
+const LEAST_APP_VARIETY = 4
 /** Of 32 random hexadecimal digits there are fewer different ones once in a billion. */
 const LEAST_VARIETY = 7
 /** A secret that repeats itself is one of its unit's length. */
 const SHORTEST_UNIT = 16
 
 /** Why a secret could be guessed; null where it could not, or is not given. */
-function weakness(secret: string | null): string | null {
+export function weakness(secret: string | null): string | null {
   if (secret === null) return null
   if (secret.length < SHORTEST_SECRET) return `is shorter than ${SHORTEST_SECRET} characters`
   const variety = new Set(secret).size
@@ -265,6 +272,7 @@ export function configFrom(env: Environment): Config {
   )
   const config: Config = {
     port: number('PORT', 3000, 0, 65_535),
+    ownPort: text('OWN_PORT') === null ? null : number('OWN_PORT', 0, 1, 65_535),
     host: text('HOST') ?? '127.0.0.1',
     dataDir: resolve(text('DATA_DIR') ?? './data'),
     roles: roles as Role[],
@@ -315,6 +323,7 @@ export function configFrom(env: Environment): Config {
     metricsToken: text('METRICS_TOKEN'),
     publicDetails: yes('PUBLIC_DETAILS'),
     tenantKey: text('TENANT_KEY'),
+    tenantKeyKept: yes('TENANT_KEY_KEPT'),
     providers: {
       breakerFailures: number('BREAKER_FAILURES', 3, 1, 1_000),
       breakerProbeMs: number('BREAKER_PROBE_MS', 5_000, 100, 300_000),
@@ -349,12 +358,25 @@ export function configFrom(env: Environment): Config {
             verifyToken: whatsapp.WHATSAPP_VERIFY_TOKEN,
           },
   }
+  if (config.ownPort !== null) {
+    if (cluster === null) problems.push('OWN_PORT is for several processes at one PORT, but the local log belongs to one process')
+    if (config.redisUrl === null)
+      problems.push('OWN_PORT is set: REDIS_URL is missing, where processes at one PORT count limits together')
+    if (config.ownPort === config.port || config.port === 0)
+      problems.push('OWN_PORT has to be another port than PORT, and PORT not 0')
+  }
   const inDemo = (config.demo ?? whatsapp === null) && !split && env.NODE_ENV !== 'production' && isLoopback(config.host)
   for (const name of inDemo ? (['JWT_SECRET'] as const) : SECRETS) {
     const why = weakness(text(name))
     if (why === null || (name === 'TENANT_KEY' && yes('TENANT_KEY_KEPT'))) continue
     const kept = name === 'TENANT_KEY' ? '; where conversations are kept under it already, it stays: TENANT_KEY_KEPT=1' : ''
     problems.push(`${name} ${why}: whoever guesses it is let in; make one with "openssl rand -hex 32"${kept}`)
+  }
+  const signed = whatsapp?.WHATSAPP_APP_SECRET ?? null
+  if (signed !== null && (signed.length < SHORTEST_APP_SECRET || new Set(signed).size < LEAST_APP_VARIETY)) {
+    problems.push(
+      `WHATSAPP_APP_SECRET is no app secret: it has ${signed.length} characters, and Meta's have 32; whoever guesses it signs webhooks`,
+    )
   }
   if (config.demo === true && split) problems.push('DEMO is on, but the demo world belongs to a process with every role')
   if (problems.length > 0) throw new ConfigError(problems)

@@ -11,7 +11,7 @@ import { openLocalLog } from './topics/local/log.ts'
 const WHATSAPP = {
   WHATSAPP_PHONE_NUMBER_ID: '1',
   WHATSAPP_ACCESS_TOKEN: 'a',
-  WHATSAPP_APP_SECRET: 'b',
+  WHATSAPP_APP_SECRET: 'app-secret',
   WHATSAPP_VERIFY_TOKEN: 'c',
 }
 

@@ -34,8 +34,9 @@ import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'
 import { startProjection } from './engine/projection.ts'
 import { Worker, type WorkerSettings } from './engine/worker.ts'
+import { openLogger } from './logger.ts'
 import { openFolder, settleLog } from './folder.ts'
-import { kept, openClickHouse, openLog, openPostgres } from './open.ts'
+import { kept, keptSecret, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
 import { understandPort } from './processors/understanding/port.ts'
@@ -47,6 +48,7 @@ import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/clien
 import { reconcile } from './sinks/clickhouse/reconcile.ts'
 import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
+import { listenForChanges, tellPeopleChanged } from './sinks/postgres/changes.ts'
 import { erasedRows } from './sinks/postgres/erasures.ts'
 import { openPool } from './sinks/postgres/pool.ts'
 import { startRetention } from './sinks/postgres/retention.ts'
@@ -91,7 +93,7 @@ export interface Service {
 }
 
 export function serviceOf(settings: Config, broken: Broken): Service {
-  const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
+  const { logger, flush } = openLogger(settings.logLevel)
   const closers: Parts['closers'] = []
   const stop = async (partMs?: number) => {
     for (const close of closers.splice(0).reverse()) {
@@ -101,6 +103,7 @@ export function serviceOf(settings: Config, broken: Broken): Service {
         logger.error({ err: error }, 'while stopping')
       }
     }
+    flush()
   }
   const starting = async () => {
     try {
@@ -160,8 +163,8 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const reached = new Memo<DependencyStatus>(LOG_MS, 1)
   dependencies.log = () =>
     closed === null ? reached.get('log', () => reachable(log)) : { status: 'down', detail: closed.message }
-  const { host, port, metricsToken, publicDetails } = settings
-  const server = { host, port, metricsToken, publicDetails, log, logger, dependencies, readers, workers }
+  const { host, port, ownPort, metricsToken, publicDetails } = settings
+  const server = { host, port, ownPort, metricsToken, publicDetails, log, logger, dependencies, readers, workers }
   if (url === null || !roles.includes('api')) {
     const health = await startHealth(server)
     closers.push(() => health.close())
@@ -175,20 +178,25 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const { redis } = hot
   if (redis !== null)
     dependencies.redis ??= () => lessened({ status: redis.status === 'ready' ? 'up' : 'down', detail: redis.status })
-  const tenantKey = settings.tenantKey ?? kept(join(dataDir, 'tenant.key'), 24)
+  const tenantKey = settings.tenantKey ?? keptSecret(join(dataDir, 'tenant.key'), 24, settings.tenantKeyKept)
   const page = demo?.page({ log, codec })
   const api = await startApi({
     ...server,
-    adminToken: settings.adminToken ?? kept(join(dataDir, 'admin.token'), 24),
+    adminToken: settings.adminToken ?? keptSecret(join(dataDir, 'admin.token'), 24),
     whatsapp: outside.whatsapp,
     tenantKey,
     jwt: settings.jwt,
-    sessionKey: settings.sessionKey ?? kept(join(dataDir, 'session.key'), 32),
+    auditFolder: join(dataDir, 'audit'),
+    sessionKey: settings.sessionKey ?? keptSecret(join(dataDir, 'session.key'), 32),
     corsOrigins: settings.corsOrigins,
     trustedProxies: settings.trustedProxies,
     limits: settings.limits,
     redis: hot.redis,
     hot: hot.hot,
+    changes: {
+      listen: listener => listenForChanges({ url, pool, log: logger }, listener),
+      people: () => tellPeopleChanged(pool),
+    },
     settings: publicSettings(settings),
     actors: Object.values(WORKERS).flatMap(({ group, of }) => of.map(actor => taskActor(group, actors[actor]))),
     clickhouse: clickhouse === null ? null : analystsOn(parts, clickhouse, tenantKey),

@@ -13,7 +13,8 @@ import { type EmbeddedClickHouse, startEmbeddedClickHouse } from '../sinks/click
 import { isFunction, listedFunctions } from './clickhouse-names.ts'
 import { AT_ONCE } from './clickhouse-slots.ts'
 import { clickhouseRoute } from './clickhouse.ts'
-import { type AuditTrail, auditRequests } from './people/audit.ts'
+import type { AuditTrail, AuditEvent } from './people/audit.ts'
+import { auditRequests } from './people/audited.ts'
 import { Problem } from './problem.ts'
 import { ATTACKS, PARAMETERS } from './test-attacks.ts'
 import { STATEMENTS } from './test-questions.ts'
@@ -308,8 +309,15 @@ test('an error of the parser tells its place in the statement as it was sent', a
 })
 
 test('each statement is in the audit trail with its digest, whichever way it came, and never with its text', async () => {
-  const events: Record<string, unknown>[] = []
-  const trail = { add: (event: never) => void events.push(event), begin: async () => {} } as unknown as AuditTrail
+  const events: AuditEvent[] = []
+  const trail: Pick<AuditTrail, 'add' | 'keep' | 'begin'> = {
+    begin: async () => {},
+    add: event => void events.push(event),
+    keep: (event, kept) => {
+      events.push(event)
+      kept()
+    },
+  }
   const audited = fastify()
   audited.decorateRequest('principal', null as never)
   audited.decorateRequest('audited', null as never)

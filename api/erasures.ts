@@ -16,6 +16,7 @@ import type { Log, Position } from '../topics/log.ts'
 import { partitionOf } from '../topics/murmur2.ts'
 import { direct, type Hot } from './hot.ts'
 import { Problem } from './problem.ts'
+import type { Threads } from './threads.ts'
 import type { TaskActor } from './tasks.ts'
 
 const DAY = 24 * 60 * 60_000
@@ -76,6 +77,7 @@ export interface ErasureOptions {
   readonly tenantKey: Buffer | string
   readonly actors?: readonly TaskActor[]
   readonly hot?: Hot | null
+  readonly threads?: Threads
   readonly whatsapp?: { readonly phoneNumberId?: string } | null
 }
 
@@ -333,6 +335,8 @@ export class Erasures {
     for (const key of conversations) {
       const json = await hot.readText('conversation', key, async () => null)
       if (json !== null && Date.parse((JSON.parse(json) as { openedAt: string }).openedAt) < at.getTime()) left++
+      const thread = this.#options.threads?.peek(key) ?? null
+      if (thread !== null && thread.openedAt < at.getTime()) left++
     }
     return left
   }

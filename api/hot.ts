@@ -1,5 +1,11 @@
 import type { LookUps } from './metrics.ts'
 
+/** A JSON text that is kept, and its tag once somebody has been answered with it. */
+export interface KeptText {
+  readonly json: string
+  etag?: string
+}
+
 /** Look-ups that are kept close by, so that most of them never reach the serving store. */
 export interface Hot {
   /**
@@ -11,6 +17,8 @@ export interface Hot {
     id: string,
     load: () => Promise<{ value: unknown; version: number } | null>,
   ): Promise<string | null>
+  /** What is kept in this process; null where it has to be read. */
+  peek?(kind: 'venue', id: string): KeptText | null
   /** Forgets it, so that the next look-up reads it anew. */
   invalidate(kind: 'venue', id: string): Promise<void>
   /** Forgets everything: it fills again from the log and from look-ups. */

@@ -38,12 +38,11 @@ export function insiders(
 const INSIDE = /^\/(?:metrics|openapi\.json|docs(?:\/.*)?)$/
 
 export function keepInside(app: FastifyInstance, isInsider: IsInsider): void {
-  app.addHook('onRequest', async request => {
-    if (!INSIDE.test(request.routeOptions.url ?? '') || (await isInsider(request))) return
-    throw new Problem(
-      'unauthorized',
-      'this is for those who run the service: send METRICS_TOKEN, or a token that may see its settings',
-    )
+  const outside = () =>
+    new Problem('unauthorized', 'this is for those who run the service: send METRICS_TOKEN, or a token that may see its settings')
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (!INSIDE.test(request.routeOptions.url ?? '')) return done()
+    isInsider(request).then(inside => done(inside ? undefined : outside()), done)
   })
 }
 

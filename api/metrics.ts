@@ -10,6 +10,11 @@ import { isStopped } from './workers.ts'
 /** What the workers of this process say of themselves, by name. */
 export type Workers = Readonly<Record<string, () => WorkerStatus>>
 
+interface Series {
+  readonly requests: Counter.Internal
+  readonly durations: Histogram.Internal<'method' | 'route' | 'status'>
+}
+
 /** Offsets that take longer are left out: the rest of the metrics is told at once. */
 const OFFSETS_MS = 2_000
 
@@ -54,10 +59,19 @@ export function serveMetrics(
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   })
+  /** By route, and under it by method and status: a label is looked up once, not at every request. */
+  const series = new Map<string, Map<string, Series>>()
   app.addHook('onResponse', (request, reply, done) => {
-    const labels = { method: request.method, route: request.routeOptions.url ?? 'none', status: reply.statusCode }
-    requests.inc(labels)
-    durations.observe(labels, reply.elapsedTime / 1000)
+    const { url: route = 'none' } = request.routeOptions
+    const of = `${request.method} ${reply.statusCode}`
+    let found = series.get(route)?.get(of)
+    if (found === undefined) {
+      const labels = { method: request.method, route, status: reply.statusCode }
+      found = { requests: requests.labels(labels), durations: durations.labels(labels) }
+      series.set(route, (series.get(route) ?? new Map()).set(of, found))
+    }
+    found.requests.inc()
+    found.durations.observe(reply.elapsedTime / 1000)
     done()
   })
 

@@ -1,17 +1,24 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { masked } from './masks.ts'
-import { actionOf } from './people/audit.ts'
+import { actionOf } from './people/audited.ts'
 import type { Principal } from './people/principal.ts'
 
 /** Query parameters that say nothing about a person. */
 const OPEN = new Set(['limit', 'channel'])
 
+/** What is asked every few seconds. */
+const QUIET = new Set(['/healthz', '/readyz', '/metrics'])
+
 /** One line per request, once it is answered. Values in the query may be personal or secret: they are left out. */
 export function logRequests(app: FastifyInstance): void {
+  const log: FastifyBaseLogger & { isLevelEnabled?(level: string): boolean } = app.log
   app.addHook('onResponse', (request, reply, done) => {
     const principal: Principal | null = request.principal
-    const quiet = ['/healthz', '/readyz', '/metrics'].includes(request.routeOptions.url ?? '')
-    request.log[quiet ? 'debug' : 'info'](
+    const { url: route = '' } = request.routeOptions
+    const level = QUIET.has(route) ? 'debug' : 'info'
+    // Where it is not told, it is not made either.
+    if (log.isLevelEnabled?.(level) === false) return done()
+    request.log[level](
       {
         requestId: request.id,
         method: request.method,

@@ -4,7 +4,9 @@
  *   request ─▶ id, headers ─▶ (door, under /api and /clickhouse) ─▶ body ─▶ schema ─▶ route ─▶ schema ─▶ answer ─▶ log line, metrics, audit
  */
 import { type KeyObject, randomBytes, randomUUID } from 'node:crypto'
-import { METHODS } from 'node:http'
+import { once } from 'node:events'
+import { createServer, METHODS } from 'node:http'
+import type { AddressInfo, ListenOptions } from 'node:net'
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -48,6 +50,7 @@ import { taskRoutes } from './routes/tasks.ts'
 import { operationsRoutes } from './routes/operations.ts'
 import { personRoutes } from './routes/persons.ts'
 import { venueRoutes } from './routes/venues.ts'
+import { Threads } from './threads.ts'
 import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
 import { whatsappWebhook } from './webhooks/whatsapp.ts'
@@ -56,6 +59,8 @@ export interface ServerOptions extends InsiderOptions {
   readonly host: string
   /** 0 for any that is free. */
   readonly port: number
+  /** Another port of this process alone, for its metrics and health: then `port` is shared with other processes of this machine. */
+  readonly ownPort?: number | null
   readonly log: Log
   readonly logger: FastifyBaseLogger
   /** What `/readyz` asks. */
@@ -66,6 +71,8 @@ export interface ServerOptions extends InsiderOptions {
   readonly workers?: Workers
   /** Look-ups that are kept close by; null reads the serving store each time. */
   readonly hot?: Hot | null
+  /** What has changed in the serving store; without, conversations are read anew each time, and people after half a minute. */
+  readonly changes?: Changes | null
   /** Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none otherwise. */
   readonly trustedProxies?: readonly string[]
 }
@@ -79,6 +86,8 @@ export interface ApiOptions extends ServerOptions {
   readonly sessionKey?: Buffer | string
   /** Origins whose pages may ask, such as `https://crm.example.com`; none otherwise. */
   readonly corsOrigins?: readonly string[]
+  /** Where what was answered is written down until the log has it; without, answers wait for the log. */
+  readonly auditFolder?: string | null
   /** A connected client, where rate limits are counted over all processes; null counts in this one. */
   readonly redis?: Redis | null
   /** Other rate limits than the usual, requests per window of each. */
@@ -101,8 +110,24 @@ export interface ApiOptions extends ServerOptions {
   readonly extend?: (app: FastifyInstance) => void | Promise<void>
 }
 
+/** What changes in the serving store, whichever process changes it. */
+export interface Changes {
+  listen(listener: {
+    /** From now on nothing is missed. */
+    begun(): void
+    /** Rows of these conversations, null for all of them. */
+    changed(conversations: readonly string[] | null): void
+    people(): void
+    lost(): void
+  }): { close(): Promise<void> }
+  /** Tells the others that users or keys have changed. */
+  people(): Promise<void>
+}
+
 export interface ApiServer {
   readonly url: string
+  /** Of this process alone, where it shares the other with others. */
+  readonly ownUrl: string | null
   /** Takes no more requests, and resolves once those under way are answered. */
   close(): Promise<void>
 }
@@ -114,6 +139,7 @@ type RouteContext = ApiOptions & {
   identities: Identities
   commands: Commands
   tasks: TaskList
+  threads: Threads
   fingerprint: Fingerprint
   bookmarks: KeyObject
 }
@@ -140,11 +166,19 @@ const ROUTES: readonly ((app: Api, context: RouteContext) => void)[] = [
 export async function startApi(options: ApiOptions): Promise<ApiServer & { audit(): AuditStatus }> {
   const { adminToken, log, codec, logger, pool, sessionKey = randomBytes(32) } = options
   const tokens = new Tokens(sessionKey, options.jwt ?? null)
-  const identities = new Identities({ adminToken, tokens, pool, log: logger, guesses: options.limits?.token ?? LIMITS.token.max })
+  const identities = new Identities({
+    adminToken,
+    tokens,
+    pool,
+    log: logger,
+    guesses: options.limits?.token ?? LIMITS.token.max,
+    tell: options.changes?.people,
+  })
   const throttle = new Throttle(pool, deriveKey(sessionKey, 'login failures'))
   const { app, metrics, refusal } = await buildServer(options, identities)
-  const trail = new AuditTrail({ log, codec, logger, registry: metrics.registry })
-  const limiter = await rateLimits(app, {
+  const { auditFolder: folder = null } = options
+  const trail = await AuditTrail.open({ log, codec, logger, registry: metrics.registry, folder })
+  const limiter = rateLimits({
     redis: options.redis ?? null,
     max: options.limits ?? {},
     key: deriveKey(sessionKey, 'addresses'),
@@ -153,8 +187,19 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   const commands = new Commands({ log, codec, pool })
   const fingerprint = fingerprints(deriveKey(options.tenantKey, 'audit'))
   const tasks = new TaskList({ log, codec, actors: options.actors ?? [], workers: options.workers ?? {} })
+  const threads = new Threads()
+  const listening = options.changes?.listen({
+    begun: () => {
+      threads.begun()
+      identities.forget()
+    },
+    changed: conversations => threads.changed(conversations),
+    people: () => identities.forget(),
+    lost: () => threads.lost(),
+  })
   const context = {
     ...options,
+    threads,
     tokens,
     throttle,
     identities,
@@ -192,13 +237,15 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
   if (whatsapp !== null) webhook(scope => whatsappWebhook(scope, { ...options, ...whatsapp, metrics }))
 
   if (options.extend !== undefined) await options.extend(app)
-  const { url, close } = await listen(app, options)
+  const { url, ownUrl, close } = await listen(app, options)
   return {
     url,
+    ownUrl,
     audit: () => trail.status(),
     close: async () => {
       await close()
       commands.close()
+      await listening?.close()
       await trail.close()
     },
   }
@@ -210,9 +257,21 @@ export async function startHealth(options: ServerOptions): Promise<ApiServer> {
   return listen(app, options)
 }
 
-async function listen(app: FastifyInstance, { host, port }: ServerOptions): Promise<ApiServer> {
-  const url = await app.listen({ host, port })
-  return { url, close: () => app.close() }
+async function listen(app: FastifyInstance, { host, port, ownPort = null }: ServerOptions): Promise<ApiServer> {
+  if (ownPort === null) return { url: await app.listen({ host, port }), ownUrl: null, close: () => app.close() }
+  // The system gives each connection to one of those that listen.
+  const shared: ListenOptions = { host, port, reusePort: true }
+  const url = await app.listen(shared)
+  const own = createServer({ requireHostHeader: false }, app.routing)
+  own.listen({ host, port: ownPort })
+  await once(own, 'listening')
+  const ownUrl = new URL(url)
+  ownUrl.port = String((own.address() as AddressInfo).port)
+  const close = async () => {
+    own.close()
+    await app.close()
+  }
+  return { url, ownUrl: ownUrl.origin, close }
 }
 
 /** @param identities null where nothing is behind a door */

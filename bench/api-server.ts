@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import fastify from 'fastify'
 import pino from 'pino'
 import { startApi } from '../api/server.ts'
+import { listenForChanges, tellPeopleChanged } from '../sinks/postgres/changes.ts'
 import { erasedRows } from '../sinks/postgres/erasures.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
 import { MemoryCache } from '../sinks/redis/cache.ts'
@@ -26,12 +27,14 @@ if (values.database === undefined) {
   const log = await openLocalLog({ file: values.log ?? '', topics: allTopics() })
   const redis = values.redis === undefined ? null : openRedis(values.redis, { timeoutMs: 1_000, onError: () => {} })
   const many = 1e9
-  const pool = openPool({ url: values.database, log: logger, max: 10, statementTimeoutMs: 5_000 })
+  const url = values.database
+  const pool = openPool({ url, log: logger, max: 10, statementTimeoutMs: 5_000 })
   const api = await startApi({
     host: '127.0.0.1',
     port: 0,
     adminToken: values.token ?? '',
     whatsapp: null,
+    auditFolder: `${values.log}.audit`,
     tenantKey: 'x',
     log,
     codec: await Codec.open(log, allTopics()),
@@ -40,6 +43,10 @@ if (values.database === undefined) {
     logger,
     dependencies: {},
     limits: { search: many, status: many, other: many },
+    changes: {
+      listen: listener => listenForChanges({ url, pool, log: logger }, listener),
+      people: () => tellPeopleChanged(pool),
+    },
     hot: new Hot(redis === null ? new MemoryCache() : new RedisCache(redis)),
   })
   process.stdout.write(`${api.url}\n`)

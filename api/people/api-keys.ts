@@ -142,7 +142,7 @@ export function keyRoutes(app: Api, { pool, identities, fingerprint: digest }: C
       )
       if (rows.length === 0) throw new Problem('not_found', `no API key with the id "${id}"`)
       Object.assign(audited, { object: id, after: `revoked ${rows.map(row => row.id).join(', ')}`.slice(0, 500) })
-      identities.forget()
+      await identities.changed()
       return reply.code(204).send(undefined)
     },
   )

@@ -1,10 +1,15 @@
+import { mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fastify, { type FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { TestLog } from '../../sinks/test-log.ts'
 import { LogError } from '../../topics/log.ts'
 import { handleError } from '../problem.ts'
-import { AuditTrail, auditRequests } from './audit.ts'
+import { AuditTrail } from './audit.ts'
+import { auditRequests } from './audited.ts'
+import { Journal } from './journal.ts'
 import type { Principal } from './principal.ts'
 
 const AGENT: Principal = {
@@ -19,20 +24,31 @@ let log: TestLog
 let trail: AuditTrail
 let app: FastifyInstance
 let url: string
+let folder: string
 let done: string[]
 let logged: object[]
+const EVENT = { id: 'i', actor: 'a', action: 'x', outcome: 'done', status: 200, requestId: 'r', at: Date.now() }
 const registry = () => new Registry()
 
 beforeEach(async () => {
   done = []
   logged = []
   log = await TestLog.open()
-  trail = new AuditTrail({
+  folder = mkdtempSync(join(tmpdir(), 'audit-'))
+  trail = await open({ folder })
+  await serve()
+})
+
+const open = (options: { folder?: string; most?: number } = {}) =>
+  AuditTrail.open({
     log,
     codec: log.codec,
-    logger: { error: (o: object) => void logged.push(o) } as never,
+    logger: { error: (o: object) => void logged.push(o), warn: (o: object) => void logged.push(o) } as never,
     registry: registry(),
+    ...options,
   })
+
+async function serve() {
   app = fastify()
   app.setErrorHandler(handleError)
   app.decorateRequest('principal', null as never)
@@ -64,16 +80,26 @@ beforeEach(async () => {
     { prefix: '/api/v1' },
   )
   url = await app.listen({ port: 0, host: '127.0.0.1' })
-})
+}
+
+/** The same with another trail. */
+async function serveAnew(options: { folder?: string; most?: number }) {
+  await app.close()
+  await trail.close()
+  trail = await open(options)
+  await serve()
+}
 
 afterEach(async () => {
   await app.close()
   await trail.close()
+  rmSync(folder, { recursive: true })
 })
 
 const ask = (method: string, path: string, token = true) =>
   fetch(`${url}/api/v1${path}`, { method, headers: token ? { authorization: 'x' } : {} })
 const events = () => log.content('audit.log').map(record => record.value as unknown as Record<string, unknown>)
+const endsOf = async () => Object.fromEntries((await log.ends('audit.log')).map(({ partition, high }) => [partition, high]))
 const arrived = (count: number) => vi.waitFor(() => expect(events()).toHaveLength(count))
 
 test('a read of personal data is written down after it was answered, another read is not', async () => {
@@ -161,14 +187,86 @@ test('what waits is written when the server closes', async () => {
   expect(events()).toHaveLength(1)
 })
 
-test('more than ten thousand events do not wait: the others are counted', async () => {
+test('where so many wait that no more are kept, reads are refused and the rest is counted', async () => {
+  await serveAnew({ folder, most: 10 })
   log.failing = new LogError('unavailable', 'away')
-  const event = { id: 'i', actor: 'a', action: 'x', outcome: 'done', status: 200, requestId: 'r', at: Date.now() }
-  for (let i = 0; i < 10_005; i++) trail.add(event)
-  expect(trail.status()).toMatchObject({ waiting: 10_000, dropped: 5 })
+  for (let i = 0; i < 15; i++) trail.add({ ...EVENT, id: `i-${i}` })
+  expect(trail.status()).toMatchObject({ waiting: 10, dropped: 5 })
+  const refused = await ask('GET', '/conversations/main:c1')
+  expect([refused.status, refused.headers.get('etag')]).toEqual([503, null])
+  expect(await refused.text()).not.toContain('hello')
+  expect((await ask('GET', '/venues')).status).toBe(200)
   log.failing = null
   await trail.close()
-  expect(events()).toHaveLength(10_000)
+  expect(events()).toHaveLength(10)
+})
+
+test('without a journal answers wait for the log, and a read that it does not take is refused', async () => {
+  await serveAnew({})
+  await ask('GET', '/conversations/main:c1')
+  expect(events()).toHaveLength(1)
+  log.failing = new LogError('unavailable', 'away')
+  const refused = await ask('GET', '/conversations/main:c1')
+  expect(refused.status).toBe(503)
+  expect(await refused.text()).not.toContain('hello')
+  // Nor is what a statement has found told.
+  expect((await ask('POST', '/queries')).status).toBe(503)
+  log.failing = null
+  await trail.close()
+  expect(
+    events()
+      .map(({ action, status }) => `${action} ${status}`)
+      .sort(),
+  ).toEqual(['analytics.query 503', 'conversations.read 200', 'conversations.read 503'])
+})
+
+test('what a journal holds is in the log once after a start, whether the log had it or not', async () => {
+  await trail.close()
+  await log.put('audit.log', 'a', 'AuditEvent', { ...EVENT, id: 'before' })
+  const ended = new Journal(folder, { ...(await endsOf()) })
+  ended.begin()
+  const recordOf = (id: string) => log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id })
+  ended.keep([recordOf('one'), recordOf('two')])
+  ended.turn(await endsOf())
+  ended.keep([recordOf('three')])
+  await log.put('audit.log', 'a', 'AuditEvent', { ...EVENT, id: 'two' })
+  ended.close()
+  trail = await open({ folder })
+  expect(
+    events()
+      .map(({ id }) => id)
+      .sort(),
+  ).toEqual(['before', 'one', 'three', 'two'])
+  await trail.close()
+  trail = await open({ folder })
+  expect(events()).toHaveLength(4)
+})
+
+test('processes that share a folder have files of their own, and take over what ended ones left', async () => {
+  const value = log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'of-another' })
+  const other = new Journal(folder, {})
+  expect(other.left).toEqual([])
+  other.begin()
+  other.keep([value])
+  expect(events()).toHaveLength(0)
+  other.close()
+  const third = await open({ folder })
+  expect(events().map(({ id }) => id)).toEqual(['of-another'])
+  await third.close()
+})
+
+test('a frame of which not all is there is told of, and those before it are taken', async () => {
+  await trail.close()
+  const journal = new Journal(folder, {})
+  journal.begin()
+  journal.keep([log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'whole' })])
+  journal.keep([log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'half' })])
+  journal.close()
+  const file = join(folder, '0.a')
+  truncateSync(file, statSync(file).size - 3)
+  trail = await open({ folder })
+  expect(events().map(({ id }) => id)).toEqual(['whole'])
+  expect(logged).toContainEqual(expect.objectContaining({ bytes: expect.any(Number) }))
 })
 
 test('refusals are written down, of strangers only so many', async () => {

@@ -1,32 +1,31 @@
 /**
  * The audit trail: who did what through the API, as records of the topic `audit.log`, whose hashes the Postgres sink chains.
  *
- *   read      ─▶ answer ─▶ buffer ─▶ log            (a read waits for nothing)
- *   write     ─▶ log: let in, status 0 ─▶ route ─▶ answer ─▶ buffer ─▶ log
+ *   read      ─▶ journal ─▶ answer                             journal ─▶ log, some of them at a time
+ *   write     ─▶ log: let in, status 0 ─▶ route ─▶ journal ─▶ answer
  *                 └ not taken: 503, and nothing was done
  *
- * No personal data: ids, names of operations, digests.
+ * What was answered is in the journal, or in the log where the journal cannot be written; a read of which it is in neither is not
+ * answered. No personal data: ids, names of operations, digests.
  */
-import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { messageOf } from '../../engine/errors.ts'
 import type { RecordInputs } from '../../schemas/types.ts'
 import { auditLog } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
-import type { Append, Log } from '../../topics/log.ts'
+import type { Append, Log, Position } from '../../topics/log.ts'
 import { Problem } from '../problem.ts'
 import { inTime } from './deadline.ts'
-import type { Principal } from './principal.ts'
+import { type Ends, Journal, type Left } from './journal.ts'
 
-type AuditEvent = RecordInputs['AuditEvent']
+export type AuditEvent = RecordInputs['AuditEvent']
 
-/** More than that is not kept while the log takes nothing. */
-const MOST_WAITING = 10_000
-const BATCH = 500
-const LINGER_MS = 20
+/** More than that is not kept while the log takes nothing: some 20 MB. */
+const MOST_WAITING = 50_000
+const BATCH = 2_000
+/** The log takes what has come meanwhile, in one with its sync; so many it takes at once. */
+const LINGER_MS = 200
 const RETRY_MS = 1_000
 /** A write is refused when the log has not taken its event by then. */
 const APPEND_MS = 5_000
@@ -44,32 +43,50 @@ export interface AuditStatus {
   readonly failing: string | null
 }
 
+export interface AuditOptions {
+  readonly log: Log
+  readonly codec: Codec
+  readonly logger: Pick<Logger, 'error' | 'warn'>
+  readonly registry: Registry
+  /** Folder of the journal; null where answers wait for the log. */
+  readonly folder?: string | null
+  readonly most?: number
+}
+
+/** Called once the event outlives the process, or with why it does not. */
+type Kept = (refusal?: Problem) => void
+
 export class AuditTrail {
-  readonly #log: Log
-  readonly #codec: Codec
-  readonly #logger: Pick<Logger, 'error'>
-  readonly #waiting: Append[] = []
+  readonly #options: AuditOptions
+  readonly #most: number
+  #journal: Journal | null = null
+  /** Of this turn of the event loop: in no file yet. */
+  #unkept: { readonly append: Append; readonly kept: Kept }[] = []
+  /** On their way into the log without having been in a file. */
+  readonly #handing = new Set<Promise<void>>()
+  /** Kept since the journal's last turn, and before it. */
+  #waiting: Append[] = []
+  #taking: Append[] = []
+  /** Next offsets, as far as this process knows. */
+  readonly #ends: Record<string, number> = {}
   #flushing: Promise<void> | null = null
-  #retry: NodeJS.Timeout | null = null
+  #timer: NodeJS.Timeout | null = null
   #failing: string | null = null
   #dropped = 0
-  #closing = false
   #strangers = { since: 0, count: 0 }
   readonly #lost: Counter<'reason'>
 
-  constructor(options: { log: Log; codec: Codec; logger: Pick<Logger, 'error'>; registry: Registry }) {
-    const { log, codec, logger, registry } = options
-    this.#log = log
-    this.#codec = codec
-    this.#logger = logger
-    const registers = [registry]
+  private constructor(options: AuditOptions) {
+    this.#options = options
+    this.#most = options.most ?? MOST_WAITING
+    const registers = [options.registry]
     this.#lost = new Counter({
       name: 'app_audit_lost_total',
       help: 'Events that are not in the audit trail: full, while the log took none; stranger, refused without a token; invalid',
       labelNames: ['reason'] as const,
       registers,
     })
-    const waiting = () => this.#waiting.length
+    const waiting = () => this.#count
     new Gauge({
       name: 'app_audit_waiting',
       help: 'Events that are not in the log yet',
@@ -80,16 +97,33 @@ export class AuditTrail {
     })
   }
 
+  /** Writes what a process that has ended left in its journal. @throws when the log does not take it */
+  static async open(options: AuditOptions): Promise<AuditTrail> {
+    const trail = new AuditTrail(options)
+    const { folder = null, log } = options
+    if (folder === null) return trail
+    for (const { partition, high } of await log.ends(auditLog.name)) trail.#ends[partition] = high
+    const journal = new Journal(folder, { ...trail.#ends })
+    for (const left of journal.left) await trail.#recover(left)
+    journal.begin()
+    trail.#journal = journal
+    return trail
+  }
+
   status(): AuditStatus {
-    return { waiting: this.#waiting.length, dropped: this.#dropped, failing: this.#failing }
+    return { waiting: this.#count, dropped: this.#dropped, failing: this.#failing }
+  }
+
+  get #count(): number {
+    return this.#unkept.length + this.#waiting.length + this.#taking.length
   }
 
   /** Durable once resolved. @throws {Problem} `unavailable` when the log does not take it. */
   async begin(event: AuditEvent): Promise<void> {
     try {
-      await inTime(this.#log.append([this.#record(event)]), APPEND_MS)
+      await inTime(this.#append([this.#record(event)]), APPEND_MS)
     } catch (error) {
-      this.#logger.error(
+      this.#options.logger.error(
         { reason: messageOf(error), requestId: event.requestId },
         'the log takes no audit event: refused a write',
       )
@@ -97,65 +131,166 @@ export class AuditTrail {
     }
   }
 
-  /** Is in the log soon. */
-  add(event: AuditEvent): void {
-    if (event.actor === '' && this.#isOneTooMany(event.at)) return void this.#lost.inc({ reason: 'stranger' })
-    if (this.#waiting.length >= MOST_WAITING) {
+  /** Keeps an event of what is about to be answered. What comes in one turn of the event loop is written together. */
+  keep(event: AuditEvent, kept: Kept): void {
+    if (event.actor === '' && this.#isOneTooMany(event.at)) {
+      this.#lost.inc({ reason: 'stranger' })
+      kept()
+      return
+    }
+    if (this.#count >= this.#most) {
       this.#dropped++
-      return void this.#lost.inc({ reason: 'full' })
+      this.#lost.inc({ reason: 'full' })
+      kept(unkept())
+      return
     }
+    let append: Append
     try {
-      this.#waiting.push(this.#record(event))
+      append = this.#record(event)
     } catch (error) {
-      this.#logger.error({ err: error, action: event.action }, 'an audit event is not one: a route set something odd')
-      return void this.#lost.inc({ reason: 'invalid' })
+      this.#options.logger.error({ err: error, action: event.action }, 'an audit event is not one: a route set something odd')
+      this.#lost.inc({ reason: 'invalid' })
+      kept()
+      return
     }
-    if (this.#retry === null) this.#flushing ??= this.#flush()
+    this.#unkept.push({ append, kept })
+    if (this.#unkept.length === 1) setImmediate(() => this.#keepAll())
+  }
+
+  /** Is in the log soon: of what nobody waits for. */
+  add(event: AuditEvent): void {
+    this.keep(event, refusal => {
+      if (refusal !== undefined && this.#count < this.#most) this.#wait([this.#record(event)])
+    })
   }
 
   /** Writes what waits, as far as the log takes it. */
   async close(): Promise<void> {
-    this.#closing = true
-    this.#stopRetrying()
+    this.#keepAll()
+    // Of what the log does not take then, those who asked are told, and that is kept in turn.
+    for (; this.#handing.size > 0; this.#keepAll()) await Promise.all(this.#handing)
+    clearTimeout(this.#timer ?? undefined)
     this.#flushing ??= this.#flush()
     await inTime(this.#flushing, CLOSE_MS).catch(() => {}) // what is left is told below
-    this.#stopRetrying()
-    if (this.#waiting.length > 0) {
-      this.#logger.error({ events: this.#waiting.length, reason: this.#failing }, 'audit events are lost: the log took none')
+    clearTimeout(this.#timer ?? undefined)
+    const waiting = this.#count
+    if (waiting > 0) {
+      const what = this.#journal === null ? 'audit events are lost' : 'audit events are left to the next start'
+      this.#options.logger.error({ events: waiting, reason: this.#failing }, `${what}: the log took none`)
     }
+    this.#journal?.close()
+    this.#journal = null
+  }
+
+  #keepAll(): void {
+    const batch = this.#unkept
+    if (batch.length === 0) return
+    this.#unkept = []
+    const records = batch.map(({ append }) => append)
+    const all = (refusal?: Problem) => {
+      for (const { kept } of batch) kept(refusal)
+    }
+    try {
+      if (this.#journal === null) throw new Error('there is no journal')
+      this.#journal.keep(records.map(({ value }) => value as Buffer))
+    } catch (error) {
+      if (this.#journal !== null) this.#options.logger.error({ err: error }, 'the journal of the audit trail cannot be written')
+      const handing = inTime(this.#append(records), APPEND_MS)
+        .then(
+          () => all(),
+          () => all(unkept()),
+        )
+        .finally(() => this.#handing.delete(handing))
+      this.#handing.add(handing)
+      return
+    }
+    this.#wait(records)
+    all()
+  }
+
+  #wait(records: readonly Append[]): void {
+    for (const record of records) this.#waiting.push(record)
+    if (this.#waiting.length >= BATCH && this.#failing === null) this.#flushing ??= this.#flush()
+    else this.#timer ??= this.#later(LINGER_MS)
+  }
+
+  #later(ms: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#timer = null
+      this.#flushing ??= this.#flush()
+    }, ms).unref()
   }
 
   /** Never rejects. */
   async #flush(): Promise<void> {
-    // A moment later, so that what comes together is written together.
-    if (!this.#closing) await sleep(LINGER_MS)
     try {
-      while (this.#waiting.length > 0) {
-        const batch = this.#waiting.slice(0, BATCH)
-        await this.#log.append(batch)
-        this.#waiting.splice(0, batch.length)
+      while (this.#taking.length > 0 || this.#waiting.length > 0) {
+        if (this.#taking.length === 0) {
+          ;[this.#taking, this.#waiting] = [this.#waiting, []]
+          this.#journal?.turn({ ...this.#ends })
+        }
+        while (this.#taking.length > 0) {
+          const batch = this.#taking.slice(0, BATCH)
+          await this.#append(batch)
+          this.#taking.splice(0, batch.length)
+        }
+        this.#journal?.taken()
         this.#failing = null
       }
     } catch (error) {
-      if (this.#failing === null) this.#logger.error({ reason: messageOf(error) }, 'the log takes no audit events: they wait')
+      if (this.#failing === null)
+        this.#options.logger.error({ reason: messageOf(error) }, 'the log takes no audit events: they wait')
       this.#failing = messageOf(error)
-      this.#retry = setTimeout(() => {
-        this.#retry = null
-        this.#flushing = this.#flush()
-      }, RETRY_MS).unref()
+      clearTimeout(this.#timer ?? undefined)
+      this.#timer = this.#later(RETRY_MS)
     } finally {
       this.#flushing = null
     }
   }
 
-  #stopRetrying(): void {
-    clearTimeout(this.#retry ?? undefined)
-    this.#retry = null
+  async #append(records: readonly Append[]): Promise<Position[]> {
+    const positions = await this.#options.log.append(records)
+    for (const { partition, offset } of positions) this.#ends[partition] = Math.max(this.#ends[partition] ?? 0, offset + 1)
+    return positions
+  }
+
+  /** What the log has by now was appended before the process ended. */
+  async #recover({ ends, values, damaged }: Left): Promise<void> {
+    const { codec, logger } = this.#options
+    if (damaged > 0) logger.error({ bytes: damaged }, 'the end of a journal of the audit trail is damaged: what it held is lost')
+    const known = await this.#idsSince(ends)
+    const records: Append[] = []
+    for (const value of values) {
+      await codec.prepare([{ value }])
+      const decoded = codec.decode(value)
+      if (decoded.type !== 'AuditEvent' || known.has(decoded.value.id)) continue
+      records.push({ topic: auditLog.name, key: keyOf(decoded.value), value })
+    }
+    for (let from = 0; from < records.length; from += BATCH) await this.#append(records.slice(from, from + BATCH))
+    if (records.length > 0) logger.warn({ events: records.length }, 'audit events of a process that has ended are in the log now')
+  }
+
+  async #idsSince(ends: Ends): Promise<Set<string>> {
+    const { log, codec } = this.#options
+    const ids = new Set<string>()
+    for (const { partition, low, high } of await log.ends(auditLog.name)) {
+      for (let at = ends[partition] ?? low; at < high; ) {
+        const { records, next } = await log.read({ topic: auditLog.name, partition }, at, { wait: APPEND_MS })
+        if (next === at) throw new Error(`${auditLog.name}/${partition} cannot be read at ${at}`)
+        await codec.prepare(records)
+        for (const { value } of records) {
+          const decoded = value === null ? null : codec.decode(value)
+          if (decoded?.type === 'AuditEvent') ids.add(decoded.value.id)
+        }
+        at = next
+      }
+    }
+    return ids
   }
 
   #record(event: AuditEvent): Append {
-    const value = this.#codec.encode(auditLog.name, 'AuditEvent', event)
-    return { topic: auditLog.name, key: event.actor === '' ? 'none' : event.actor, value }
+    const value = this.#options.codec.encode(auditLog.name, 'AuditEvent', event)
+    return { topic: auditLog.name, key: keyOf(event), value }
   }
 
   #isOneTooMany(now: number): boolean {
@@ -164,97 +299,10 @@ export class AuditTrail {
   }
 }
 
-/** Hooks that write down what happens in a part of the server. */
-export function auditRequests(scope: FastifyInstance, trail: AuditTrail): void {
-  scope.addHook('onRequest', (request, reply, done) => {
-    request.audited = {}
-    // Comes for a connection that was lost, too.
-    reply.raw.once('close', () => {
-      if (isAudited(request, reply)) trail.add(eventOf(request, outcomeOf(reply.statusCode), reply.statusCode))
-    })
-    done()
-  })
-  scope.addHook('preHandler', (request, _reply, done) => {
-    if (isWrite(request)) trail.begin(eventOf(request, 'accepted', 0)).then(() => done(), done)
-    else done()
-  })
+function keyOf({ actor }: Pick<AuditEvent, 'actor'>): string {
+  return actor === '' ? 'none' : actor
 }
 
-function isRead({ method }: FastifyRequest): boolean {
-  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
-}
-
-function isWrite(request: FastifyRequest): boolean {
-  return !request.is404 && (request.routeOptions.config.write ?? !isRead(request))
-}
-
-function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
-  const { statusCode } = reply
-  if (statusCode === 401 || statusCode === 403) return true
-  const { personal, permission } = request.routeOptions.config
-  // A statement may come by GET, too; and what a route names as its object is written down however it was asked for.
-  const asked = personal === true || permission === 'analytics:query' || request.audited.object !== undefined
-  return !request.is404 && (asked || !isRead(request))
-}
-
-function eventOf(request: FastifyRequest, outcome: string, status: number): AuditEvent {
-  const { object, command = null, before = null, after = null } = request.audited
-  const principal: Principal | null = request.principal
-  return {
-    id: randomUUID(),
-    actor: principal?.id ?? '',
-    actorKind: principal?.kind ?? 'none',
-    role: principal?.role ?? '',
-    action: actionOf(request),
-    object: object ?? idOf(request, principal),
-    outcome,
-    status,
-    personal: request.routeOptions.config.personal === true,
-    requestId: request.id,
-    command,
-    before,
-    after,
-    at: Date.now(),
-  }
-}
-
-/** The id in the path, where it has the form of ours: a path may hold anything. */
-function idOf({ params }: FastifyRequest, principal: Principal | null): string | null {
-  const { id } = (params ?? {}) as { id?: string }
-  return id !== undefined && principal !== null && id.startsWith(`${principal.scope.tenant}:`) ? id : null
-}
-
-function outcomeOf(status: number): string {
-  if (status === 202) return 'accepted'
-  if (status < 400) return 'done'
-  if (status === 401 || status === 403) return 'denied'
-  return status < 500 ? 'refused' : 'failed'
-}
-
-const VERBS: Readonly<Record<string, string>> = {
-  POST: 'create',
-  PUT: 'replace',
-  PATCH: 'change',
-  DELETE: 'remove',
-}
-
-const actions = new WeakMap<object, string>()
-
-/** The name of what a request does. It is the route's. */
-export function actionOf({ method, routeOptions: { config, url = '' }, is404 }: FastifyRequest): string {
-  if (is404) return 'none'
-  const known = config.action ?? actions.get(config)
-  if (known !== undefined) return known
-  const action = nameOf(method, url)
-  actions.set(config, action)
-  return action
-}
-
-/** `conversations.reply` of POST /api/v1/conversations/:id/reply, `users.change` of PATCH /api/v1/users/:id. */
-function nameOf(method: string, url: string): string {
-  const parts = url.split('/').filter(part => part !== '' && part !== 'api' && part !== 'v1')
-  const names = parts.filter(part => !part.startsWith(':'))
-  if (method === 'GET' || method === 'HEAD') return [...names, parts.at(-1)?.startsWith(':') ? 'read' : 'list'].join('.')
-  if (method === 'POST' && names.length > 1) return names.join('.')
-  return [...names, VERBS[method] ?? method.toLowerCase()].join('.')
+function unkept(): Problem {
+  return new Problem('unavailable', 'the audit trail cannot be written now: try again')
 }

@@ -6,7 +6,6 @@
  *   Redis  ├────────────┬──────────┬──────────┬─ ─ ─ ─ ┤ max
  *            others'       taken: ████ used ░░░ left
  */
-import type { FastifyRateLimitStore } from '@fastify/rate-limit'
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
@@ -22,7 +21,11 @@ interface Window {
   left: number
 }
 
-type Done = Parameters<FastifyRateLimitStore['incr']>[1]
+export interface Counted {
+  /** Requests in this window, this one among them. */
+  readonly count: number
+  readonly endsInMs: number
+}
 
 const MOST_WINDOWS = 20_000
 /** Redis has to answer within this, and is left alone for a while when it does not. */
@@ -31,7 +34,7 @@ const PAUSE_MS = 1_000
 /** Limits below this are counted one by one. */
 const SHARES = 100
 
-export class Counters implements FastifyRateLimitStore {
+export class Counters {
   readonly #redis: Redis | null
   readonly #log: Pick<Logger, 'warn'>
   /** The oldest first. */
@@ -43,29 +46,26 @@ export class Counters implements FastifyRateLimitStore {
     this.#log = log
   }
 
-  /** The names of what is counted tell the limits apart. */
-  child(): this {
-    return this
-  }
-
-  incr(name: string, done: Done, windowMs: number, max: number): void {
+  /**
+   * Counts one request more; a promise only where Redis has to be asked.
+   * @param name of whom and of what, together
+   */
+  count(name: string, windowMs: number, max: number): Counted | Promise<Counted> {
     const now = Date.now()
     const window = this.#window(name, now, windowMs)
     const own = ++window.count
-    const answer = (current: number) => done(null, { current, ttl: Math.max(0, window.ends - now) })
-    if (this.#redis === null || this.#redis.status !== 'ready' || now < this.#askAgainAt) answer(own)
-    else if (window.left > 0) answer(window.shared - --window.left)
-    else if (window.shared > max) answer(window.shared)
-    else {
-      this.#take(this.#redis, name, window, windowMs, Math.max(1, Math.floor(max / SHARES))).then(
-        () => answer(window.shared - --window.left),
-        error => {
-          this.#askAgainAt = Date.now() + PAUSE_MS
-          this.#log.warn({ reason: messageOf(error) }, 'rate limits are counted in this process: Redis does not answer')
-          answer(own)
-        },
-      )
-    }
+    const counted = (count: number): Counted => ({ count, endsInMs: Math.max(0, window.ends - now) })
+    if (this.#redis === null || this.#redis.status !== 'ready' || now < this.#askAgainAt) return counted(own)
+    if (window.left > 0) return counted(window.shared - --window.left)
+    if (window.shared > max) return counted(window.shared)
+    return this.#take(this.#redis, name, window, windowMs, Math.max(1, Math.floor(max / SHARES))).then(
+      () => counted(window.shared - --window.left),
+      error => {
+        this.#askAgainAt = Date.now() + PAUSE_MS
+        this.#log.warn({ reason: messageOf(error) }, 'rate limits are counted in this process: Redis does not answer')
+        return counted(own)
+      },
+    )
   }
 
   #window(name: string, now: number, windowMs: number): Window {

@@ -5,9 +5,10 @@
  *
  * Nothing in it is reachable that does not name a permission (or says that it is public): the server refuses to start.
  */
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { Problem } from '../problem.ts'
-import { type AuditTrail, auditRequests } from './audit.ts'
+import type { AuditTrail } from './audit.ts'
+import { auditRequests } from './audited.ts'
 import type { Identities } from './identities.ts'
 import type { Limiter } from './limits.ts'
 import { may, seesEverything } from './principal.ts'
@@ -37,37 +38,44 @@ function decoded(part: string): string {
   }
 }
 
-/** Puts a door before everything in this scope. */
+/** Puts a door before everything in this scope. Whoever is known, and counted in this process, passes it at once. */
 export function closeDoor(scope: FastifyInstance, { identities, limiter, trail, passwords = false }: DoorOptions): void {
   scope.addHook('onRoute', route => void behind.add(route))
   auditRequests(scope, trail)
-  scope.addHook('onRequest', async (request, reply) => {
+  scope.addHook('onRequest', (request, reply, done) => {
     reply.header('cache-control', 'no-store')
-    if (!request.routeOptions.config.public) await admit(request, identities, passwords)
+    const { config } = request.routeOptions
+    const { limit = 'other' } = config
+    const enter = () =>
+      limiter(typeof limit === 'function' ? limit(request) : limit).call(scope, request, reply, refusal =>
+        done(refusal ?? forbidden(request, config)),
+      )
+    if (config.public) return enter()
+    const token = tokenOf(request, passwords)
+    const known = token === null ? null : identities.known(token)
+    if (known === null) return void admit(request, identities, token).then(enter, done)
+    request.principal = known
+    enter()
   })
-  scope.addHook('onRequest', async (request, reply) => {
-    const { limit = 'other' } = request.routeOptions.config
-    await limiter(typeof limit === 'function' ? limit(request) : limit)(request, reply)
-  })
-  scope.addHook('onRequest', (request, _reply, done) => {
-    const { permission, whole, public: open } = request.routeOptions.config
-    if (open || request.is404) return done()
-    const { principal } = request
-    if (permission === undefined || !may(principal, permission)) {
-      const { role } = principal
-      return done(new Problem('forbidden', `this needs the permission "${permission}", which the role "${role}" does not have`))
-    }
-    if (whole && !seesEverything(principal))
-      return done(new Problem('forbidden', 'this is of the whole installation, of which you may see a part'))
-    done()
-  })
+}
+
+/** Why somebody who is known may not do this. */
+function forbidden(request: FastifyRequest, { permission, whole, public: open }: FastifyContextConfig): Problem | undefined {
+  if (open || request.is404) return undefined
+  const { principal } = request
+  if (permission === undefined || !may(principal, permission)) {
+    const { role } = principal
+    return new Problem('forbidden', `this needs the permission "${permission}", which the role "${role}" does not have`)
+  }
+  if (whole && !seesEverything(principal))
+    return new Problem('forbidden', 'this is of the whole installation, of which you may see a part')
+  return undefined
 }
 
 const behind = new WeakSet<RouteOptions>()
 
 /** Finds out who asks. @throws {Problem} when the request brings no good token. */
-export async function admit(request: FastifyRequest, identities: Identities, passwords = false): Promise<void> {
-  const token = tokenOf(request, passwords)
+export async function admit(request: FastifyRequest, identities: Identities, token = tokenOf(request)): Promise<void> {
   const principal = token === null ? null : await identities.of(token, request.ip)
   if (principal === null) throw new Problem('unauthorized', 'send a valid token as "Authorization: Bearer <token>"')
   request.principal = principal

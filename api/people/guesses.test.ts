@@ -92,4 +92,23 @@ describe('guessing', () => {
       retryAfter: expect.any(Number),
     })
   })
+
+  test('a token that was found good is known at once, for as long as it is trusted, and not once people have changed', async () => {
+    const { identities, turn, key } = world()
+    expect(identities.known(key)).toBeNull()
+    await identities.of(key, HERE)
+    await identities.of(key, HERE)
+    expect(identities.known(key)).toMatchObject({ role: 'ops' })
+    expect(identities.known(`${key.slice(0, -1)}x`)).toBeNull()
+    turn(29_999)
+    expect(identities.known(key)).not.toBeNull()
+    turn(1)
+    expect(identities.known(key)).toBeNull()
+    await identities.of(key, HERE)
+    await identities.of(key, HERE)
+    identities.forget()
+    expect(identities.known(key)).toBeNull()
+    await identities.of('the-token-of-the-installation', HERE)
+    expect(identities.known('the-token-of-the-installation')).toMatchObject({ role: 'admin', kind: 'token' })
+  })
 })

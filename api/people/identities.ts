@@ -3,6 +3,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import type { JWTPayload } from 'jose'
 import type pg from 'pg'
 import type { Logger } from 'pino'
+import { messageOf } from '../../engine/errors.ts'
 import { Problem } from '../problem.ts'
 import { Guesses } from './guesses.ts'
 import { isSecret, parseKey } from './keys.ts'
@@ -13,6 +14,7 @@ import type { Token, Tokens } from './tokens.ts'
 /** A token that was found good is taken as such for so long: so late is it noticed elsewhere that it was revoked. */
 const TRUSTED_MS = 30_000
 const MOST_KNOWN = 10_000
+const MOST_RECENT = 2_000
 const LONGEST_TOKEN = 8 * 1024
 
 export interface IdentityOptions {
@@ -23,6 +25,8 @@ export interface IdentityOptions {
   /** Bad tokens that an address may bring a minute before none of it is looked up. */
   readonly guesses?: number
   readonly now?: () => number
+  /** Tells other processes that people or keys have changed. */
+  readonly tell?: (() => Promise<void>) | undefined
 }
 
 interface Identified {
@@ -37,6 +41,9 @@ export class Identities {
   readonly #now: () => number
   /** By the token's digest, the oldest first. */
   readonly #known = new Map<string, Identified>()
+  /** The same, for as short, by the token itself, whose digest costs more than all else of finding it: of those who ask often. */
+  readonly #recent = new Map<string, Identified>()
+  #recentUntil = 0
   /** Digests of tokens that were good once, and are no guesses. */
   readonly #good = new Set<string>()
   readonly #guesses: Guesses
@@ -47,6 +54,15 @@ export class Identities {
     this.#admin = options.adminToken ? digest(options.adminToken) : null
     this.#now = options.now ?? Date.now
     this.#guesses = new Guesses(options.guesses ?? LIMITS.token.max, LIMITS.token.windowMs, this.#now)
+  }
+
+  /** Who brings a token that was found good a moment ago; null where it has to be looked for. */
+  known(token: string): Principal | null {
+    const now = this.#now()
+    // No token is kept for longer than it is trusted, whoever asks.
+    if (now >= this.#recentUntil) this.#recent.clear()
+    const known = this.#recent.get(token)
+    return known !== undefined && known.until > now ? known.principal : null
   }
 
   /**
@@ -63,10 +79,16 @@ export class Identities {
   async #of(token: string, address: string | null): Promise<Principal | null> {
     const digested = digest(token)
     // Digests have one length, so that the comparison takes the same time whatever was sent.
-    if (this.#admin !== null && timingSafeEqual(digested, this.#admin)) return ADMIN
+    if (this.#admin !== null && timingSafeEqual(digested, this.#admin)) {
+      this.#remember(token, { principal: ADMIN, until: this.#now() + TRUSTED_MS })
+      return ADMIN
+    }
     const key = digested.toString('latin1')
     const known = this.#known.get(key)
-    if (known !== undefined && known.until > this.#now()) return known.principal
+    if (known !== undefined && known.until > this.#now()) {
+      this.#remember(token, known)
+      return known.principal
+    }
     this.#known.delete(key)
     const generation = this.#generation
     const wait = address === null || this.#good.has(key) ? 0 : this.#guesses.wait(address)
@@ -83,10 +105,29 @@ export class Identities {
     return found.principal
   }
 
-  /** To be called when people or keys have changed. */
+  /** To be called when people or keys have changed here: other processes are told. */
+  async changed(): Promise<void> {
+    this.forget()
+    const { tell, log } = this.#options
+    // Whoever does not hear of it takes what has changed for good until it is looked up again.
+    await tell?.().catch(error => log.warn({ reason: messageOf(error) }, 'other processes are not told that people have changed'))
+  }
+
+  /** Whoever comes next is looked up anew. */
   forget(): void {
     this.#generation++
     this.#known.clear()
+    this.#recent.clear()
+  }
+
+  /** What does not fit is found by its digest. */
+  #remember(token: string, identified: Identified): void {
+    const now = this.#now()
+    if (now >= this.#recentUntil) {
+      this.#recent.clear()
+      this.#recentUntil = now + TRUSTED_MS
+    }
+    if (this.#recent.size < MOST_RECENT) this.#recent.set(token, identified)
   }
 
   #keep(key: string, { principal, until }: Identified): void {

@@ -59,7 +59,7 @@ async function server(options: { redis?: FakeRedis | Redis; max?: Partial<Record
     const { who } = request.headers
     if (typeof who === 'string') request.principal = { kind: 'user', id: who, scope: { tenant: 'main' } } as Principal
   })
-  const limiter = await rateLimits(app, {
+  const limiter = rateLimits({
     redis: (options.redis as unknown as Redis) ?? null,
     max: options.max ?? {},
     key: deriveKey('key', 'addresses'),

@@ -135,7 +135,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       )
       if (rowCount === 0) throw new Problem('forbidden', 'only somebody with an account here can log out')
       Object.assign(audited, { object: principal.id, after: 'every session ended' })
-      identities.forget()
+      await identities.changed()
       return reply.code(204).send(undefined)
     },
   )
@@ -178,7 +178,7 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
         [principal.id, await hashPassword(body.newPassword), principal.scope.tenant],
       )
       audited.after = 'password changed, every session ended'
-      identities.forget()
+      await identities.changed()
       return reply.code(204).send(undefined)
     },
   )

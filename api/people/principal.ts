@@ -126,18 +126,19 @@ export function visibleSql(venueId: string, id: string, first: number): string {
     AND (${regions} IS NULL OR ${venueId} IN (SELECT id FROM venues WHERE region = ANY(${regions}))))`
 }
 
-/** Whether a row that has been read is visible: the same condition. @param region of the row's venue, asked for where it matters */
-export async function sees(
-  { scope: { tenant, regions, venues } }: Principal,
+/**
+ * Whether a row that has been read is visible: the same condition.
+ * @param region of the row's venue, as it is now; null where there is none. Who is of no regions is not asked for it.
+ */
+export function sees(
+  { scope: { tenant, regions, venues } }: Pick<Principal, 'scope'>,
   venueId: string | null,
   id: string,
-  region: () => Promise<string | null>,
-): Promise<boolean> {
+  region: string | null,
+): boolean {
   if (!id.startsWith(`${tenant}:`)) return false
   if (venues !== null && (venueId === null || !venues.includes(venueId))) return false
-  if (regions === null) return true
-  const of = venueId === null ? null : await region()
-  return of !== null && regions.includes(of)
+  return regions === null || (venueId !== null && region !== null && regions.includes(region))
 }
 
 declare module 'fastify' {
@@ -160,7 +161,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set for every request under /api and /clickhouse that got past the door. */
     principal: Principal
-    /** For the audit: what the request was about; set by the route. */
-    audited: { object?: string | null; command?: string | null; before?: string | null; after?: string | null }
+    /** For the audit: what the request was about; set by the route. `told` once what became of it is in the trail. */
+    audited: { object?: string | null; command?: string | null; before?: string | null; after?: string | null; told?: boolean }
   }
 }

@@ -134,7 +134,7 @@ export function userRoutes(app: Api, { pool, identities, fingerprint: digest }: 
         })
       const user = rows[0] as User
       Object.assign(audited, { object: id, after: digest(user) })
-      identities.forget()
+      await identities.changed()
       return reply.code(201).send(user)
     },
   )
@@ -181,7 +181,7 @@ export function userRoutes(app: Api, { pool, identities, fingerprint: digest }: 
         return { before, after: updated[0] as User }
       })
       Object.assign(audited, { object: id, before: digest(before), after: changesOf(before, after, body, digest) })
-      identities.forget()
+      await identities.changed()
       return after
     },
   )
@@ -209,7 +209,7 @@ export function userRoutes(app: Api, { pool, identities, fingerprint: digest }: 
         return before
       })
       Object.assign(audited, { object: id, before: digest(before), after: 'removed' })
-      identities.forget()
+      await identities.changed()
       return reply.code(204).send(undefined)
     },
   )

@@ -6,6 +6,7 @@ import type { Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IntegerOrNull, orNull, Text, TextOrNull, Time } from '../schemas.ts'
+import type { Threads } from '../threads.ts'
 import type { Api } from '../types.ts'
 
 const AuditEvent = Type.Object({
@@ -54,9 +55,10 @@ interface Context {
   readonly pool: pg.Pool
   readonly settings?: PublicSettings
   readonly hot?: Hot | null
+  readonly threads: Threads
 }
 
-export function auditRoutes(app: Api, { pool, settings = {}, hot = null }: Context): void {
+export function auditRoutes(app: Api, { pool, settings = {}, hot = null, threads }: Context): void {
   app.get(
     '/audit',
     {
@@ -127,6 +129,7 @@ export function auditRoutes(app: Api, { pool, settings = {}, hot = null }: Conte
     },
     async ({ audited }, reply) => {
       audited.after = 'flushed'
+      threads.flush()
       await hot?.flush().catch(cause => {
         throw new Problem('unavailable', 'the cache cannot be reached now', { cause })
       })

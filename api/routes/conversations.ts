@@ -1,18 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
-import type { AgentActionInput } from '../../schemas/types.ts'
 import { conversationInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
-import { answer } from '../etag.ts'
+import { answer, answerKept } from '../etag.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
-import { masked, maskPaths } from '../masks.ts'
+import { maskPaths } from '../masks.ts'
 import { Memo } from '../memo.ts'
 import type { Fingerprint } from '../people/fingerprint.ts'
 import { type Principal, sees, seesPersonalData, visible } from '../people/principal.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, isoSql, NotModified, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
+import type { Thread, Threads } from '../threads.ts'
 import type { Api } from '../types.ts'
+import { ACTIONS, type Action, changeOf, type Seen, Words } from './actions.ts'
 
 /** The newest messages that a conversation's detail shows, and all of its notes up to so many. */
 const MESSAGES = 200
@@ -118,45 +119,6 @@ const Filters = {
   ),
 }
 
-const Words = Type.String({ minLength: 1, maxLength: 4_096 })
-/** A person of support does this; the body's fields go into the record. */
-const ACTIONS = {
-  'take-over': { kind: 'TAKE_OVER', summary: 'Take a conversation over: the bot is silent in it', body: {} },
-  'hand-back': { kind: 'HAND_BACK', summary: 'Give a conversation back to the bot', body: {} },
-  replies: { kind: 'REPLY', summary: 'Write to the person, taking over', body: { text: Words } },
-  notes: {
-    kind: 'NOTE',
-    summary: 'Leave a note for colleagues',
-    body: { text: Type.String({ minLength: 1, maxLength: 4_000 }) },
-  },
-  assign: {
-    kind: 'ASSIGN',
-    summary: 'Give a conversation to somebody of support, or to nobody',
-    body: { assignee: Type.Unsafe<string | null>({ type: ['string', 'null'], minLength: 1, maxLength: 200 }) },
-  },
-  resolve: { kind: 'RESOLVE', summary: 'End what was handed over', body: { text: Type.Optional(Words) } },
-  approve: {
-    kind: 'APPROVE',
-    summary: 'Set what a sender may do at a venue, up or down; refused where the conversation is of another venue by now',
-    body: {
-      sender: Type.String({ minLength: 1, maxLength: 200 }),
-      venue: Type.String({ minLength: 1, maxLength: 500, description: 'of the conversation, as it was read before approving' }),
-      trust: oneOf('claimed', 'hinted', 'bound'),
-      text: Type.Optional(Words),
-    },
-  },
-} as const
-
-type Action = Partial<AgentActionInput> & Pick<AgentActionInput, 'kind'>
-
-/** What of a conversation an action is about. */
-interface Seen {
-  readonly venue: string | null
-  readonly owner: string
-  readonly assignee: string | null
-  readonly senders: readonly { readonly id: string; readonly trust: string }[]
-}
-
 interface Given {
   readonly text?: string
   readonly assignee?: string | null
@@ -168,9 +130,10 @@ interface Context {
   readonly pool: pg.Pool
   readonly commands: Commands
   readonly fingerprint: Fingerprint
+  readonly threads: Threads
 }
 
-export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Context): void {
+export function conversationRoutes(app: Api, { pool, commands, fingerprint, threads }: Context): void {
   const listed = new Memo<string>(LIST_MS)
 
   app.get(
@@ -226,23 +189,43 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Co
         response: { 200: Conversation, 304: NotModified },
       },
     },
-    async (request, reply) => {
+    (request, reply) => {
       const { params, principal } = request
-      const { rows } = await pool.query<Conversation>({
-        name: 'conversation',
-        text: `SELECT ${ITEM}, senders, requests, ${arrayOf(MESSAGE, `messages WHERE conversation_id = $1 ${NEWEST} LIMIT ${MESSAGES}`)} AS messages,
-             ${arrayOf(NOTE, `conversation_notes WHERE conversation_id = $1 ORDER BY at DESC LIMIT ${NOTES}`)} AS notes
-           FROM (SELECT * FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1) c`,
-        values: [params.id],
-      })
-      const found = await requireSeen(principal, params.id, rows[0])
-      // Read newest first, told oldest first.
-      found.messages.reverse()
-      found.notes.reverse()
-      const shown = seesPersonalData(principal) ? found : hidden(found, PERSONAL)
-      return answer(request, reply, reply.serialize(shown) as string)
+      const kept = principal.scope.regions === null ? threads.peek(params.id) : null
+      if (kept === null) return show(request, reply, params.id)
+      // Answered at once: nothing is returned for Fastify to wait for.
+      if (!sees(principal, kept.venue, params.id, null)) throw notFound(params.id)
+      tell(request, reply, kept)
     },
   )
+
+  /** @throws {Problem} `not_found` */
+  async function show(request: FastifyRequest, reply: FastifyReply, id: string): Promise<void> {
+    const found = await threads.get(id, () => read(id, reply))
+    await tell(request, reply, await requireSeen(request.principal, id, found ?? undefined))
+  }
+
+  function tell(request: FastifyRequest, reply: FastifyReply, thread: Thread): FastifyReply {
+    if (seesPersonalData(request.principal)) return answerKept(request, reply, thread)
+    return answer(request, reply, JSON.stringify(hidden(JSON.parse(thread.json), PERSONAL)))
+  }
+
+  /** @param reply of its route, whose schema says what is shown */
+  async function read(id: string, reply: FastifyReply): Promise<Thread | null> {
+    const { rows } = await pool.query<Conversation>({
+      name: 'conversation',
+      text: `SELECT ${ITEM}, senders, requests, ${arrayOf(MESSAGE, `messages WHERE conversation_id = $1 ${NEWEST} LIMIT ${MESSAGES}`)} AS messages,
+             ${arrayOf(NOTE, `conversation_notes WHERE conversation_id = $1 ORDER BY at DESC LIMIT ${NOTES}`)} AS notes
+           FROM (SELECT * FROM conversations WHERE id = $1 ORDER BY opened_at DESC LIMIT 1) c`,
+      values: [id],
+    })
+    const found = rows[0]
+    if (found === undefined) return null
+    // Read newest first, told oldest first.
+    found.messages.reverse()
+    found.notes.reverse()
+    return { venue: found.venue, openedAt: found.openedAt.getTime(), json: reply.serialize(found) as string }
+  }
 
   app.get(
     '/conversations/:id/messages',
@@ -325,15 +308,20 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Co
   async function give(request: FastifyRequest, reply: FastifyReply, conversation: string, action: Action): Promise<FastifyReply> {
     const { principal } = request
     const found = await requireConversation(principal, conversation)
-    Object.assign(request.audited, changeOf(found, action, principal.id))
-    return commands.give(request, reply, {
-      target: 'conversation',
-      object: conversation,
-      topic: conversationInbox,
-      key: conversation,
-      type: 'AgentAction',
-      record: (id, at) => ({ ...action, id, at, by: principal.id, byName: principal.name }),
-    })
+    Object.assign(request.audited, changeOf(found, action, principal.id, fingerprint))
+    try {
+      return await commands.give(request, reply, {
+        target: 'conversation',
+        object: conversation,
+        topic: conversationInbox,
+        key: conversation,
+        type: 'AgentAction',
+        record: (id, at) => ({ ...action, id, at, by: principal.id, byName: principal.name }),
+      })
+    } finally {
+      // Whoever reads it next sees what they have done, whether it was heard of yet or not.
+      threads.forget(conversation)
+    }
   }
 
   async function messagesOf(id: string, [before, message]: [string, string] | [null, null], limit: number) {
@@ -358,32 +346,15 @@ export function conversationRoutes(app: Api, { pool, commands, fingerprint }: Co
     return requireSeen(principal, id, rows[0])
   }
 
-  /** What the audit trail tells of an action: what it was about, before and after. */
-  function changeOf({ owner, assignee, senders }: Seen, { kind, sender, venue, trust, text, ...to }: Action, by: string) {
-    if (kind === 'APPROVE') {
-      const whom = `${masked(sender ?? '')} at ${venue}`
-      const now = senders.find(one => one.id === sender)?.trust ?? 'no sender'
-      return { before: `${whom}: ${now}`, after: `${whom}: ${trust?.toLowerCase()}` }
-    }
-    const after = {
-      TAKE_OVER: `owner agent, assignee ${by}`,
-      HAND_BACK: 'owner bot',
-      REPLY: `text ${fingerprint(text)}`,
-      NOTE: `note ${fingerprint(text)}`,
-      ASSIGN: `assignee ${to.assignee ?? 'none'}`,
-      RESOLVE: 'owner bot, resolved',
-      UNKNOWN: 'unknown',
-    }[kind]
-    return { before: `owner ${owner}, assignee ${assignee ?? 'none'}`, after }
-  }
-
   /** @throws {Problem} `not_found` */
   async function requireSeen<C extends { venue: string | null }>(
     principal: Principal,
     id: string,
     found: C | undefined,
   ): Promise<C> {
-    if (found === undefined || !(await sees(principal, found.venue, id, () => regionOf(found.venue)))) throw notFound(id)
+    if (found === undefined) throw notFound(id)
+    const region = principal.scope.regions === null ? null : await regionOf(found.venue)
+    if (!sees(principal, found.venue, id, region)) throw notFound(id)
     return found
   }
 

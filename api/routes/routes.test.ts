@@ -97,6 +97,25 @@ describe('a command', () => {
     expect(await asked).toMatchObject({ status: 200, body: { outcome: 'handled', action: 'VenueOverride' } })
   })
 
+  test('for an account that two venues are given at once is refused to one of them', async () => {
+    const give = (venue: string, value: string, headers: Record<string, string> = { prefer: 'wait=0' }) =>
+      send('PUT', `${api.url}/api/v1/venues/${venue}/overrides/soundtrackAccount`, { body: { value }, headers })
+    const both = await Promise.all([give('main:v2', 'QWNjb3VudA=='), give('main:v3', 'QWNjb3VudA')])
+    expect(both.map(({ status }) => status).sort()).toEqual([202, 409])
+    const [winner, loser] = both[0]?.status === 202 ? ['main:v2', 'main:v3'] : ['main:v3', 'main:v2']
+    expect(both.find(({ status }) => status === 409)?.body.code).toBe('conflict')
+    // As long as nobody knows what becomes of it; whoever has it may ask again.
+    expect((await give(loser, 'QWNjb3VudA')).status).toBe(409)
+    expect((await give(winner, 'QWNjb3VudA')).status).toBe(202)
+    // What has been refused is free again.
+    const before = given().length
+    const refused = give('main:v2', 'T3RoZXI', {})
+    await expect.poll(() => given().length).toBe(before + 1)
+    await tell(given().at(-1)?.headers.command as string, 'refused', 'invalid_value: soundtrackAccount')
+    expect((await refused).body.code).toBe('command_refused')
+    expect((await give('main:v3', 'T3RoZXI')).status).toBe(202)
+  })
+
   test.each([
     ['refused', 409, 'command_refused', 'invalid_value: notes'],
     ['skipped', 422, 'command_failed', undefined],

@@ -1,10 +1,11 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { venueInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
-import { answer } from '../etag.ts'
-import { direct, type Hot } from '../hot.ts'
+import { answer, answerKept } from '../etag.ts'
+import { claim, COLUMNS, fieldOf, OF_THE_WHOLE } from './overrides.ts'
+import { direct, type Hot, type KeptText } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
 import { Memo } from '../memo.ts'
@@ -162,10 +163,12 @@ export function venueRoutes(app: Api, context: Context): void {
         response: { 200: Venue, 304: NotModified },
       },
     },
-    async (request, reply) => {
-      const text = await readVenue(request)
-      const body = seesPersonalData(request.principal) ? text : JSON.stringify(withoutPersons(JSON.parse(text)))
-      return answer(request, reply, body)
+    (request, reply) => {
+      const kept = hot.peek?.('venue', request.params.id) ?? null
+      if (kept === null) return show(request, reply)
+      // Answered at once: nothing is returned for Fastify to wait for.
+      requireSeen(request, kept.json)
+      tell(request, reply, kept)
     },
   )
 
@@ -292,17 +295,27 @@ export function venueRoutes(app: Api, context: Context): void {
         `${what.field} decides whose music plays or who is trusted: only who sees the whole installation forces it`,
       )
     }
-    if (what.value !== null) await refuseTaken(pool, venue, what.field, what.value)
+    const held = value === null ? null : await claim(pool, venue, field, value)
     await hot.invalidate('venue', venue)
     const by = principal.id
-    return commands.give(request, reply, {
-      target: 'venue',
-      object: venue,
-      topic: venueInbox,
-      key: venue,
-      type: 'VenueOverride',
-      record: (id, at) => ({ id, by, at, ...what }),
-    })
+    let known = false
+    try {
+      const answered = await commands.give(request, reply, {
+        target: 'venue',
+        object: venue,
+        topic: venueInbox,
+        key: venue,
+        type: 'VenueOverride',
+        record: (id, at) => ({ id, by, at, ...what }),
+      })
+      known = reply.statusCode !== 202
+      return answered
+    } catch (error) {
+      known = error instanceof Problem && error.code === 'command_refused'
+      throw error
+    } finally {
+      if (known) await held?.release()
+    }
   }
 
   /** A part of a name comes before what is only like it; Thai has no spaces between words, and is found as a part. */
@@ -326,56 +339,21 @@ export function venueRoutes(app: Api, context: Context): void {
   }
 
   /** JSON of a venue that the asker may see. @throws {Problem} `not_found` */
-  async function readVenue({ params, principal }: FastifyRequest): Promise<string> {
-    const { id } = params as { id: string }
+  async function readVenue(request: FastifyRequest): Promise<string> {
+    const { id } = request.params as { id: string }
     const found = await hot.readText('venue', id, () => load(pool, id))
-    const region = async () => (JSON.parse(found as string) as Venue).region
-    if (found === null || !(await sees(principal, id, id, region))) throw notFound(id)
+    requireSeen(request, found)
     return found
   }
-}
 
-/** Fields that decide whose music plays, or who is trusted. */
-const OF_THE_WHOLE: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation', 'contactPhone'])
+  async function show(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    await tell(request, reply, { json: await readVenue(request) })
+  }
 
-/** Where each field is that can be forced. */
-const COLUMNS: Readonly<Record<string, string>> = {
-  name: 'name',
-  location: 'location',
-  aliases: 'aliases',
-  contactName: 'contact_name',
-  contactEmail: 'contact_email',
-  contactPhone: 'contact_phone',
-  contactPosition: 'contact_position',
-  soundtrackAccount: 'soundtrack_account_id',
-  soundtrackLocation: 'soundtrack_location_id',
-  zoneCount: 'zone_count',
-  subscriptionStatus: 'subscription_status',
-  lastIssueDate: 'last_issue_date',
-  notes: 'notes',
-  priorityLevel: 'priority_level',
-  slaTier: 'sla_tier',
-  volumeCap: 'volume_cap',
-}
-
-async function fieldOf(pool: pg.Pool, venue: string, column: string): Promise<unknown> {
-  const { rows } = await pool.query<{ value: unknown }>(`SELECT to_jsonb(${column}) AS value FROM venues WHERE id = $1`, [venue])
-  return rows[0]?.value
-}
-
-/** What no two venues have forced upon them. */
-const UNSHARED: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation'])
-
-/** @throws {Problem} `conflict` where another venue has this account or location: its music would obey both */
-async function refuseTaken(pool: pg.Pool, venue: string, field: string, json: string): Promise<void> {
-  const value: unknown = JSON.parse(json)
-  if (!UNSHARED.has(field) || typeof value !== 'string') return
-  const { rows } = await pool.query<{ id: string }>(
-    // An id in base64 is the same one without its padding.
-    `SELECT id FROM venues WHERE rtrim(btrim(${COLUMNS[field]}), '=') = rtrim(btrim($1), '=') AND id <> $2 AND NOT removed ORDER BY id LIMIT 1`,
-    [value, venue],
-  )
-  if (rows[0] !== undefined) throw new Problem('conflict', `the ${field} "${value}" is the one of the venue ${rows[0].id}`)
+  function tell(request: FastifyRequest, reply: FastifyReply, kept: KeptText): FastifyReply {
+    if (seesPersonalData(request.principal)) return answerKept(request, reply, kept)
+    return answer(request, reply, JSON.stringify(withoutPersons(JSON.parse(kept.json))))
+  }
 }
 
 async function load(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {
@@ -422,6 +400,13 @@ export async function requireVenue(pool: pg.Pool, principal: Principal, id: stri
     values: [id, ...scope.values],
   })
   if (rowCount === 0) throw notFound(id)
+}
+
+/** @throws {Problem} `not_found` when it is none that the asker may see */
+function requireSeen({ params, principal }: FastifyRequest, json: string | null): asserts json is string {
+  const { id } = params as { id: string }
+  const region = () => (principal.scope.regions === null ? null : (JSON.parse(json as string) as Venue).region)
+  if (json === null || !sees(principal, id, id, region())) throw notFound(id)
 }
 
 function notFound(id: string): Problem {

@@ -5,6 +5,7 @@
 import type pg from 'pg'
 import type { AuditEvent } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
+import { tellChanged } from './changes.ts'
 import { eraseAgain } from './erasures.ts'
 import { auditLog, columnArrays, isoTime, messages, type Row, type Table, unnest, upsert, zones } from './tables.ts'
 
@@ -137,7 +138,10 @@ export class Batch {
     await this.#writeReports(client)
     for (const [partition, events] of this.#audited) await writeAudit(client, partition, events)
     const conversations = this.#conversations()
-    if (conversations.length > 0) await eraseAgain(client, conversations)
+    if (conversations.length > 0) {
+      await eraseAgain(client, conversations)
+      await tellChanged(client, conversations)
+    }
     return stale
   }
 

@@ -5,6 +5,7 @@
  */
 import type pg from 'pg'
 import { conversationInbox } from '../../topics/catalog.ts'
+import { tellChanged } from './changes.ts'
 import { transact } from './positions.ts'
 
 /** Which rows `t` an erasure `e` takes. */
@@ -125,6 +126,10 @@ export function erasedRows(pool: pg.Pool) {
     count: (conversations: readonly string[]) => rowsOf(pool, conversations),
     left: (conversations: readonly string[]) => rowsLeft(pool, conversations),
     letters: (text: string) => eraseLetters(pool, text),
-    again: (conversations: readonly string[]) => transact(pool, client => eraseAgain(client, conversations)),
+    again: (conversations: readonly string[]) =>
+      transact(pool, async client => {
+        await eraseAgain(client, conversations)
+        await tellChanged(client, conversations)
+      }),
   }
 }

@@ -13,6 +13,7 @@ import type { Topic } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
 import { type Log, type Position, partitionKey } from '../../topics/log.ts'
 import { type Sink, startSink } from '../sink.ts'
+import { tellChanged } from './changes.ts'
 import { eraseAgain } from './erasures.ts'
 import { postgresTopics } from './sink.ts'
 import { transact } from './positions.ts'
@@ -162,6 +163,7 @@ async function takeOver(client: pg.ClientBase, sink: Sink, live: string): Promis
   // The serving sink does not read any more what this one has read: an order to erase, above all.
   await client.query('SET LOCAL search_path = public')
   await eraseAgain(client, null)
+  await tellChanged(client, null)
   return made
 }
 

@@ -5,6 +5,7 @@
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
+import { tellChanged } from './changes.ts'
 import { archive, isoTime, messages } from './tables.ts'
 import { transact } from './positions.ts'
 
@@ -41,6 +42,7 @@ export async function dropMonths(pool: pg.Pool, days: number, now: number): Prom
     }
     await pool.query(`DELETE FROM ${name}_default WHERE ${monthly} < $1`, [from])
   }
+  await tellChanged(pool, null)
   return dropped
 }
 

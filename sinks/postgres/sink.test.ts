@@ -514,6 +514,7 @@ const SINCE = [
   '0005_accounts_of_tenants',
   '0006_sync_refusals',
   '0007_erasures',
+  '0008_override_claims',
 ]
 
 test('migrations may run in several processes at once, and run once', async () => {

@@ -31,9 +31,16 @@ export interface Entry {
   readonly json: string | null
 }
 
+export interface KeptText {
+  readonly json: string
+  etag?: string
+}
+
 export interface Cache {
   /** The JSON; null where none is kept. @throws when it cannot be asked in time */
   get(kind: Kind, id: string): Promise<string | null>
+  /** The same, of a cache in this process: what it keeps, with room for a tag of whoever shows it. */
+  peek?(kind: Kind, id: string): KeptText | null
   put(entries: readonly Entry[]): Promise<void>
   /** Forgets the values, not which versions they had. */
   invalidate(kind: Kind, id: string): Promise<void>
@@ -45,6 +52,7 @@ interface Kept {
   readonly version: number
   readonly json: string | null
   readonly until: number
+  etag?: string
 }
 
 /** In this process; the entries used longest ago go first. */
@@ -57,12 +65,16 @@ export class MemoryCache implements Cache {
   }
 
   async get(kind: Kind, id: string): Promise<string | null> {
+    return this.peek(kind, id)?.json ?? null
+  }
+
+  peek(kind: Kind, id: string): KeptText | null {
     const key = KINDS[kind].key(id)
     const kept = this.#alive(key)
-    if (kept === undefined || kept.json === null) return null
+    if (kept === undefined || !isText(kept)) return null
     this.#kept.delete(key)
     this.#kept.set(key, kept)
-    return kept.json
+    return kept
   }
 
   async put(entries: readonly Entry[]): Promise<void> {
@@ -77,7 +89,7 @@ export class MemoryCache implements Cache {
   async invalidate(kind: Kind, id: string): Promise<void> {
     const key = KINDS[kind].key(id)
     const kept = this.#alive(key)
-    if (kept !== undefined) this.#set(key, { ...kept, json: null, until: Date.now() + TOMBSTONE_MS })
+    if (kept !== undefined) this.#set(key, { version: kept.version, json: null, until: Date.now() + TOMBSTONE_MS })
   }
 
   async flush(): Promise<void> {
@@ -94,4 +106,8 @@ export class MemoryCache implements Cache {
     this.#kept.set(key, kept)
     if (this.#kept.size > this.#most) this.#kept.delete(this.#kept.keys().next().value as string)
   }
+}
+
+function isText(kept: Kept): kept is Kept & KeptText {
+  return kept.json !== null
 }

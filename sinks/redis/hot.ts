@@ -1,5 +1,5 @@
 /** Look-ups through a cache. What the cache does not know, or cannot say in time, is read where it comes from. */
-import type { Cache, Kind } from './cache.ts'
+import type { Cache, KeptText, Kind } from './cache.ts'
 
 export interface HotStats {
   readonly hits: number
@@ -51,6 +51,13 @@ export class Hot {
     return flight
   }
 
+  /** What is kept in this process; null where it has to be read. */
+  peek(kind: Kind, id: string): KeptText | null {
+    const kept = this.#cache.peek?.(kind, id) ?? null
+    if (kept !== null) this.#of(kind).hits++
+    return kept
+  }
+
   /** Forgets a value, so that the next look-up reads it anew. Waits for no cache that is away: there is nothing to forget then. */
   async invalidate(kind: Kind, id: string): Promise<void> {
     await this.#cache.invalidate(kind, id).catch(() => this.#of(kind).failures++)
@@ -76,8 +83,11 @@ export class Hot {
   }
 
   #of(kind: Kind) {
-    const stats = this.#stats.get(kind) ?? { hits: 0, misses: 0, failures: 0 }
-    this.#stats.set(kind, stats)
+    let stats = this.#stats.get(kind)
+    if (stats === undefined) {
+      stats = { hits: 0, misses: 0, failures: 0 }
+      this.#stats.set(kind, stats)
+    }
     return stats
   }
 }

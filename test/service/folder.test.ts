@@ -98,7 +98,7 @@ if (process.env.BMA_TEST_LOG === 'kafka') {
     const live = {
       WHATSAPP_PHONE_NUMBER_ID: '1',
       WHATSAPP_ACCESS_TOKEN: 'a',
-      WHATSAPP_APP_SECRET: 's',
+      WHATSAPP_APP_SECRET: 'app-secret',
       WHATSAPP_VERIFY_TOKEN: 'v',
     }
 

@@ -90,7 +90,7 @@ describe('npm start with nothing configured', () => {
       DATA_DIR: join(folder, 'data'),
       WHATSAPP_PHONE_NUMBER_ID: '1',
       WHATSAPP_ACCESS_TOKEN: 'a',
-      WHATSAPP_APP_SECRET: 's',
+      WHATSAPP_APP_SECRET: 'app-secret',
       WHATSAPP_VERIFY_TOKEN: 'v',
     })
     expect(() => openFolder(settings, { warn: () => {} })).toThrow(/is of the demo: give this installation a DATA_DIR of its own/)
