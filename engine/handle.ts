@@ -4,6 +4,7 @@
  *
  *   now ─▶ effect result? ─▶ timer? ─▶ redrive? ─▶ seen before? ─▶ parked? ─▶ handler ─▶ (poison: skip or park)
  */
+import { hash } from 'node:crypto'
 import { recordSchema } from '../schemas/index.ts'
 import type { EffectEnded, EnvelopeParked, EnvelopeTimer, RecordName, Redrive, TimerDue } from '../schemas/types.ts'
 import type { Topic } from '../topics/catalog.ts'
@@ -33,6 +34,23 @@ export interface Place {
   readonly owner: string
   /** Input of an open attempt, decoded. */
   input(key: string, attempt: string): unknown
+  /** What answers a look-up, in wire format; null where nothing does now. */
+  lookup(question: Question): Buffer | null
+}
+
+export interface Question {
+  readonly key: string
+  readonly lookup: string
+  /** Offset and count of what asks: no other question of its partition has the same. */
+  readonly by: string
+  readonly input: unknown
+  /** Of the input. */
+  readonly digest: string
+}
+
+/** A look-up's answer, for the journal. */
+export interface Answer extends Pick<Question, 'key' | 'lookup' | 'by' | 'digest'> {
+  readonly value: Buffer
 }
 
 export interface Emit {
@@ -53,6 +71,8 @@ export interface Performed {
 export interface Step {
   readonly instance: Instance
   readonly emits: readonly Emit[]
+  /** What its look-ups were answered: kept whatever becomes of the handler, since a replay calls it again. */
+  readonly answers: readonly Answer[]
   /** Attempts recorded: their inputs go into the ledger. */
   readonly performed: readonly Performed[]
   /** Attempts closed: their inputs leave the ledger. */
@@ -97,6 +117,7 @@ class Stepping implements Context {
   /** A handler is called with the record itself, not told of its failure. */
   #delivers = false
   #emits: Emit[] = []
+  readonly #answers: Answer[] = []
   #performed: Performed[] = []
   #closed: string[] = []
   #started: string[] = []
@@ -147,6 +168,7 @@ class Stepping implements Context {
         commands,
       },
       emits: this.#emits,
+      answers: this.#answers,
       performed: this.#performed,
       closed: this.#closed,
       started: this.#started,
@@ -565,6 +587,19 @@ class Stepping implements Context {
     if (!this.#definition.emits.includes(topic))
       throw new Poison('not_declared', `emits to ${topic.name}, which it does not declare`)
     if (typeof to !== 'string') throw new Poison('invalid', `emits to ${topic.name} under a key that is no text`)
+  }
+
+  lookup(lookup: string, input: object): never {
+    const { lookups = {} } = this.#definition
+    const declared = Object.hasOwn(lookups, lookup) ? lookups[lookup] : undefined
+    if (declared === undefined) throw new Poison('not_declared', `looks up "${lookup}", which it does not declare`)
+    const { type } = recordSchema(declared.input)
+    const bytes = type.toBuffer(input)
+    const question = { key: this.key, lookup, by: this.#version(), digest: hash('sha256', bytes, 'hex').slice(0, 16) }
+    const value = this.#place.lookup({ ...question, input: type.fromBuffer(bytes) })
+    if (value === null) return null as never
+    this.#answers.push({ ...question, value })
+    return this.#place.codec.decode(value).value as never
   }
 
   perform(effect: string, input: object, options?: { notAfter?: number | undefined }): string {

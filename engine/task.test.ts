@@ -14,7 +14,15 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
   const definition = bounds(acts) as never as ActorDefinition
   const changes = changelog('bounds', definition.inbox)
   await carry([changes])
-  const settings = { definition, partition: 0, codec, store: new MemoryStore('store'), codeVersion: '1', cacheBytes: 100_000 }
+  const settings = {
+    definition,
+    partition: 0,
+    codec,
+    store: new MemoryStore('store'),
+    codeVersion: '1',
+    cacheBytes: 100_000,
+    lookup: () => null,
+  }
   const task = new Task({ ...settings, changelog: changes }, new SchemaBook())
   task.restored({
     position: 0,

@@ -15,9 +15,10 @@ import type { Budget } from './budget.ts'
 import { Cache } from './cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { deadLetter } from './dead-letter.ts'
-import { handle, type Place, type Step } from './handle.ts'
+import { handle, type Place, type Question, type Step } from './handle.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { type Attempt, decodeInstance, FORGET, envelopeOf, type Instance, isEmpty } from './instance.ts'
+import { journaled } from './lookups.ts'
 import { PoisonRate } from './poison-rate.ts'
 import { reserved } from './restore.ts'
 import { timerName, unknown } from './retired.ts'
@@ -35,6 +36,8 @@ export interface TaskSettings {
   readonly codeVersion: string
   /** Memory for decoded actors, bytes, about. */
   readonly cacheBytes: number
+  /** What answers a look-up, in wire format; null where nothing does now. Never throws. */
+  readonly lookup: (question: Question) => Buffer | null
 }
 
 /** An attempt that may run once the transaction that recorded it is committed. */
@@ -222,6 +225,7 @@ export class Task {
     this.#collect(incoming, step, overlay)
     for (const { value } of step.emits) budget.spend(value?.length ?? 0)
     for (const { input } of step.performed) budget.spend(input.length)
+    for (const { value } of step.answers) budget.spend(value.length)
   }
 
   /** Where the inbox is read from again; what has been handed over of it and was not folded no longer counts. */
@@ -511,7 +515,7 @@ export class Task {
   }
 
   #place(): Place {
-    const { codec, codeVersion, store } = this.#settings
+    const { codec, codeVersion, store, lookup } = this.#settings
     return {
       scope: `${this.logId}${this.inboxAs.scope}/${this.inbox.topic}/${this.inbox.partition}`,
       topic: this.inbox.topic,
@@ -520,6 +524,7 @@ export class Task {
       codeVersion,
       owner: store.id,
       input: (key, attempt) => this.input(key, attempt),
+      lookup,
     }
   }
 
@@ -538,6 +543,7 @@ export class Task {
   #collect(incoming: Incoming, step: Step, overlay: Overlay): void {
     const { key, record } = incoming
     for (const emit of step.emits) overlay.appends.push(emit)
+    for (const answer of step.answers) overlay.appends.push(journaled(this.definition, this.inbox.partition, answer))
     for (const { attempt, effect, name, input } of step.performed) {
       const { fingerprint } = recordSchema(name)
       const kept: LedgerInput = { key, attempt, effect, fingerprint, input }

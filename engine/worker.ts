@@ -27,6 +27,7 @@ import { Budget } from './budget.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
 import { Corrupted, messageOf, SchemasMissing } from './errors.ts'
+import type { LookupsOf } from './lookups.ts'
 import type { StateStore, StateStores } from './store.ts'
 import type { Startable, Task } from './task.ts'
 import { Tasks, type TaskStatus } from './tasks.ts'
@@ -39,6 +40,8 @@ export interface WorkerSettings {
   readonly actors: readonly ActorDefinition[]
   /** Ports by actor and effect. */
   readonly ports: Readonly<Record<string, Readonly<Record<string, Port>>>>
+  /** What answers look-ups, by actor and name. */
+  readonly lookups?: Readonly<Record<string, LookupsOf>>
   /** One group per role: every member names the same actors. */
   readonly group: string
   /** A name of this worker that it keeps over restarts. */
@@ -137,6 +140,7 @@ export class Worker {
     this.#settings = {
       clock: systemClock,
       stores: null,
+      lookups: {},
       maxRecords: 5_000,
       transactionBytes: settings.log.transactionBytes,
       cacheBytes: 128 * 1024 * 1024,
