@@ -1,11 +1,11 @@
 /**
- * The port of the effect `understand`. A venue that is only just in the index has no zones yet: its first reading is under way,
- * and a word about a zone would mean nothing. For such a venue the answer waits a moment; not for a message that is about no zone,
- * and not where it is known that none will come. A message is understood once: when its venue's news have come, only what hangs on
- * zones is made out again.
+ * Understanding against the venue index, which is in memory: a look-up answers at once. A venue that is only just in the index has
+ * no zones yet: its first reading is under way, and a word about a zone would mean nothing. For such a venue the look-up has no
+ * answer, and the effect waits a moment; not for a message that is about no zone, and not where it is known that none will come. A
+ * message is understood once by either: when its venue's news have come, only what hangs on zones is made out again.
  */
-import type { Port } from '../../engine/actor.ts'
-import type { UnderstoodInput, VenueProfile } from '../../schemas/types.ts'
+import type { Lookup, Port } from '../../engine/actor.ts'
+import type { Understand, UnderstoodInput, VenueProfile } from '../../schemas/types.ts'
 import { takesZone, understanding } from './understand.ts'
 import type { VenueIndex } from './venues.ts'
 
@@ -21,6 +21,19 @@ const PATIENCE_MS = 4_500
 /** A venue is new for this long; later it has no zones because there are none, or none can be read. */
 const NEW_FOR_MS = 60_000
 
+/** Null where zones are to be waited for. */
+export function understandLookup({
+  index,
+  now = Date.now,
+}: Omit<UnderstandPortOptions, 'patienceMs'>): Lookup<'Understand', 'Understood'> {
+  return input => {
+    const { understood } = understanding(input, index)
+    const id = awaited(input, understood)
+    const venue = id === undefined ? null : index.venue(id)
+    return venue !== null && isNew(venue, now()) ? null : understood
+  }
+}
+
 export function understandPort({
   index,
   patienceMs = PATIENCE_MS,
@@ -29,8 +42,8 @@ export function understandPort({
   return async (input, { signal }) => {
     const until = now() + patienceMs
     const { understood, again } = understanding(input, index)
-    const id = input.venue ?? concerned(understood)
-    if (id === undefined || !mayNameZone(understood)) return understood
+    const id = awaited(input, understood)
+    if (id === undefined) return understood
     let waited = false
     for (let venue = index.venue(id); venue !== null && isNew(venue, now()); venue = index.venue(id)) {
       const ms = Math.min(until, venue.updatedAt + NEW_FOR_MS) - now()
@@ -56,6 +69,11 @@ function news(index: VenueIndex, venue: string, ms: number, signal: AbortSignal)
     const timer = setTimeout(given, ms)
     signal.addEventListener('abort', given)
   })
+}
+
+/** The venue whose zones a message may be about. */
+function awaited({ venue }: Understand, understood: UnderstoodInput): string | undefined {
+  return mayNameZone(understood) ? (venue ?? concerned(understood)) : undefined
 }
 
 /** The one venue that a message is about, as far as anybody can tell. */
