@@ -53,7 +53,8 @@ describe('messages', () => {
     talk.say('lagoon', ambiguous(LAGOON, { venue: 'main:2', name: 'Lotus Bay', location: '' }))
     talk.waiting = true
     const message = talk.message('1')
-    talk.kit.handle('ChatMessage', message, { id: message.id })
+    const taken = talk.kit.handle('ChatMessage', message, { id: message.id })
+    expect(taken.emits.filter(e => e.topic === 'venue.inbox')).toEqual([])
     expect(talk.kit.started[0]?.input).toMatchObject({ candidates: ['main:1', 'main:2'], phone: '66812345678', language: 'en' })
   })
 
@@ -101,6 +102,8 @@ describe('messages', () => {
     const message = talk.message(text, { truncated: true })
     const taken = talk.kit.handle('ChatMessage', message, { id: message.id })
     expect(taken.effects[0]?.input.text).toBe(text)
+    // The zones that it waits for are read at once.
+    expect(taken.emits.filter(e => e.topic === 'venue.inbox')).toMatchObject([{ key: LAGOON.venue, type: 'VenueRefresh' }])
     const { text: kept } = talk.state.current ?? { text: '' }
     expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(1500)
     expect(text.startsWith(kept)).toBe(true)

@@ -201,6 +201,8 @@ function understand(turn: Turn, message: QueuedMessage): void {
   if (understood === null) {
     turn.set({ current: kept(message) })
     turn.context.perform('understand', asks)
+    // Its zones are awaited: they are read now, not when it is their turn.
+    if (asks.venue) turn.refresh(asks.venue)
   } else comprehended(turn, understood, kept(message))
 }
 

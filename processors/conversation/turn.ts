@@ -179,6 +179,13 @@ export class Turn {
     return this.set({ said: state.said + 1 })
   }
 
+  /** Has a venue's zones read. */
+  refresh(venue: string): this {
+    const { context, now } = this
+    context.emit(venueInbox, venue, 'VenueRefresh', { id: context.id(), by: context.key, at: now })
+    return this
+  }
+
   event(kind: ConversationEventKind, fields: EventFields = {}): this {
     const { context } = this
     const { channel, venue, language } = this.#state

@@ -1,8 +1,9 @@
 /**
  * Understanding against the venue index, which is in memory: a look-up answers at once. A venue that is only just in the index has
  * no zones yet: its first reading is under way, and a word about a zone would mean nothing. For such a venue the look-up has no
- * answer, and the effect waits a moment; not for a message that is about no zone, and not where it is known that none will come. A
- * message is understood once by either: when its venue's news have come, only what hangs on zones is made out again.
+ * answer, and the effect waits a moment; not for a message that is about no zone, not where it is known that none will come, and not
+ * while it is found out who writes from where: what is asked on the way is understood again once that is known. A message is
+ * understood once by either: when its venue's news have come, only what hangs on zones is made out again.
  */
 import type { Lookup, Port } from '../../engine/actor.ts'
 import type { Understand, UnderstoodInput, VenueProfile } from '../../schemas/types.ts'
@@ -16,6 +17,8 @@ export interface UnderstandPortOptions {
   readonly now?: () => number
 }
 
+/** States of a dialogue that has its venue and its contact. */
+const SETTLED = new Set(['ASKING_ISSUE', 'IDENTIFIED'])
 /** Less than the effect's time-out, so that it is one try. */
 const PATIENCE_MS = 4_500
 /** A venue is new for this long; later it has no zones because there are none, or none can be read. */
@@ -29,7 +32,7 @@ export function understandLookup({
   return input => {
     const { understood } = understanding(input, index)
     const id = awaited(input, understood)
-    const venue = id === undefined ? null : index.venue(id)
+    const venue = id === null ? null : index.venue(id)
     return venue !== null && isNew(venue, now()) ? null : understood
   }
 }
@@ -43,7 +46,7 @@ export function understandPort({
     const until = now() + patienceMs
     const { understood, again } = understanding(input, index)
     const id = awaited(input, understood)
-    if (id === undefined) return understood
+    if (id === null) return understood
     let waited = false
     for (let venue = index.venue(id); venue !== null && isNew(venue, now()); venue = index.venue(id)) {
       const ms = Math.min(until, venue.updatedAt + NEW_FOR_MS) - now()
@@ -72,14 +75,8 @@ function news(index: VenueIndex, venue: string, ms: number, signal: AbortSignal)
 }
 
 /** The venue whose zones a message may be about. */
-function awaited({ venue }: Understand, understood: UnderstoodInput): string | undefined {
-  return mayNameZone(understood) ? (venue ?? concerned(understood)) : undefined
-}
-
-/** The one venue that a message is about, as far as anybody can tell. */
-function concerned({ match, matches, onFile }: UnderstoodInput): string | undefined {
-  if (match === 'EXACT' || match === 'LIKELY') return matches?.[0]?.venue
-  return onFile?.length === 1 ? onFile[0]?.venue : undefined
+function awaited({ venue, dialogue }: Understand, understood: UnderstoodInput): string | null {
+  return SETTLED.has(dialogue) && mayNameZone(understood) ? venue : null
 }
 
 /** A greeting, a complaint, a question for sales: whatever a zone is called, it means the same. */
