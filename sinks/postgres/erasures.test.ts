@@ -246,6 +246,13 @@ test.each(['later', 'before any of it is written', 'with the order'])(
     await issue(before)
     await alert(before)
     await dead(0)
+    // It was on its way out.
+    await put('whatsapp.inbox', 'SendResult', {
+      id: 'out-1',
+      accepted: true,
+      providerId: 'wamid.of-out-1',
+      at: Date.now() + 5_000,
+    })
     await written()
     expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
   },

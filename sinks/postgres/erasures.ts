@@ -39,7 +39,12 @@ export const ERASED: readonly Erased[] = [
       OR (NOT ${OF_INBOX} AND t.record_type IN ('SendOutcome', 'DeliveryStatus') AND t.at <= e.logged_at)
       OR ${AGAIN("(t.headers->>'id')")}`,
   },
-  { table: 'message_reports', of: 'conversation_id', where: 't.at <= e.logged_at' },
+  {
+    table: 'message_reports',
+    of: 'conversation_id',
+    // A message that was on its way when it was erased may be reported later.
+    where: `t.at <= e.logged_at OR (NOT t.provider AND ${AGAIN(REF('t.ref'))})`,
+  },
   { table: 'conversation_notes', of: 'conversation_id', where: `t.version < e.version AND ${OF_INBOX}` },
   { table: 'conversations', of: 'id', where: 't.opened_at < e.at' },
   { table: 'issues', of: 'conversation_id', where: 't.opened_at < e.at' },

@@ -29,7 +29,7 @@ export const PROJECTED: ReadonlyMap<string, readonly string[] | null> = new Map(
   [catalog.conversationEvents.name, ['ConversationEvent']],
   [catalog.conversationInbox.name, null], // the archive
   [catalog.conversationJournal.name, null],
-  [catalog.whatsappInbox.name, ['SendMessage', 'ErasePerson']],
+  [catalog.whatsappInbox.name, ['SendMessage', 'SendResult', 'ErasePerson']],
   [catalog.alerts.name, ['Alert']],
   [catalog.issues.name, ['Issue']],
   [catalog.syncLog.name, ['SyncRun', 'SyncRefusals']],
@@ -116,6 +116,17 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
         status: 'queued',
         reason: '',
         version,
+      })
+      break
+    case 'SendResult':
+      // What was refused, the connector tells the conversation.
+      if (!value.accepted) break
+      batch.status(value.id, value.providerId, {
+        conversation: key,
+        status: 'sent',
+        reason: '',
+        errorCode: null,
+        at: value.at,
       })
       break
     case 'SendOutcome':
