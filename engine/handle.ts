@@ -70,6 +70,8 @@ export interface Performed {
 
 export interface Step {
   readonly instance: Instance
+  /** False where nothing is to be kept of the record: the instance is that of before, its time too. */
+  readonly changed: boolean
   readonly emits: readonly Emit[]
   /** What its look-ups were answered: kept whatever becomes of the handler, since a replay calls it again. */
   readonly answers: readonly Answer[]
@@ -102,6 +104,7 @@ export function handle(definition: ActorDefinition, before: Instance | null, inc
 /** It is also what handlers see of it. */
 class Stepping implements Context {
   readonly #definition: ActorDefinition
+  readonly #before: Instance
   #incoming: Incoming
   readonly #place: Place
   #now: number
@@ -127,12 +130,14 @@ class Stepping implements Context {
   #untold: { readonly type: string; readonly cause: string }[] = []
   /** When the ids of a key without a state are forgotten. */
   #forget: EnvelopeTimer | null
-  readonly #ringBefore: Instance['ring']
+  /** Those of the actor. */
+  readonly #timersBefore: readonly EnvelopeTimer[]
   #count = 0
   #refused: string | null = null
 
   constructor(definition: ActorDefinition, before: Instance, incoming: Incoming, place: Place) {
     this.#definition = definition
+    this.#before = before
     this.#incoming = incoming
     this.#place = place
     this.#offset = incoming.offset
@@ -140,9 +145,9 @@ class Stepping implements Context {
     this.#state = before.state
     this.#forget = before.timers.find(t => t.name === FORGET) ?? null
     this.#timers = this.#forget === null ? before.timers : before.timers.filter(t => t.name !== FORGET)
+    this.#timersBefore = this.#timers
     this.#ledger = before.ledger
     this.#ring = before.ring
-    this.#ringBefore = before.ring
     this.#parked = before.parked
     this.#decisions = before.decisions
     this.#commands = before.commands
@@ -155,18 +160,10 @@ class Stepping implements Context {
       this.#tellFailed(type, cause)
     }
     this.#settleForgetting()
-    const { decisions, commands } = historyThatFits(this.#kept(), { decisions: this.#decisions, commands: this.#commands })
+    const changed = this.#changed(result)
     return {
-      instance: {
-        now: this.#now,
-        state: this.#state,
-        timers: this.#forget === null ? this.#timers : [...this.#timers, this.#forget],
-        ledger: this.#ledger,
-        ring: this.#ring,
-        parked: this.#parked,
-        decisions,
-        commands,
-      },
+      instance: changed ? this.#after() : this.#before,
+      changed,
       emits: this.#emits,
       answers: this.#answers,
       performed: this.#performed,
@@ -174,6 +171,37 @@ class Stepping implements Context {
       started: this.#started,
       result,
     }
+  }
+
+  #after(): Instance {
+    const { decisions, commands } = historyThatFits(this.#kept(), { decisions: this.#decisions, commands: this.#commands })
+    return {
+      now: this.#now,
+      state: this.#state,
+      timers: this.#forget === null ? this.#timers : [...this.#timers, this.#forget],
+      ledger: this.#ledger,
+      ring: this.#ring,
+      parked: this.#parked,
+      decisions,
+      commands,
+    }
+  }
+
+  /** A timer that is put back has to be looked at again, and what was said has to go with the offset of what said it. */
+  #changed(result: Step['result']): boolean {
+    const { state, timers, ledger, ring, parked, decisions, commands } = this.#before
+    const said = [this.#emits, this.#answers, this.#performed, this.#closed, this.#started].some(list => list.length > 0)
+    const forget = timers.find(t => t.name === FORGET) ?? null
+    const same =
+      this.#state === state &&
+      this.#timers === this.#timersBefore &&
+      this.#forget === forget &&
+      this.#ledger === ledger &&
+      this.#ring === ring &&
+      this.#parked === parked &&
+      this.#decisions === decisions &&
+      this.#commands === commands
+    return said || !same || result === 'put_back'
   }
 
   #kept(): Pick<Instance, 'timers' | 'ledger' | 'parked'> {
@@ -190,11 +218,12 @@ class Stepping implements Context {
       this.#forget = null
       return
     }
-    for (const { attempt, status } of this.#ledger) if (status === 'ENDED') this.#closed.push(attempt)
-    this.#ledger = this.#ledger.filter(a => a.status !== 'ENDED')
+    const ended = this.#ledger.filter(a => a.status === 'ENDED')
+    for (const { attempt } of ended) this.#closed.push(attempt)
+    if (ended.length > 0) this.#ledger = this.#ledger.filter(a => a.status !== 'ENDED')
     if (this.#ledger.length > 0 || this.#parked.length > 0 || this.#ring.entries.length === 0) {
       this.#forget = null
-    } else if (this.#ring !== this.#ringBefore) {
+    } else if (this.#ring !== this.#before.ring) {
       this.#forget = { name: FORGET, at: this.#now + REMEMBER_MS, version: this.#version() }
     } else if (this.#forget === null) {
       const at = Math.min(newest(this.#ring), this.#now) + REMEMBER_MS
@@ -400,7 +429,7 @@ class Stepping implements Context {
     try {
       const state = settled(call(this))
       checkState(state, this.#definition.state)
-      if (state === null) this.#timers = []
+      if (state === null && this.#timers.length > 0) this.#timers = []
       if (this.#timers !== timers || this.#ledger !== ledger) this.#checkKept(before)
       this.#state = state
       return null

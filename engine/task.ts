@@ -65,6 +65,10 @@ interface Overlay {
   readonly putBack: { timer: string; at: number }[]
   /** Next offset of the inbox to handle after it. */
   next: number
+  /** Records have come of which nothing is to be kept. */
+  passed: boolean
+  /** It is to be committed though nothing came that has to be kept. */
+  passes: boolean
   /** Why the task stands still after this. */
   stop: { readonly codeVersion: string; readonly cause: string; readonly at: number } | null
 }
@@ -206,9 +210,15 @@ export class Task {
     return null
   }
 
-  /** Commits that nothing but markers of transactions has come: retention would take them for records that were not read. */
-  passMarkers(): void {
-    if (this.#halt === null && this.#overlay.stop === null) this.#overlay.next = this.#expected
+  /**
+   * Commits that what has come leaves nothing to be kept: records that changed nothing, and with `markers` also where nothing but
+   * markers of transactions has come. Retention would take them for records that were not read.
+   */
+  pass(markers: boolean): void {
+    const overlay = this.#overlay
+    if (this.#halt !== null || overlay.stop !== null) return
+    if (markers) overlay.next = this.#expected
+    overlay.passes ||= (markers || overlay.passed) && overlay.next !== (this.#sealed?.next ?? this.position)
   }
 
   #handle(record: LogRecord, overlay: Overlay, place: Place, budget: Budget): void {
@@ -218,6 +228,10 @@ export class Task {
     const entry = overlay.touched.get(key)
     const before = entry === undefined ? this.#latest(key) : entry.after
     const step = handle(this.definition, before, incoming, place)
+    if (!step.changed) {
+      overlay.passed = true
+      return
+    }
     if (entry === undefined) {
       overlay.touched.set(key, { before, after: step.instance, raw: null })
       budget.spend(this.#instanceBytes)
@@ -273,7 +287,8 @@ export class Task {
   get dirty(): boolean {
     // A decision of a person, or a stop, is to be committed even where nothing was handled with it.
     if ((this.#unsettled || this.#overlay.stop !== null) && this.#sealed === null) return true
-    return this.#overlay.next !== (this.#sealed?.next ?? this.position) || this.#overlay.appends.length > 0
+    const { touched, appends, inputs, passes } = this.#overlay
+    return passes || touched.size > 0 || appends.length > 0 || inputs.size > 0
   }
 
   /** Stands still from now on: what came in is neither handled nor lost. */
@@ -591,7 +606,18 @@ export class Task {
 }
 
 function newOverlay(next: number): Overlay {
-  return { touched: new Map(), appends: [], inputs: new Map(), started: new Map(), closed: [], putBack: [], next, stop: null }
+  return {
+    touched: new Map(),
+    appends: [],
+    inputs: new Map(),
+    started: new Map(),
+    closed: [],
+    putBack: [],
+    next,
+    passed: false,
+    passes: false,
+    stop: null,
+  }
 }
 
 function change(key: string, { before, after, raw }: Touched): Change {

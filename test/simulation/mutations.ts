@@ -16,6 +16,12 @@ const one = (name: string, file: string, find: string, put: string): Mutation =>
 
 const all: readonly Mutation[] = [
   one(
+    'the offset of what changed nothing never committed',
+    'engine/worker.ts',
+    'for (const task of this.#tasks.running()) task.pass(sweeps)',
+    '',
+  ),
+  one(
     'what a look-up was answered not journaled',
     'engine/task.ts',
     'for (const answer of step.answers) overlay.appends.push(journaled(this.definition, this.inbox.partition, answer))',
