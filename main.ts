@@ -580,7 +580,16 @@ if (import.meta.main) {
   try {
     await main()
   } catch (error) {
-    process.stderr.write(`${error instanceof ConfigError ? error.message : ((error as Error).stack ?? error)}\n`)
+    process.stderr.write(`${whyNot(error)}\n`)
     process.exit(1)
   }
+}
+
+/** Why the service does not start: what its operator can mend in words, all else with where it happened. */
+function whyNot(error: unknown): string {
+  if (error instanceof ConfigError) return error.message
+  const { syscall, code, address, port, stack } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  if (syscall !== 'listen') return String(stack ?? error)
+  const why = code === 'EADDRINUSE' ? 'is taken by another process' : `cannot be listened at (${code})`
+  return `${address}:${port} ${why}: set HOST and PORT`
 }

@@ -1,8 +1,10 @@
 /**
- * The whole service with many venues on one Soundtrack credential, and nobody who says anything:
+ * The whole service with many venues on one Soundtrack credential:
  *
  *   npm run bench -- scale --venues 10000 --zones 25000 --tokens 50 --critical 100 --minutes 90 --speed 10
+ *   npm run bench -- scale --minutes 10 --speed 1 --writing 50
  *
+ * `writing`: so many messages a second, each of a stranger who names a venue and asks what plays there; nobody writes without it.
  * With a speed of 10 every time of the polls is a tenth, and the tokens come ten times as fast (at the provider, too): the same reads
  * in the same order, in less time. What is printed is in minutes and tokens of the speed 1.
  */
@@ -17,8 +19,9 @@ import { type Service, startService, until } from '../test/service/harness.ts'
 import { soundtrackInbox } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { openLocalLog } from '../topics/local/log.ts'
+import { startProvider, write } from './turn.ts'
 
-const OPTIONS = { venues: 10_000, zones: 25_000, tokens: 50, critical: 100, minutes: 90, speed: 10 }
+const OPTIONS = { venues: 10_000, zones: 25_000, tokens: 50, critical: 100, minutes: 90, speed: 10, writing: 0 }
 export type ScaleOptions = typeof OPTIONS
 
 /** @throws for an option that there is not */
@@ -35,16 +38,23 @@ const LINE = 5
 const READY_MS = 60_000
 
 export async function benchScale(options: ScaleOptions, print: (line: string) => void): Promise<void> {
-  const { venues, zones, tokens, critical, minutes, speed } = options
+  const { venues, zones, tokens, critical, minutes, speed, writing } = options
   print(
-    `${venues} venues with ${zones} zones, ${critical} of them critical, an account each, ${tokens} tokens/s; ${minutes} minutes at a speed of ${speed}`,
+    `${venues} venues with ${zones} zones, ${critical} of them critical, an account each, ${tokens} tokens/s; ${minutes} minutes at a speed of ${speed}, ${writing} messages/s`,
   )
   const plan = worldOf(venues, zones)
+  const text = (n: number) => `Hi, this is Nok from ${plan.accounts[n % venues]?.name}, what is playing in the lobby?`
   const reads = new Reads(plan.accounts.map(a => a.id).slice(0, critical))
+  const provider = await startProvider()
   const service = await startService({
     world: plan,
     sheet: sheetOf(plan.accounts, critical),
-    env: { TIME_SCALE: String(speed), SOUNDTRACK_TOKENS_PER_SECOND: String(tokens * speed), LOG_LEVEL: 'error' },
+    env: {
+      TIME_SCALE: String(speed),
+      SOUNDTRACK_TOKENS_PER_SECOND: String(tokens * speed),
+      WHATSAPP_API_URL: provider.url,
+      LOG_LEVEL: 'error',
+    },
     fakeSoundtrack: { refillPerSecond: tokens * speed, onCall: call => reads.add(call) },
   })
   try {
@@ -56,9 +66,16 @@ export async function benchScale(options: ScaleOptions, print: (line: string) =>
     const began = Date.now()
     const minute = () => ((Date.now() - began) * speed) / MINUTE
     let [allAt, from] = [Number.POSITIVE_INFINITY, written(service, 0)]
-    print('minute   read once   age, minutes: critical p50 / max   others p50 / p90 / max   tokens/s   RSS MB')
+    print(
+      'minute   read once   age, minutes: critical p50 / max   others p50 / p90 / max   tokens/s   RSS MB   replies p50 / p99 / max, ms',
+    )
     for (let line = LINE; line <= minutes; line += LINE) {
       const before = { tokens: reads.tokens, at: minute() }
+      const messages = Math.floor((writing * LINE * MINUTE) / speed / 1000)
+      const replies =
+        messages === 0
+          ? null
+          : write(`${service.url}/webhooks/whatsapp`, provider, { messages, perSecond: writing, warmUp: 0, text })
       while (minute() < line) {
         await sleep(50)
         if (reads.accounts < venues || allAt < Number.POSITIVE_INFINITY) continue
@@ -66,9 +83,10 @@ export async function benchScale(options: ScaleOptions, print: (line: string) =>
         from = written(service, allAt)
       }
       const ages = reads.ages(began, speed)
+      const { p50, p99, max } = (await replies) ?? {}
       const rate = (reads.tokens - before.tokens) / ((minute() - before.at) * 60)
       print(
-        `${pad(line, 6)}   ${pad(reads.accounts, 9)}   ${pad(shown(ages.critical, 0.5, 1), 34)}   ${pad(shown(ages.others, 0.5, 0.9, 1), 23)}   ${pad(rate.toFixed(1), 8)}   ${pad(rss(service.pid), 6)}`,
+        `${pad(line, 6)}   ${pad(reads.accounts, 9)}   ${pad(shown(ages.critical, 0.5, 1), 34)}   ${pad(shown(ages.others, 0.5, 0.9, 1), 23)}   ${pad(rate.toFixed(1), 8)}   ${pad(rss(service.pid), 6)}   ${[p50, p99, max].map(ms => ms?.toFixed(0) ?? '–').join(' / ')}`,
       )
     }
     const to = written(service, minute())
@@ -77,7 +95,7 @@ export async function benchScale(options: ScaleOptions, print: (line: string) =>
     print(`every venue was read once after ${allAt.toFixed(1)} minutes (by arithmetic ${(reads.first / tokens / 60).toFixed(1)})`)
     print(`critical: never longer than ${reads.longest(speed).toFixed(1)} minutes between two reads`)
     const hours = (to.minute - from.minute) / 60
-    if (hours > 0) {
+    if (hours > 0 && writing === 0) {
       const each = (n: number) => (n / venues / hours).toFixed(1)
       const all = found.records.reduce((sum, [, n]) => sum + n, 0)
       const topics = found.records.filter(([, n]) => n > venues / 100).map(([topic, n]) => `${topic} ${each(n)}`)
@@ -88,6 +106,7 @@ export async function benchScale(options: ScaleOptions, print: (line: string) =>
     print(`reads refused by our own budget: ${found.limited}; by the provider: ${service.soundtrack.limited}`)
   } finally {
     await service.close()
+    await provider.close()
   }
 }
 

@@ -30,7 +30,7 @@ export async function benchTurn({
   let written: Written | null = null
   try {
     const began = Date.now()
-    turn = await load(`${service.url}/webhooks/whatsapp`, provider, messages, rate)
+    turn = await write(`${service.url}/webhooks/whatsapp`, provider, { messages, perSecond: rate })
     // A log elsewhere is counted elsewhere.
     if (!('KAFKA_BROKERS' in env)) {
       await service.terminate()
@@ -40,21 +40,33 @@ export async function benchTurn({
     await service.close()
   }
   const bare = await startBare(provider.url)
-  const direct = await load(bare.url, provider, messages, rate)
+  const direct = await write(bare.url, provider, { messages, perSecond: rate })
   await Promise.all([bare.close(), provider.close()])
   return { turn, direct, messages, written }
 }
 
-/** Strangers saying hello, each once: every message has exactly one reply. */
-async function load(url: string, provider: Provider, messages: number, rate: number): Promise<Latencies> {
+export interface Writing {
+  readonly messages: number
+  readonly perSecond?: number
+  /** Written before anything is measured. */
+  readonly warmUp?: number
+  readonly text?: (n: number) => string
+}
+
+/** Strangers, each with one message, that has exactly one reply. */
+export async function write(
+  url: string,
+  provider: Provider,
+  { messages, perSecond = RATE, warmUp = WARM_UP, text = n => `Hello ${n}` }: Writing,
+): Promise<Latencies> {
   provider.received.clear()
   const sent = new Map<string, number>()
   const began = performance.now()
-  for (let n = 0; n < messages + WARM_UP; n++) {
-    const due = began + (n * 1000) / rate
+  for (let n = 0; n < messages + warmUp; n++) {
+    const due = began + (n * 1000) / perSecond
     if (due > performance.now()) await sleep(due - performance.now())
     const from = String(66_700_000_000 + Math.floor(Math.random() * 1e6) * 10_000 + n)
-    const body = JSON.stringify(webhook(from, n))
+    const body = JSON.stringify(webhook(from, text(n)))
     const signature = `sha256=${createHmac('sha256', 'app-secret').update(body).digest('hex')}`
     sent.set(from, performance.now())
     void fetch(url, {
@@ -68,19 +80,19 @@ async function load(url: string, provider: Provider, messages: number, rate: num
     30_000,
     () => `replies to all: ${provider.received.size} of ${sent.size}`,
   )
-  const latencies = [...sent].slice(WARM_UP).map(([from, at]) => (provider.received.get(from) as number) - at)
+  const latencies = [...sent].slice(warmUp).map(([from, at]) => (provider.received.get(from) as number) - at)
   latencies.sort((a, b) => a - b)
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] as number
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
-export function webhook(from: string, n: number) {
+export function webhook(from: string, text: string) {
   const message = {
     from,
     id: `wamid.${from}`,
     timestamp: String(Math.floor(Date.now() / 1000)),
     type: 'text',
-    text: { body: `Hello ${n}` },
+    text: { body: text },
   }
   const contacts = [{ profile: { name: 'Guest' }, wa_id: from }]
   const metadata = { display_phone_number: '15550783881', phone_number_id: '106540352242922' }
@@ -88,7 +100,7 @@ export function webhook(from: string, n: number) {
   return { object: 'whatsapp_business_account', entry: [{ id: '1', changes: [{ field: 'messages', value }] }] }
 }
 
-interface Provider {
+export interface Provider {
   readonly url: string
   /** When the first message to each user came in. */
   readonly received: Map<string, number>

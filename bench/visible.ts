@@ -87,7 +87,7 @@ export async function benchVisible(): Promise<Visible[]> {
       const due = began + (n * 1000) / RATE
       if (due > performance.now()) await sleep(due - performance.now())
       const from = String(66_710_000_000 + n)
-      const body = JSON.stringify(webhook(from, n))
+      const body = JSON.stringify(webhook(from, `Hello ${n}`))
       const signature = `sha256=${createHmac('sha256', 'app-secret').update(body).digest('hex')}`
       sent.set(from, performance.now())
       void fetch(`${service.url}/webhooks/whatsapp`, {

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -93,4 +95,32 @@ describe('npm start with nothing configured', () => {
     })
     expect(() => openFolder(settings, { warn: () => {} })).toThrow(/is of the demo: give this installation a DATA_DIR of its own/)
   })
+})
+
+it('says what is in the way where it cannot listen', { timeout: 60_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'taken-'))
+  const taken = createServer().listen(0, '127.0.0.1')
+  try {
+    await once(taken, 'listening')
+    const { port } = taken.address() as { port: number }
+    const env = { ...process.env, DATA_DIR: join(folder, 'data'), HOST: '127.0.0.1', PORT: String(port), LOG_LEVEL: 'error' }
+    const child = spawn('node', ['main.ts'], {
+      cwd: join(import.meta.dirname, '../..'),
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
+    let said = ''
+    child.stderr.on('data', chunk => (said += chunk))
+    // Its databases, which have the same pipe, end a little later.
+    await until(
+      () => child.exitCode !== null && said.endsWith('\n'),
+      50_000,
+      () => `it ends: ${said}`,
+    )
+    expect(child.exitCode).toBe(1)
+    expect(said).toBe(`127.0.0.1:${port} is taken by another process: set HOST and PORT\n`)
+  } finally {
+    taken.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
