@@ -39,7 +39,7 @@ import { openFolder, settleLog } from './folder.ts'
 import { kept, keptSecret, openClickHouse, openLog, openPostgres } from './open.ts'
 import { conversationActor } from './processors/conversation/actor.ts'
 import { defaultConversationSettings } from './processors/conversation/settings.ts'
-import { understandPort } from './processors/understanding/port.ts'
+import { understandLookup, understandPort } from './processors/understanding/port.ts'
 import { VenueIndex } from './processors/understanding/venues.ts'
 import { venueActor } from './processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from './processors/venue/settings.ts'
@@ -273,6 +273,7 @@ function workerOf(
   name: keyof typeof WORKERS,
   actors: readonly Actor[],
   ports: WorkerSettings['ports'],
+  lookups: WorkerSettings['lookups'] = {},
 ) {
   const { log, codec, onError, closers } = parts
   const { group } = WORKERS[name]
@@ -281,6 +282,7 @@ function workerOf(
     codec,
     actors,
     ports,
+    lookups,
     group: groupOf(group),
     instance: instanceOf(parts, group),
     codeVersion: codeVersion(),
@@ -338,7 +340,8 @@ async function startProcessors(
   dependencies.venues = () => sheet.status(index.size, outside.venuesCsv !== null)
 
   const ports = { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts }
-  const worker = workerOf(parts, stores, 'processors', [conversation, venue] as unknown as Actor[], ports)
+  const lookups = { conversation: { understand: understandLookup({ index }) } } as unknown as WorkerSettings['lookups']
+  const worker = workerOf(parts, stores, 'processors', [conversation, venue] as unknown as Actor[], ports, lookups)
   await worker.start()
   closers.push(() => worker.stop())
 }

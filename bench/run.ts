@@ -7,8 +7,9 @@ import { benchService, serviceOptions } from './kafka/service.ts'
 import { benchClickHouse, benchPostgres, benchRedis, conversationLog, type SinkRate, venueLog } from './sinks.ts'
 import { benchScale, scaleOptions } from './scale.ts'
 import { benchSheet } from './sheet.ts'
-import { benchTurn } from './turn.ts'
+import { benchTurn, WARM_UP } from './turn.ts'
 import { benchVisible } from './visible.ts'
+import { perMessage } from './written.ts'
 
 const wanted = process.argv.slice(2)
 const runs = (name: string) => wanted.length === 0 || wanted.includes(name)
@@ -35,7 +36,7 @@ if (runs('keyed')) {
 
 if (runs('turn')) {
   console.log('turn from webhook to provider call at 100 messages/s, through the running service')
-  const { turn, direct, messages } = await benchTurn()
+  const { turn, direct, messages, written } = await benchTurn()
   console.log(
     `  service:  p50 ${turn.p50.toFixed(1)} ms, p99 ${turn.p99.toFixed(1)} ms, max ${turn.max.toFixed(1)} ms over ${messages} messages`,
   )
@@ -43,6 +44,7 @@ if (runs('turn')) {
     `  baseline: p50 ${direct.p50.toFixed(1)} ms, p99 ${direct.p99.toFixed(1)} ms (a server that answers the same webhooks by calling the provider at once, keeping nothing)`,
   )
   console.log(`  ratio of p50: ${(turn.p50 / direct.p50).toFixed(1)}`)
+  if (written !== null) console.log(`  written a message: ${perMessage(written, messages + WARM_UP)}\n`)
 }
 
 if (wanted.includes('sheet')) {

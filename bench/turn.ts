@@ -6,7 +6,9 @@
 import { createHmac } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { join } from 'node:path'
 import { startService, until } from '../test/service/harness.ts'
+import { type Written, writtenSince } from './written.ts'
 
 export interface Latencies {
   readonly p50: number
@@ -15,24 +17,32 @@ export interface Latencies {
 }
 
 const RATE = 100
-const WARM_UP = 300
+export const WARM_UP = 300
 
 export async function benchTurn({
   messages = 3_000,
   env = {} as Record<string, string>,
-} = {}): Promise<{ turn: Latencies; direct: Latencies; messages: number }> {
+  rate = RATE,
+} = {}): Promise<{ turn: Latencies; direct: Latencies; messages: number; written: Written | null }> {
   const provider = await startProvider()
   const service = await startService({ env: { WHATSAPP_API_URL: provider.url, LOG_LEVEL: 'error', ...env } })
   let turn: Latencies
+  let written: Written | null = null
   try {
-    turn = await write(`${service.url}/webhooks/whatsapp`, provider, { messages })
+    const began = Date.now()
+    turn = await write(`${service.url}/webhooks/whatsapp`, provider, { messages, perSecond: rate })
+    // A log elsewhere is counted elsewhere.
+    if (!('KAFKA_BROKERS' in env)) {
+      await service.terminate()
+      written = await writtenSince(join(service.folder, 'data'), began)
+    }
   } finally {
     await service.close()
   }
   const bare = await startBare(provider.url)
-  const direct = await write(bare.url, provider, { messages })
+  const direct = await write(bare.url, provider, { messages, perSecond: rate })
   await Promise.all([bare.close(), provider.close()])
-  return { turn, direct, messages }
+  return { turn, direct, messages, written }
 }
 
 export interface Writing {

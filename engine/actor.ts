@@ -21,6 +21,16 @@ export interface EffectDefinition<N extends RecordName = RecordName, R extends R
   readonly waits?: true
 }
 
+/**
+ * A look-up: a question that what this process holds in memory answers at once (an index, a table). It reads only, and what it is
+ * answered may be another thing a moment later: so the answer is journaled with the record that asked, and a replay reads it there.
+ */
+export interface LookupDefinition<N extends RecordName = RecordName, R extends RecordName = RecordName> {
+  readonly input: N
+  /** Record type of the answer, one of the journal's. */
+  readonly result: R
+}
+
 /** How an attempt ended without a result. */
 export interface Ended<N extends RecordName = RecordName> {
   readonly attempt: string
@@ -32,9 +42,14 @@ export interface Ended<N extends RecordName = RecordName> {
 }
 
 type EffectMap = Readonly<Record<string, EffectDefinition>>
+type LookupMap = Readonly<Record<string, LookupDefinition>>
 
 /** What a handler may do, besides returning the next state. All of it is kept or dropped with the state, in one transaction. */
-export interface Context<Emits extends Topic = Topic, Effects extends EffectMap = EffectMap> {
+export interface Context<
+  Emits extends Topic = Topic,
+  Effects extends EffectMap = EffectMap,
+  Lookups extends LookupMap = LookupMap,
+> {
   /** Key of the actor. */
   readonly key: string
   /** Log time of the record, ms since the epoch; never runs backwards for a key. */
@@ -55,6 +70,11 @@ export interface Context<Emits extends Topic = Topic, Effects extends EffectMap 
   emit<T extends Emits, N extends T['records'][number]>(topic: T, key: string, type: N, record: RecordInputs[N]): void
   /** Deletes what a key names on a compacted topic: a record without a value. */
   remove(topic: Emits, key: string): void
+  /** Asks what this process holds in memory. Null where it cannot be answered now: then it takes an effect, or another time. */
+  lookup<L extends keyof Lookups & string>(
+    lookup: L,
+    input: RecordInputs[Lookups[L]['input']],
+  ): Records[Lookups[L]['result']] | null
   /** Records an effect attempt and returns its id. It starts after the commit, one at a time per key. */
   perform<E extends keyof Effects & string>(
     effect: E,
@@ -80,6 +100,7 @@ export interface ActorDefinition<
   S extends RecordName = RecordName,
   FX extends EffectMap = EffectMap,
   E extends Topic = Topic,
+  LU extends LookupMap = LookupMap,
 > {
   readonly name: string
   readonly inbox: I
@@ -90,18 +111,21 @@ export interface ActorDefinition<
     readonly [N in Exclude<I['records'][number], EngineRecord>]: (
       state: Records[S] | null,
       record: Records[N],
-      context: Context<E, FX>,
+      context: Context<E, FX, LU>,
     ) => Records[S] | null
   }
-  readonly timers?: Readonly<Record<string, (state: Records[S], timer: Timer, context: Context<E, FX>) => Records[S] | null>>
+  readonly timers?: Readonly<Record<string, (state: Records[S], timer: Timer, context: Context<E, FX, LU>) => Records[S] | null>>
   readonly effects?: FX
+  readonly lookups?: LU
+  /** Keeps what look-ups were answered, partition for partition as the inbox, and as long. */
+  readonly journal?: Topic
   /**
    * What earlier code had and this one has not: what is left of it in ledgers and timers the engine ends, with a dead letter. An
    * effect or timer that is neither here nor there stops its task, because newer code may have made it.
    */
   readonly retired?: { readonly effects?: readonly string[]; readonly timers?: readonly string[] }
   /** Called when an attempt ends without a result. Without it the state stays as it is. */
-  readonly ended?: (state: Records[S], ended: Ended, context: Context<E, FX>) => Records[S] | null
+  readonly ended?: (state: Records[S], ended: Ended, context: Context<E, FX, LU>) => Records[S] | null
   /** Topics it writes to. */
   readonly emits: readonly E[]
   readonly onPoison?: {
@@ -111,7 +135,7 @@ export interface ActorDefinition<
     readonly failed?: (
       state: Records[S] | null,
       failure: { type: string; cause: string },
-      context: Context<E, FX>,
+      context: Context<E, FX, LU>,
     ) => Records[S] | null
   }
 }
@@ -122,10 +146,14 @@ const MAX_NAME = 200
 const MAX_TIMEOUT = 24 * 60 * 60 * 1000
 
 /** Types an actor's definition and checks what types cannot. @throws with what is wrong. */
-export function actor<I extends Topic, S extends RecordName, const FX extends EffectMap, E extends Topic>(
-  definition: ActorDefinition<I, S, FX, E>,
-): ActorDefinition<I, S, FX, E> {
-  const { name, inbox, on } = definition
+export function actor<
+  I extends Topic,
+  S extends RecordName,
+  const FX extends EffectMap,
+  E extends Topic,
+  const LU extends LookupMap = Record<never, never>,
+>(definition: ActorDefinition<I, S, FX, E, LU>): ActorDefinition<I, S, FX, E, LU> {
+  const { name, inbox, on, journal } = definition
   const effects: EffectMap = definition.effects ?? {}
   const { timers = {}, retired = {} } = definition
   const wrong = (what: string) => {
@@ -144,7 +172,14 @@ export function actor<I extends Topic, S extends RecordName, const FX extends Ef
     if (!(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT))
       wrong(`effect "${effect}" needs a timeoutMs above 0, ${MAX_TIMEOUT} at most`)
   }
-  for (const named of [...Object.keys(effects), ...Object.keys(timers)]) {
+  const lookups: LookupMap = definition.lookups ?? {}
+  for (const [lookup, { result }] of Object.entries(lookups)) {
+    if (journal?.records.includes(result) !== true)
+      wrong(`look-up "${lookup}" is answered with ${result}, which no journal of it carries`)
+  }
+  if (journal !== undefined && (journal.partitions !== inbox.partitions || journal.cleanup !== 'delete'))
+    wrong(`its journal ${journal.name} needs as many partitions as ${inbox.name}, and is not compacted`)
+  for (const named of [...Object.keys(effects), ...Object.keys(timers), ...Object.keys(lookups)]) {
     if (named.length > MAX_NAME || named.includes('\0'))
       wrong(`"${named}" is no name: ${MAX_NAME} characters at most, none a zero`)
   }
@@ -203,5 +238,18 @@ export type Ports<A extends { readonly effects?: EffectMap }> = {
   readonly [E in keyof NonNullable<A['effects']>]: Port<
     NonNullable<A['effects']>[E]['input'],
     NonNullable<A['effects']>[E]['result']
+  >
+}
+
+/** Answers a look-up from memory, at once; null where it cannot now. Must not change what it reads. */
+export type Lookup<N extends RecordName = RecordName, R extends RecordName = RecordName> = (
+  input: Records[N],
+) => RecordInputs[R] | null
+
+/** What answers the look-ups of an actor. */
+export type Lookups<A extends { readonly lookups?: LookupMap }> = {
+  readonly [L in keyof NonNullable<A['lookups']>]: Lookup<
+    NonNullable<A['lookups']>[L]['input'],
+    NonNullable<A['lookups']>[L]['result']
   >
 }

@@ -362,7 +362,8 @@ describe('a key whose state is gone', () => {
   it('makes no difference by still being in memory', () => {
     const raw = codec.encode('bounds.inbox', 'TrialInput', { sequence: 0, kind: 'set' })
     const incoming = { key: 'k', offset: 7, timestamp: 4_000, headers: {}, raw, record: codec.decode(raw) }
-    const place = { scope: '', topic: 'bounds.inbox', partition: 0, codec, codeVersion: '1', owner: '', input: () => null }
+    const nothing = { input: () => null, lookup: () => null }
+    const place = { scope: '', topic: 'bounds.inbox', partition: 0, codec, codeVersion: '1', owner: '', ...nothing }
     const step = (before: Instance | null) => handle(bounds(acts) as never, before, incoming, place)
     const commands = [{ id: 'c', outcome: 'handled', reason: '' }]
     expect(step({ ...NEW_INSTANCE, now: 5_000, commands })).toEqual(step(null))

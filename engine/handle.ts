@@ -4,6 +4,7 @@
  *
  *   now ─▶ effect result? ─▶ timer? ─▶ redrive? ─▶ seen before? ─▶ parked? ─▶ handler ─▶ (poison: skip or park)
  */
+import { hash } from 'node:crypto'
 import { recordSchema } from '../schemas/index.ts'
 import type { EffectEnded, EnvelopeParked, EnvelopeTimer, RecordName, Redrive, TimerDue } from '../schemas/types.ts'
 import type { Topic } from '../topics/catalog.ts'
@@ -33,6 +34,23 @@ export interface Place {
   readonly owner: string
   /** Input of an open attempt, decoded. */
   input(key: string, attempt: string): unknown
+  /** What answers a look-up, in wire format; null where nothing does now. */
+  lookup(question: Question): Buffer | null
+}
+
+export interface Question {
+  readonly key: string
+  readonly lookup: string
+  /** Offset and count of what asks: no other question of its partition has the same. */
+  readonly by: string
+  readonly input: unknown
+  /** Of the input. */
+  readonly digest: string
+}
+
+/** A look-up's answer, for the journal. */
+export interface Answer extends Pick<Question, 'key' | 'lookup' | 'by' | 'digest'> {
+  readonly value: Buffer
 }
 
 export interface Emit {
@@ -52,7 +70,11 @@ export interface Performed {
 
 export interface Step {
   readonly instance: Instance
+  /** False where nothing is to be kept of the record: the instance is that of before, its time too. */
+  readonly changed: boolean
   readonly emits: readonly Emit[]
+  /** What its look-ups were answered: kept whatever becomes of the handler, since a replay calls it again. */
+  readonly answers: readonly Answer[]
   /** Attempts recorded: their inputs go into the ledger. */
   readonly performed: readonly Performed[]
   /** Attempts closed: their inputs leave the ledger. */
@@ -82,6 +104,7 @@ export function handle(definition: ActorDefinition, before: Instance | null, inc
 /** It is also what handlers see of it. */
 class Stepping implements Context {
   readonly #definition: ActorDefinition
+  readonly #before: Instance
   #incoming: Incoming
   readonly #place: Place
   #now: number
@@ -97,6 +120,7 @@ class Stepping implements Context {
   /** A handler is called with the record itself, not told of its failure. */
   #delivers = false
   #emits: Emit[] = []
+  readonly #answers: Answer[] = []
   #performed: Performed[] = []
   #closed: string[] = []
   #started: string[] = []
@@ -106,12 +130,14 @@ class Stepping implements Context {
   #untold: { readonly type: string; readonly cause: string }[] = []
   /** When the ids of a key without a state are forgotten. */
   #forget: EnvelopeTimer | null
-  readonly #ringBefore: Instance['ring']
+  /** Those of the actor. */
+  readonly #timersBefore: readonly EnvelopeTimer[]
   #count = 0
   #refused: string | null = null
 
   constructor(definition: ActorDefinition, before: Instance, incoming: Incoming, place: Place) {
     this.#definition = definition
+    this.#before = before
     this.#incoming = incoming
     this.#place = place
     this.#offset = incoming.offset
@@ -119,9 +145,9 @@ class Stepping implements Context {
     this.#state = before.state
     this.#forget = before.timers.find(t => t.name === FORGET) ?? null
     this.#timers = this.#forget === null ? before.timers : before.timers.filter(t => t.name !== FORGET)
+    this.#timersBefore = this.#timers
     this.#ledger = before.ledger
     this.#ring = before.ring
-    this.#ringBefore = before.ring
     this.#parked = before.parked
     this.#decisions = before.decisions
     this.#commands = before.commands
@@ -134,24 +160,48 @@ class Stepping implements Context {
       this.#tellFailed(type, cause)
     }
     this.#settleForgetting()
-    const { decisions, commands } = historyThatFits(this.#kept(), { decisions: this.#decisions, commands: this.#commands })
+    const changed = this.#changed(result)
     return {
-      instance: {
-        now: this.#now,
-        state: this.#state,
-        timers: this.#forget === null ? this.#timers : [...this.#timers, this.#forget],
-        ledger: this.#ledger,
-        ring: this.#ring,
-        parked: this.#parked,
-        decisions,
-        commands,
-      },
+      instance: changed ? this.#after() : this.#before,
+      changed,
       emits: this.#emits,
+      answers: this.#answers,
       performed: this.#performed,
       closed: this.#closed,
       started: this.#started,
       result,
     }
+  }
+
+  #after(): Instance {
+    const { decisions, commands } = historyThatFits(this.#kept(), { decisions: this.#decisions, commands: this.#commands })
+    return {
+      now: this.#now,
+      state: this.#state,
+      timers: this.#forget === null ? this.#timers : [...this.#timers, this.#forget],
+      ledger: this.#ledger,
+      ring: this.#ring,
+      parked: this.#parked,
+      decisions,
+      commands,
+    }
+  }
+
+  /** A timer that is put back has to be looked at again, and what was said has to go with the offset of what said it. */
+  #changed(result: Step['result']): boolean {
+    const { state, timers, ledger, ring, parked, decisions, commands } = this.#before
+    const said = [this.#emits, this.#answers, this.#performed, this.#closed, this.#started].some(list => list.length > 0)
+    const forget = timers.find(t => t.name === FORGET) ?? null
+    const same =
+      this.#state === state &&
+      this.#timers === this.#timersBefore &&
+      this.#forget === forget &&
+      this.#ledger === ledger &&
+      this.#ring === ring &&
+      this.#parked === parked &&
+      this.#decisions === decisions &&
+      this.#commands === commands
+    return said || !same || result === 'put_back'
   }
 
   #kept(): Pick<Instance, 'timers' | 'ledger' | 'parked'> {
@@ -168,11 +218,12 @@ class Stepping implements Context {
       this.#forget = null
       return
     }
-    for (const { attempt, status } of this.#ledger) if (status === 'ENDED') this.#closed.push(attempt)
-    this.#ledger = this.#ledger.filter(a => a.status !== 'ENDED')
+    const ended = this.#ledger.filter(a => a.status === 'ENDED')
+    for (const { attempt } of ended) this.#closed.push(attempt)
+    if (ended.length > 0) this.#ledger = this.#ledger.filter(a => a.status !== 'ENDED')
     if (this.#ledger.length > 0 || this.#parked.length > 0 || this.#ring.entries.length === 0) {
       this.#forget = null
-    } else if (this.#ring !== this.#ringBefore) {
+    } else if (this.#ring !== this.#before.ring) {
       this.#forget = { name: FORGET, at: this.#now + REMEMBER_MS, version: this.#version() }
     } else if (this.#forget === null) {
       const at = Math.min(newest(this.#ring), this.#now) + REMEMBER_MS
@@ -376,7 +427,7 @@ class Stepping implements Context {
     try {
       const state = settled(call(this))
       checkState(state, this.#definition.state)
-      if (state === null) this.#timers = []
+      if (state === null && this.#timers.length > 0) this.#timers = []
       if (this.#timers !== timers || this.#ledger !== ledger) this.#checkKept(before)
       this.#state = state
       return null
@@ -567,6 +618,19 @@ class Stepping implements Context {
     if (!this.#definition.emits.includes(topic))
       throw new Poison('not_declared', `emits to ${topic.name}, which it does not declare`)
     if (typeof to !== 'string') throw new Poison('invalid', `emits to ${topic.name} under a key that is no text`)
+  }
+
+  lookup(lookup: string, input: object): never {
+    const { lookups = {} } = this.#definition
+    const declared = Object.hasOwn(lookups, lookup) ? lookups[lookup] : undefined
+    if (declared === undefined) throw new Poison('not_declared', `looks up "${lookup}", which it does not declare`)
+    const { type } = recordSchema(declared.input)
+    const bytes = type.toBuffer(input)
+    const question = { key: this.key, lookup, by: this.#version(), digest: hash('sha256', bytes, 'hex').slice(0, 16) }
+    const value = this.#place.lookup({ ...question, input: type.fromBuffer(bytes) })
+    if (value === null) return null as never
+    this.#answers.push({ ...question, value })
+    return this.#place.codec.decode(value).value as never
   }
 
   perform(effect: string, input: object, options?: { notAfter?: number | undefined }): string {

@@ -1,7 +1,12 @@
 /** Headers that the engine reads. */
 
 /** Id of a record that was appended outside a transaction: the provider's, the command's. A repeated one is recognised. */
-export const RECORD_ID = 'id'
+export const RECORD_ID =
+  'id' /** In a journal: which look-up a record answers, which of its key's records asked (`offset.count`), and a digest of the question. */
+export const LOOKUP = 'lookup'
+export const ASKED_BY = 'by'
+export const QUESTION = 'question'
+
 /** The time that belongs to the id, ms since the epoch in decimal: the provider's. Log time where absent. */
 export const RECORD_AT = 'at'
 /** Marks a record as a command whose outcome is kept under this id. */

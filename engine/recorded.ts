@@ -2,8 +2,9 @@
 import { recordSchema } from '../schemas/index.ts'
 import type { LedgerInput } from '../schemas/types.ts'
 import type { Codec } from '../topics/codec.ts'
-import type { Log, LogRecord, TopicPartition } from '../topics/log.ts'
+import type { Log, TopicPartition } from '../topics/log.ts'
 import { decodeInstance, type Instance } from './instance.ts'
+import { pieces } from './pieces.ts'
 import { reserved } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
 import type { ActorDefinition } from './actor.ts'
@@ -79,17 +80,6 @@ export async function readRecorded(options: {
     return book.decode(effect.input, kept.fingerprint, kept.input)
   }
   return { logId, position, states, bases, input }
-}
-
-/** All records of a partition that are there now, from an offset on. */
-export async function* pieces(log: Log, at: TopicPartition, from: number, to?: number): AsyncGenerator<LogRecord[]> {
-  const ends = (await log.ends(at.topic)).find(e => e.partition === at.partition)
-  const end = Math.min(ends?.high ?? 0, to ?? Number.POSITIVE_INFINITY)
-  for (let next = Math.max(from, ends?.low ?? 0); next < end; ) {
-    const read = await log.read(at, next, { maxBytes: 8 * 1024 * 1024, wait: 1_000 })
-    yield read.records.filter(r => r.offset < end)
-    next = read.next
-  }
 }
 
 function instanceOf(value: Buffer, codec: Codec, { state }: ActorDefinition, book: SchemaBook): Instance {

@@ -9,10 +9,12 @@ import type { Log, LogRecord } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { deadLetter } from './dead-letter.ts'
 import { cut, messageOf } from './errors.ts'
-import { type Emit, handle, type Place } from './handle.ts'
+import { type Answer, type Emit, handle, type Place, type Question } from './handle.ts'
 import { incoming } from './incoming.ts'
 import { type Instance, isEmpty } from './instance.ts'
-import { pieces, type Recorded, readRecorded } from './recorded.ts'
+import { readJournal } from './lookups.ts'
+import { pieces } from './pieces.ts'
+import { type Recorded, readRecorded } from './recorded.ts'
 
 export interface Difference {
   readonly key: string
@@ -30,6 +32,8 @@ export interface ReplayOptions {
   readonly codeVersion: string
   readonly partition: number
   readonly recorded: Pick<Recorded, 'logId' | 'bases' | 'input'>
+  /** What look-ups were answered, by what asked. */
+  readonly journal?: ReadonlyMap<string, Pick<Answer, 'lookup' | 'digest' | 'value'>>
   /** Only this one. */
   readonly key?: string | undefined
   /** Called with each output, in order. */
@@ -47,6 +51,8 @@ export class Replay {
   readonly #decided = new Map<string, Decision[]>()
   /** Keys of which this code cannot handle a record, and the rest. */
   readonly #stuck = new Map<string, { offset: number; cause: string }>()
+  /** Keys that ask a look-up something else than was asked, and where they first do. */
+  readonly #otherQuestions = new Map<string, Omit<Difference, 'key'>>()
   records = 0
 
   constructor(options: ReplayOptions) {
@@ -54,7 +60,22 @@ export class Replay {
     this.#options = options
     const topic = definition.inbox.name
     const input = (_key: string, attempt: string) => this.#inputs.get(attempt) ?? recorded.input(attempt)
-    this.#place = { scope: `${recorded.logId}/${topic}/${partition}`, topic, partition, codec, codeVersion, owner: '', input }
+    const scope = `${recorded.logId}/${topic}/${partition}`
+    const lookup = (question: Question) => this.#answer(question)
+    this.#place = { scope, topic, partition, codec, codeVersion, owner: '', input, lookup }
+  }
+
+  /** What was answered at the time. What was not, was asked in vain. */
+  #answer({ key, lookup, by, digest }: Question): Buffer | null {
+    const recorded = this.#options.journal?.get(by)
+    if (recorded === undefined) return null
+    if (recorded.lookup === lookup && recorded.digest === digest) return recorded.value
+    if (!this.#otherQuestions.has(key)) {
+      const what = `question to look-up "${lookup}"`
+      const asked = recorded.lookup === lookup ? 'another one' : `one to look-up "${recorded.lookup}"`
+      this.#otherQuestions.set(key, { offset: Number.parseInt(by, 10), what, recorded: asked, replayed: 'this one' })
+    }
+    return null
   }
 
   /** Keys that a record was handled for, with what has become of them: null where nothing is kept. */
@@ -123,6 +144,12 @@ export class Replay {
       ? (this.#states.get(key) ?? null)
       : (this.#options.recorded.bases.get(key)?.instance ?? null)
     const decision = this.#otherDecision(held, this.#decided.get(key) ?? made?.decisions ?? [])
+    const question = this.#otherQuestions.get(key)
+    if (
+      question !== undefined &&
+      !((decision?.offset ?? stuck?.offset ?? Number.POSITIVE_INFINITY) < (question.offset as number))
+    )
+      return question
     if (stuck !== undefined && !(decision !== null && (decision.offset ?? 0) < stuck.offset))
       return { offset: stuck.offset, what: 'the task would stop', recorded: 'handled', replayed: stuck.cause }
     return decision ?? this.#otherValue(held, made)
@@ -231,7 +258,9 @@ export async function replayPartition(options: {
   const low = (await log.ends(inbox.topic)).find(e => e.partition === partition)?.low ?? 0
   const kept = { topic: changelog(definition.name, definition.inbox).name, partition }
   const recorded = await readRecorded({ log, codec, definition, changelog: kept, low })
-  const replay = new Replay({ ...options, recorded })
+  const { journal: topic } = definition
+  const journal = topic === undefined ? undefined : await readJournal(log, codec, { topic: topic.name, partition }, key)
+  const replay = new Replay({ ...options, recorded, ...(journal && { journal }) })
   for await (const records of pieces(log, inbox, low, recorded.position)) {
     await codec.prepare(records)
     replay.fold(records)

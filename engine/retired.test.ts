@@ -163,6 +163,7 @@ it('an end whose input is lost is a dead letter; one whose input is damaged is t
       input: () => {
         throw new Corrupted(code, 'told to fail')
       },
+      lookup: () => null,
     }
     return handle(
       bounds({}) as never,

@@ -3,6 +3,7 @@ import { changelog } from '../topics/catalog.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Budget } from './budget.ts'
 import { systemClock } from './clock.ts'
+import { reserved } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
 import { MemoryStore } from './store.ts'
 import { Task } from './task.ts'
@@ -14,7 +15,15 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
   const definition = bounds(acts) as never as ActorDefinition
   const changes = changelog('bounds', definition.inbox)
   await carry([changes])
-  const settings = { definition, partition: 0, codec, store: new MemoryStore('store'), codeVersion: '1', cacheBytes: 100_000 }
+  const settings = {
+    definition,
+    partition: 0,
+    codec,
+    store: new MemoryStore('store'),
+    codeVersion: '1',
+    cacheBytes: 100_000,
+    lookup: () => null,
+  }
   const task = new Task({ ...settings, changelog: changes }, new SchemaBook())
   task.restored({
     position: 0,
@@ -81,4 +90,29 @@ it('a task that is kept forgets what it had folded and not committed', async () 
   task.retain()
   expect([task.dirty, task.rewind().offset, task.position]).toEqual([false, 1, 1])
   expect(task.peek('k')).toMatchObject({ count: 1 })
+})
+
+it('a record that changes nothing writes nothing, and its offset goes with what comes next, or when it is passed', async () => {
+  const { task, fold, seal } = await newTask({ look: (_, state) => state })
+  const settle = () => {
+    const appends = seal()
+    task.applied(appends.length - 1, 0)
+    return appends.map(({ key }) => key)
+  }
+  fold('TrialInput', { sequence: 0, kind: 'add' })
+  settle()
+  fold('TrialInput', { sequence: 1, kind: 'look' })
+  fold('TrialInput', { sequence: 2, kind: 'look' }, 'nobody')
+  expect([task.dirty, task.position]).toEqual([false, 1])
+  fold('TrialInput', { sequence: 3, kind: 'add' })
+  expect(settle()).toEqual(['k', reserved.position])
+  expect([task.dirty, task.position]).toEqual([false, 4])
+  task.pass(false)
+  expect(task.dirty).toBe(false)
+  fold('TrialInput', { sequence: 4, kind: 'look' })
+  task.pass(false)
+  expect(task.dirty).toBe(true)
+  expect(settle()).toEqual([reserved.position])
+  expect([task.dirty, task.position]).toEqual([false, 5])
+  expect(task.peek('k')).toMatchObject({ count: 2 })
 })

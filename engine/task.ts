@@ -15,9 +15,10 @@ import type { Budget } from './budget.ts'
 import { Cache } from './cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { deadLetter } from './dead-letter.ts'
-import { handle, type Place, type Step } from './handle.ts'
+import { handle, type Place, type Question, type Step } from './handle.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { type Attempt, decodeInstance, FORGET, envelopeOf, type Instance, isEmpty } from './instance.ts'
+import { journaled } from './lookups.ts'
 import { PoisonRate } from './poison-rate.ts'
 import { reserved } from './restore.ts'
 import { timerName, unknown } from './retired.ts'
@@ -35,6 +36,8 @@ export interface TaskSettings {
   readonly codeVersion: string
   /** Memory for decoded actors, bytes, about. */
   readonly cacheBytes: number
+  /** What answers a look-up, in wire format; null where nothing does now. Never throws. */
+  readonly lookup: (question: Question) => Buffer | null
 }
 
 /** An attempt that may run once the transaction that recorded it is committed. */
@@ -62,6 +65,10 @@ interface Overlay {
   readonly putBack: { timer: string; at: number }[]
   /** Next offset of the inbox to handle after it. */
   next: number
+  /** Records have come of which nothing is to be kept. */
+  passed: boolean
+  /** It is to be committed though nothing came that has to be kept. */
+  passes: boolean
   /** Why the task stands still after this. */
   stop: { readonly codeVersion: string; readonly cause: string; readonly at: number } | null
 }
@@ -204,9 +211,15 @@ export class Task {
     return null
   }
 
-  /** Commits that nothing but markers of transactions has come: retention would take them for records that were not read. */
-  passMarkers(): void {
-    if (this.#halt === null && this.#overlay.stop === null) this.#overlay.next = this.#expected
+  /**
+   * Commits that what has come leaves nothing to be kept: records that changed nothing, and with `markers` also where nothing but
+   * markers of transactions has come. Retention would take them for records that were not read.
+   */
+  pass(markers: boolean): void {
+    const overlay = this.#overlay
+    if (this.#halt !== null || overlay.stop !== null) return
+    if (markers) overlay.next = this.#expected
+    overlay.passes ||= (markers || overlay.passed) && overlay.next !== (this.#sealed?.next ?? this.position)
   }
 
   #handle(record: LogRecord, overlay: Overlay, place: Place, budget: Budget): void {
@@ -216,6 +229,10 @@ export class Task {
     const entry = overlay.touched.get(key)
     const before = entry === undefined ? this.#latest(key) : entry.after
     const step = handle(this.definition, before, incoming, place)
+    if (!step.changed) {
+      overlay.passed = true
+      return
+    }
     if (entry === undefined) {
       overlay.touched.set(key, { before, after: step.instance, raw: null })
       budget.spend(this.#instanceBytes)
@@ -223,6 +240,7 @@ export class Task {
     this.#collect(incoming, step, overlay)
     for (const { value } of step.emits) budget.spend(value?.length ?? 0)
     for (const { input } of step.performed) budget.spend(input.length)
+    for (const { value } of step.answers) budget.spend(value.length)
   }
 
   /** Where the inbox is read from again; what has been handed over of it and was not folded no longer counts. */
@@ -270,7 +288,8 @@ export class Task {
   get dirty(): boolean {
     // A decision of a person, or a stop, is to be committed even where nothing was handled with it.
     if ((this.#unsettled || this.#overlay.stop !== null) && this.#sealed === null) return true
-    return this.#overlay.next !== (this.#sealed?.next ?? this.position) || this.#overlay.appends.length > 0
+    const { touched, appends, inputs, passes } = this.#overlay
+    return passes || touched.size > 0 || appends.length > 0 || inputs.size > 0
   }
 
   /** Stands still from now on: what came in is neither handled nor lost. */
@@ -512,7 +531,7 @@ export class Task {
   }
 
   #place(): Place {
-    const { codec, codeVersion, store } = this.#settings
+    const { codec, codeVersion, store, lookup } = this.#settings
     return {
       scope: `${this.logId}${this.inboxAs.scope}/${this.inbox.topic}/${this.inbox.partition}`,
       topic: this.inbox.topic,
@@ -521,6 +540,7 @@ export class Task {
       codeVersion,
       owner: store.id,
       input: (key, attempt) => this.input(key, attempt),
+      lookup,
     }
   }
 
@@ -539,6 +559,7 @@ export class Task {
   #collect(incoming: Incoming, step: Step, overlay: Overlay): void {
     const { key, record } = incoming
     for (const emit of step.emits) overlay.appends.push(emit)
+    for (const answer of step.answers) overlay.appends.push(journaled(this.definition, this.inbox.partition, answer))
     for (const { attempt, effect, name, input } of step.performed) {
       const { fingerprint } = recordSchema(name)
       const kept: LedgerInput = { key, attempt, effect, fingerprint, input }
@@ -586,7 +607,18 @@ export class Task {
 }
 
 function newOverlay(next: number): Overlay {
-  return { touched: new Map(), appends: [], inputs: new Map(), started: new Map(), closed: [], putBack: [], next, stop: null }
+  return {
+    touched: new Map(),
+    appends: [],
+    inputs: new Map(),
+    started: new Map(),
+    closed: [],
+    putBack: [],
+    next,
+    passed: false,
+    passes: false,
+    stop: null,
+  }
 }
 
 function change(key: string, { before, after, raw }: Touched): Change {

@@ -21,6 +21,7 @@ import type { ActorDefinition } from './actor.ts'
 import { Backoff } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
+import { answering, type LookupsOf } from './lookups.ts'
 import { reserved, restore } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
 import type { StateStore, StateStores } from './store.ts'
@@ -29,6 +30,8 @@ import { Task } from './task.ts'
 export interface TasksSettings {
   readonly log: Log
   readonly codec: Codec
+  /** What answers look-ups, by actor and name. */
+  readonly lookups: Readonly<Record<string, LookupsOf>>
   readonly actors: readonly ActorDefinition[]
   readonly openStore: (actor: string, partition: number) => Promise<StateStore>
   readonly stores: Pick<StateStores, 'list' | 'drop'> | null
@@ -224,7 +227,7 @@ export class Tasks {
   /** Null when its store cannot be opened now. */
   async #open(given: Given): Promise<Task | null> {
     const { at, definition } = given
-    const { codec, codeVersion, openStore, onError } = this.#settings
+    const { codec, codeVersion, openStore, onError, lookups: all } = this.#settings
     const name = `${definition.name}/${at.partition}`
     try {
       const store = this.#stores.get(name) ?? (await openStore(definition.name, at.partition))
@@ -232,7 +235,8 @@ export class Tasks {
       const { partition } = at
       const changelog = changelogOf(definition.name, definition.inbox)
       const cacheBytes = this.#cacheShare()
-      return new Task({ definition, changelog, partition, codec, store, codeVersion, cacheBytes }, new SchemaBook())
+      const lookup = answering(definition, partition, { codec, onError, lookups: all[definition.name] ?? {} })
+      return new Task({ definition, changelog, partition, codec, store, codeVersion, cacheBytes, lookup }, new SchemaBook())
     } catch (error) {
       this.#lookForLoss(error)
       given.waits = `its store cannot be opened: ${messageOf(error)}`

@@ -7,11 +7,12 @@ import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
 import { allTopics, type Topic } from '../topics/catalog.ts'
 import { Codec, MemoryRegistry } from '../topics/codec.ts'
 import type { ActorDefinition } from './actor.ts'
-import { type Emit, handle, type Place, type Step } from './handle.ts'
+import { type Answer, type Emit, handle, type Place, type Step } from './handle.ts'
 import { deadLetter } from './dead-letter.ts'
 import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
 import { incoming } from './incoming.ts'
 import { decodeInstance, encodeInstance, FORGET, type Instance, isEmpty } from './instance.ts'
+import { answering, type LookupsOf } from './lookups.ts'
 import { SchemaBook } from './schemas.ts'
 
 export interface KitEmit {
@@ -31,10 +32,17 @@ export interface KitEffect {
   readonly notAfter: number | null
 }
 
+export interface KitAnswer extends Pick<Answer, 'lookup' | 'by'> {
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of any type
+  readonly record: any
+}
+
 export interface KitStep {
   readonly result: Step['result']
   readonly emits: readonly KitEmit[]
   readonly effects: readonly KitEffect[]
+  /** What its look-ups were answered, as the journal has it. */
+  readonly answers: readonly KitAnswer[]
   /** Attempts whose inputs have left the ledger. */
   readonly closed: readonly string[]
 }
@@ -74,8 +82,8 @@ export async function carry(topics: readonly Topic[]): Promise<void> {
 
 export function testkit<I extends Topic, S extends RecordName>(
   // biome-ignore lint/suspicious/noExplicitAny: any effects, any emits
-  definition: ActorDefinition<I, S, any, any>,
-  options: { key?: string; now?: number; codeVersion?: string } = {},
+  definition: ActorDefinition<I, S, any, any, any>,
+  options: { key?: string; now?: number; codeVersion?: string; lookups?: LookupsOf } = {},
 ): Kit<S> {
   const key = options.key ?? 'main:key'
   const inputs = new Map<string, KitEffect>()
@@ -93,6 +101,13 @@ export function testkit<I extends Topic, S extends RecordName>(
     codeVersion: options.codeVersion ?? 'test',
     owner: 'kit',
     input: (_key, attempt) => inputs.get(attempt)?.input,
+    lookup: answering(definition as unknown as ActorDefinition, 0, {
+      codec,
+      lookups: options.lookups ?? {},
+      onError: (what, error) => {
+        throw new Error(what, { cause: error })
+      },
+    }),
   }
 
   function step(type: RecordName, record: object, headers: Record<string, string> = {}): KitStep {
@@ -103,7 +118,7 @@ export function testkit<I extends Topic, S extends RecordName>(
     if ('unreadable' in read) {
       const { unreadable: cause } = read
       const letter = { ...written, recordType: '', decision: 'SKIP' as const, cause, codeVersion, at: clock }
-      return { result: 'poisoned', emits: [shown(deadLetter(codec, letter))], effects: [], closed: [] }
+      return { result: 'poisoned', emits: [shown(deadLetter(codec, letter))], effects: [], answers: [], closed: [] }
     }
     const made = handle(definition as unknown as ActorDefinition, instance, read, place)
     // As the worker does: what is empty is not kept, and what is kept goes through its bytes.
@@ -117,7 +132,8 @@ export function testkit<I extends Topic, S extends RecordName>(
       notAfter: made.instance.ledger.find(a => a.attempt === attempt)?.notAfter ?? null,
     }))
     for (const effect of effects) inputs.set(effect.attempt, effect)
-    return { result: made.result, emits: made.emits.map(shown), effects, closed: made.closed }
+    const answers = made.answers.map(({ lookup, by, value }) => ({ lookup, by, record: codec.decode(value).value }))
+    return { result: made.result, emits: made.emits.map(shown), effects, answers, closed: made.closed }
   }
 
   const shown = ({ topic, key, type, value }: Emit): KitEmit => ({
@@ -172,6 +188,7 @@ export function testkit<I extends Topic, S extends RecordName>(
         result: steps.at(-1)?.result ?? 'stale',
         emits: steps.flatMap(s => s.emits),
         effects: steps.flatMap(s => s.effects),
+        answers: steps.flatMap(s => s.answers),
         closed: steps.flatMap(s => s.closed),
       }
     },

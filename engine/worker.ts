@@ -27,6 +27,7 @@ import { Budget } from './budget.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
 import { Corrupted, messageOf, SchemasMissing } from './errors.ts'
+import type { LookupsOf } from './lookups.ts'
 import type { StateStore, StateStores } from './store.ts'
 import type { Startable, Task } from './task.ts'
 import { Tasks, type TaskStatus } from './tasks.ts'
@@ -39,6 +40,8 @@ export interface WorkerSettings {
   readonly actors: readonly ActorDefinition[]
   /** Ports by actor and effect. */
   readonly ports: Readonly<Record<string, Readonly<Record<string, Port>>>>
+  /** What answers look-ups, by actor and name. */
+  readonly lookups?: Readonly<Record<string, LookupsOf>>
   /** One group per role: every member names the same actors. */
   readonly group: string
   /** A name of this worker that it keeps over restarts. */
@@ -102,6 +105,8 @@ const PAUSE = { first: 100, most: 10_000 }
 /** So often a registry may say that it does not know a schema, before a person has to come: about half a minute. */
 const UNKNOWN_TRIES = 8
 const SWEEP_MS = 60_000
+/** Records that change nothing are worth no transaction of their own, ms. */
+const PASS_MS = 1_000
 /** An attempt of an effect that this code no longer has is judged after this long, ms. */
 const RETIRED_TIMEOUT_MS = 60_000
 
@@ -132,11 +137,13 @@ export class Worker {
   /** Monotonic ms until when a cycle of few records waits for more. */
   #restsUntil = 0
   #sweptAt = 0
+  #passedAt = 0
 
   constructor(settings: WorkerSettings) {
     this.#settings = {
       clock: systemClock,
       stores: null,
+      lookups: {},
       maxRecords: 5_000,
       transactionBytes: settings.log.transactionBytes,
       cacheBytes: 128 * 1024 * 1024,
@@ -273,9 +280,13 @@ export class Worker {
     if (this.#revoked || this.#stopping || assignment === null) return
     this.#cycle = this.#once(membership, assignment, handed)
     await this.#cycle
-    if (clock.mono() - this.#sweptAt < SWEEP_MS) return
-    this.#sweptAt = clock.mono()
-    for (const task of this.#tasks.running()) task.passMarkers()
+    const now = clock.mono()
+    if (now - this.#passedAt < PASS_MS) return
+    this.#passedAt = now
+    const sweeps = now - this.#sweptAt >= SWEEP_MS
+    for (const task of this.#tasks.running()) task.pass(sweeps)
+    if (!sweeps) return
+    this.#sweptAt = now
     this.#tasks.sweep()
   }
 

@@ -3390,20 +3390,20 @@ export interface VenueProfileInput {
   readError?: string | undefined
 }
 
-/** A person of support wants the zones of a venue read now: a command. */
+/** The zones of a venue are wanted now: by a person of support, as a command, or by a conversation that waits for them. */
 export interface VenueRefresh {
-  /** Id of the command. */
+  /** Id of the command, or of the wish. */
   id: string
-  /** Id of the person of support. */
+  /** Id of the person of support, or of the conversation. */
   by: string
   /** When. */
   at: number
 }
 
 export interface VenueRefreshInput {
-  /** Id of the command. */
+  /** Id of the command, or of the wish. */
   id: string
-  /** Id of the person of support. */
+  /** Id of the person of support, or of the conversation. */
   by: string
   /** When. */
   at: number

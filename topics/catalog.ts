@@ -77,6 +77,8 @@ export const conversationInbox = inbox(
   ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome', 'AgentAction', 'ErasePerson'],
   30,
 )
+/** What messages were understood as, where that was looked up. Partition for partition as the inbox, and kept as long. */
+export const conversationJournal = topic('conversation.journal', 'conversation', ['Understood'], { keepDays: 30 })
 export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
   cleanup: 'compact',
 })

@@ -76,11 +76,12 @@ describe('a message', () => {
 })
 
 describe('the outcome of a send', () => {
-  it('is SENT with the provider id when it was accepted', () => {
-    const { order, accept } = connector()
-    const step = accept(order('m1'), 'm1')
-    expect(step.emits).toMatchObject([
-      { topic: 'conversation.inbox', key: KEY, record: { id: 'm1', status: 'SENT', providerId: 'wamid.m1' } },
+  it('is SENT with the provider id when it was accepted, which the result itself tells', () => {
+    const { kit, order, accept, report } = connector()
+    expect(accept(order('m1'), 'm1').emits).toEqual([])
+    expect(kit.state?.sends).toMatchObject([{ id: 'm1', status: 'SENT', providerId: 'wamid.m1' }])
+    expect(report('READ', {}).emits).toMatchObject([
+      { topic: 'conversation.inbox', key: KEY, record: { id: 'm1', status: 'READ', providerId: 'wamid.m1' } },
     ])
   })
 
@@ -190,10 +191,10 @@ describe('a send that may or may not have happened', () => {
 
 describe('the state', () => {
   it('keeps the newest 30 sends, and a result of an older one is told all the same', () => {
-    const { kit, order, accept } = connector()
+    const { kit, order, refuse } = connector()
     const attempts = Array.from({ length: 40 }, (_, n) => order(`m${n}`))
     expect(kit.state?.sends.map(s => s.id)).toEqual(Array.from({ length: 30 }, (_, n) => `m${n + 10}`))
-    expect(outcomes(accept(attempts[0] ?? '', 'm0'))).toMatchObject([{ id: 'm0', status: 'SENT' }])
+    expect(outcomes(refuse(attempts[0] ?? '', 'm0', 131026))).toMatchObject([{ id: 'm0', status: 'FAILED' }])
     expect(kit.state?.sends).toHaveLength(30)
   })
 })

@@ -4,6 +4,8 @@
  *   SendMessage ─▶ window open? ─ yes ─▶ effect `send` ─▶ SendResult ─┐
  *                       └─ no ─▶ FAILED          └─ ended ─▶ UNKNOWN ─┼─▶ SendOutcome, each status once
  *   DeliveryStatus (by attempt or the provider's id) ─────────────────┘
+ *
+ * That a message was taken says its SendResult: whoever wants to know reads it there, and the conversation need not.
  */
 import { actor, type Context } from '../../engine/actor.ts'
 import type { DeliveryStatus, MessageStatus, SendMessage, WhatsappSend, WhatsappState } from '../../schemas/types.ts'
@@ -42,6 +44,8 @@ interface Change {
   readonly providerId?: string | null
   readonly reason?: string
   readonly errorCode?: number | null
+  /** Of a message that waited, the record at hand tells it already. */
+  readonly told?: boolean
 }
 
 export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) => {
@@ -51,7 +55,8 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
     const known = { ...send, providerId: to.providerId ?? send.providerId }
     if (RANK[status] <= RANK[send.status]) return keep(state, known)
     const { id, providerId } = known
-    context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })
+    if (to.told !== true || send.status !== 'QUEUED')
+      context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })
     const next = { ...known, status, at }
     if (status === 'FAILED') return keep(state, alert(next, `could not be sent: ${describeError(errorCode, reason)}`, context))
     if (status === 'UNKNOWN') {
@@ -89,7 +94,12 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
       SendResult: (state, { id, accepted, providerId, errorCode, reason, at }, context) => {
         if (state === null) return null
         const send = sendOf(state, id, context)
-        return change(state, send, { status: accepted ? 'SENT' : 'FAILED', providerId, reason, errorCode, at }, context)
+        return change(
+          state,
+          send,
+          { status: accepted ? 'SENT' : 'FAILED', providerId, reason, errorCode, at, told: accepted },
+          context,
+        )
       },
       DeliveryStatus: (state, status, context) => (state === null ? null : reported(state, status, context)),
       ErasePerson: () => null,

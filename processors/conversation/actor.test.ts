@@ -10,8 +10,21 @@ const onFile = [SOMCHAI]
 const HOUR = 60 * 60_000
 
 describe('messages', () => {
-  test('are understood one after the other, in order', () => {
+  test('are answered at once where they can be understood at once', () => {
     const talk = new Talk()
+    const reply = talk.say('hello', wants('greeting'))
+    expect(reply.steps).toHaveLength(1)
+    expect(reply.step).toMatchObject({ result: 'handled', effects: [] })
+    expect(reply.sent).toHaveLength(1)
+    expect(reply.step.answers).toMatchObject([
+      { lookup: 'understand', record: { message: 'wamid.1', intents: [{ kind: 'greeting' }] } },
+    ])
+    expect(talk.state).toMatchObject({ state: 'ASKING_VENUE_NAME', current: null, waiting: [] })
+  })
+
+  test('wait where their meaning has to be waited for, and are then understood one after the other, in order', () => {
+    const talk = new Talk()
+    talk.waiting = true
     const [first, second, third] = [talk.message('hello'), talk.message('Blue Lagoon Pattaya'), talk.message('yes')]
     for (const message of [first, second, third]) talk.kit.handle('ChatMessage', message, { id: message.id })
     expect(talk.kit.started.map(a => a.input.text)).toEqual(['hello'])
@@ -38,8 +51,10 @@ describe('messages', () => {
   test('carry what the dialogue has offered', () => {
     const talk = new Talk()
     talk.say('lagoon', ambiguous(LAGOON, { venue: 'main:2', name: 'Lotus Bay', location: '' }))
+    talk.waiting = true
     const message = talk.message('1')
-    talk.kit.handle('ChatMessage', message, { id: message.id })
+    const taken = talk.kit.handle('ChatMessage', message, { id: message.id })
+    expect(taken.emits.filter(e => e.topic === 'venue.inbox')).toEqual([])
     expect(talk.kit.started[0]?.input).toMatchObject({ candidates: ['main:1', 'main:2'], phone: '66812345678', language: 'en' })
   })
 
@@ -82,10 +97,13 @@ describe('messages', () => {
 
   test('a page of 5,000 characters is understood whole, and kept short', () => {
     const talk = Talk.hinted()
+    talk.waiting = true
     const text = 'เพลงดัง'.repeat(714)
     const message = talk.message(text, { truncated: true })
     const taken = talk.kit.handle('ChatMessage', message, { id: message.id })
     expect(taken.effects[0]?.input.text).toBe(text)
+    // The zones that it waits for are read at once.
+    expect(taken.emits.filter(e => e.topic === 'venue.inbox')).toMatchObject([{ key: LAGOON.venue, type: 'VenueRefresh' }])
     const { text: kept } = talk.state.current ?? { text: '' }
     expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(1500)
     expect(text.startsWith(kept)).toBe(true)
@@ -165,6 +183,7 @@ describe('who answers', () => {
 
   test('a message that cannot be understood reaches a human, and the next one is taken', () => {
     const talk = Talk.hinted()
+    talk.waiting = true
     const [first, second] = [talk.message('hello'), talk.message('skip')]
     for (const message of [first, second]) talk.kit.handle('ChatMessage', message, { id: message.id })
     const ended = talk.kit.end(talk.kit.started[0]?.attempt ?? '', 'UNKNOWN', 'no venue index')
@@ -194,30 +213,34 @@ describe('who answers', () => {
 })
 
 describe('what others read', () => {
-  test('the profile shows the conversation as people see it, and comes only when that changes', () => {
-    const talk = Talk.registered()
-    const message = talk.message('skip', { kind: 'TEXT' })
-    const reply = talk.send(message, wants('list_zones'))
-    // Once for the message: not when it comes, but with what it has led to.
-    expect(reply.step.emits.map(e => e.type)).not.toContain('ConversationProfile')
-    expect(reply.profiles).toHaveLength(1)
-    expect(reply.profiles[0]).toMatchObject({
-      conversation: 'main:conversation',
-      channel: 'whatsapp',
-      state: 'IDENTIFIED',
-      owner: 'BOT',
-      trust: 'CLAIMED',
-      language: 'en',
-      venue: LAGOON.venue,
-      venueName: LAGOON.name,
-      contactName: 'John Smith',
-      contactPosition: 'Operations Manager',
-      senders: [{ trust: 'claimed' }],
-      lastInboundAt: message.sentAt,
-    })
-    const status = talk.kit.handle('DeliveryStatus', { providerId: 'wamid.out', status: 'READ', at: talk.kit.now })
-    expect(status.emits.map(e => e.type)).toEqual(['ConversationEvent'])
-  })
+  test.each([false, true])(
+    'the profile shows the conversation as people see it, and only when that changes: waiting %j',
+    waiting => {
+      const talk = Talk.registered()
+      talk.waiting = waiting
+      const message = talk.message('skip', { kind: 'TEXT' })
+      const reply = talk.send(message, wants('list_zones'))
+      // Once for the message: not when it comes, but with what it has led to.
+      expect(reply.steps.map(s => s.emits.some(e => e.type === 'ConversationProfile'))).toEqual(waiting ? [false, true] : [true])
+      expect(reply.profiles).toHaveLength(1)
+      expect(reply.profiles[0]).toMatchObject({
+        conversation: 'main:conversation',
+        channel: 'whatsapp',
+        state: 'IDENTIFIED',
+        owner: 'BOT',
+        trust: 'CLAIMED',
+        language: 'en',
+        venue: LAGOON.venue,
+        venueName: LAGOON.name,
+        contactName: 'John Smith',
+        contactPosition: 'Operations Manager',
+        senders: [{ trust: 'claimed' }],
+        lastInboundAt: message.sentAt,
+      })
+      const status = talk.kit.handle('DeliveryStatus', { providerId: 'wamid.out', status: 'READ', at: talk.kit.now })
+      expect(status.emits.map(e => e.type)).toEqual(['ConversationEvent'])
+    },
+  )
 
   test('events carry no text and no person', () => {
     const talk = Talk.registered()

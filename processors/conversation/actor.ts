@@ -1,12 +1,13 @@
 /**
  * A conversation: messages are understood one after the other, in order; identification comes first, then what is asked for.
  *
- *   ChatMessage ─▶ waiting ─▶ (understand) ─▶ Understood ─▶ dialogue, support ─▶ SendMessage, ZoneRequest, Alert
- *                                             VenueAnswer ─▶ outcome ─▶ SendMessage
+ *   ChatMessage ─▶ waiting ─▶ look-up ─▶ understood ─▶ dialogue, support ─▶ SendMessage, ZoneRequest, Alert
+ *                                │            ▲
+ *                 (zones awaited) └▶ effect ──┘   VenueAnswer ─▶ outcome ─▶ SendMessage
  */
 import { actor } from '../../engine/actor.ts'
-import type { ChatMessage, QueuedMessage, Understood } from '../../schemas/types.ts'
-import { alerts, conversationInbox } from '../../topics/catalog.ts'
+import type { ChatMessage, QueuedMessage, UnderstandInput, Understood } from '../../schemas/types.ts'
+import { alerts, conversationInbox, conversationJournal } from '../../topics/catalog.ts'
 import { reference } from './id.ts'
 import { act, rest } from './agent.ts'
 import { ask } from './ask.ts'
@@ -18,7 +19,7 @@ import { isCritical, wanted } from './intents.ts'
 import { venueAnswered, venueSilent } from './outcome.ts'
 import { type ConversationSettings, defaultConversationSettings } from './settings.ts'
 import { serve } from './support.ts'
-import { EFFECTS, EMITS, kept, roomFor, type State, Turn, type TurnContext } from './turn.ts'
+import { EFFECTS, EMITS, kept, LOOKUPS, roomFor, type State, Turn, type TurnContext } from './turn.ts'
 import type { Word } from './words.ts'
 
 const SENDERS = 10
@@ -32,11 +33,13 @@ export const conversationActor = (settings: ConversationSettings = defaultConver
     inbox: conversationInbox,
     state: 'ConversationState',
     effects: EFFECTS,
+    lookups: LOOKUPS,
+    journal: conversationJournal,
     emits: EMITS,
     on: {
       ChatMessage: (state, message, context) =>
         received(new Turn(settings, context, state, state ?? opened(message, context)), message),
-      Understood: (state, understood, context) => (state === null ? null : comprehended(turn(state, context), understood)),
+      Understood: (state, understood, context) => (state === null ? null : answered(turn(state, context), understood)),
       VenueAnswer: (state, answer, context) => {
         if (state === null) return null
         const t = turn(state, context)
@@ -165,7 +168,7 @@ function received(turn: Turn, message: ChatMessage): State {
   return next(turn)
 }
 
-/** Goes on with the messages that wait, until one has to be understood. */
+/** Goes on with the messages that wait, until what one means has to be waited for. */
 function next(turn: Turn): State {
   while (turn.state.current === null && turn.state.waiting.length > 0) {
     const [message, ...waiting] = turn.state.waiting as [QueuedMessage, ...QueuedMessage[]]
@@ -183,8 +186,7 @@ const READABLE = new Set<QueuedMessage['kind']>(['TEXT', 'BUTTON', 'LIST'])
 function understand(turn: Turn, message: QueuedMessage): void {
   const { state, venue, candidates, question, language } = turn.state
   const asked = state === 'CONFIRMING_VENUE' || state === 'MULTIPLE_MATCHES' ? candidates.map(c => c.venue) : []
-  turn.set({ current: kept(message) })
-  turn.context.perform('understand', {
+  const asks: UnderstandInput = {
     text: message.text,
     actionId: message.actionId,
     phone: turn.sender(message.sender)?.phone ?? null,
@@ -194,7 +196,14 @@ function understand(turn: Turn, message: QueuedMessage): void {
     zones: message.again ? [] : (question?.zones.map(z => z.zone) ?? []),
     language,
     message: message.message,
-  })
+  }
+  const understood = turn.context.lookup('understand', asks)
+  if (understood === null) {
+    turn.set({ current: kept(message) })
+    turn.context.perform('understand', asks)
+    // Its zones are awaited: they are read now, not when it is their turn.
+    if (asks.venue) turn.refresh(asks.venue)
+  } else comprehended(turn, understood, kept(message))
 }
 
 const UNREADABLE: Readonly<Record<QueuedMessage['kind'], Word | null>> = {
@@ -218,17 +227,21 @@ function unreadable(turn: Turn, { kind, message }: QueuedMessage): void {
 }
 
 /** What a message means has come back. One that was given up in the meantime is left to the human who was told. */
-function comprehended(turn: Turn, understood: Understood): State {
+function answered(turn: Turn, understood: Understood): State {
   const message = turn.state.current
   if (message === null || message.message !== understood.message || turn.context.late) return turn.state
-  turn.set({ current: null, language: understood.language, user: message.sender })
-  if (turn.state.owner !== 'AGENT') {
-    judge(turn, understood)
-    respond(turn, understood, message)
-    turn.set({ returning: false })
-    turn.send(message.message)
-  }
+  turn.set({ current: null })
+  comprehended(turn, understood, message)
   return next(turn)
+}
+
+function comprehended(turn: Turn, understood: Understood, message: QueuedMessage): void {
+  turn.set({ language: understood.language, user: message.sender })
+  if (turn.state.owner === 'AGENT') return
+  judge(turn, understood)
+  respond(turn, understood, message)
+  turn.set({ returning: false })
+  turn.send(message.message)
 }
 
 function respond(turn: Turn, understood: Understood, message: QueuedMessage): Turn {

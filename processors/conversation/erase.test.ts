@@ -35,6 +35,7 @@ describe('a person who is erased', () => {
 
   test('is not brought back by what was under way', () => {
     const talk = Talk.registered()
+    talk.waiting = true
     const message = talk.message('louder please')
     talk.kit.handle('ChatMessage', message, { id: message.id })
     const [asked] = talk.kit.started
@@ -65,6 +66,7 @@ describe('a person who is erased', () => {
 
   test('is not brought back by an attempt that ends without a result', () => {
     const talk = Talk.registered()
+    talk.waiting = true
     const message = talk.message('louder please')
     talk.kit.handle('ChatMessage', message, { id: message.id })
     const [asked] = talk.kit.started

@@ -139,6 +139,7 @@ describe('controls', () => {
 
   test('a message of another sender, waiting behind one of the contact on file, gets none of its trust', () => {
     const talk = new Talk()
+    talk.waiting = true
     const [contact, guest] = [talk.message('hello'), talk.message('mute')]
     const stranger = { ...guest, sender: { id: '66899999999', phone: null, name: null } }
     for (const message of [contact, stranger]) talk.kit.handle('ChatMessage', message, { id: message.id })

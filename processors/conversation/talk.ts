@@ -50,7 +50,9 @@ export const no: Meaning = { reply: 'NO' }
 type Port = (input: Understand) => UnderstoodInput
 
 export interface Reply {
+  /** The first of them, and all. */
   readonly step: KitStep
+  readonly steps: readonly KitStep[]
   /** Messages sent, and the texts of them. */
   readonly sent: SendMessage[]
   readonly text: string
@@ -65,13 +67,18 @@ export interface Reply {
 export class Talk {
   readonly kit
   readonly #port: Port | null
+  /** What the messages to come mean. */
+  #meanings: Meaning[] = []
+  /** Look-ups have no answer: what a message means comes as the result of an effect. */
+  waiting = false
   #count = 0
   sender = { id: PHONE, phone: PHONE, name: 'Somchai' } as { id: string; phone: string | null; name: string | null }
 
   /** @param port understands every message, where meanings are not given by hand */
   constructor(settings: Partial<ConversationSettings> = {}, port: Port | null = null) {
     const actor = conversationActor({ ...defaultConversationSettings, ...settings })
-    this.kit = testkit(actor, { key: 'main:conversation', now: MORNING })
+    const understand = (input: Understand) => (this.waiting ? null : this.#understood(input, this.#meanings.shift()))
+    this.kit = testkit(actor, { key: 'main:conversation', now: MORNING, lookups: { understand: understand as never } })
     this.#port = port
   }
 
@@ -107,11 +114,10 @@ export class Talk {
   }
 
   send(message: ChatMessageInput, ...meanings: Meaning[]): Reply {
+    this.#meanings = meanings
     const steps = [this.kit.handle('ChatMessage', message, { id: message.id })]
-    for (let n = 0; this.kit.started.length > 0; n++) {
-      const [run] = this.kit.started
-      if (run === undefined) break
-      steps.push(this.kit.complete(run.attempt, this.#understood(run.input as Understand, meanings[n])))
+    for (let [run] = this.kit.started; run !== undefined; [run] = this.kit.started) {
+      steps.push(this.kit.complete(run.attempt, this.#understood(run.input as Understand, this.#meanings.shift())))
     }
     return reply(steps)
   }
@@ -161,6 +167,7 @@ function reply(steps: readonly KitStep[]): Reply {
   const sent = of('SendMessage') as SendMessage[]
   return {
     step: steps[0] as KitStep,
+    steps,
     sent,
     text: sent.map(m => m.text).join('\n---\n'),
     asked: of('ZoneRequest') as ZoneRequest[],

@@ -41,7 +41,10 @@ export const EFFECTS = {
   understand: { input: 'Understand', result: 'Understood', retry: 'idempotent', timeoutMs: 5_000 },
 } as const
 
-export type TurnContext = Context<(typeof EMITS)[number], typeof EFFECTS>
+/** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
+export const LOOKUPS = { understand: { input: 'Understand', result: 'Understood' } } as const
+
+export type TurnContext = Context<(typeof EMITS)[number], typeof EFFECTS, typeof LOOKUPS>
 
 /** The inbox of each channel's connector. */
 export const REPLY_TOPICS = { whatsapp: whatsappInbox } as const
@@ -174,6 +177,13 @@ export class Turn {
     })
     this.event('MESSAGE_OUT', { message: id, detail: `${said} (answers ${reference(about)})` })
     return this.set({ said: state.said + 1 })
+  }
+
+  /** Has a venue's zones read. */
+  refresh(venue: string): this {
+    const { context, now } = this
+    context.emit(venueInbox, venue, 'VenueRefresh', { id: context.id(), by: context.key, at: now })
+    return this
   }
 
   event(kind: ConversationEventKind, fields: EventFields = {}): this {

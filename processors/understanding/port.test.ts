@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { recordSchema } from '../../schemas/index.ts'
 import type { Understand, VenueProfile, VenueProfileInput } from '../../schemas/types.ts'
-import { understandPort } from './port.ts'
+import { understandLookup, understandPort } from './port.ts'
 import { VenueIndex } from './venues.ts'
 
 const { type } = recordSchema('VenueProfile')
@@ -38,24 +38,23 @@ describe('the port of understand', () => {
     expect(await understood).toMatchObject({ intents: [{ kind: 'volume_down', zone: 'z1' }] })
   })
 
-  it('makes out a message once, whatever else becomes known while it waits', async () => {
+  it('makes out a message anew only with its zones, whatever else becomes known while it waits', async () => {
     const index = new VenueIndex()
     const match = vi.spyOn(index, 'match')
     const zones = [{ zone: 'z1', name: 'Lobby', status: 'ONLINE' as const }]
     index.upsert(profile({ soundtrackAccount: 'acc' }))
-    const text = 'This is Nok from Blue Lagoon Pattaya, the music in the lobby is too loud'
-    const understood = understandPort({ index, patienceMs: 60_000 })({ ...input, venue: null, dialogue: 'INITIAL', text }, run)
+    const understood = understandPort({ index, patienceMs: 60_000 })(input, run)
     index.upsert(profile({ venue: 'main:2', name: 'Siam Terrace', soundtrackAccount: 'other', zones }))
     index.upsert(profile({ soundtrackAccount: 'acc', aliases: ['Lagoon'] }))
     await new Promise(setImmediate)
     index.upsert(profile({ soundtrackAccount: 'acc', zones }))
     expect(await understood).toMatchObject({
-      match: 'EXACT',
-      matches: [{ venue: 'main:1' }],
+      venueName: 'Blue Lagoon Pattaya',
       intents: [{ kind: 'volume_down', zone: 'z1' }],
       issue: expect.stringContaining('lobby'),
     })
-    expect(match).toHaveBeenCalledTimes(1)
+    // Once before and once with the zones, whose names are none of a venue; not with all that came between.
+    expect(match).toHaveBeenCalledTimes(2)
   })
 
   it('waits no longer once its venue is gone, or nobody waits for the answer', async () => {
@@ -115,5 +114,33 @@ describe('the port of understand', () => {
       index.upsert(profile(venue))
       expect(await patient(input, run)).toMatchObject({ message: 'm1' })
     }
+  })
+})
+
+describe('the look-up of understand', () => {
+  const zones = [{ zone: 'z1', name: 'Lobby', status: 'ONLINE' as const }]
+
+  it('answers at once, and leaves to the port what has to wait for zones', () => {
+    const index = new VenueIndex()
+    const lookup = understandLookup({ index })
+    expect(lookup(input)).toMatchObject({ message: 'm1', venueName: null })
+    index.upsert(profile({ soundtrackAccount: 'acc' }))
+    expect(lookup(input)).toBeNull()
+    expect(lookup({ ...input, text: 'thank you' })).toMatchObject({ venueName: 'Blue Lagoon Pattaya' })
+    index.upsert(profile({ soundtrackAccount: 'acc', zones }))
+    expect(lookup(input)).toMatchObject({ intents: [{ kind: 'volume_down', zone: 'z1' }] })
+  })
+
+  it.each(['INITIAL', 'CONFIRMING_VENUE', 'ASKING_PERSON_NAME'])('waits for no zone in state %s', dialogue => {
+    const index = new VenueIndex()
+    index.upsert(profile({ soundtrackAccount: 'acc' }))
+    const text = 'This is Nok from Blue Lagoon Pattaya, the music in the lobby is too loud'
+    const venue = dialogue === 'INITIAL' ? null : 'main:1'
+    expect(understandLookup({ index })({ ...input, text, dialogue, venue })).toMatchObject({
+      match: 'EXACT',
+      matches: [{ venue: 'main:1' }],
+      intents: [{ kind: 'volume_down' }],
+      issue: expect.stringContaining('lobby'),
+    })
   })
 })

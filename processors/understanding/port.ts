@@ -1,11 +1,12 @@
 /**
- * The port of the effect `understand`. A venue that is only just in the index has no zones yet: its first reading is under way,
- * and a word about a zone would mean nothing. For such a venue the answer waits a moment; not for a message that is about no zone,
- * and not where it is known that none will come. A message is understood once: when its venue's news have come, only what hangs on
- * zones is made out again.
+ * Understanding against the venue index, which is in memory: a look-up answers at once. A venue that is only just in the index has
+ * no zones yet: its first reading is under way, and a word about a zone would mean nothing. For such a venue the look-up has no
+ * answer, and the effect waits a moment; not for a message that is about no zone, not where it is known that none will come, and not
+ * while it is found out who writes from where: what is asked on the way is understood again once that is known. A message is
+ * understood once by either: when its venue's news have come, only what hangs on zones is made out again.
  */
-import type { Port } from '../../engine/actor.ts'
-import type { UnderstoodInput, VenueProfile } from '../../schemas/types.ts'
+import type { Lookup, Port } from '../../engine/actor.ts'
+import type { Understand, UnderstoodInput, VenueProfile } from '../../schemas/types.ts'
 import { takesZone, understanding } from './understand.ts'
 import type { VenueIndex } from './venues.ts'
 
@@ -16,10 +17,25 @@ export interface UnderstandPortOptions {
   readonly now?: () => number
 }
 
+/** States of a dialogue that has its venue and its contact. */
+const SETTLED = new Set(['ASKING_ISSUE', 'IDENTIFIED'])
 /** Less than the effect's time-out, so that it is one try. */
 const PATIENCE_MS = 4_500
 /** A venue is new for this long; later it has no zones because there are none, or none can be read. */
 const NEW_FOR_MS = 60_000
+
+/** Null where zones are to be waited for. */
+export function understandLookup({
+  index,
+  now = Date.now,
+}: Omit<UnderstandPortOptions, 'patienceMs'>): Lookup<'Understand', 'Understood'> {
+  return input => {
+    const { understood } = understanding(input, index)
+    const id = awaited(input, understood)
+    const venue = id === null ? null : index.venue(id)
+    return venue !== null && isNew(venue, now()) ? null : understood
+  }
+}
 
 export function understandPort({
   index,
@@ -29,8 +45,8 @@ export function understandPort({
   return async (input, { signal }) => {
     const until = now() + patienceMs
     const { understood, again } = understanding(input, index)
-    const id = input.venue ?? concerned(understood)
-    if (id === undefined || !mayNameZone(understood)) return understood
+    const id = awaited(input, understood)
+    if (id === null) return understood
     let waited = false
     for (let venue = index.venue(id); venue !== null && isNew(venue, now()); venue = index.venue(id)) {
       const ms = Math.min(until, venue.updatedAt + NEW_FOR_MS) - now()
@@ -58,10 +74,9 @@ function news(index: VenueIndex, venue: string, ms: number, signal: AbortSignal)
   })
 }
 
-/** The one venue that a message is about, as far as anybody can tell. */
-function concerned({ match, matches, onFile }: UnderstoodInput): string | undefined {
-  if (match === 'EXACT' || match === 'LIKELY') return matches?.[0]?.venue
-  return onFile?.length === 1 ? onFile[0]?.venue : undefined
+/** The venue whose zones a message may be about. */
+function awaited({ venue, dialogue }: Understand, understood: UnderstoodInput): string | null {
+  return SETTLED.has(dialogue) && mayNameZone(understood) ? venue : null
 }
 
 /** A greeting, a complaint, a question for sales: whatever a zone is called, it means the same. */

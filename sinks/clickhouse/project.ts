@@ -18,7 +18,7 @@ export const PROJECTED: ReadonlyMap<string, readonly string[]> = new Map<string,
   // Every channel's connector.
   ...allTopics()
     .filter(topic => topic.records.includes('SendMessage'))
-    .map(topic => [topic.name, ['SendMessage']] as const),
+    .map(topic => [topic.name, ['SendMessage', 'SendResult']] as const),
 ])
 
 /** Of two statuses of a message the later one here holds. */
@@ -82,6 +82,18 @@ function rowsOf({ record, decoded }: Readable, put: Put): void {
         choices: Math.min(value.buttons.length, 255),
         at: timeText(value.createdAt),
         received_at: timeText(value.createdAt),
+      })
+      break
+    case 'SendResult':
+      // What was refused, the connector tells the conversation.
+      if (!value.accepted) break
+      put('deliveries', {
+        conversation_id: key,
+        message_id: value.id,
+        provider_ref: value.providerId === null ? '' : digest(value.providerId),
+        ...statusOf('sent'),
+        error_code: 0,
+        at: timeText(value.at),
       })
       break
     case 'SendOutcome':

@@ -280,7 +280,8 @@ test('the sink fills it from the log; a message brought twice is one, and nothin
     await log.put('conversation.inbox', 'main:c1', 'ChatMessage', { ...chat, receivedAt: AT + 5 })
     const out = { id: 'o1', conversation: 'main:c1', channel: 'whatsapp', account: '1055', to: chat.chat, text: 'Done, Nok.' }
     await log.put('whatsapp.inbox', 'main:c1', 'SendMessage', { ...out, lastInboundAt: AT, createdAt: AT + 9 })
-    await log.put('conversation.inbox', 'main:c1', 'SendOutcome', { id: 'o1', providerId: 'p1', status: 'SENT', at: AT + 10 })
+    await log.put('whatsapp.inbox', 'main:c1', 'SendResult', { id: 'o1', accepted: true, providerId: 'p1', at: AT + 10 })
+    await log.put('whatsapp.inbox', 'main:c1', 'SendResult', { id: 'o2', accepted: false, reason: 'no', at: AT + 10 })
     await log.put('conversation.inbox', 'main:c1', 'DeliveryStatus', { providerId: 'p1', status: 'READ', at: AT + 20 })
     await log.put('conversation.inbox', 'main:c1', 'DeliveryStatus', { providerId: 'p1', status: 'DELIVERED', at: AT + 15 })
     await vi.waitFor(
@@ -295,6 +296,8 @@ test('the sink fills it from the log; a message brought twice is one, and nothin
         ])
         const delivery = await selectRows(servers.client, 'SELECT message_id, status FROM v_delivery')
         expect(delivery).toEqual([{ message_id: 'o1', status: 'read' }])
+        const sent = await selectRows(servers.client, "SELECT message_id, status FROM deliveries WHERE message_id != ''")
+        expect(sent).toEqual([{ message_id: 'o1', status: 'sent' }])
       },
       { timeout: 10_000, interval: 50 },
     )

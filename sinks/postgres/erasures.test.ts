@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { RECORD_ID } from '../../engine/headers.ts'
+import { ASKED_BY, RECORD_ID } from '../../engine/headers.ts'
 import { reference } from '../../processors/conversation/id.ts'
 import type { RecordInputs, RecordName } from '../../schemas/types.ts'
 import type { Sink } from '../sink.ts'
@@ -75,6 +75,19 @@ const said = (id: string, at: number, key = KEY) =>
     id,
     key,
   )
+/** What the conversation looked up for the record at this offset of its inbox. */
+const understood = async (offset: number) => {
+  const record = {
+    message: 'wamid.1',
+    language: 'en',
+    reply: 'NONE',
+    override: 'NONE',
+    match: 'NONE',
+    sentiment: 'NEUTRAL',
+  } as const
+  const value = log.codec.encode('conversation.journal', 'Understood', { ...record, person: 'Lek' })
+  await log.append([{ topic: 'conversation.journal', key: KEY, value, headers: { [ASKED_BY]: `${offset}.0` } }])
+}
 const answered = (id: string, at: number) =>
   put('whatsapp.inbox', 'SendMessage', {
     id,
@@ -152,6 +165,7 @@ async function lives(at: number): Promise<void> {
   await put('conversation.inbox', 'SendOutcome', { id: 'out-1', providerId: 'wamid.of-out-1', status: 'SENT', at })
   await put('conversation.inbox', 'SendOutcome', { id: 'out-unknown', providerId: 'wamid.of-unknown', status: 'SENT', at })
   await put('conversation.inbox', 'AgentAction', { id: 'note-1', kind: 'NOTE', by: 'main:a', text: 'Lek prefers calls', at })
+  await understood(0)
   await dead(0)
   await issue(at)
   await alert(at)
@@ -164,6 +178,8 @@ async function erased(): Promise<void> {
   const order = { id: 'erasure-1', channel: 'whatsapp', at }
   await put('conversation.inbox', 'ErasePerson', order, 'erasure-1')
   await log.append([{ topic: 'conversation.profiles', key: KEY, value: null }])
+  // A message of before that was handled meanwhile.
+  await understood(0)
   // What the connector had done before its own order came.
   await put('conversation.inbox', 'SendOutcome', { id: 'out-1', providerId: 'wamid.of-out-1', status: 'DELIVERED', at })
   await put('whatsapp.inbox', 'ErasePerson', order)
@@ -230,6 +246,13 @@ test.each(['later', 'before any of it is written', 'with the order'])(
     await issue(before)
     await alert(before)
     await dead(0)
+    // It was on its way out.
+    await put('whatsapp.inbox', 'SendResult', {
+      id: 'out-1',
+      accepted: true,
+      providerId: 'wamid.of-out-1',
+      at: Date.now() + 5_000,
+    })
     await written()
     expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
   },

@@ -4,7 +4,8 @@
  * that concerns such a conversation: nothing that comes late, or again, stays.
  */
 import type pg from 'pg'
-import { conversationInbox } from '../../topics/catalog.ts'
+import { ASKED_BY } from '../../engine/headers.ts'
+import { conversationInbox, conversationJournal } from '../../topics/catalog.ts'
 import { tellChanged } from './changes.ts'
 import { transact } from './positions.ts'
 
@@ -19,6 +20,8 @@ export interface Erased {
 const OF_INBOX = `e.topic = '${conversationInbox.name}'`
 /** As in the ids of records: `reference` of processors/conversation/id.ts. */
 const REF = (column: string) => `left(encode(sha256(convert_to(${column}, 'UTF8')), 'hex'), 20)`
+/** What was looked up for a record lies under that record's offset, whenever it was handled. */
+const ASKED = `split_part(t.headers->>'${ASKED_BY}', '.', 1)::bigint`
 const AGAIN = (ref: string) =>
   `EXISTS (SELECT 1 FROM erased_messages r WHERE r.conversation_id = e.conversation_id AND r.ref = ${ref})`
 
@@ -33,10 +36,16 @@ export const ERASED: readonly Erased[] = [
     of: 'conversation_id',
     // What the connector still told of messages that it had sent lies behind the order.
     where: `(t.topic = e.topic AND t."offset" < e.version)
+      OR (${OF_INBOX} AND t.topic = '${conversationJournal.name}' AND ${ASKED} < e.version)
       OR (NOT ${OF_INBOX} AND t.record_type IN ('SendOutcome', 'DeliveryStatus') AND t.at <= e.logged_at)
       OR ${AGAIN("(t.headers->>'id')")}`,
   },
-  { table: 'message_reports', of: 'conversation_id', where: 't.at <= e.logged_at' },
+  {
+    table: 'message_reports',
+    of: 'conversation_id',
+    // A message that was on its way when it was erased may be reported later.
+    where: `t.at <= e.logged_at OR (NOT t.provider AND ${AGAIN(REF('t.ref'))})`,
+  },
   { table: 'conversation_notes', of: 'conversation_id', where: `t.version < e.version AND ${OF_INBOX}` },
   { table: 'conversations', of: 'id', where: 't.opened_at < e.at' },
   { table: 'issues', of: 'conversation_id', where: 't.opened_at < e.at' },

@@ -28,7 +28,8 @@ export const PROJECTED: ReadonlyMap<string, readonly string[] | null> = new Map(
   [catalog.conversationProfiles.name, ['ConversationProfile']],
   [catalog.conversationEvents.name, ['ConversationEvent']],
   [catalog.conversationInbox.name, null], // the archive
-  [catalog.whatsappInbox.name, ['SendMessage', 'ErasePerson']],
+  [catalog.conversationJournal.name, null],
+  [catalog.whatsappInbox.name, ['SendMessage', 'SendResult', 'ErasePerson']],
   [catalog.alerts.name, ['Alert']],
   [catalog.issues.name, ['Issue']],
   [catalog.syncLog.name, ['SyncRun', 'SyncRefusals']],
@@ -36,10 +37,12 @@ export const PROJECTED: ReadonlyMap<string, readonly string[] | null> = new Map(
   [catalog.deadLetters.name, ['DeadLetter']],
 ])
 
-/** Keeps a record of a conversation's inbox as it came, for replay and explanation. */
+const ARCHIVED: readonly string[] = [catalog.conversationInbox.name, catalog.conversationJournal.name]
+
+/** Keeps what a conversation was made from as it came, for replay and explanation: its inbox, and what was looked up for it. */
 export function keep(batch: Batch, record: LogRecord, codec: Codec): void {
   const { topic, partition, offset, timestamp, headers } = record
-  if (topic !== catalog.conversationInbox.name || record.value === null) return
+  if (!ARCHIVED.includes(topic) || record.value === null) return
   const { name, fingerprint, raw } = codec.unwrap(record.value)
   batch.schema(fingerprint, codec.schemaOf(record.value))
   batch.put(archive, {
@@ -113,6 +116,17 @@ export function project(batch: Batch, record: LogRecord, { type, value }: Decode
         status: 'queued',
         reason: '',
         version,
+      })
+      break
+    case 'SendResult':
+      // What was refused, the connector tells the conversation.
+      if (!value.accepted) break
+      batch.status(value.id, value.providerId, {
+        conversation: key,
+        status: 'sent',
+        reason: '',
+        errorCode: null,
+        at: value.at,
       })
       break
     case 'SendOutcome':

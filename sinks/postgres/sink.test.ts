@@ -266,6 +266,21 @@ test.each<[MessageStatus[], string]>([
   expect(await outcome()).toEqual(result)
 })
 
+test('a message that the provider has taken is sent, one that it refused is what the connector says', async () => {
+  const result = (accepted: boolean, providerId: string | null) =>
+    log.put('whatsapp.inbox', 'main:c1', 'SendResult', { id: 'out-1', accepted, providerId, reason: 'no', at: AT })
+  await start()
+  await putReply()
+  await result(false, null)
+  await caughtUp()
+  expect(await rows('SELECT status FROM messages')).toEqual([{ status: 'queued' }])
+  await result(true, 'wamid.out')
+  await caughtUp()
+  expect(await rows('SELECT status, provider_id, reason FROM messages')).toEqual([
+    { status: 'sent', provider_id: 'wamid.out', reason: '' },
+  ])
+})
+
 test('a report by the provider finds its message, also when it comes first', async () => {
   const report = (status: 'READ' | 'FAILED', providerId: string) =>
     log.put('conversation.inbox', 'main:c1', 'DeliveryStatus', { providerId, status, at: AT, errorCode: null })

@@ -4,7 +4,7 @@ import { recordSchema } from '../../schemas/index.ts'
 import type { RecordName } from '../../schemas/types.ts'
 import { changelog, deadLetters, type Topic } from '../../topics/catalog.ts'
 import { Codec, MemoryRegistry } from '../../topics/codec.ts'
-import { tally, tallyOutputs } from './tally.ts'
+import { tally, tallyJournal, tallyOutputs } from './tally.ts'
 import { novel, tallyInbox, trial, trialInbox, trialOutputs, withoutAgain } from './trial.ts'
 
 export const trialChangelog = changelog('trial', trialInbox)
@@ -15,6 +15,7 @@ export const topics: readonly Topic[] = [
   trialChangelog,
   tallyInbox,
   tallyOutputs,
+  tallyJournal,
   tallyChangelog,
   deadLetters,
 ]

@@ -2,6 +2,7 @@
  * What was handled, in its order, by which code: read off the transactions that counted, for the log itself may lose it later.
  * What people have given up is kept apart.
  */
+import { ASKED_BY } from '../../engine/headers.ts'
 import { type LogRecord, partitionKey, type TopicPartition } from '../../topics/log.ts'
 import type { Cluster, Commit } from './cluster/cluster.ts'
 import { type Code, codec } from './codes.ts'
@@ -15,6 +16,8 @@ export interface Handled {
   readonly scope: string
   /** Which transaction of its task it was in. */
   readonly commit: number
+  /** What look-ups of its task were answered, by scope and what asked. */
+  readonly answers: ReadonlyMap<string, Buffer>
 }
 
 interface TaskHistory {
@@ -22,6 +25,7 @@ interface TaskHistory {
   logId: string
   inboxScope: string
   readonly handled: Handled[]
+  readonly answers: Map<string, Buffer>
   /** Last offset in the changelog of each of its transactions. */
   readonly ends: number[]
   /** So many of them its changelog has kept, since it was made again or rolled back. */
@@ -54,7 +58,7 @@ export class History {
     const key = partitionKey(at)
     let found = this.#tasks.get(key)
     if (found === undefined) {
-      found = { next: 0, logId: '', inboxScope: '', handled: [], ends: [], kept: null, rebuilt: new Map() }
+      found = { next: 0, logId: '', inboxScope: '', handled: [], answers: new Map(), ends: [], kept: null, rebuilt: new Map() }
       this.#tasks.set(key, found)
     }
     return found
@@ -123,8 +127,12 @@ export class History {
         this.#cluster.violations.push(`${life.name} put ${partitionKey(at)} back from ${task.next} to ${offset}`)
       const scope = `${task.logId}${task.inboxScope}/${topic}/${partition}`
       const commit = task.ends.length
+      const journal = code.actors.find(a => a.inbox.name === topic)?.journal?.name
+      for (const { topic: to, partition: of, headers, value } of written)
+        if (to === journal && of === partition && value !== null) task.answers.set(`${scope} ${headers?.[ASKED_BY]}`, value)
       for (const record of this.#cluster.partition(at).written)
-        if (record.offset >= task.next && record.offset < offset) task.handled.push({ record, code, scope, commit })
+        if (record.offset >= task.next && record.offset < offset)
+          task.handled.push({ record, code, scope, commit, answers: task.answers })
       const changelog = topic.replace(/inbox$/, 'changelog')
       const last = written.findLast(w => w.topic === changelog && w.partition === partition)
       if (last !== undefined) task.ends.push(last.offset)

@@ -15,6 +15,24 @@ export interface Mutation {
 const one = (name: string, file: string, find: string, put: string): Mutation => ({ name, changes: [{ file, find, put }] })
 
 const all: readonly Mutation[] = [
+  one(
+    'the offset of what changed nothing never committed',
+    'engine/worker.ts',
+    'for (const task of this.#tasks.running()) task.pass(sweeps)',
+    '',
+  ),
+  one(
+    'what a look-up was answered not journaled',
+    'engine/task.ts',
+    'for (const answer of step.answers) overlay.appends.push(journaled(this.definition, this.inbox.partition, answer))',
+    '',
+  ),
+  one(
+    'a failed handler takes what its look-ups were answered with it',
+    'engine/handle.ts',
+    'this.#performed, this.#started, this.#closed, this.#untold]',
+    'this.#answers, this.#performed, this.#started, this.#closed, this.#untold]',
+  ),
   one('no fence of an earlier producer', 'engine/worker.ts', 'await membership.fence()', ''),
   one(
     'no offset in a transaction that only appends',
@@ -344,6 +362,7 @@ const FIRST: Readonly<Record<string, readonly number[]>> = {
 
 /** Held by a test, for no seed finds them. */
 const UNIT: Readonly<Record<string, string>> = {
+  'a failed handler takes what its look-ups were answered with it': 'engine/lookups.test.ts',
   'a transaction left open after an error': 'engine/faults.test.ts',
   'an effect leaving though it could not be noted': 'engine/effects.test.ts',
   'a damaged store never made anew': 'engine/faults.test.ts',

@@ -146,10 +146,11 @@ export class World {
   #account(): Account {
     const { history } = this
     const of = (at: TopicPartition, handled = history.of(at).handled): Handling[] =>
-      handled.map(({ record, code, scope, commit }) => ({
+      handled.map(({ record, code, scope, commit, answers }) => ({
         record,
         scope,
         commit,
+        answers,
         codeVersion: code.version,
         definition: code.actors.find(a => a.inbox.name === at.topic) as Handling['definition'],
       }))

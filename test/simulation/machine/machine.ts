@@ -5,6 +5,7 @@ import { type Code, codes, topics } from '../codes.ts'
 import { SimulatedLog } from '../cluster/log.ts'
 import { portsOf } from '../outside.ts'
 import { type Life, Scheduler } from '../scheduler.ts'
+import { seen } from '../tally.ts'
 import type { World } from '../world.ts'
 import { Disk } from './disk.ts'
 import { SimulatedRegistry } from './registry.ts'
@@ -94,6 +95,7 @@ export class Machine {
       codec,
       actors: code.actors,
       ports: portsOf(this.#world, this, life),
+      lookups: seen(),
       group: 'sim',
       instance: this.name,
       openStore: (actor, partition) => disk.open(actor, partition),

@@ -1,6 +1,6 @@
 /** The inbox once more, through the pure step alone, with what has to hold at each step. */
 import type { ActorDefinition } from '../../../engine/actor.ts'
-import { type Emit, handle, type Place, type Step } from '../../../engine/handle.ts'
+import { type Emit, handle, type Place, type Question, type Step } from '../../../engine/handle.ts'
 import type { Instance } from '../../../engine/instance.ts'
 import { recordSchema } from '../../../schemas/index.ts'
 import type { TrialState } from '../../../schemas/types.ts'
@@ -15,6 +15,8 @@ export interface Handling {
   readonly codeVersion: string
   readonly scope: string
   readonly commit: number
+  /** What look-ups were answered, by what asked; of this task. */
+  readonly answers?: ReadonlyMap<string, Buffer>
 }
 
 export interface Folded {
@@ -72,7 +74,8 @@ function restoreTo(
   }
 }
 
-function step(folded: Folded, inputs: Map<string, unknown>, { record: taken, definition, codeVersion, scope }: Handling): void {
+function step(folded: Folded, inputs: Map<string, unknown>, handling: Handling): void {
+  const { record: taken, definition, codeVersion, scope, answers } = handling
   const { key, value, offset, timestamp, headers, topic, partition } = taken
   const record = key === null || value === null ? null : decoded(value)
   if (record === null || key === null || value === null) {
@@ -80,7 +83,8 @@ function step(folded: Folded, inputs: Map<string, unknown>, { record: taken, def
     return
   }
   const input = (_key: string, attempt: string) => inputs.get(attempt)
-  const place: Place = { scope, topic, partition, codec, codeVersion, owner: '', input }
+  const lookup = ({ by }: Question) => answers?.get(`${scope} ${by}`) ?? null
+  const place: Place = { scope, topic, partition, codec, codeVersion, owner: '', input, lookup }
   const before = folded.instances.get(key) ?? null
   const made = handle(definition, before, { key, offset, timestamp, headers, raw: value, record }, place)
   folded.instances.set(key, made.instance)
