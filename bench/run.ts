@@ -1,6 +1,7 @@
-/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api|sheet|scale]`: each benchmark with its baseline in the same run. */
+/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api|sheet|scale|conversations]`: each benchmark with its baseline in the same run. */
 import { cpus } from 'node:os'
 import { benchApi } from './api.ts'
+import { benchConversations, conversationOptions } from './conversations.ts'
 import { benchKeyed } from './keyed.ts'
 import { benchOnKafka } from './kafka/bench.ts'
 import { benchClickHouse, benchPostgres, benchRedis, conversationLog, type SinkRate, venueLog } from './sinks.ts'
@@ -140,3 +141,5 @@ if (wanted.includes('api')) {
 }
 
 if (wanted.includes('scale')) await benchScale(scaleOptions(wanted.slice(wanted.indexOf('scale') + 1)), console.log)
+if (wanted.includes('conversations'))
+  await benchConversations(conversationOptions(wanted.slice(wanted.indexOf('conversations') + 1)), console.log)

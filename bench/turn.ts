@@ -65,12 +65,16 @@ async function load(url: string, provider: Provider, messages: number): Promise<
 }
 
 export function webhook(from: string, n: number) {
+  return messageFrom(from, `wamid.${from}`, `Hello ${n}`)
+}
+
+export function messageFrom(from: string, id: string, text: string) {
   const message = {
     from,
-    id: `wamid.${from}`,
+    id,
     timestamp: String(Math.floor(Date.now() / 1000)),
     type: 'text',
-    text: { body: `Hello ${n}` },
+    text: { body: text },
   }
   const contacts = [{ profile: { name: 'Guest' }, wa_id: from }]
   const metadata = { display_phone_number: '15550783881', phone_number_id: '106540352242922' }
