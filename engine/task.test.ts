@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import { changelog } from '../topics/catalog.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Budget } from './budget.ts'
+import { CacheBudget } from './cache.ts'
 import { systemClock } from './clock.ts'
 import { SchemaBook } from './schemas.ts'
 import { MemoryStore } from './store.ts'
@@ -14,7 +15,14 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
   const definition = bounds(acts) as never as ActorDefinition
   const changes = changelog('bounds', definition.inbox)
   await carry([changes])
-  const settings = { definition, partition: 0, codec, store: new MemoryStore('store'), codeVersion: '1', cacheBytes: 100_000 }
+  const settings = {
+    definition,
+    partition: 0,
+    codec,
+    store: new MemoryStore('store'),
+    codeVersion: '1',
+    cache: new CacheBudget(100_000),
+  }
   const task = new Task({ ...settings, changelog: changes }, new SchemaBook())
   task.restored({
     position: 0,

@@ -12,7 +12,7 @@ import type { Codec } from '../topics/codec.ts'
 import type { Append, LogRecord, Polled, Position, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import type { Budget } from './budget.ts'
-import { Cache } from './cache.ts'
+import type { Cache, CacheBudget } from './cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { deadLetter } from './dead-letter.ts'
 import { handle, type Place, type Step } from './handle.ts'
@@ -33,8 +33,8 @@ export interface TaskSettings {
   readonly codec: Codec
   readonly store: StateStore
   readonly codeVersion: string
-  /** Memory for decoded actors, bytes, about. */
-  readonly cacheBytes: number
+  /** Memory for decoded actors, which all tasks of the process share. */
+  readonly cache: CacheBudget
 }
 
 /** An attempt that may run once the transaction that recorded it is committed. */
@@ -122,9 +122,9 @@ export class Task {
   readonly #rate = new PoisonRate()
 
   constructor(settings: TaskSettings, book: SchemaBook) {
-    const { definition, changelog, partition, codec, store, cacheBytes } = settings
+    const { definition, changelog, partition, codec, store, cache } = settings
     this.#settings = settings
-    this.#cache = new Cache(cacheBytes)
+    this.#cache = cache.open()
     this.#codec = codec
     this.book = book
     this.definition = definition
@@ -401,11 +401,6 @@ export class Task {
     return startable
   }
 
-  /** Memory that decoded actors may take, bytes. */
-  resizeCache(bytes: number): void {
-    this.#cache.resize(bytes)
-  }
-
   /** Writes to the store that are under way. */
   get writing(): number {
     return this.#writing.length
@@ -468,6 +463,7 @@ export class Task {
   async close(): Promise<void> {
     this.state = 'CLOSED'
     await this.written()
+    this.#cache.close()
   }
 
   #current(key: string): Instance | null {

@@ -24,6 +24,7 @@ import {
 import type { ActorDefinition, Port } from './actor.ts'
 import { Backoff } from './backoff.ts'
 import { Budget } from './budget.ts'
+import { CacheBudget } from './cache.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
 import { Corrupted, messageOf, SchemasMissing } from './errors.ts'
@@ -52,8 +53,8 @@ export interface WorkerSettings {
   readonly maxRecords?: number
   /** What one transaction holds, bytes, about; as the log would have it where nothing is said. */
   readonly transactionBytes?: number
-  /** Memory for decoded actors, bytes, about. */
-  readonly cacheBytes?: number
+  /** Memory for decoded actors, which the workers of a process share; one of its own where none is given. */
+  readonly cache?: CacheBudget
   readonly maxCheckpointAge?: number
   readonly newId?: () => string
   /** Numbers from 0 up to, and without, 1: for pauses. */
@@ -86,6 +87,7 @@ export interface WorkerStatus {
   readonly failing: string | null
 }
 
+const CACHE_BYTES = 64 * 1024 * 1024
 const IDLE_WAIT = 200
 /** Folding keeps the process from all other work for so long at a time, and before a transaction in all, ms. */
 const FOLD_MS = { slice: 20, transaction: 300 }
@@ -139,7 +141,7 @@ export class Worker {
       stores: null,
       maxRecords: 5_000,
       transactionBytes: settings.log.transactionBytes,
-      cacheBytes: 128 * 1024 * 1024,
+      cache: new CacheBudget(CACHE_BYTES),
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
       random: Math.random,
