@@ -14,7 +14,7 @@ import { Corrupted, cut, Fatal, isA, messageOf, Poison, SchemasMissing } from '.
 import { ATTEMPT, COMMAND, LAST, PART, RECORD_ID, recordTime } from './headers.ts'
 import { uuid5 } from './ids.ts'
 import type { Incoming } from './incoming.ts'
-import { type Attempt, checkState, FORGET, type Instance, isEmpty, NEW_INSTANCE, REMEMBER_MS } from './instance.ts'
+import { type Attempt, encodeState, FORGET, type Instance, isEmpty, NEW_INSTANCE, REMEMBER_MS } from './instance.ts'
 import { standing, timerName, unknown } from './retired.ts'
 import { EMPTY_RING, newest, take } from './ring.ts'
 import { checkInput, checkSize, historyThatFits, keptBytes, keptFits, MAX_ID, MAX_TIMER_NAME_BYTES } from './size.ts'
@@ -52,6 +52,8 @@ export interface Performed {
 
 export interface Step {
   readonly instance: Instance
+  /** Raw Avro of the state that a handler has returned; null where none was called, or none is left. */
+  readonly stateBytes: Buffer | null
   readonly emits: readonly Emit[]
   /** Attempts recorded: their inputs go into the ledger. */
   readonly performed: readonly Performed[]
@@ -86,6 +88,7 @@ class Stepping implements Context {
   readonly #place: Place
   #now: number
   #state: unknown
+  #stateBytes: Buffer | null = null
   #timers: readonly EnvelopeTimer[]
   #ledger: readonly Attempt[]
   #ring: Instance['ring']
@@ -146,6 +149,7 @@ class Stepping implements Context {
         decisions,
         commands,
       },
+      stateBytes: this.#stateBytes,
       emits: this.#emits,
       performed: this.#performed,
       closed: this.#closed,
@@ -377,10 +381,11 @@ class Stepping implements Context {
     this.maybeSeen = info.maybeSeen ?? false
     try {
       const state = settled(call(this))
-      checkState(state, this.#definition.state)
+      const bytes = encodeState(state, this.#definition.state)
       if (state === null) this.#timers = []
       if (this.#timers !== timers || this.#ledger !== ledger) this.#checkKept(before)
       this.#state = state
+      this.#stateBytes = bytes
       return null
     } catch (error) {
       if (isA(error, Fatal)) throw error

@@ -46,6 +46,8 @@ interface Touched {
   readonly before: Instance | null
   after: Instance
   /** Raw Avro of `after`, once sealed; null where nothing is kept of the actor. */
+  /** Raw Avro of its state, where a handler has made it. */
+  stateBytes: Buffer | null
   raw: Buffer | null
 }
 
@@ -212,13 +214,17 @@ export class Task {
     const incoming = this.#incoming(record, overlay)
     if (incoming === null) return
     const { key } = incoming
+    const { instance: after, stateBytes } = step
     const entry = overlay.touched.get(key)
     const before = entry === undefined ? this.#latest(key) : entry.after
     const step = handle(this.definition, before, incoming, place)
     if (entry === undefined) {
-      overlay.touched.set(key, { before, after: step.instance, raw: null })
+      overlay.touched.set(key, { before, after, stateBytes, raw: null })
       budget.spend(this.#instanceBytes)
-    } else entry.after = step.instance
+    } else {
+      if (stateBytes !== null || after.state !== entry.after.state) entry.stateBytes = stateBytes
+      entry.after = after
+    }
     this.#collect(incoming, step, overlay)
     for (const { value } of step.emits) budget.spend(value?.length ?? 0)
     for (const { input } of step.performed) budget.spend(input.length)
@@ -307,7 +313,10 @@ export class Task {
     const put = (key: string, value: Buffer | null) => changes.push({ topic, partition, key, value })
     const { codec, definition } = { codec: this.#codec, definition: this.definition }
     for (const [key, entry] of touched) {
-      const value = isEmpty(entry.after) ? null : codec.encode(topic, 'Envelope', envelopeOf(entry.after, definition.state))
+      const value = isEmpty(entry.after)
+        ? null
+        : codec.encode(topic, 'Envelope', envelopeOf(entry.after, definition.state, entry.stateBytes))
+      entry.stateBytes = null
       entry.raw = value === null ? null : codec.unwrap(value).raw
       this.#instanceBytes = Math.round(this.#instanceBytes * 0.9 + (entry.raw?.length ?? 0) * 0.1)
       if (value !== null || entry.before !== null) put(key, value)
