@@ -95,9 +95,9 @@ const FOLD_MS = { slice: 20, transaction: 300 }
 const FEW = 100
 const LONGEST_REST = 5
 const TIMERS_A_CYCLE = 500
-/** A state store may be this many transactions behind. */
-const WRITES_AHEAD = 8
-/** One that does not catch up within that long hangs, ms. */
+/** Bytes that may wait for the state stores, of all tasks, about. */
+const WAITING_BYTES = 32 * 1024 * 1024
+/** A store that does not catch up within that long hangs, ms. */
 const STORE_WAIT_MS = 1_000
 const HALF_A_DAY = 12 * 60 * 60 * 1000
 const PAUSE = { first: 100, most: 10_000 }
@@ -275,6 +275,7 @@ export class Worker {
     if (this.#revoked || this.#stopping || assignment === null) return
     this.#cycle = this.#once(membership, assignment, handed)
     await this.#cycle
+    this.#store()
     if (clock.mono() - this.#sweptAt < SWEEP_MS) return
     this.#sweptAt = clock.mono()
     for (const task of this.#tasks.running()) task.passMarkers()
@@ -346,11 +347,11 @@ export class Worker {
   /** A store that is behind is waited for; where it does not catch up soon, only its partition waits. */
   async #keepsUp(task: Task): Promise<void> {
     const { clock } = this.#settings
-    if (task.writing <= WRITES_AHEAD) return
+    if (!task.writer.behind(clock.mono())) return
     const caughtUp = new AbortController()
     const written = task.written().then(() => caughtUp.abort())
     await Promise.race([written, clock.sleep(STORE_WAIT_MS, caughtUp.signal)])
-    if (task.writing > WRITES_AHEAD)
+    if (task.writer.behind(clock.mono()))
       this.#tasks.hold(
         task,
         'its store is behind',
@@ -454,11 +455,13 @@ export class Worker {
     if (this.#tasks.assignment !== assignment) return true
     const started: [Task, Startable][] = []
     for (const { task } of sealed) {
-      for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now())) started.push([task, startable])
+      for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now(), clock.mono()))
+        started.push([task, startable])
       this.#tasks.wentWell(task)
       if (task.state === 'STOPPED') this.#tasks.stoppedByPoison(task)
       else this.#tasks.settle(task)
     }
+    this.#store()
     for (const [task, startable] of started) this.#effects.start(task, startable)
     this.#backoff.reset()
     this.#commitFailure = null
@@ -466,6 +469,15 @@ export class Worker {
     this.#restsUntil = ended + Math.min(ended - began, LONGEST_REST)
     onCommit(records, ended - began)
     return true
+  }
+
+  /** What is committed goes to the stores of all tasks at a time, so that it is one write for them; what is urgent goes alone. */
+  #store(): void {
+    const tasks = this.#tasks.running()
+    const mono = this.#settings.clock.mono()
+    const waiting = tasks.reduce((bytes, { writer }) => bytes + writer.bytes, 0)
+    const all = waiting >= WAITING_BYTES || tasks.some(({ writer }) => writer.due(mono))
+    for (const { writer } of tasks) if (all || writer.urgent) writer.flush()
   }
 
   /** One task after the other, with other work in between. One that cannot be sealed is restored; the others go on. Never rejects. */
