@@ -296,7 +296,7 @@ const all: readonly Mutation[] = [
     'what waits for the store not read',
     'engine/task.ts',
     'const unwritten = this.#writer.get(key)',
-    'const unwritten = this.#writer.get(`\0${key}`)',
+    "const unwritten = this.#writer.get('')",
   ),
   one(
     'a write to the store overtaken by the next',
