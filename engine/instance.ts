@@ -5,7 +5,7 @@
 import type avro from 'avsc'
 import { recordSchema } from '../schemas/index.ts'
 import type { Envelope, EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
-import { EMPTY_RING, type Ring } from './ring.ts'
+import { EMPTY_RING, type Ring, ringOf } from './ring.ts'
 import type { SchemaBook } from './schemas.ts'
 
 export interface Attempt {
@@ -123,6 +123,6 @@ export function decodeInstance(bytes: Buffer, written: string, state: RecordName
   return {
     ...rest,
     state: raw === null ? null : book.decode(state, fingerprint as string, raw),
-    ring: ring.length === 0 && horizon === 0 ? EMPTY_RING : { entries: ring, horizon },
+    ring: ringOf(ring, horizon),
   }
 }
