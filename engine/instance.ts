@@ -6,7 +6,7 @@ import type avro from 'avsc'
 import { recordSchema } from '../schemas/index.ts'
 import type { Envelope, EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
 import { EMPTY_RING, type Ring, ringOf } from './ring.ts'
-import type { SchemaBook } from './schemas.ts'
+import { partOf, type SchemaBook } from './schemas.ts'
 
 export interface Attempt {
   readonly attempt: string
@@ -112,9 +112,11 @@ export function encodeInstance(instance: Instance, state: RecordName): Buffer {
   return recordSchema('Envelope').type.toBuffer(envelopeOf(instance, state))
 }
 
+const INDEXED = partOf('Envelope', ['timers', 'ledger'])
+
 /** What the store has indexes for, of an instance in raw Avro. */
 export function decodeIndexed(bytes: Buffer, written: string, book: SchemaBook): Pick<Instance, 'timers' | 'ledger'> {
-  return book.decode('Envelope', written, bytes)
+  return book.decodePart(INDEXED, written, bytes)
 }
 
 /** The instance of raw Avro; `written` is the fingerprint of the Envelope schema that wrote it. */
