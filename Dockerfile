@@ -30,4 +30,5 @@ VOLUME /data
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/healthz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "--max-semi-space-size=64", "main.ts"]
+# Of what the container may take, the rest is for buffers, the state stores and threads.
+CMD ["node", "--max-semi-space-size=32", "--max-old-space-size-percentage=60", "main.ts"]

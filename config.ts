@@ -60,6 +60,8 @@ export interface Config {
   readonly dataDir: string
   readonly roles: readonly Role[]
   readonly logLevel: string
+  /** Bytes that actors may take that are kept decoded, in all of the process. */
+  readonly cacheBytes: number
   /** Null: on when nothing is configured; `folder.ts` says where it may run. */
   readonly demo: boolean | null
   /** NODE_ENV is production. */
@@ -277,6 +279,7 @@ export function configFrom(env: Environment): Config {
     dataDir: resolve(text('DATA_DIR') ?? './data'),
     roles: roles as Role[],
     logLevel: oneOf('LOG_LEVEL', 'info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    cacheBytes: number('CACHE_MB', 64, 1, 65_536) * 1024 * 1024,
     demo: text('DEMO') === null ? (split ? false : null) : yes('DEMO'),
     production,
     controlTrust: oneOf('CONTROL_TRUST', 'hinted', ['claimed', 'hinted', 'bound']),

@@ -29,6 +29,7 @@ import { WHATSAPP_DEFAULTS, whatsappActor } from './connectors/whatsapp/actor.ts
 import { whatsappPorts } from './connectors/whatsapp/ports.ts'
 import { Ending } from './ending.ts'
 import type { ActorDefinition, Port } from './engine/actor.ts'
+import { CacheBudget } from './engine/cache.ts'
 import { RECORD_ID } from './engine/headers.ts'
 import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'
@@ -75,6 +76,8 @@ interface Parts {
   readonly onLost: (error: Error) => void
   readonly log: Log
   readonly codec: Codec
+  /** Decoded actors of all workers. */
+  readonly cache: CacheBudget
   /** Called in the opposite order. */
   readonly closers: (() => Promise<unknown> | unknown)[]
   readonly dependencies: Record<string, Dependencies[string]>
@@ -138,7 +141,9 @@ async function start(settings: Config, logger: pino.Logger, closers: Parts['clos
   const codec = await Codec.open(registry, topics)
   if (settings.kafka !== null) await settleLog(kind, log, codec, topics)
   const onLost = (error: Error) => broken('the state stores are lost', error)
-  const parts: Parts = { settings, logger, onError, onLost, log, codec, closers, dependencies: {}, readers: {}, workers: {} }
+  const cache = new CacheBudget(settings.cacheBytes)
+  const shared = { settings, logger, onError, onLost, log, codec, cache, closers }
+  const parts: Parts = { ...shared, dependencies: {}, readers: {}, workers: {} }
 
   const demo = kind === 'demo' ? await (await import('./demo/demo.ts')).startDemo({ dataDir }) : null
   if (demo !== null) closers.push(() => demo.close())
@@ -275,7 +280,7 @@ function workerOf(
   ports: WorkerSettings['ports'],
   lookups: WorkerSettings['lookups'] = {},
 ) {
-  const { log, codec, onError, closers } = parts
+  const { log, codec, cache, onError, closers } = parts
   const { group } = WORKERS[name]
   const worker = new Worker({
     log,
@@ -288,6 +293,7 @@ function workerOf(
     codeVersion: codeVersion(),
     openStore: async (actor, partition) => stores.store(actor, partition),
     stores,
+    cache,
     onError,
     onLost: parts.onLost,
   })

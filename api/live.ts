@@ -12,6 +12,7 @@ import type pg from 'pg'
 import type { Logger } from 'pino'
 import { Type } from 'typebox'
 import { messageOf } from '../engine/errors.ts'
+import { Moment } from '../engine/moment.ts'
 import { alerts, conversationProfiles, issues, type Topic, venueProfiles } from '../topics/catalog.ts'
 import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import { type Log, LogError, type LogRecord, type Read, type TopicPartition } from '../topics/log.ts'
@@ -113,7 +114,7 @@ class Feed {
   #starting: Promise<void> | null = null
   #running: Promise<void>[] = []
   #closed = false
-  readonly #ended = Promise.withResolvers<void>()
+  readonly #ended = new Moment()
   #news = Promise.withResolvers<void>()
 
   constructor(log: Log, codec: Codec, logger: Pick<Logger, 'warn'>) {
@@ -133,7 +134,7 @@ class Feed {
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#ended.resolve()
+    this.#ended.come()
     this.#news.resolve()
     await Promise.all(this.#running)
   }
@@ -168,11 +169,8 @@ class Feed {
     while (!this.#closed) {
       try {
         const reading = this.#log.read(followed.at, followed.end, { maxBytes: READ_BYTES, wait: 1_000 })
-        const read = await Promise.race([reading, this.#ended.promise])
-        if (read === undefined) {
-          reading.catch(() => {}) // nobody wants it any more
-          return
-        }
+        const read = await this.#ended.or(reading)
+        if (read === null) return // nobody wants it any more
         if (read.next === followed.end) continue
         const updates = await this.#updates(read)
         const kept = [...followed.updates, ...read.records.map(({ offset }, n) => ({ offset, update: updates[n] ?? null }))]
@@ -255,7 +253,7 @@ class Connection {
   readonly #positions: number[]
   /** Whether what came since the client was here last is not known. */
   readonly #anew: boolean
-  readonly #ended = Promise.withResolvers<void>()
+  readonly #ended = new Moment()
   #isOver = false
   #scope: { readonly venues: ReadonlySet<string>; readonly until: number } = { venues: new Set(), until: 0 }
 
@@ -273,7 +271,7 @@ class Connection {
 
   end(): void {
     this.#isOver = true
-    this.#ended.resolve()
+    this.#ended.come()
   }
 
   async run(): Promise<void> {
@@ -294,7 +292,7 @@ class Connection {
         if (await this.#sendNews()) continue
         const timer = new AbortController()
         const beat = sleep(HEARTBEAT_MS, 'beat', timer).catch(() => '')
-        const woken = await Promise.race([news, this.#ended.promise, beat])
+        const woken = await this.#ended.or(Promise.race([news, beat]))
         timer.abort()
         if (woken === 'beat') await this.#write(':\n\n')
       }
@@ -357,7 +355,7 @@ class Connection {
     const drained = new Promise<string>(resolve => raw.once('drain', () => resolve('drained')))
     const timer = new AbortController()
     const slow = sleep(SLOW_MS, 'slow', timer).catch(() => '')
-    const what = await Promise.race([drained, slow, this.#ended.promise])
+    const what = await this.#ended.or(Promise.race([drained, slow]))
     timer.abort()
     if (what === 'slow') throw new Error('the client is too slow')
   }

@@ -1,6 +1,10 @@
-/** `npm run bench [-- keyed|turn|kafka|sinks|visible|api|sheet|scale|kafka-service]`: each benchmark with its baseline in the same run. */
+/**
+ * `npm run bench [-- keyed|turn|kafka|kafka-service|sinks|visible|api|sheet|scale|conversations]`: each benchmark with its baseline in
+ * the same run.
+ */
 import { cpus } from 'node:os'
 import { benchApi } from './api.ts'
+import { benchConversations, conversationOptions } from './conversations.ts'
 import { benchKeyed } from './keyed.ts'
 import { benchOnKafka } from './kafka/bench.ts'
 import { benchService, serviceOptions } from './kafka/service.ts'
@@ -146,3 +150,5 @@ if (wanted.includes('scale')) await benchScale(scaleOptions(wanted.slice(wanted.
 
 if (wanted.includes('kafka-service'))
   await benchService(serviceOptions(wanted.slice(wanted.indexOf('kafka-service') + 1)), console.log)
+if (wanted.includes('conversations'))
+  await benchConversations(conversationOptions(wanted.slice(wanted.indexOf('conversations') + 1)), console.log)

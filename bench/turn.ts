@@ -89,9 +89,13 @@ export async function write(
 }
 
 export function webhook(from: string, text: string) {
+  return messageFrom(from, `wamid.${from}`, text)
+}
+
+export function messageFrom(from: string, id: string, text: string) {
   const message = {
     from,
-    id: `wamid.${from}`,
+    id,
     timestamp: String(Math.floor(Date.now() / 1000)),
     type: 'text',
     text: { body: text },

@@ -1,6 +1,6 @@
 /**
  * An LMDB environment with its failures made ours. A write that fails rejects one promise and leaves nothing; a read that
- * fails says that what is stored is damaged; closing ends in any case.
+ * fails says that what is stored is damaged; closing ends in any case. It is synced when it is closed.
  */
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
 /** What is not in the types of lmdb. */
 type Untyped = RootDatabase<Buffer, string> & {
   readonly env: { info(): { lastPageNumber: number } }
+  sync(done: (error?: Error) => void): void
   _endWrites: unknown
 }
 
@@ -23,14 +24,17 @@ export class Environment {
   #failed = false
   #refusal: Fatal | null = null
 
-  /** @throws when it cannot be opened */
-  constructor(folder: string, maxDatabases: number) {
+  /**
+   * @param syncs whether every write is synced, as it was when what is there was written
+   * @throws when it cannot be opened
+   */
+  constructor(folder: string, maxDatabases: number, syncs: boolean) {
     this.#folder = folder
     const path = join(folder, 'lmdb')
     const file = join(path, 'data.mdb')
     refuseForeign(file)
     // Batching by the turn of the event loop would make a promise of its own for each turn, whose rejection nobody can hear.
-    this.root = open({ path, maxDbs: maxDatabases, encoding: 'binary', cache: false, eventTurnBatching: false })
+    this.root = open({ path, maxDbs: maxDatabases, encoding: 'binary', cache: false, eventTurnBatching: false, noSync: !syncs })
     refuseCut(this.root, file)
     this.about = this.root.openDB<string, string>({ name: 'about', encoding: 'string' })
   }
@@ -106,8 +110,8 @@ export class Environment {
     }
   }
 
-  /** Waits for what is being written. `last` is written before, where it can be. */
-  async close(last: (() => void) | null): Promise<void> {
+  /** Waits for what is being written. `last` is written before, where it can be. Resolves with whether all of it is on the disk. */
+  async close(last: (() => void) | null): Promise<boolean> {
     if (last !== null && this.#refusal === null && !this.#failed) {
       // What it is for is kept elsewhere too.
       await this.write('the last note', last).catch(() => {})
@@ -115,10 +119,15 @@ export class Environment {
     const broken = this.#refusal !== null
     this.#refusal ??= new Fatal('closed', `the state stores in ${this.#folder} are closed`)
     await Promise.allSettled(this.#writing)
-    // LMDB would wait for the flush of what was not written.
+    // LMDB would wait for what was not written.
     if (this.#failed || broken) (this.root as Untyped)._endWrites = undefined
-    else await this.root.flushed
+    const whole = !this.#failed && !broken && (await this.#synced())
     await this.root.close()
+    return whole
+  }
+
+  #synced(): Promise<boolean> {
+    return new Promise(resolve => (this.root as Untyped).sync(error => resolve(error == null)))
   }
 
   #refuse(): void {

@@ -15,7 +15,7 @@ import { Corrupted, cut, Fatal, isA, messageOf, Poison, SchemasMissing } from '.
 import { ATTEMPT, COMMAND, LAST, PART, RECORD_ID, recordTime } from './headers.ts'
 import { uuid5 } from './ids.ts'
 import type { Incoming } from './incoming.ts'
-import { type Attempt, checkState, FORGET, type Instance, isEmpty, NEW_INSTANCE, REMEMBER_MS } from './instance.ts'
+import { type Attempt, encodeState, FORGET, type Instance, isEmpty, NEW_INSTANCE, REMEMBER_MS } from './instance.ts'
 import { standing, timerName, unknown } from './retired.ts'
 import { EMPTY_RING, newest, take } from './ring.ts'
 import { checkInput, checkSize, historyThatFits, keptBytes, keptFits, MAX_ID, MAX_TIMER_NAME_BYTES } from './size.ts'
@@ -72,6 +72,8 @@ export interface Step {
   readonly instance: Instance
   /** False where nothing is to be kept of the record: the instance is that of before, its time too. */
   readonly changed: boolean
+  /** Raw Avro of the state that a handler has returned; null where none was called, or none is left. */
+  readonly stateBytes: Buffer | null
   readonly emits: readonly Emit[]
   /** What its look-ups were answered: kept whatever becomes of the handler, since a replay calls it again. */
   readonly answers: readonly Answer[]
@@ -109,6 +111,7 @@ class Stepping implements Context {
   readonly #place: Place
   #now: number
   #state: unknown
+  #stateBytes: Buffer | null = null
   #timers: readonly EnvelopeTimer[]
   #ledger: readonly Attempt[]
   #ring: Instance['ring']
@@ -164,6 +167,7 @@ class Stepping implements Context {
     return {
       instance: changed ? this.#after() : this.#before,
       changed,
+      stateBytes: this.#stateBytes,
       emits: this.#emits,
       answers: this.#answers,
       performed: this.#performed,
@@ -426,10 +430,11 @@ class Stepping implements Context {
     this.maybeSeen = info.maybeSeen ?? false
     try {
       const state = settled(call(this))
-      checkState(state, this.#definition.state)
+      const bytes = encodeState(state, this.#definition.state)
       if (state === null && this.#timers.length > 0) this.#timers = []
       if (this.#timers !== timers || this.#ledger !== ledger) this.#checkKept(before)
       this.#state = state
+      this.#stateBytes = bytes
       return null
     } catch (error) {
       if (isA(error, Fatal)) throw error

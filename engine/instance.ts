@@ -5,8 +5,8 @@
 import type avro from 'avsc'
 import { recordSchema } from '../schemas/index.ts'
 import type { Envelope, EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
-import { EMPTY_RING, type Ring } from './ring.ts'
-import type { SchemaBook } from './schemas.ts'
+import { EMPTY_RING, type Ring, ringOf } from './ring.ts'
+import { partOf, type SchemaBook } from './schemas.ts'
 
 export interface Attempt {
   readonly attempt: string
@@ -64,11 +64,15 @@ export function isEmpty(instance: Instance): boolean {
   return state === null && timers.length === 0 && ledger.length === 0 && ring.entries.length === 0 && parked.length === 0
 }
 
-/** @throws RangeError when a state is too large, or the error of Avro when it does not fit its schema. */
-export function checkState(value: unknown, state: RecordName): void {
-  if (value === null) return
-  const { length } = encoded(recordSchema(state).type, value)
-  if (length > MAX_STATE_BYTES) throw new RangeError(`state of ${length} bytes, ${MAX_STATE_BYTES} at most`)
+/**
+ * Raw Avro of a state; null where there is none.
+ * @throws RangeError when it is too large, or the error of Avro when it does not fit its schema.
+ */
+export function encodeState(value: unknown, state: RecordName): Buffer | null {
+  if (value === null) return null
+  const bytes = encoded(recordSchema(state).type, value)
+  if (bytes.length > MAX_STATE_BYTES) throw new RangeError(`state of ${bytes.length} bytes, ${MAX_STATE_BYTES} at most`)
+  return Buffer.from(bytes)
 }
 
 let scratch = Buffer.allocUnsafe(64 * 1024)
@@ -83,13 +87,16 @@ function encoded(type: avro.Type, value: unknown): Buffer {
   return scratch.subarray(0, end)
 }
 
-/** An instance as the `Envelope` record, to be encoded before another is made. */
-export function envelopeOf(instance: Instance, state: RecordName): Envelope {
+/**
+ * An instance as the `Envelope` record, to be encoded before another is made.
+ * @param bytes of its state, where they are known
+ */
+export function envelopeOf(instance: Instance, state: RecordName, bytes: Buffer | null = null): Envelope {
   const { fingerprint, type } = recordSchema(state)
   return {
     now: instance.now,
     fingerprint: instance.state === null ? null : fingerprint,
-    state: instance.state === null ? null : encoded(type, instance.state),
+    state: instance.state === null ? null : (bytes ?? encoded(type, instance.state)),
     timers: instance.timers,
     ledger: instance.ledger,
     ring: instance.ring.entries,
@@ -105,9 +112,11 @@ export function encodeInstance(instance: Instance, state: RecordName): Buffer {
   return recordSchema('Envelope').type.toBuffer(envelopeOf(instance, state))
 }
 
+const INDEXED = partOf('Envelope', ['timers', 'ledger'])
+
 /** What the store has indexes for, of an instance in raw Avro. */
 export function decodeIndexed(bytes: Buffer, written: string, book: SchemaBook): Pick<Instance, 'timers' | 'ledger'> {
-  return book.decode('Envelope', written, bytes)
+  return book.decodePart(INDEXED, written, bytes)
 }
 
 /** The instance of raw Avro; `written` is the fingerprint of the Envelope schema that wrote it. */
@@ -116,6 +125,6 @@ export function decodeInstance(bytes: Buffer, written: string, state: RecordName
   return {
     ...rest,
     state: raw === null ? null : book.decode(state, fingerprint as string, raw),
-    ring: ring.length === 0 && horizon === 0 ? EMPTY_RING : { entries: ring, horizon },
+    ring: ringOf(ring, horizon),
   }
 }

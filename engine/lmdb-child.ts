@@ -2,6 +2,7 @@
  * A process with state stores, for the tests that kill it or fill its disk. Tells in JSON, a line each.
  *
  *   note <folder> <attempt>…    opens, notes, says its id, and lives until it is killed
+ *   write <folder>              writes and says how often, until it is killed
  *   fill <folder> <fate>        writes until the disk is full; <fate> "room" makes room and goes on, "close" closes at once
  */
 import { execFileSync } from 'node:child_process'
@@ -21,7 +22,6 @@ if (what === 'note') {
   tell({ id: store.id })
   setInterval(() => {}, 60_000)
 } else {
-  const other = stores.store('actor', 1)
   const batch = (n: number): StoreBatch => ({
     changes: Array.from({ length: 10 }, (_, i) => ({
       key: `${n}/${i}`,
@@ -39,6 +39,11 @@ if (what === 'note') {
       error => ({ name: error.name, code: error.code, message: error.message }),
     )
   let n = 0
+  while (what === 'write') {
+    await store.write(batch(++n))
+    tell(n)
+  }
+  const other = stores.store('actor', 1)
   let refused: unknown = null
   while (refused === null) refused = await refusal(store.write(batch(++n)))
   const together = await Promise.all([store.write(batch(n)), other.write(batch(n)), store.write(batch(n + 1))].map(refusal))

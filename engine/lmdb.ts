@@ -2,17 +2,19 @@
  * The state stores of a process on LMDB: one environment in one folder, so that what all tasks write at a time is one
  * transaction. The folder belongs to one process, which holds its lock before it touches anything else in it.
  *
- *   lmdb/   about: whose it is     <actor>/<partition>/values, inputs, …: a task's databases
- *   left    notes: attempts that have left
+ *   lmdb/         about: whose it is     <actor>/<partition>/values, inputs, …: a task's databases
+ *   left          notes: attempts that have left
+ *   stores.json   which boot wrote lmdb/, and how far each task was
  *   lock
  */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, statSync } from 'node:fs'
+import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database } from 'lmdb'
 import { type Lock, lockFile } from '../topics/lock.ts'
 import { LogError } from '../topics/log.ts'
 import { bootId } from './boot.ts'
+import { Boots } from './boots.ts'
 import { Environment } from './environment.ts'
 import { Fatal, messageOf, Retryable } from './errors.ts'
 import { markText, Notes, parseMark } from './notes.ts'
@@ -35,6 +37,7 @@ export class LmdbStores implements StateStores {
   readonly #lock: Lock
   readonly #environment: Environment
   readonly #notes: Notes
+  readonly #boots: Boots
   readonly #id: string
   readonly #open = new Map<string, LmdbStore>()
   readonly #dropping = new Set<string>()
@@ -46,7 +49,10 @@ export class LmdbStores implements StateStores {
     this.#lock = lockFile(lock)
     let environment: Environment | undefined
     try {
-      environment = new Environment(folder, MAX_DATABASES)
+      this.#boots = new Boots(folder, boot)
+      if (!this.#boots.trusted) rmSync(join(folder, 'lmdb'), { recursive: true, force: true })
+      this.#boots.begin()
+      environment = new Environment(folder, MAX_DATABASES, this.#boots.synced)
       const { id, notes } = identify(environment, join(folder, 'left'), `${boot} ${placeOf(lock)}`)
       this.#environment = environment
       this.#id = id
@@ -79,7 +85,7 @@ export class LmdbStores implements StateStores {
     if (this.#dropping.has(name)) throw new Retryable('store_open', `the store of ${name} is being removed`)
     let store = this.#open.get(name)
     if (store === undefined) {
-      store = new LmdbStore(this.#environment, name, this.#id, this.#notes)
+      store = new LmdbStore(this.#environment, name, this.#id, this.#notes, this.#boots)
       this.#open.set(name, store)
     }
     return store
@@ -118,7 +124,8 @@ export class LmdbStores implements StateStores {
 
   async #close(): Promise<void> {
     try {
-      await this.#environment.close(() => putMark(this.#environment, this.#notes))
+      const whole = await this.#environment.close(() => putMark(this.#environment, this.#notes))
+      await this.#boots.end(whole)
       this.#notes.close()
     } finally {
       this.#lock.release()
@@ -168,6 +175,7 @@ class LmdbStore implements StateStore {
   readonly #name: string
   readonly #environment: Environment
   readonly #notes: Notes
+  readonly #boots: Boots
   readonly #values: Database<Buffer, string>
   readonly #inputs: Database<Buffer, string>
   readonly #timers: Database<string, TimerKey>
@@ -176,11 +184,12 @@ class LmdbStore implements StateStore {
   readonly #schemas: Database<string, string>
   #dropped = false
 
-  constructor(environment: Environment, name: string, id: string, notes: Notes) {
+  constructor(environment: Environment, name: string, id: string, notes: Notes, boots: Boots) {
     this.id = id
     this.#name = name
     this.#environment = environment
     this.#notes = notes
+    this.#boots = boots
     const open = (database: (typeof DATABASES)[number], encoding: 'binary' | 'string') =>
       environment.database<never>(`${name}/${database}`, encoding)
     this.#values = open('values', 'binary')
@@ -200,7 +209,8 @@ class LmdbStore implements StateStore {
   }
 
   checkpoint(): Checkpoint | null {
-    return parseCheckpoint(this.#read(() => this.#meta.get('checkpoint')))
+    const text = this.#read(() => this.#meta.get('checkpoint'))
+    return text === undefined ? this.#boots.lost(this.#name) : parseCheckpoint(text)
   }
 
   schemas(): Iterable<string> {
@@ -247,6 +257,7 @@ class LmdbStore implements StateStore {
     })
     try {
       await writing
+      this.#boots.reached(this.#name, checkpoint)
     } catch (error) {
       // LMDB's error does not tell a full disk from damage; reading does.
       if (error instanceof Retryable) for (const { key } of changes) this.get(key)
@@ -271,6 +282,7 @@ class LmdbStore implements StateStore {
       for (const database of [this.#values, this.#inputs, this.#timers, this.#open, this.#schemas]) database.clearAsync()
       this.#meta.remove('checkpoint')
     })
+    this.#boots.forget(this.#name)
   }
 
   /** Removes its databases. Their handles may stand for those of another task afterwards. */
@@ -280,6 +292,7 @@ class LmdbStore implements StateStore {
     })
     this.#dropped = true
     await gone
+    this.#boots.forget(this.#name)
   }
 
   #read<T>(read: () => T): T {
@@ -310,8 +323,7 @@ function refuseLongKeys(name: string, { changes, inputs }: StoreBatch): void {
 }
 
 /** One that cannot be read is none: the store is then filled again from the changelog. */
-function parseCheckpoint(text: string | undefined): Checkpoint | null {
-  if (text === undefined) return null
+function parseCheckpoint(text: string): Checkpoint | null {
   try {
     const found = JSON.parse(text) as Partial<Checkpoint> | null
     const { changelog, position, logId, at, stop } = found ?? {}

@@ -268,7 +268,7 @@ async function judged(
     )
   }
   const old = wallClock() - checkpoint.at > maxCheckpointAge
-  if (witness === 'gone' || old || distrusted) return { checkpoint: null, wiping: true }
+  if (witness === 'gone' || old || distrusted || checkpoint.lost === true) return { checkpoint: null, wiping: true }
   return { checkpoint, wiping: false }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { EMPTY_RING, RING_ENTRIES, type Ring, take } from './ring.ts'
+import { EMPTY_RING, RING_ENTRIES, type Ring, ringOf, take } from './ring.ts'
 
 const taken = (ring: Ring, id: string, at: number): Ring => {
   const result = take(ring, id, at)
@@ -31,5 +31,17 @@ describe('the ring of ids', () => {
     const bytes = Buffer.from(before.entries)
     taken(before, 'b', 2)
     expect(before.entries.equals(bytes)).toBe(true)
+  })
+
+  it('keeps no more memory than it has entries, also when it was read from a store', () => {
+    let ring = EMPTY_RING
+    for (let n = 0; n < 10; n++) ring = taken(ring, `id${n}`, n)
+    const stored = Buffer.from(ring.entries)
+    expect(stored.buffer.byteLength).toBeGreaterThan(1_000)
+    for (const { entries } of [ring, ringOf(stored, 5)]) {
+      expect(entries.equals(stored)).toBe(true)
+      expect(entries.buffer.byteLength).toBe(10 * 16)
+    }
+    expect([ringOf(stored, 5).horizon, ringOf(Buffer.alloc(0), 0)]).toEqual([5, EMPTY_RING])
   })
 })

@@ -1,6 +1,8 @@
 /**
  * The ids of the newest records that an actor has taken, by their time: what makes a redelivered record known.
  * Immutable bytes, 16 an entry, oldest first:  | hash of the id (8) | time, ms (8) |
+ *
+ * They are kept for long, and are never part of a pool: of that, each would keep all 64 KB.
  */
 import { hash } from 'node:crypto'
 
@@ -30,19 +32,21 @@ export function take(ring: Ring, id: string, at: number): Taken {
     if (from % ENTRY === 0) return { known: true }
   }
   if (horizon > 0 && at <= horizon) return { known: false, maybeSeen: true, ring }
-  const entry = Buffer.alloc(ENTRY)
-  mark.copy(entry)
-  entry.writeDoubleBE(at, 8)
   let place = entries.length
   while (place > 0 && entries.readDoubleBE(place - 8) > at) place -= ENTRY
   const full = entries.length >= RING_BYTES
   const dropped = full ? ENTRY : 0
+  const grown = Buffer.allocUnsafeSlow(entries.length + ENTRY)
+  entries.copy(grown, 0, 0, place)
+  mark.copy(grown, place)
+  grown.writeDoubleBE(at, place + 8)
+  entries.copy(grown, place + ENTRY, place)
   return {
     known: false,
     maybeSeen: false,
     ring: {
-      entries: Buffer.concat([entries.subarray(0, place), entry, entries.subarray(place)]).subarray(dropped),
-      horizon: full ? Math.max(horizon, (place === 0 ? entry : entries).readDoubleBE(8)) : horizon,
+      entries: grown.subarray(dropped),
+      horizon: full ? Math.max(horizon, grown.readDoubleBE(8)) : horizon,
     },
   }
 }
@@ -50,4 +54,12 @@ export function take(ring: Ring, id: string, at: number): Taken {
 /** Time of the newest id, ms; 0 where there is none. */
 export function newest({ entries, horizon }: Ring): number {
   return entries.length === 0 ? horizon : entries.readDoubleBE(entries.length - 8)
+}
+
+/** A ring as it was stored. */
+export function ringOf(entries: Buffer, horizon: number): Ring {
+  if (entries.length === 0 && horizon === 0) return EMPTY_RING
+  const own = Buffer.allocUnsafeSlow(entries.length)
+  entries.copy(own)
+  return { entries: own, horizon }
 }

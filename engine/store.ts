@@ -32,6 +32,8 @@ export interface Checkpoint {
   readonly witness?: { readonly offset: number; readonly token: string } | null
   /** Next inbox offset by a person's decision, while no transaction has begun from it. */
   readonly accepted?: number | null
+  /** The state went with a crash of the machine: it says how far the task was, and nothing is stored. */
+  readonly lost?: boolean
 }
 
 /** What of an instance the store has indexes for. */

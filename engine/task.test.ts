@@ -1,7 +1,10 @@
-import { expect, it } from 'vitest'
+import avro from 'avsc'
+import { expect, it, vi } from 'vitest'
+import { recordSchema } from '../schemas/index.ts'
 import { changelog } from '../topics/catalog.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Budget } from './budget.ts'
+import { CacheBudget } from './cache.ts'
 import { systemClock } from './clock.ts'
 import { reserved } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
@@ -21,7 +24,7 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
     codec,
     store: new MemoryStore('store'),
     codeVersion: '1',
-    cacheBytes: 100_000,
+    cache: new CacheBudget(100_000),
     lookup: () => null,
   }
   const task = new Task({ ...settings, changelog: changes }, new SchemaBook())
@@ -76,7 +79,7 @@ it('nothing is handled behind a stop, nor while the stop is on its way to the lo
   const appends = seal()
   fold('TrialInput', { sequence: 30, kind: 'add' })
   expect(task.dirty).toBe(false)
-  task.applied(appends.length - 1, 0)
+  task.applied(appends.length - 1, 0, 0)
   // Too much of it is poison once 21 keys have failed; that is known in front of the next record.
   expect([task.state, task.position, task.rewind().offset]).toEqual(['STOPPED', 21, 21])
 })
@@ -84,7 +87,7 @@ it('nothing is handled behind a stop, nor while the stop is on its way to the lo
 it('a task that is kept forgets what it had folded and not committed', async () => {
   const { task, fold, seal } = await newTask()
   fold('TrialInput', { sequence: 0, kind: 'add' })
-  task.applied(seal().length - 1, 0)
+  task.applied(seal().length - 1, 0, 0)
   fold('TrialInput', { sequence: 1, kind: 'add' })
   expect([task.dirty, task.rewind().offset]).toEqual([true, 2])
   task.retain()
@@ -96,7 +99,7 @@ it('a record that changes nothing writes nothing, and its offset goes with what 
   const { task, fold, seal } = await newTask({ look: (_, state) => state })
   const settle = () => {
     const appends = seal()
-    task.applied(appends.length - 1, 0)
+    task.applied(appends.length - 1, 0, 0)
     return appends.map(({ key }) => key)
   }
   fold('TrialInput', { sequence: 0, kind: 'add' })
@@ -115,4 +118,21 @@ it('a record that changes nothing writes nothing, and its offset goes with what 
   expect(settle()).toEqual([reserved.position])
   expect([task.dirty, task.position]).toEqual([false, 5])
   expect(task.peek('k')).toMatchObject({ count: 2 })
+})
+
+it('encodes a state once for each record that a handler has taken, and no more when it is sealed', async () => {
+  const { task, fold, seal } = await newTask({ clear: () => null })
+  const { type } = recordSchema('TrialState')
+  const encode = vi.spyOn(avro.Type.prototype, 'encode')
+  const add = () => fold('TrialInput', { sequence: 0, kind: 'add' })
+  add()
+  add()
+  seal()
+  expect(encode.mock.contexts.filter(of => of === type)).toHaveLength(2)
+  encode.mockRestore()
+  task.applied(1, 0, 0)
+  expect(task.peek('k')).toMatchObject({ count: 2 })
+  add()
+  fold('TrialInput', { sequence: 0, kind: 'clear' })
+  expect(seal().find(({ key }) => key === 'k')?.value).toBeNull()
 })

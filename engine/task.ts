@@ -12,7 +12,7 @@ import type { Codec } from '../topics/codec.ts'
 import type { Append, LogRecord, Polled, Position, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import type { Budget } from './budget.ts'
-import { Cache } from './cache.ts'
+import type { Cache, CacheBudget } from './cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { deadLetter } from './dead-letter.ts'
 import { handle, type Place, type Question, type Step } from './handle.ts'
@@ -23,7 +23,8 @@ import { PoisonRate } from './poison-rate.ts'
 import { reserved } from './restore.ts'
 import { timerName, unknown } from './retired.ts'
 import type { SchemaBook } from './schemas.ts'
-import { type Change, type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
+import { type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
+import { type Changed, StoreWriter } from './store-writer.ts'
 
 export type TaskState = 'CREATED' | 'RESTORING' | 'RUNNING' | 'STOPPED' | 'DRAINING' | 'CLOSED'
 
@@ -34,8 +35,8 @@ export interface TaskSettings {
   readonly codec: Codec
   readonly store: StateStore
   readonly codeVersion: string
-  /** Memory for decoded actors, bytes, about. */
-  readonly cacheBytes: number
+  /** Memory for decoded actors, which all tasks of the process share. */
+  readonly cache: CacheBudget
   /** What answers a look-up, in wire format; null where nothing does now. Never throws. */
   readonly lookup: (question: Question) => Buffer | null
 }
@@ -48,6 +49,8 @@ export interface Startable extends Pick<Attempt, 'attempt' | 'effect' | 'notAfte
 interface Touched {
   readonly before: Instance | null
   after: Instance
+  /** Raw Avro of its state, where a handler has made it. */
+  stateBytes: Buffer | null
   /** Raw Avro of `after`, once sealed; null where nothing is kept of the actor. */
   raw: Buffer | null
 }
@@ -111,7 +114,6 @@ export class Task {
   #expected = 0
   /** Why nothing more is handled, though what was folded before is still to be committed. */
   #halt: string | null = null
-  #storeFailure: unknown = null
   /** Its position is to be committed though nothing was handled. */
   #unsettled = false
   #givenUp = false
@@ -120,18 +122,17 @@ export class Task {
   #overlay: Overlay
   /** Of the transaction that is on its way. */
   #sealed: Overlay | null = null
-  /** Overlays whose writes to the store are under way, the newest first: newer than what the store shows. */
-  #writing: readonly Pick<Overlay, 'touched' | 'inputs'>[] = []
-  #written: Promise<void> = Promise.resolve()
+  readonly #writer: StoreWriter
   readonly #cache: Cache<Instance>
   /** Timers already appended as TimerDue, with when to look at them again. */
   readonly #fired = new Map<string, number>()
   readonly #rate = new PoisonRate()
 
   constructor(settings: TaskSettings, book: SchemaBook) {
-    const { definition, changelog, partition, codec, store, cacheBytes } = settings
+    const { definition, changelog, partition, codec, store, cache } = settings
     this.#settings = settings
-    this.#cache = new Cache(cacheBytes)
+    this.#cache = cache.open()
+    this.#writer = new StoreWriter(store, touched => this.#shown(touched))
     this.#codec = codec
     this.book = book
     this.definition = definition
@@ -166,9 +167,7 @@ export class Task {
     for (const [fingerprint, text] of to.schemas) this.#knownSchemas.set(fingerprint, text)
     this.#forgetMemory()
     this.#rate.clear()
-    this.#written = Promise.resolve()
-    this.#writing = []
-    this.#storeFailure = null
+    this.#writer.reset()
     this.#unsettled = to.unsettled
     this.#givenUp = to.givenUp
     this.stopped = to.stop !== null && to.stop.codeVersion === this.#settings.codeVersion ? to.stop : null
@@ -233,10 +232,14 @@ export class Task {
       overlay.passed = true
       return
     }
+    const { instance: after, stateBytes } = step
     if (entry === undefined) {
-      overlay.touched.set(key, { before, after: step.instance, raw: null })
+      overlay.touched.set(key, { before, after, stateBytes, raw: null })
       budget.spend(this.#instanceBytes)
-    } else entry.after = step.instance
+    } else {
+      if (stateBytes !== null || after.state !== entry.after.state) entry.stateBytes = stateBytes
+      entry.after = after
+    }
     this.#collect(incoming, step, overlay)
     for (const { value } of step.emits) budget.spend(value?.length ?? 0)
     for (const { input } of step.performed) budget.spend(input.length)
@@ -297,6 +300,7 @@ export class Task {
     this.#forgetMemory()
     this.state = 'STOPPED'
     this.stopped = { codeVersion: this.#settings.codeVersion, cause }
+    void this.written()
   }
 
   /**
@@ -327,7 +331,10 @@ export class Task {
     const put = (key: string, value: Buffer | null) => changes.push({ topic, partition, key, value })
     const { codec, definition } = { codec: this.#codec, definition: this.definition }
     for (const [key, entry] of touched) {
-      const value = isEmpty(entry.after) ? null : codec.encode(topic, 'Envelope', envelopeOf(entry.after, definition.state))
+      const value = isEmpty(entry.after)
+        ? null
+        : codec.encode(topic, 'Envelope', envelopeOf(entry.after, definition.state, entry.stateBytes))
+      entry.stateBytes = null
       entry.raw = value === null ? null : codec.unwrap(value).raw
       this.#instanceBytes = Math.round(this.#instanceBytes * 0.9 + (entry.raw?.length ?? 0) * 0.1)
       if (value !== null || entry.before !== null) put(key, value)
@@ -369,9 +376,9 @@ export class Task {
 
   /**
    * The transaction is committed: what was sealed becomes the state. Returns the attempts that may run now.
-   * `end` is the last offset that the transaction appended to the changelog.
+   * `end` is the last offset that the transaction appended to the changelog. What it has changed waits to be written to the store.
    */
-  applied(end: number | undefined, wallClock: number): Startable[] {
+  applied(end: number | undefined, wallClock: number, mono: number): Startable[] {
     const sealed = this.#sealed
     if (sealed === null) throw new Error(`${this.changelog.topic}/${this.changelog.partition}: nothing was sealed`)
     this.#sealed = null
@@ -396,23 +403,9 @@ export class Task {
       const { logId, stopped: stop, inboxAs: inbox } = this
       const witness = { offset: sealed.stop === null ? end : end - 1, token: this.#token }
       const checkpoint = { changelog: end + 1, position: next, logId, at: wallClock, stop, inbox, witness }
-      const before = this.#written
-      const writing = { touched, inputs }
-      this.#writing = [writing, ...this.#writing]
-      const changes = [...touched].map(([key, entry]) => change(key, entry))
-      this.#written = before.then(async () => {
-        await this.store.write({ changes, inputs, schemas: newSchemas, checkpoint })
-        if (closed.length > 0) this.store.forget(closed)
-        this.#writing = this.#writing.filter(w => w !== writing)
-        // Until here the store has shown them as due.
-        for (const [key, { before, after }] of touched) {
-          if (before !== null && before.timers.length > 0) this.#settleTimers(key, before, after)
-        }
-      })
-      this.#written.catch(error => {
-        this.#storeFailure ??= error
-      })
+      this.#writer.add({ touched, inputs, schemas: newSchemas, closed, checkpoint }, wallClock, mono)
     }
+    if (this.state === 'STOPPED') void this.written()
     const startable: Startable[] = []
     for (const [attempt, key] of started) {
       const open = touched.get(key)?.after.ledger.find(a => a.attempt === attempt)
@@ -421,24 +414,19 @@ export class Task {
     return startable
   }
 
-  /** Memory that decoded actors may take, bytes. */
-  resizeCache(bytes: number): void {
-    this.#cache.resize(bytes)
+  /** What the store does not show yet. */
+  get writer(): Pick<StoreWriter, 'bytes' | 'urgent' | 'due' | 'behind' | 'flush'> {
+    return this.#writer
   }
 
-  /** Writes to the store that are under way. */
-  get writing(): number {
-    return this.#writing.length
-  }
-
-  /** Resolved once the store shows everything applied so far, or a write has failed. */
+  /** Writes what waits. Resolved once the store shows everything applied so far, or a write has failed. */
   async written(): Promise<void> {
-    await this.#written.catch(() => {}) // kept as `storeFailure`
+    await this.#writer.written()
   }
 
   /** Why the store could not be written: nothing is written behind that until the task is restored. */
   get storeFailure(): unknown {
-    return this.#storeFailure
+    return this.#writer.failure
   }
 
   /** Attempts that were under way when this task was restored. */
@@ -471,8 +459,9 @@ export class Task {
   /** Input of an open attempt. @throws {Corrupted} when the ledger has lost it. */
   input(key: string, attempt: string): unknown {
     const at = inputKey(key, attempt)
-    const overlays = [this.#overlay, ...(this.#sealed === null ? [] : [this.#sealed]), ...this.#writing]
-    const bytes = overlays.find(o => o.inputs.has(at))?.inputs.get(at) ?? this.store.input(at)
+    const newer = [this.#overlay, this.#sealed].find(o => o?.inputs.has(at))?.inputs.get(at)
+    const unwritten = newer === undefined ? this.#writer.input(at) : newer
+    const bytes = unwritten ?? this.store.input(at)
     if (bytes === null) throw new Corrupted('no_input', `the input of attempt ${attempt} is not in the ledger`)
     const { fingerprint, raw } = unstored(bytes)
     const kept = this.book.decode('LedgerInput', fingerprint, raw)
@@ -488,6 +477,7 @@ export class Task {
   async close(): Promise<void> {
     this.state = 'CLOSED'
     await this.written()
+    this.#cache.close()
   }
 
   #current(key: string): Instance | null {
@@ -504,8 +494,8 @@ export class Task {
   #load(key: string): Instance | null {
     const cached = this.#cache.get(key)
     if (cached !== undefined) return cached
-    const writing = this.#writing.find(w => w.touched.has(key))?.touched.get(key)
-    if (writing !== undefined) return writing.raw === null ? null : writing.after
+    const unwritten = this.#writer.get(key)
+    if (unwritten !== undefined) return unwritten.raw === null ? null : unwritten.after
     const bytes = this.store.get(key)
     let instance: Instance | null = null
     if (bytes !== null) {
@@ -590,10 +580,12 @@ export class Task {
     return fresh
   }
 
-  /** A timer that is gone, or set anew, need not be remembered as fired. */
-  #settleTimers(key: string, before: Instance, after: Instance): void {
-    for (const { name, version } of before.timers) {
-      if (!after.timers.some(t => t.name === name && t.version === version)) this.#fired.delete(timerId({ key, name, version }))
+  /** Until here the store has shown timers as due that are gone, or set anew: they need not be remembered as fired any more. */
+  #shown(touched: ReadonlyMap<string, Changed>): void {
+    for (const [key, { before, after }] of touched) {
+      for (const { name, version } of before?.timers ?? []) {
+        if (!after.timers.some(t => t.name === name && t.version === version)) this.#fired.delete(timerId({ key, name, version }))
+      }
     }
   }
 
@@ -619,11 +611,6 @@ function newOverlay(next: number): Overlay {
     passes: false,
     stop: null,
   }
-}
-
-function change(key: string, { before, after, raw }: Touched): Change {
-  if (raw === null) return { key, before, after: null, bytes: null }
-  return { key, before, after, bytes: stored(recordSchema('Envelope').fingerprint, raw) }
 }
 
 function timerId({ key, name, version }: Pick<DueTimer, 'key' | 'name' | 'version'>): string {

@@ -19,6 +19,7 @@ import {
 } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Backoff } from './backoff.ts'
+import type { CacheBudget } from './cache.ts'
 import type { Clock } from './clock.ts'
 import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
 import { answering, type LookupsOf } from './lookups.ts'
@@ -38,7 +39,7 @@ export interface TasksSettings {
   readonly codeVersion: string
   readonly clock: Clock
   readonly random: () => number
-  readonly cacheBytes: number
+  readonly cache: CacheBudget
   readonly maxCheckpointAge: number
   readonly newId: () => string
   readonly onError: (what: string, error: unknown) => void
@@ -88,7 +89,6 @@ const WATCH_MS = 500
 const LOOK_BYTES = 64 * 1024
 /** A task that has moved away may come back; later its store is removed, ms. */
 const KEEP_STORES_MS = 60 * 60 * 1000
-const LEAST_CACHE = 1024 * 1024
 
 export class Tasks {
   readonly #settings: TasksSettings
@@ -216,27 +216,21 @@ export class Tasks {
       } else closing.push(task.close())
     }
     await Promise.all(closing)
-    for (const task of retained) task.resizeCache(this.#cacheShare())
     return retained
-  }
-
-  #cacheShare(): number {
-    return Math.max(LEAST_CACHE, this.#settings.cacheBytes / Math.max(1, this.#given.size))
   }
 
   /** Null when its store cannot be opened now. */
   async #open(given: Given): Promise<Task | null> {
     const { at, definition } = given
-    const { codec, codeVersion, openStore, onError, lookups: all } = this.#settings
+    const { codec, codeVersion, openStore, cache, onError, lookups: all } = this.#settings
     const name = `${definition.name}/${at.partition}`
     try {
       const store = this.#stores.get(name) ?? (await openStore(definition.name, at.partition))
       this.#stores.set(name, store)
       const { partition } = at
       const changelog = changelogOf(definition.name, definition.inbox)
-      const cacheBytes = this.#cacheShare()
       const lookup = answering(definition, partition, { codec, onError, lookups: all[definition.name] ?? {} })
-      return new Task({ definition, changelog, partition, codec, store, codeVersion, cacheBytes, lookup }, new SchemaBook())
+      return new Task({ definition, changelog, partition, codec, store, codeVersion, cache, lookup }, new SchemaBook())
     } catch (error) {
       this.#lookForLoss(error)
       given.waits = `its store cannot be opened: ${messageOf(error)}`

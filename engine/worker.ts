@@ -24,6 +24,7 @@ import {
 import type { ActorDefinition, Port } from './actor.ts'
 import { Backoff } from './backoff.ts'
 import { Budget } from './budget.ts'
+import { CacheBudget } from './cache.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
 import { Corrupted, messageOf, SchemasMissing } from './errors.ts'
@@ -55,8 +56,8 @@ export interface WorkerSettings {
   readonly maxRecords?: number
   /** What one transaction holds, bytes, about; as the log would have it where nothing is said. */
   readonly transactionBytes?: number
-  /** Memory for decoded actors, bytes, about. */
-  readonly cacheBytes?: number
+  /** Memory for decoded actors, which the workers of a process share; one of its own where none is given. */
+  readonly cache?: CacheBudget
   readonly maxCheckpointAge?: number
   readonly newId?: () => string
   /** Numbers from 0 up to, and without, 1: for pauses. */
@@ -89,6 +90,7 @@ export interface WorkerStatus {
   readonly failing: string | null
 }
 
+const CACHE_BYTES = 64 * 1024 * 1024
 const IDLE_WAIT = 200
 /** Folding keeps the process from all other work for so long at a time, and before a transaction in all, ms. */
 const FOLD_MS = { slice: 20, transaction: 300 }
@@ -96,9 +98,9 @@ const FOLD_MS = { slice: 20, transaction: 300 }
 const FEW = 100
 const LONGEST_REST = 5
 const TIMERS_A_CYCLE = 500
-/** A state store may be this many transactions behind. */
-const WRITES_AHEAD = 8
-/** One that does not catch up within that long hangs, ms. */
+/** Bytes that may wait for the state stores, of all tasks, about. */
+const WAITING_BYTES = 32 * 1024 * 1024
+/** A store that does not catch up within that long hangs, ms. */
 const STORE_WAIT_MS = 1_000
 const HALF_A_DAY = 12 * 60 * 60 * 1000
 const PAUSE = { first: 100, most: 10_000 }
@@ -146,7 +148,7 @@ export class Worker {
       lookups: {},
       maxRecords: 5_000,
       transactionBytes: settings.log.transactionBytes,
-      cacheBytes: 128 * 1024 * 1024,
+      cache: new CacheBudget(CACHE_BYTES),
       maxCheckpointAge: HALF_A_DAY,
       newId: randomUUID,
       random: Math.random,
@@ -280,6 +282,7 @@ export class Worker {
     if (this.#revoked || this.#stopping || assignment === null) return
     this.#cycle = this.#once(membership, assignment, handed)
     await this.#cycle
+    this.#store()
     const now = clock.mono()
     if (now - this.#passedAt < PASS_MS) return
     this.#passedAt = now
@@ -355,11 +358,11 @@ export class Worker {
   /** A store that is behind is waited for; where it does not catch up soon, only its partition waits. */
   async #keepsUp(task: Task): Promise<void> {
     const { clock } = this.#settings
-    if (task.writing <= WRITES_AHEAD) return
+    if (!task.writer.behind(clock.mono())) return
     const caughtUp = new AbortController()
     const written = task.written().then(() => caughtUp.abort())
     await Promise.race([written, clock.sleep(STORE_WAIT_MS, caughtUp.signal)])
-    if (task.writing > WRITES_AHEAD)
+    if (task.writer.behind(clock.mono()))
       this.#tasks.hold(
         task,
         'its store is behind',
@@ -463,11 +466,13 @@ export class Worker {
     if (this.#tasks.assignment !== assignment) return true
     const started: [Task, Startable][] = []
     for (const { task } of sealed) {
-      for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now())) started.push([task, startable])
+      for (const startable of task.applied(ends.get(partitionKey(task.changelog)), clock.now(), clock.mono()))
+        started.push([task, startable])
       this.#tasks.wentWell(task)
       if (task.state === 'STOPPED') this.#tasks.stoppedByPoison(task)
       else this.#tasks.settle(task)
     }
+    this.#store()
     for (const [task, startable] of started) this.#effects.start(task, startable)
     this.#backoff.reset()
     this.#commitFailure = null
@@ -475,6 +480,15 @@ export class Worker {
     this.#restsUntil = ended + Math.min(ended - began, LONGEST_REST)
     onCommit(records, ended - began)
     return true
+  }
+
+  /** What is committed goes to the stores of all tasks at a time, so that it is one write for them; what is urgent goes alone. */
+  #store(): void {
+    const tasks = this.#tasks.running()
+    const mono = this.#settings.clock.mono()
+    const waiting = tasks.reduce((bytes, { writer }) => bytes + writer.bytes, 0)
+    const all = waiting >= WAITING_BYTES || tasks.some(({ writer }) => writer.due(mono))
+    for (const { writer } of tasks) if (all || writer.urgent) writer.flush()
   }
 
   /** One task after the other, with other work in between. One that cannot be sealed is restored; the others go on. Never rejects. */

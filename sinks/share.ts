@@ -1,5 +1,6 @@
 /** A partition that this process was given: what was read of it ahead, and how far it is written. */
 import { messageOf } from '../engine/errors.ts'
+import { Moment } from '../engine/moment.ts'
 import { type Log, type LogRecord, type Position, partitionKey, type Read, type TopicPartition } from '../topics/log.ts'
 
 const READ_BYTES = 256 * 1024
@@ -29,8 +30,7 @@ export class Share {
   skippedTo = 0
   trouble: string | null = null
   readonly #backlog: Backlog
-  readonly #gone = Promise.withResolvers<null>()
-  #isGone = false
+  readonly #gone = new Moment()
   #reads: Read[] = []
   #bytes = 0
 
@@ -42,7 +42,7 @@ export class Share {
   }
 
   get gone(): boolean {
-    return this.#isGone
+    return this.#gone.over
   }
 
   get waits(): boolean {
@@ -67,18 +67,15 @@ export class Share {
   async read(log: Log, options: { arrived(): void; pause(failures: number): Promise<void> }): Promise<void> {
     let next = this.position
     let failures = 0
-    while (!this.#isGone) {
+    while (!this.gone) {
       try {
         if (!this.#hasRoom()) {
           await this.#room()
           continue
         }
         const reading = log.read(this.at, next, { maxBytes: READ_BYTES, wait: READ_WAIT_MS })
-        const read = await Promise.race([reading, this.#gone.promise])
-        if (read === null || this.#isGone) {
-          reading.catch(() => {}) // nobody wants it any more
-          return
-        }
+        const read = await this.#gone.or(reading)
+        if (read === null || this.gone) return // nobody wants it any more
         failures = 0
         this.trouble = null
         if (read.next === next) continue
@@ -87,7 +84,7 @@ export class Share {
         this.#keep([...this.#reads, read])
         options.arrived()
       } catch (error) {
-        if (this.#isGone) return
+        if (this.gone) return
         this.trouble = messageOf(error)
         await options.pause(failures++)
       }
@@ -107,9 +104,8 @@ export class Share {
   }
 
   drop(): void {
-    this.#isGone = true
+    this.#gone.come()
     this.#keep([])
-    this.#gone.resolve(null)
   }
 
   /** What is needed to end a batch that was begun is read in any case. */
@@ -122,7 +118,7 @@ export class Share {
   async #room(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#backlog.room.add(resolve)
-    await Promise.race([promise, this.#gone.promise])
+    await this.#gone.or(promise)
     this.#backlog.room.delete(resolve)
   }
 

@@ -40,7 +40,8 @@ describe('the image', () => {
   })
 
   it('runs the service itself, not a shell, as a user without rights', () => {
-    expect(JSON.parse(found(final, /^CMD (.+)$/gm).at(-1) as string)).toEqual(['node', '--max-semi-space-size=64', 'main.ts'])
+    const flags = ['--max-semi-space-size=32', '--max-old-space-size-percentage=60']
+    expect(JSON.parse(found(final, /^CMD (.+)$/gm).at(-1) as string)).toEqual(['node', ...flags, 'main.ts'])
     expect(found(final, /^USER (\S+)$/gm)).toEqual(['node'])
   })
 

@@ -232,7 +232,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     },
     async start({ ready = true } = {}) {
       output = ''
-      const life = spawn(process.execPath, ['main.ts'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+      const life = spawn(process.execPath, started(), { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
       child = life
       for (const stream of [life.stdout, life.stderr]) stream?.on('data', chunk => (output += chunk))
       const up = async () => {
@@ -256,6 +256,12 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     throw error
   }
   return service
+}
+
+/** What `npm start` starts, under the same flags. */
+function started(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: { start: string } }
+  return scripts.start.split(' ').slice(1)
 }
 
 /** A service of its own on the cluster that all tests share. */

@@ -96,7 +96,9 @@ const all: readonly Mutation[] = [
     'the state store written before the commit',
     'engine/task.ts',
     "    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))",
-    `    const early = [...touched].map(([key, entry]) => change(key, entry))
+    `    const early = [...touched].map(([key, { before, after, raw }]) => {
+      return { key, before, after, bytes: raw === null ? null : stored(recordSchema('Envelope').fingerprint, raw) }
+    })
     const checkpoint = this.store.checkpoint()
     if (checkpoint !== null) void this.store.write({ changes: early, inputs, schemas: new Map(), checkpoint })
     put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))`,
@@ -307,12 +309,20 @@ const all: readonly Mutation[] = [
     'this.#overlay = { ...newOverlay(sealed.next), stop: sealed.stop }',
     'this.#overlay = newOverlay(sealed.next)',
   ),
+  one('a store of another log trusted', 'engine/restore.ts', "if (witness === 'gone' || old ||", 'if (old ||'),
   one(
-    'a store of another log trusted',
-    'engine/restore.ts',
-    "if (witness === 'gone' || old || distrusted)",
-    'if (old || distrusted)',
+    'what waits for the store not read',
+    'engine/task.ts',
+    'const unwritten = this.#writer.get(key)',
+    "const unwritten = this.#writer.get('')",
   ),
+  one(
+    'a write to the store overtaken by the next',
+    'engine/store-writer.ts',
+    'if (this.#waiting === null || this.#writing !== null) return',
+    'if (this.#waiting === null) return',
+  ),
+  one('what a crash of the machine has left believed', 'engine/restore.ts', ' || checkpoint.lost === true', ''),
   one('the store written by an owner of before', 'engine/tasks.ts', 'await Promise.all(closing)\n', ''),
   one('the store written by a restore of before', 'engine/tasks.ts', 'await Promise.all(this.#restoring)\n', ''),
   one(

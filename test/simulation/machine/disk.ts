@@ -1,7 +1,7 @@
 /**
  * A machine's disk: one folder with the stores of its tasks and the notes. A process that ends leaves it as it is. When the power
- * fails, the stores fall back to an older moment, all to the same, and notes that were not synced are gone; whoever comes up then
- * is another owner.
+ * fails, notes that were not synced are gone, and the stores too, but for how far their tasks were at an older moment; or the stores
+ * fall back to that moment, all of them, as those of an earlier version. Whoever comes up then is another owner.
  */
 import { MemoryStore, type StateStore, type StoreBatch } from '../../../engine/store.ts'
 import type { TopicPartition } from '../../../topics/log.ts'
@@ -68,6 +68,16 @@ export class Disk {
       const held = this.#stores.get(store)?.held as MemoryStore
       await (batch === null ? held.wipe() : held.write(batch))
     }
+    if (random.chance(0.5)) return
+    for (const [store, { held }] of this.#stores) {
+      const checkpoint = held.checkpoint()
+      if (checkpoint === null) continue
+      const batch: StoreBatch = { changes: [], inputs: new Map(), schemas: new Map(), checkpoint: { ...checkpoint, lost: true } }
+      await held.wipe()
+      await held.write(batch)
+      this.journal.push({ store, batch: null }, { store, batch })
+    }
+    this.#synced = this.journal.length
   }
 
   /** Somebody removes the store of a task that runs elsewhere. */

@@ -1,4 +1,5 @@
 /** A machine: a disk, and a process on it that is started again whenever it has ended. */
+import { CacheBudget } from '../../../engine/cache.ts'
 import { Worker } from '../../../engine/worker.ts'
 import { Codec } from '../../../topics/codec.ts'
 import { type Code, codes, topics } from '../codes.ts'
@@ -104,7 +105,7 @@ export class Machine {
       random: () => scheduler.random.next(),
       maxRecords: 8,
       // So little that actors fall out of memory and are read from the store again.
-      cacheBytes: 1,
+      cache: new CacheBudget(1),
       maxCheckpointAge: this.#world.settings.maxCheckpointAge,
       newId: () => `${life.name}.${ids++}`,
       onError: (what, error) => this.#report(life, what, error),
