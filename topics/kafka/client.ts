@@ -61,6 +61,8 @@ export const CODE = {
   FENCED_INSTANCE: 82,
   UNSTABLE_OFFSET: 88,
   PRODUCER_FENCED: 90,
+  /** The transaction has to be aborted; the producer may go on (KIP-890). */
+  TRANSACTION_ABORTABLE: 120,
 } as const
 
 /** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
@@ -383,7 +385,7 @@ export async function persist<T>(
 
 /** Passes by itself: a connection, a coordinator or a leader that is not there now. */
 export function isPassing(error: LogError): boolean {
-  return error.code === 'unavailable' && !(error instanceof KafkaError && FENCING.has(error.kafka))
+  return error.code === 'unavailable' && !(error instanceof KafkaError && error.kafka === CODE.TRANSACTION_ABORTABLE)
 }
 
 const FENCING: ReadonlySet<number> = new Set([

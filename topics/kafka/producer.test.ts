@@ -158,8 +158,8 @@ describe.each([1, 2] as const)('version %i', version => {
   test('one with a batch that is refused is aborted with its offsets', async () => {
     const { cluster, transactions, producer, commit } = await open(version)
     await commit(1, ['a'])
-    const [tooLarge, corrupt] = [10, 2]
-    for (const code of [tooLarge, corrupt]) {
+    const [tooLarge, corrupt, abortable] = [10, 2, CODE.TRANSACTION_ABORTABLE]
+    for (const code of [tooLarge, corrupt, abortable]) {
       cluster.at(A).refuses = () => code
       const { commit: next } = await open(version, { cluster })
       expect(await codeOf(next(2, ['b']))).toBe(code === tooLarge ? 'too_large' : 'unavailable')
@@ -167,6 +167,7 @@ describe.each([1, 2] as const)('version %i', version => {
     expect(producer.broken).toBe(false)
     expect(transactions.ended.map(e => [e.commit, e.offsets['venue.inbox/0']])).toEqual([
       [true, 1],
+      [false, 2],
       [false, 2],
       [false, 2],
     ])
