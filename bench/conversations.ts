@@ -39,7 +39,9 @@ export async function benchConversations({ people, writing }: ConversationOption
   const provider = await startProvider()
   const service = await startService({ env: { WHATSAPP_API_URL: provider.url, LOG_LEVEL: 'error' } })
   try {
-    print('people   messages/s   RSS MB   heap MB   buffers MB   CPU s   state MB   log MB   Postgres MB   ClickHouse MB')
+    print(
+      'people   messages/s   RSS MB   own MB   heap MB   buffers MB   CPU s   state MB   log MB   Postgres MB   ClickHouse MB',
+    )
     const seen: { people: number; size: Size }[] = []
     const look = async (done: number, rate: string) => {
       const size = await sizeOf(service)
@@ -80,6 +82,8 @@ export async function benchConversations({ people, writing }: ConversationOption
 /** Bytes, and CPU in seconds. */
 interface Size {
   readonly rss: number
+  /** Without pages of files, which the system takes back when it needs them: those of the state stores above all. */
+  readonly own: number
   readonly heap: number
   readonly buffers: number
   readonly cpu: number
@@ -94,8 +98,10 @@ async function sizeOf({ url, folder, pid }: { url: string; folder: string; pid: 
   const metric = (name: string) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1])
   const data = join(folder, 'data')
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+  const kept = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]) * 1024
   return {
-    rss: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024,
+    rss: kept('VmRSS'),
+    own: kept('RssAnon'),
     heap: metric('nodejs_heap_size_used_bytes'),
     buffers: metric('nodejs_external_memory_bytes'),
     cpu: metric('process_cpu_seconds_total'),
@@ -128,9 +134,9 @@ function drawnOn(seen: readonly { people: number; size: Size }[]): Size {
   return Object.fromEntries(names.map(at)) as Size
 }
 
-function shown({ rss, heap, buffers, cpu, state, log, postgres, clickhouse }: Size): string {
+function shown({ rss, own, heap, buffers, cpu, state, log, postgres, clickhouse }: Size): string {
   const mb = (bytes: number, width: number) => pad((bytes / 1e6).toFixed(0), width)
-  const process = `${mb(rss, 6)}   ${mb(heap, 7)}   ${mb(buffers, 10)}   ${pad(cpu.toFixed(0), 5)}`
+  const process = `${mb(rss, 6)}   ${mb(own, 6)}   ${mb(heap, 7)}   ${mb(buffers, 10)}   ${pad(cpu.toFixed(0), 5)}`
   return `${process}   ${mb(state, 8)}   ${mb(log, 6)}   ${mb(postgres, 11)}   ${mb(clickhouse, 13)}`
 }
 
