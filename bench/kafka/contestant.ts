@@ -4,12 +4,15 @@
  *
  *   KAFKA_BROKERS · BENCH_INPUT · BENCH_OUTPUT · BENCH_PARTITIONS · BENCH_APP_ID (group, topics and ids begin with it)
  *   BENCH_STATE_DIR · BENCH_STATE_BYTES · BENCH_CHAIN (four topics: every record goes from each to the next)
- *   BENCH_TRANSACTIONS (1: the older way, whatever the broker knows)
+ *   BENCH_TRANSACTIONS (1: the older way, whatever the broker knows) · BENCH_CACHE_MB (memory for decoded actors, 64)
+ *
+ * The topics need message.timestamp.type=LogAppendTime, which may be the broker's default.
  *
  * It runs until SIGTERM.
  */
 import { join } from 'node:path'
 import { type ActorDefinition, actor } from '../../engine/actor.ts'
+import { CacheBudget } from '../../engine/cache.ts'
 import { LmdbStores } from '../../engine/lmdb.ts'
 import { Worker } from '../../engine/worker.ts'
 import { changelog, deadLetters, defineTopic, type Topic } from '../../topics/catalog.ts'
@@ -28,6 +31,7 @@ const app = setting('BENCH_APP_ID')
 const folder = setting('BENCH_STATE_DIR')
 const partitions = Number(setting('BENCH_PARTITIONS'))
 const stateBytes = Number(env.BENCH_STATE_BYTES ?? 496)
+const cache = new CacheBudget(Number(env.BENCH_CACHE_MB ?? 64) * 1024 * 1024)
 const chain = env.BENCH_CHAIN?.split(',') ?? []
 
 const raw = (name: string) => defineTopic(name, 'key', ['TrialBytes'], { partitions })
@@ -89,6 +93,7 @@ const workers = actors.map(
       codec,
       actors: [one],
       ports: {},
+      cache,
       group: actors.length === 1 ? app : `${app}-${i}`,
       instance: env.BENCH_INSTANCE_ID ?? 'one',
       codeVersion: 'bench',
