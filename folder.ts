@@ -23,7 +23,7 @@ export const MARK = 'installation'
 
 /** Names that the service gives; what else is in the folder is another's. */
 const OURS =
-  /^(installation|log\.sqlite.*|state|postgres.*|clickhouse.*|demo|members|instance\..*|admin\.token|tenant\.key|session\.key)$/
+  /^(installation|log\.sqlite.*|state|audit|postgres.*|clickhouse.*|demo|members|instance\..*|(admin\.token|tenant\.key|session\.key)(\.\d+)?)$/
 /** What a file system puts into a new volume. */
 const OF_THE_VOLUME = ['lost+found']
 

@@ -194,8 +194,10 @@ describe('polls', () => {
   const polled = async (signal: AbortSignal): Promise<ZonesReadInput> => {
     for (;;) {
       try {
-        const told = (await ports.poll(all, { ...run, signal })) as ZonesReadInput | readonly ZonesReadInput[]
-        return (Array.isArray(told) ? told[0] : told) as ZonesReadInput
+        const told = (await ports.poll({ ...all, readAt }, { ...run, signal })) as ZonesReadInput | readonly ZonesReadInput[]
+        const first = (Array.isArray(told) ? told[0] : told) as ZonesReadInput
+        if (first.error === undefined) readAt = Number(first.asOf)
+        return first
       } catch (error) {
         if (!(error instanceof NotDone)) throw error
       }
@@ -204,7 +206,10 @@ describe('polls', () => {
   const reads = () => fake.calls.filter(c => c.operation === 'account').length
   const setting = { ...SOUNDTRACK_SETTINGS, quietMs: 40, gapMs: 10, failedMs: 30 }
   let stop: AbortController
+  /** What the actor knows of the last reading. */
+  let readAt = 0
   const begin = async (given: Partial<typeof SOUNDTRACK_SETTINGS> = {}) => {
+    readAt = 0
     await start({ failures: 1_000 })
     stop = new AbortController()
     ports = soundtrackPorts(client, { settings: { ...setting, ...given } })
@@ -262,6 +267,29 @@ describe('polls', () => {
     expect(told).toMatchObject([{ total: 2 }])
   })
 
+  it('tell all of it again after a zone could not be read on its own', async () => {
+    await begin()
+    await polled(stop.signal)
+    fake.fault({ kind: 'status' })
+    await expect(ports.read({ ...all, zone: bar }, run)).resolves.toMatchObject({ error: 'provider_down' })
+    const { told, over } = next()
+    fake.heal()
+    await over
+    expect(told).toMatchObject([{ total: 2 }])
+  })
+
+  it('have no result where they were given up, and tell the next time', async () => {
+    await begin()
+    fake.fault({ kind: 'latency', ms: 60_000 })
+    const givenUp = new AbortController()
+    const under = ports.poll(all, { ...run, signal: givenUp.signal })
+    await untilReads(1)
+    givenUp.abort()
+    await expect(under).rejects.toThrow()
+    fake.heal()
+    await expect(polled(stop.signal)).resolves.toMatchObject({ total: 2 })
+  })
+
   it('end when what is wanted has changed, and wait no longer than they are wanted', async () => {
     await begin({ quietMs: 60_000 })
     await polled(stop.signal)
@@ -269,6 +297,7 @@ describe('polls', () => {
     await ports.hasten({ venue: '', account, zone: null, reason: 'renew' }, run)
     await over
     expect(told).toMatchObject([{ error: 'renew' }])
+    readAt = 0 // another venue is to be told
     await polled(stop.signal)
     const waiting = next()
     stop.abort()

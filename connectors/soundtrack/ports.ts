@@ -28,13 +28,16 @@ export function soundtrackPorts(
       schedule.zoneTold(account)
       return { account, zone, zones, asOf: now() }
     } catch (error) {
+      // That nothing could be read is told, too.
+      schedule.zoneTold(account)
       return { ...unread(request, error, now()), sameAsOf: schedule.sameAsOf(account) }
     }
   }
 
   const readAll = async (request: ReadZones, run: Run, granted?: Granted): Promise<ZonesReadInput[]> => {
     const { zones, total } = await client.readZones(request, run, granted)
-    return parts(zones).map(part => ({ account: request.account, zones: part, total, asOf: now() }))
+    const asOf = now()
+    return parts(zones).map(part => ({ account: request.account, zones: part, total, asOf }))
   }
 
   /** Waits its turn. What says nothing new is no result: it waits for its next turn. */
@@ -53,8 +56,15 @@ export function soundtrackPorts(
   async function polled(request: ReadZones, run: Run, turn: Reading) {
     try {
       const read = await readAll({ ...request, full: turn.detail === 'all' }, run, turn)
-      return turn.read(read.flatMap(part => part.zones ?? [])) ? read : null
+      return turn.read(
+        read.flatMap(part => part.zones ?? []),
+        read[0]?.asOf ?? now(),
+      )
+        ? read
+        : null
     } catch (error) {
+      // Whoever asked has given it up, and asks again: what came of this one is nobody's.
+      if (run.signal.aborted) throw error
       const { reason } = failureOf(error)
       return turn.failed(reason) ? failed(request.account, reason) : null
     }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ReadZones, ZoneReadingInput } from '../../schemas/types.ts'
 import { TokenBudget } from './budget.ts'
-import { Schedule, type Turn } from './schedule.ts'
+import { type Reading, Schedule, type Turn } from './schedule.ts'
 import { SOUNDTRACK_SETTINGS } from './settings.ts'
 
 const START = 1_750_000_000_000
@@ -58,14 +58,21 @@ async function follow(
 ) {
   const told: number[] = []
   const going = async () => {
+    let readAt = more.readAt ?? 0
     for (let n = 0; ; n++) {
-      const turn: Turn = await schedule.turn(request(account, more), stop.signal)
+      const turn: Turn = await schedule.turn(request(account, { ...more, readAt }), stop.signal)
       if (typeof turn === 'string') return
       reads.push({ account, at: Date.now() - START })
       await new Promise(resolve => setTimeout(resolve, 100))
       turn.purse.tokens = 0
       const what = outcome(n)
-      if (typeof what === 'string' ? turn.failed(what) : turn.read(what)) told.push(Date.now() - START)
+      const asOf = Date.now()
+      if (typeof what === 'string') {
+        if (turn.failed(what)) told.push(asOf - START)
+      } else if (turn.read(what, asOf)) {
+        told.push(asOf - START)
+        readAt = asOf
+      }
       turn.end()
     }
   }
@@ -239,5 +246,61 @@ describe('the schedule', () => {
     const critical = Array.from({ length: 20 }, (_, n) => gapsOf(`a${n * 100}`)).flat()
     expect(critical.length).toBeGreaterThan(200)
     expect(Math.max(...critical)).toBeLessThanOrEqual(2 * MINUTE)
+  })
+})
+
+/** Turns the clock until it is there. */
+async function soon<T>(what: Promise<T>): Promise<T> {
+  let over = false
+  void what.finally(() => (over = true)).catch(() => {})
+  for (let n = 0; !over && n < 1_000; n++) await pass(SECOND)
+  return what
+}
+
+describe('a poll that comes while another one of the account waits', () => {
+  it('takes its place: the other comes back, and neither waits for ever', async () => {
+    open()
+    const readAt = Date.now()
+    const [first, second] = [1, 2].map(() => schedule.turn(request('a', { readAt }), stop.signal)) as [
+      Promise<Turn>,
+      Promise<Turn>,
+    ]
+    await expect(first).rejects.toMatchObject({ name: 'NotDone', retryAfterMs: 1_000 })
+    schedule.ask('a', 'asked')
+    await expect(soon(second)).resolves.toMatchObject({ detail: 'all' })
+  })
+
+  it('is served after one that had its turn and may not read any more', async () => {
+    open()
+    const turn = (await soon(schedule.turn(request('a'), stop.signal))) as Reading
+    const other = schedule.turn(request('a'), stop.signal)
+    turn.end()
+    await expect(soon(other)).resolves.toMatchObject({ detail: 'some' })
+  })
+})
+
+describe('what its venues were told', () => {
+  const turnOf = async (readAt: number) => (await soon(schedule.turn(request('a', { readAt }), stop.signal))) as Reading
+  /** When its venues were told, or null. */
+  const read = async (readAt: number) => {
+    const turn = await turnOf(readAt)
+    const asOf = Date.now()
+    const told = turn.read([zone()], asOf)
+    turn.end()
+    return told ? asOf : null
+  }
+
+  it('is not told again, unless another process has told something since', async () => {
+    open()
+    const asOf = Number(await read(0))
+    expect(await read(asOf)).toBeNull()
+    expect(await read(asOf + 1)).not.toBeNull()
+  })
+
+  it('is told once more after a turn of which nothing came', async () => {
+    open()
+    const asOf = Number(await read(0))
+    ;(await turnOf(asOf)).end()
+    expect(await read(asOf)).not.toBeNull()
   })
 })

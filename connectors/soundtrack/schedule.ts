@@ -5,6 +5,7 @@
  *
  *   asked now ─ critical ─ never read ─ just changed ─ normal ─ quiet      in each, the oldest reading first
  */
+import { NotDone } from '../../engine/actor.ts'
 import type { ReadZones, ZoneReadingInput } from '../../schemas/types.ts'
 import type { TokenBudget } from './budget.ts'
 import type { Purse } from './client.ts'
@@ -21,6 +22,8 @@ const RESERVE = 200
 /** Whoever asked is told that the provider is short, rather than let wait for longer than this, ms. */
 const HELD_MS = 5_000
 const LEAST_WAIT_MS = 20
+/** A poll in whose place another one waits comes back after this, ms, if nobody has ended it. */
+const REPLACED_MS = 1_000
 /** What is wanted of the tokens is summed up this often, ms. */
 const INTERVALS_MS = 1_000
 /** Something may have been decided meanwhile that no timer knows of. */
@@ -34,8 +37,8 @@ export interface Reading {
   readonly purse: Purse
   /** `all`: somebody waits for it. `least`: others wait that it would keep waiting. `some`: as much as the bucket affords. */
   readonly detail: 'all' | 'some' | 'least'
-  /** @returns whether its venues are to be told */
-  read(zones: readonly ZoneReadingInput[]): boolean
+  /** @param asOf of what its venues may be told. @returns whether they are */
+  read(zones: readonly ZoneReadingInput[], asOf: number): boolean
   failed(reason: string): boolean
   end(): void
 }
@@ -43,8 +46,8 @@ export interface Reading {
 interface Account {
   request: ReadZones
   cost: number
-  /** Called when it is its turn; null while none of its polls waits. */
-  granted: ((turn: Turn) => void) | null
+  /** Its poll that waits. */
+  waiting: { grant(turn: Turn): void; refuse(why: unknown): void } | null
   asked: boolean
   renew: boolean
   /** When it was last tried, and when something last changed; 0 for never. */
@@ -52,7 +55,9 @@ interface Account {
   changedAt: number
   failures: number
   readonly since: number
-  readonly told: Told
+  /** What its venues were told, and of when the last reading among it is. */
+  told: Told
+  toldAsOf: number
 }
 
 export interface ScheduleOptions {
@@ -81,21 +86,32 @@ export class Schedule {
     this.#now = now
   }
 
-  /** Waits until it is the account's turn. @throws the signal's reason, when it is aborted */
+  /**
+   * Waits until it is the account's turn.
+   * @throws the signal's reason, when it is aborted; {NotDone} when another poll of the account has come to wait in its place
+   */
   turn(request: ReadZones, signal: AbortSignal): Promise<Turn> {
     signal.throwIfAborted()
     const account = this.#known(request)
+    account.waiting?.refuse(new NotDone('another poll of the account waits', { retryAfterMs: REPLACED_MS }))
     return new Promise((resolve, reject) => {
-      const abort = () => {
-        account.granted = null
-        reject(signal.reason)
-      }
-      signal.addEventListener('abort', abort, { once: true })
-      account.granted = turn => {
-        account.granted = null
+      const over = () => {
+        account.waiting = null
         signal.removeEventListener('abort', abort)
-        resolve(turn)
       }
+      const waiting = {
+        grant: (turn: Turn) => {
+          over()
+          resolve(turn)
+        },
+        refuse: (why: unknown) => {
+          over()
+          reject(why)
+        },
+      }
+      const abort = () => waiting.refuse(signal.reason)
+      signal.addEventListener('abort', abort, { once: true })
+      account.waiting = waiting
       this.#wake()
     })
   }
@@ -130,13 +146,15 @@ export class Schedule {
     if (known !== undefined) {
       // A poll that was begun since knows what is wanted.
       const renew = known.renew && JSON.stringify(known.request) === JSON.stringify(request)
-      return Object.assign(known, { request, cost, asked, renew })
+      // Another process has told of it meanwhile, or what was to be told here was not.
+      const told = request.readAt === known.toldAsOf ? known.told : new Told()
+      return Object.assign(known, { request, cost, asked, renew, told, toldAsOf: request.readAt })
     }
     const now = this.#now()
     const made: Account = {
       request,
       cost,
-      granted: null,
+      waiting: null,
       asked,
       renew: false,
       triedAt: request.readAt,
@@ -144,9 +162,15 @@ export class Schedule {
       failures: 0,
       since: now,
       told: new Told(),
+      toldAsOf: request.readAt,
     }
     this.#accounts.set(id, made)
     return made
+  }
+
+  #forget({ request }: Account, asked: boolean): void {
+    this.#accounts.delete(request.account)
+    if (asked) this.#early.add(request.account)
   }
 
   /** Many may come at once, after a start: they are served together. */
@@ -174,9 +198,8 @@ export class Schedule {
         return
       }
       if (next.renew) {
-        this.#accounts.delete(next.request.account)
-        if (next.asked) this.#early.add(next.request.account)
-        next.granted?.('renew')
+        this.#forget(next, next.asked)
+        next.waiting?.grant('renew')
         continue
       }
       const beside = next.asked ? 0 : RESERVE
@@ -187,10 +210,10 @@ export class Schedule {
         }
         next.asked = false
         next.told.failed('rate_limited')
-        next.granted?.('limited')
+        next.waiting?.grant('limited')
         continue
       }
-      next.granted?.(this.#reading(next))
+      next.waiting?.grant(this.#reading(next))
     }
   }
 
@@ -200,25 +223,31 @@ export class Schedule {
     const purse = { tokens: account.cost }
     account.asked = false
     this.#underWay += 1
+    let over = false
     const tried = (failures: number) => {
+      over = true
       account.triedAt = began
       account.failures = failures
     }
     return {
       purse,
       detail: asked ? 'all' : this.#intervals.behind ? 'least' : 'some',
-      read: zones => {
+      read: (zones, asOf) => {
         tried(0)
         const { news, changed } = told.read(zones, began)
         if (changed) account.changedAt = began
         const { tellMs, timeScale } = this.#settings
         if (!news && !asked && began < told.at + tellMs / timeScale) return false
         told.at = began
+        account.toldAsOf = asOf
         return true
       },
       failed: reason => {
         // It waits for its turn again, as if it had not had it.
-        if (reason === 'rate_limited' && !asked) return false
+        if (reason === 'rate_limited' && !asked) {
+          over = true
+          return false
+        }
         tried(account.failures + 1)
         // Where the provider is down nothing leaves and all would fail at once: they go on at the pace of their tokens.
         purse.tokens = 0
@@ -227,6 +256,8 @@ export class Schedule {
       end: () => {
         this.#underWay -= 1
         if (purse.tokens > 0) this.#budget.giveBack(purse.tokens)
+        // It was not this poll's to read any more: whoever has the account now comes by itself.
+        if (!over && account.waiting === null) this.#forget(account, asked)
         this.#wake()
       },
     }
@@ -239,7 +270,7 @@ export class Schedule {
     let [next, first]: [Account | null, number] = [null, RANKS.length]
     let dueIn = Number.POSITIVE_INFINITY
     for (const account of this.#accounts.values()) {
-      if (account.granted === null) continue
+      if (account.waiting === null) continue
       if (account.renew) return { next: account, dueIn: 0 }
       const rank = this.#rank(account, now)
       const wait = this.#dueAt(account, rank, every.get(rank) as number) - now

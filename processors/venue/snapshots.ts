@@ -43,7 +43,9 @@ function newlyRead(before: VenueState, after: VenueState, { zones: readings }: Z
 
 /** Nothing could be read: all stays as last known, and those who wait are told what can be told. */
 function unread(given: VenueState, reason: string, sameAsOf: number | null, turn: Turn): VenueState {
-  const state = { ...given, zones: given.zones.map(zone => confirmed(zone, sameAsOf)), standsUntil: 0 }
+  // Where it is not known when they were last found the same, they count for as long as if they had been just now, and no longer.
+  const standsUntil = sameAsOf === null ? Math.min(given.standsUntil, turn.context.now + turn.settings.unknownAfterMs) : 0
+  const state = { ...given, zones: given.zones.map(zone => confirmed(zone, sameAsOf)), standsUntil }
   // It may be that the account has been told too little of the venue.
   if (reason === 'ambiguous') watchAccount(turn, state)
   const waited = state.requests.length > 0

@@ -1,7 +1,7 @@
 /**
  * What readings make of a zone. Unknown is not offline: a failed reading keeps what was last known, with its time.
  *
- *            a reading online                        15 min without a reading
+ *            a reading online               15 min without a reading, told or not
  *   UNKNOWN ────────────────────▶ ONLINE ───────────────────────────────────────▶ UNKNOWN
  *      │                          │    ▲
  *      └─ two readings offline ─▶ OFFLINE (one alone makes it suspect)
