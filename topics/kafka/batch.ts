@@ -133,10 +133,22 @@ export function scanBatches(where: TopicPartition, bytes: Buffer, from: number, 
       maxTimestamp,
       appendTime: (attributes & APPEND_TIME) === 0 ? undefined : maxTimestamp,
       codec: attributes & 7,
-      blob: batch.subarray(HEAD),
+      blob: keepable(batch.subarray(HEAD)),
     })
   }
   return { batches, next, bytes: at, damage: null }
+}
+
+/** Up to this many bytes are copied where they would keep several times as many alive. */
+const SMALL = 64 * 1024
+const SEVERAL = 4
+
+/** The same bytes, which may be kept for long: of an answer that has others' records as well, only its own part stays. */
+function keepable(blob: Buffer): Buffer {
+  if (blob.length > SMALL || blob.buffer.byteLength < SEVERAL * blob.length) return blob
+  const copy = Buffer.allocUnsafeSlow(blob.length)
+  blob.copy(copy)
+  return copy
 }
 
 /** The batch with its records as they are to be decoded. @throws {LogError} `corrupt` */

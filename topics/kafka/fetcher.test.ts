@@ -330,6 +330,39 @@ test('what is queued is bounded over all partitions, and one that is not taken l
   expect(await take(alone, 60)).toHaveLength(60)
 })
 
+test('a partition is fetched once others are read no more, though an answer had brought more than there was room for', async () => {
+  const { cluster, fetcher } = open({ bytes: 24_000 })
+  const full = [A, B]
+  for (const partition of full) cluster.at(partition).put(batch('x'.repeat(13_000)))
+  const cursors = full.map(partition => fetcher.add({ ...partition, offset: 0 }))
+  await expect.poll(() => cursors.every(({ queued }) => queued > 0)).toBe(true)
+  const waiting = fetcher.add({ ...OTHER, offset: 0 })
+  // Requests would end here, if it had no room.
+  let requests = -1
+  const quiet = () => {
+    const before = requests
+    requests = cluster.requests.length
+    return before === requests
+  }
+  await expect
+    .poll(quiet, { interval: 100 })
+    .toBe(true)
+    .catch(() => {})
+  for (const partition of full) fetcher.remove(partition)
+  cluster.at(OTHER).put(batch('y'))
+  await expect.poll(() => waiting.queued).toBeGreaterThan(0)
+})
+
+test('what lies queued keeps little more alive than its own bytes', async () => {
+  const { cluster, fetcher } = open()
+  cluster.at(A).put(batch('small'))
+  cluster.at(B).put(batch('x'.repeat(2_000_000)))
+  const [small] = [A, B].map(partition => fetcher.add({ ...partition, offset: 0 })) as [Cursor, Cursor]
+  await expect.poll(() => small.queued).toBeGreaterThan(0)
+  const [record] = small.take(10, 1_000_000).records
+  expect(record?.value?.buffer.byteLength).toBeLessThan(1_000)
+})
+
 test('a session that the broker has forgotten is begun anew, and nothing is missed', async () => {
   const { cluster, fetcher } = open()
   const cursors = [A, B].map(p => fetcher.add({ ...p, offset: 0 }))

@@ -56,12 +56,14 @@ export class Subscription implements Subscriber {
     return cursor
   }
 
+  /** What it had queued is room for the others. */
   remove(partition: TopicPartition): void {
-    this.#cursors.delete(partitionKey(partition))
+    if (this.#cursors.delete(partitionKey(partition))) this.#go()
   }
 
   clear(): void {
     this.#cursors.clear()
+    this.#go()
   }
 
   /** Puts a cursor behind the others, so that they come first. */
@@ -84,20 +86,21 @@ export class Subscription implements Subscriber {
   /**
    * Those that have room and are not to be left alone for now. A partition may queue as much as is still free of the bytes of all:
    * alone it gets half, and where some are not taken, there is always room for the others (Choudhury and Hahne, Dynamic queue length
-   * thresholds for shared-memory packet switches, 1998).
+   * thresholds for shared-memory packet switches, 1998). One that has nothing is fetched however much the others have: an answer may
+   * have brought more than there was room for.
    */
   wanted(now: number): Cursor[] {
     const free = this.#free()
     const wanted: Cursor[] = []
     for (const cursor of this.#cursors.values()) {
-      if (cursor.queued < free && !cursor.asking && cursor.pausedUntil <= now) wanted.push(cursor)
+      if (hasRoom(cursor, free) && !cursor.asking && cursor.pausedUntil <= now) wanted.push(cursor)
     }
     return wanted
   }
 
   /** What another reader has asked for may go to this one as well. */
   takesAlong(cursor: Cursor): boolean {
-    return !cursor.asking && cursor.queued < this.#free()
+    return !cursor.asking && hasRoom(cursor, this.#free())
   }
 
   #free(): number {
@@ -105,4 +108,8 @@ export class Subscription implements Subscriber {
     for (const { queued } of this.#cursors.values()) free -= queued
     return free
   }
+}
+
+function hasRoom({ queued }: Cursor, free: number): boolean {
+  return queued === 0 || queued < free
 }
