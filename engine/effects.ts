@@ -157,7 +157,8 @@ export class Effects {
       // What it expired for is what kept it from being done before.
       if (outcome.type === 'ended') return end(outcome.outcome, reason === '' ? outcome.reason : `${reason}; ${outcome.reason}`)
       reason = outcome.reason
-      if (notAfter === null && tries >= TRIES) return end('NOT_DONE', outcome.reason)
+      // What was let go while the worker stops has not been tried.
+      if (!this.#draining && notAfter === null && tries >= TRIES) return end('NOT_DONE', outcome.reason)
       const wait = outcome.retryAfterMs ?? backoff
       backoff = Math.min(backoff * 2, MAX_BACKOFF)
       await clock.sleep(notAfter === null ? wait : Math.min(wait, Math.max(1, notAfter - clock.now() + 1)), this.#stopping.signal)

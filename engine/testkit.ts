@@ -125,6 +125,7 @@ export function testkit<I extends Topic, S extends RecordName>(
     const kept = isEmpty(made.instance) ? null : encodeInstance(made.instance, definition.state)
     bytes = kept?.length ?? 0
     instance = kept === null ? null : decodeInstance(kept, envelope, definition.state, book)
+    freeze(instance?.state)
     const effects = made.performed.map(({ attempt, effect, name, input }) => ({
       effect,
       attempt,
@@ -213,4 +214,11 @@ export function testkit<I extends Topic, S extends RecordName>(
       clock += ms
     },
   }
+}
+
+/** A handler returns another state, and leaves the one that it was given: the same one means that nothing has changed. */
+function freeze(what: unknown): void {
+  if (typeof what !== 'object' || what === null || ArrayBuffer.isView(what) || Object.isFrozen(what)) return
+  Object.freeze(what)
+  for (const part of Object.values(what)) freeze(part)
 }
