@@ -268,8 +268,7 @@ async function listen(app: FastifyInstance, { host, port, ownPort = null }: Serv
   const ownUrl = new URL(url)
   ownUrl.port = String((own.address() as AddressInfo).port)
   const close = async () => {
-    own.close()
-    await app.close()
+    await Promise.all([new Promise(closed => own.close(closed)), app.close()])
   }
   return { url, ownUrl: ownUrl.origin, close }
 }

@@ -17,12 +17,6 @@ export class Hot {
     this.#cache = cache
   }
 
-  /** `readText` of which the JSON is parsed. */
-  async readThrough<T>(kind: Kind, id: string, load: () => Promise<{ value: T; version: number } | null>): Promise<T | null> {
-    const json = await this.readText(kind, id, load)
-    return json === null ? null : (JSON.parse(json) as T)
-  }
-
   /**
    * The JSON that is kept; otherwise what `load` finds, which is kept from then on unless something newer is. Those who ask at once
    * for the same share one load.
