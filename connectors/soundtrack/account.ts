@@ -128,8 +128,10 @@ export function accountRead(state: SoundtrackState, result: ZonesRead, ctx: Ctx,
     unassigned: (first ? 0 : state.unassigned) + unassigned,
   }
   if (!last) return sums
-  for (const venue of unclear) tellError(sums, venue, 'ambiguous', { asOf, sameAsOf: null }, ctx)
   const known = { ...sums, expected: result.total ?? sums.seen, readAt: asOf }
+  // Who has come since it began was not asked for: the next reading says what is unclear.
+  if (state.again) return next({ ...known, readAt: 0 }, 'ok', asOf, ctx, settings)
+  for (const venue of unclear) tellError(sums, venue, 'ambiguous', { asOf, sameAsOf: null }, ctx)
   return next(tellAmbiguity(known, sums.unassigned, ctx), 'ok', asOf, ctx, settings)
 }
 

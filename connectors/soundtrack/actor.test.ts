@@ -155,6 +155,7 @@ describe('an account', () => {
     const kit = kitOf('acc')
     watch(kit)
     watch(kit, { venue: 'main:2' })
+    renew(kit)
     const zones = [reading('a', { location: 'north' }), reading('b', { location: 'south' })]
     const first = answer(kit, zones)
     expect(snapshots(first).map(e => [e.key, e.record.error])).toEqual([
@@ -169,6 +170,15 @@ describe('an account', () => {
     const mended = answer(kit, zones)
     expect(of(mended, 'Alert')).toMatchObject([{ resolved: true }])
     expect(snapshots(mended).map(e => e.key)).toEqual(['main:1', 'main:2'])
+  })
+
+  it('says nothing of whose zone it is by a reading that began before a venue came, and is read anew', () => {
+    const kit = kitOf('acc')
+    watch(kit)
+    watch(kit, { venue: 'main:2' })
+    const step = answer(kit, [reading('a'), reading('b')])
+    expect([snapshots(step), of(step, 'Alert')]).toEqual([[], []])
+    expect(step.effects).toMatchObject([{ effect: 'poll', input: { readAt: 0, places: true } }])
   })
 
   it('is read with the names of its locations while a venue has none, and split by them', () => {

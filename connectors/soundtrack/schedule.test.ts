@@ -270,6 +270,17 @@ describe('a poll that comes while another one of the account waits', () => {
     await expect(soon(second)).resolves.toMatchObject({ detail: 'all' })
   })
 
+  it('is read as one that never was, where other things are wanted since', async () => {
+    open()
+    const turn = (await soon(schedule.turn(request('a'), stop.signal))) as Reading
+    schedule.ask('a', 'renew')
+    turn.read([zone()], Date.now())
+    turn.end()
+    const began = Date.now()
+    await soon(schedule.turn(request('a', { places: true }), stop.signal))
+    expect(Date.now() - began).toBeLessThan(10 * SECOND)
+  })
+
   it('is served after one that had its turn and may not read any more', async () => {
     open()
     const turn = (await soon(schedule.turn(request('a'), stop.signal))) as Reading

@@ -146,9 +146,10 @@ export class Schedule {
     if (known !== undefined) {
       // A poll that was begun since knows what is wanted.
       const renew = known.renew && JSON.stringify(known.request) === JSON.stringify(request)
+      const triedAt = known.renew && !renew ? request.readAt : known.triedAt
       // Another process has told of it meanwhile, or what was to be told here was not.
       const told = request.readAt === known.toldAsOf ? known.told : new Told()
-      return Object.assign(known, { request, cost, asked, renew, told, toldAsOf: request.readAt })
+      return Object.assign(known, { request, cost, asked, renew, triedAt, told, toldAsOf: request.readAt })
     }
     const now = this.#now()
     const made: Account = {

@@ -50,6 +50,9 @@ describe('a doubtful sheet', () => {
     expect(answer?.text).toMatch(/venue/i)
   })
 
+  const isRead = ({ source, outcome }: { source: string; outcome: string }) =>
+    !source.startsWith('soundtrack') && outcome === 'ok'
+
   it('gives what can be read of it for certain, and no more', { timeout: 30_000 }, async () => {
     change([
       '101.0;Coral Sands Bangkok;Lane 101;Dao Invented;desk@b.example, x@b.example;66800000101.0;{account};4.0;14/5/2569;x',
@@ -65,7 +68,7 @@ describe('a doubtful sheet', () => {
     expect(await of('main:101')).toEqual(['66800000101', 'desk@b.example', '2026-05-14', 4])
     expect(await of('main:102')).toEqual([null, null, '2026-05-04', 4])
     expect(await of('main:103')).toEqual(['66800000103', null, '2026-05-14', null])
-    const run = await until(async () => (await items('/api/v1/sync-runs')).find((r: { outcome: string }) => r.outcome === 'ok'))
+    const run = await until(async () => (await items('/api/v1/sync-runs')).find(isRead))
     expect(run.refusals.map((r: { line: number; column: string; refused: boolean }) => [r.line, r.column, r.refused])).toEqual([
       [3, 'contact_email', false],
       [4, 'last_issue_date', false],
@@ -96,7 +99,8 @@ describe('a doubtful sheet', () => {
       expect((await service.say(NOK, said, { replies }))[0]?.text).toMatch(answered)
       expect(Date.now() - began).toBeLessThan(3_000)
     }
-    const handovers = await items('/api/v1/alerts?kind=handover&venue=main:103')
+    const alerts = () => items('/api/v1/alerts?kind=handover&venue=main:103')
+    const handovers = await until(async () => ((await alerts()).length > 0 ? alerts() : null))
     expect(handovers).toMatchObject([{ department: 'operations', resolved: false }])
   })
 

@@ -30,8 +30,8 @@ const all: readonly Mutation[] = [
   one(
     'a failed handler takes what its look-ups were answered with it',
     'engine/handle.ts',
-    'this.#performed, this.#started, this.#closed, this.#untold]',
-    'this.#answers, this.#performed, this.#started, this.#closed, this.#untold]',
+    'this.#emits.length = emits',
+    'this.#emits.length = emits\n      this.#answers.length = 0',
   ),
   one('no fence of an earlier producer', 'engine/worker.ts', 'await membership.fence()', ''),
   one(
@@ -361,7 +361,7 @@ const FIRST: Readonly<Record<string, readonly number[]>> = {
   'an empty changelog believed': [22],
   'a gap waited for': [437],
   'a rolled back changelog believed': [141],
-  'an inbox made again believed': [38],
+  'an inbox made again believed': [550],
   'a store ahead of its changelog believed': [235],
   'an attempt ended by code that does not know its effect': [61],
   'ids of an inbox made again repeated': [263],
