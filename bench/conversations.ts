@@ -6,15 +6,12 @@
  * What its process and its stores take is printed as the conversations grow. What it would be at 100,000 is drawn on from the last
  * half where there were fewer, and said to be so.
  */
-import { createHmac } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startService } from '../test/service/harness.ts'
-import { messageFrom } from './turn.ts'
+import { deliver, startProvider } from './turn.ts'
 
 /** `writing`: how many write at a time. */
 const OPTIONS = { people: 20_000, writing: 32 }
@@ -36,7 +33,7 @@ const IDLE_MS = 15_000
 
 export async function benchConversations({ people, writing }: ConversationOptions, print: (line: string) => void): Promise<void> {
   print(`${people} strangers with ${TEXTS.length} messages each, ${writing} of them writing at a time`)
-  const provider = await startProvider()
+  const provider = await startAnswers()
   const service = await startService({ env: { WHATSAPP_API_URL: provider.url, LOG_LEVEL: 'error' } })
   try {
     print(
@@ -55,7 +52,7 @@ export async function benchConversations({ people, writing }: ConversationOption
         const from = String(66_000_000_000 + next++)
         for (const [n, text] of TEXTS.entries()) {
           const answered = provider.message(from)
-          await deliver(`${service.url}/webhooks/whatsapp`, from, n, text)
+          await deliver(`${service.url}/webhooks/whatsapp`, { from, id: `wamid.${from}.${n}`, text })
           if (!(await answered)) unanswered += 1
         }
         done += 1
@@ -140,52 +137,20 @@ function shown({ rss, own, heap, buffers, cpu, state, log, postgres, clickhouse 
   return `${process}   ${mb(state, 8)}   ${mb(log, 6)}   ${mb(postgres, 11)}   ${mb(clickhouse, 13)}`
 }
 
-async function deliver(url: string, from: string, n: number, text: string): Promise<void> {
-  const body = JSON.stringify(messageFrom(from, `wamid.${from}.${n}`, text))
-  const signature = `sha256=${createHmac('sha256', 'app-secret').update(body).digest('hex')}`
-  const headers = { 'content-type': 'application/json', 'x-hub-signature-256': signature }
-  const response = await fetch(url, { method: 'POST', body, headers })
-  await response.text()
-  if (!response.ok) throw new Error(`a webhook was answered with ${response.status}`)
-}
-
-/** A provider that takes every message and tells who waits for it. */
-async function startProvider() {
+/** A provider, and whether a message to a user comes in time. */
+async function startAnswers() {
   const waiting = new Map<string, () => void>()
-  let sent = 0
-  const server = createServer((request, response) => {
-    let text = ''
-    request.on('data', chunk => (text += chunk))
-    request.on('end', () => {
-      const { to } = JSON.parse(text) as { to: string }
-      waiting.get(to)?.()
-      const body = {
-        messaging_product: 'whatsapp',
-        contacts: [{ input: to, wa_id: to }],
-        messages: [{ id: `wamid.out.${sent++}` }],
-      }
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
-    })
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    /** Whether a message to this user comes in time. */
-    message(to: string): Promise<boolean> {
-      return new Promise(resolve => {
-        const timer = setTimeout(() => resolve(false), ANSWER_MS)
-        waiting.set(to, () => {
-          clearTimeout(timer)
-          waiting.delete(to)
-          resolve(true)
-        })
+  const provider = await startProvider(to => waiting.get(to)?.())
+  const message = (to: string) =>
+    new Promise<boolean>(resolve => {
+      const timer = setTimeout(() => resolve(false), ANSWER_MS)
+      waiting.set(to, () => {
+        clearTimeout(timer)
+        waiting.delete(to)
+        resolve(true)
       })
-    },
-    async close() {
-      server.closeAllConnections()
-      await new Promise(resolve => server.close(resolve))
-    },
-  }
+    })
+  return { ...provider, message }
 }
 
 const pad = (what: unknown, width: number) => String(what).padStart(width)

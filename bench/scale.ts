@@ -12,14 +12,11 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { configFrom } from '../config.ts'
 import { type FakeCall, world } from '../connectors/soundtrack/fake.ts'
-import { serviceTopics } from '../main.ts'
+import type { ZonesRead } from '../schemas/types.ts'
 import { type Service, startService, until } from '../test/service/harness.ts'
-import { soundtrackInbox } from '../topics/catalog.ts'
-import { Codec } from '../topics/codec.ts'
-import { openLocalLog } from '../topics/local/log.ts'
 import { startProvider, write } from './turn.ts'
+import { writtenSince } from './written.ts'
 
 const OPTIONS = { venues: 10_000, zones: 25_000, tokens: 50, critical: 100, minutes: 90, speed: 10, writing: 0 }
 export type ScaleOptions = typeof OPTIONS
@@ -91,19 +88,22 @@ export async function benchScale(options: ScaleOptions, print: (line: string) =>
     }
     const to = written(service, minute())
     await service.terminate()
-    const found = await logged(service, from.at)
+    let limited = 0
+    const found = await writtenSince(join(service.folder, 'data'), from.at, ({ type, value }) => {
+      if (type === 'ZonesRead' && (value as ZonesRead).error === 'rate_limited') limited += 1
+    })
     print(`every venue was read once after ${allAt.toFixed(1)} minutes (by arithmetic ${(reads.first / tokens / 60).toFixed(1)})`)
     print(`critical: never longer than ${reads.longest(speed).toFixed(1)} minutes between two reads`)
     const hours = (to.minute - from.minute) / 60
     if (hours > 0 && writing === 0) {
       const each = (n: number) => (n / venues / hours).toFixed(1)
-      const all = found.records.reduce((sum, [, n]) => sum + n, 0)
-      const topics = found.records.filter(([, n]) => n > venues / 100).map(([topic, n]) => `${topic} ${each(n)}`)
+      const all = [...found.records.values()].reduce((sum, n) => sum + n, 0)
+      const topics = [...found.records].filter(([, n]) => n > venues / 100).map(([topic, n]) => `${topic} ${each(n)}`)
       print(
         `written from then on, a venue-hour: ${each(all)} records, ${each(to.bytes - from.bytes)} bytes of file (${topics.join(', ')})`,
       )
     }
-    print(`reads refused by our own budget: ${found.limited}; by the provider: ${service.soundtrack.limited}`)
+    print(`reads refused by our own budget: ${limited}; by the provider: ${service.soundtrack.limited}`)
   } finally {
     await service.close()
     await provider.close()
@@ -184,38 +184,6 @@ interface Written {
 function written(service: Service, minute: number): Written {
   const size = (name: string) => statSync(join(service.folder, 'data', name), { throwIfNoEntry: false })?.size ?? 0
   return { minute, at: Date.now(), bytes: size('log.sqlite') + size('log.sqlite-wal') }
-}
-
-/** What the log has: the records of each topic since then, those that were compacted away among them; and the reads that were limited. */
-async function logged({ folder }: Service, since: number): Promise<{ records: [string, number][]; limited: number }> {
-  const topics = serviceTopics(configFrom({}))
-  const log = await openLocalLog({ file: join(folder, 'data', 'log.sqlite'), topics })
-  try {
-    const codec = await Codec.open(log, topics)
-    let limited = 0
-    const records: [string, number][] = []
-    for (const { name } of topics) {
-      let count = 0
-      for (const { partition, low, high } of await log.ends(name)) {
-        let before = low
-        for (let next = low; next < high; ) {
-          const read = await log.read({ topic: name, partition }, next)
-          for (const { offset, timestamp, value } of read.records) {
-            if (timestamp < since) before = offset + 1
-            const decoded = name !== soundtrackInbox.name || value === null ? null : codec.decode(value)
-            if (decoded?.type === 'ZonesRead' && decoded.value.error === 'rate_limited') limited += 1
-          }
-          if (read.next <= next) break
-          next = read.next
-        }
-        count += high - before
-      }
-      records.push([name, count])
-    }
-    return { records, limited }
-  } finally {
-    await log.close()
-  }
 }
 
 function rss(pid: number): string {

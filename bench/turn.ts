@@ -68,14 +68,8 @@ export async function write(
     const due = began + (n * 1000) / perSecond
     if (due > performance.now()) await sleep(due - performance.now())
     const from = String(66_700_000_000 + Math.floor(Math.random() * 1e6) * 10_000 + n)
-    const body = JSON.stringify(webhook(from, text(n)))
-    const signature = `sha256=${createHmac('sha256', 'app-secret').update(body).digest('hex')}`
     sent.set(from, performance.now())
-    void fetch(url, {
-      method: 'POST',
-      body,
-      headers: { 'content-type': 'application/json', 'x-hub-signature-256': signature },
-    }).then(r => r.text())
+    void deliver(url, { from, id: `wamid.${from}`, text: text(n) })
   }
   await until(
     () => [...sent.keys()].every(from => provider.received.has(from)),
@@ -88,22 +82,27 @@ export async function write(
   return { p50: at(0.5), p99: at(0.99), max: at(1) }
 }
 
-export function webhook(from: string, text: string) {
-  return messageFrom(from, `wamid.${from}`, text)
+export interface Message {
+  readonly from: string
+  readonly id: string
+  readonly text: string
 }
 
-export function messageFrom(from: string, id: string, text: string) {
-  const message = {
-    from,
-    id,
-    timestamp: String(Math.floor(Date.now() / 1000)),
-    type: 'text',
-    text: { body: text },
-  }
+/** A signed webhook with one message. @throws when it is not taken */
+export async function deliver(url: string, { from, id, text }: Message): Promise<void> {
+  const message = { from, id, timestamp: String(Math.floor(Date.now() / 1000)), type: 'text', text: { body: text } }
   const contacts = [{ profile: { name: 'Guest' }, wa_id: from }]
   const metadata = { display_phone_number: '15550783881', phone_number_id: '106540352242922' }
   const value = { messaging_product: 'whatsapp', metadata, contacts, messages: [message] }
-  return { object: 'whatsapp_business_account', entry: [{ id: '1', changes: [{ field: 'messages', value }] }] }
+  const body = JSON.stringify({
+    object: 'whatsapp_business_account',
+    entry: [{ id: '1', changes: [{ field: 'messages', value }] }],
+  })
+  const signature = `sha256=${createHmac('sha256', 'app-secret').update(body).digest('hex')}`
+  const headers = { 'content-type': 'application/json', 'x-hub-signature-256': signature }
+  const response = await fetch(url, { method: 'POST', body, headers })
+  await response.text()
+  if (!response.ok) throw new Error(`a webhook was answered with ${response.status}`)
 }
 
 export interface Provider {
@@ -113,9 +112,10 @@ export interface Provider {
   close(): Promise<void>
 }
 
-/** A provider that takes every message and notes when. */
-export async function startProvider(): Promise<Provider> {
+/** A provider that takes every message and notes when. @param taken is told to whom each was */
+export async function startProvider(taken: (to: string) => void = () => {}): Promise<Provider> {
   const received = new Map<string, number>()
+  let messages = 0
   const server = createServer((request, response) => {
     const at = performance.now()
     let text = ''
@@ -123,7 +123,9 @@ export async function startProvider(): Promise<Provider> {
     request.on('end', () => {
       const { to } = JSON.parse(text) as { to: string }
       if (!received.has(to)) received.set(to, at)
-      const body = { messaging_product: 'whatsapp', contacts: [{ input: to, wa_id: to }], messages: [{ id: `wamid.out.${to}` }] }
+      taken(to)
+      const id = `wamid.out.${messages++}`
+      const body = { messaging_product: 'whatsapp', contacts: [{ input: to, wa_id: to }], messages: [{ id }] }
       response.setHeader('content-type', 'application/json').end(JSON.stringify(body))
     })
   })

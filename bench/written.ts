@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { configFrom } from '../config.ts'
 import { serviceTopics } from '../main.ts'
-import { Codec } from '../topics/codec.ts'
+import { Codec, type Decoded } from '../topics/codec.ts'
 import { openLocalLog } from '../topics/local/log.ts'
 
 export interface Written {
@@ -14,8 +14,8 @@ export interface Written {
 /** Actors that share a worker with another, and so its transactions. */
 const WORKER_OF: Readonly<Record<string, string>> = { venue: 'conversation', sheets: 'soundtrack' }
 
-/** @param dataDir of a service that has ended. @param since log time, ms */
-export async function writtenSince(dataDir: string, since: number): Promise<Written> {
+/** @param dataDir of a service that has ended. @param since log time, ms. @param each is told every record that there still is */
+export async function writtenSince(dataDir: string, since: number, each: (record: Decoded) => void = () => {}): Promise<Written> {
   const topics = serviceTopics(configFrom({}))
   const log = await openLocalLog({ file: join(dataDir, 'log.sqlite'), topics })
   try {
@@ -32,7 +32,10 @@ export async function writtenSince(dataDir: string, since: number): Promise<Writ
           const read = await log.read({ topic: name, partition }, next)
           for (const { offset, timestamp, value } of read.records) {
             if (timestamp < since) before = offset + 1
-            else if (actor !== undefined && value !== null && codec.decode(value).type === 'TaskPosition')
+            if (value === null) continue
+            const record = codec.decode(value)
+            each(record)
+            if (timestamp >= since && actor !== undefined && record.type === 'TaskPosition')
               transactions.add(`${WORKER_OF[actor] ?? actor} ${timestamp}`)
           }
           if (read.next <= next) break
