@@ -73,7 +73,7 @@ test('a fetch that fails leaves what is queued, is told once that has been taken
   at.code = () => 0
   at.put(batch('3'))
   expect(await take(cursor, 1)).toEqual(['3'])
-  expect(new Set(at.fetches)).toEqual(new Set([0, 3, 4]))
+  await expect.poll(() => new Set(at.fetches)).toEqual(new Set([0, 3, 4]))
 })
 
 test('every attempt that fails is told, after pauses that grow', async () => {
