@@ -43,21 +43,31 @@ export function candidatesOf(reading: Reading, catalogue: Catalogue): Document[]
     .sort((a, b) => b.weight - a.weight)
   const weights = new Map<Document, number>()
   for (const document of reading.heard.keys()) weights.set(document, 0)
-  for (const { word, weight } of meant) {
-    // Words that many names share add to what is there already; they bring no names of their own beside rarer words.
-    const bringing = weights.size === 0 || isDistinctive({ text: word })
-    for (const document of catalogue.withWord(word)) {
-      const before = weights.get(document)
-      if (bringing || before !== undefined) weights.set(document, (before ?? 0) + weight)
-    }
-  }
   let most = 0
-  for (const weight of weights.values()) most = Math.max(most, weight)
+  let left = meant.reduce((sum, { weight }) => sum + weight, 0)
+  for (const { word, weight } of meant) {
+    // Words that many names share add to what is there already; they bring no names of their own beside rarer words. Nor do words
+    // that together weigh too little to promise anything.
+    const bringing = weights.size === 0 || (isDistinctive({ text: word }) && left > most * LEAST_PROMISE)
+    for (const document of sharing(bringing, catalogue.withWord(word), weights)) {
+      const sum = (weights.get(document) ?? 0) + weight
+      weights.set(document, sum)
+      most = Math.max(most, sum)
+    }
+    left -= weight
+  }
   const promising = [...weights].filter(([document, weight]) => weight > most * LEAST_PROMISE || reading.heard.has(document))
   return promising
     .sort(([a, one], [b, other]) => other - one || a.words.length - b.words.length)
     .slice(0, MOST_SCORED)
     .map(([document]) => document)
+}
+
+/** Those with the word; or, where it brings none, those of them that are weighed already: as many steps as the fewer of them. */
+function sharing(bringing: boolean, withWord: ReadonlySet<Document>, weighed: ReadonlyMap<Document, number>): Iterable<Document> {
+  if (bringing) return withWord
+  if (weighed.size < withWord.size) return [...weighed.keys()].filter(document => withWord.has(document))
+  return [...withWord].filter(document => weighed.has(document))
 }
 
 /** Documents whose own words sound like neighbouring words of the other script. */
