@@ -4,6 +4,7 @@
  *   npm run bench -- scale --venues 10000 --zones 25000 --tokens 50 --critical 100 --minutes 90 --speed 10
  *   npm run bench -- scale --minutes 10 --speed 1 --writing 50
  *
+ * `every`: minutes between two lines of the table.
  * `writing`: so many messages a second, each of a stranger who names a venue and asks what plays there; nobody writes without it.
  * With a speed of 10 every time of the polls is a tenth, and the tokens come ten times as fast (at the provider, too): the same reads
  * in the same order, in less time. What is printed is in minutes and tokens of the speed 1.
@@ -18,7 +19,7 @@ import { type Service, startService, until } from '../test/service/harness.ts'
 import { startProvider, write } from './turn.ts'
 import { writtenSince } from './written.ts'
 
-const OPTIONS = { venues: 10_000, zones: 25_000, tokens: 50, critical: 100, minutes: 90, speed: 10, writing: 0 }
+const OPTIONS = { venues: 10_000, zones: 25_000, tokens: 50, critical: 100, minutes: 90, speed: 10, writing: 0, every: 5 }
 export type ScaleOptions = typeof OPTIONS
 
 /** @throws for an option that there is not */
@@ -30,12 +31,10 @@ export function scaleOptions(args: readonly string[]): ScaleOptions {
 }
 
 const MINUTE = 60_000
-/** Between two lines of the table, minutes. */
-const LINE = 5
 const READY_MS = 60_000
 
 export async function benchScale(options: ScaleOptions, print: (line: string) => void): Promise<void> {
-  const { venues, zones, tokens, critical, minutes, speed, writing } = options
+  const { venues, zones, tokens, critical, minutes, speed, writing, every } = options
   print(
     `${venues} venues with ${zones} zones, ${critical} of them critical, an account each, ${tokens} tokens/s; ${minutes} minutes at a speed of ${speed}, ${writing} messages/s`,
   )
@@ -66,9 +65,9 @@ export async function benchScale(options: ScaleOptions, print: (line: string) =>
     print(
       'minute   read once   age, minutes: critical p50 / max   others p50 / p90 / max   tokens/s   RSS MB   replies p50 / p99 / max, ms',
     )
-    for (let line = LINE; line <= minutes; line += LINE) {
+    for (let line = every; line <= minutes; line += every) {
       const before = { tokens: reads.tokens, at: minute() }
-      const messages = Math.floor((writing * LINE * MINUTE) / speed / 1000)
+      const messages = Math.floor((writing * every * MINUTE) / speed / 1000)
       const replies =
         messages === 0
           ? null

@@ -74,7 +74,7 @@ export async function write(
   await until(
     () => [...sent.keys()].every(from => provider.received.has(from)),
     ms,
-    () => `replies to all: ${provider.received.size} of ${sent.size}`,
+    () => `replies to all: not to ${[...sent.keys()].filter(from => !provider.received.has(from)).join(', ')}`,
   )
   const latencies = [...sent].slice(warmUp).map(([from, at]) => (provider.received.get(from) as number) - at)
   latencies.sort((a, b) => a - b)
