@@ -19,11 +19,13 @@ COPY LICENSE package.json config.ts ending.ts folder.ts logger.ts main.ts open.t
 COPY api api
 COPY connectors connectors
 COPY demo demo
+COPY domain domain
 COPY engine engine
 COPY processors processors
 COPY schemas schemas
 COPY sinks sinks
 COPY topics topics
+COPY views views
 USER node
 # All that is written: with --read-only, /data and a tmpfs on /tmp are enough.
 VOLUME /data

@@ -553,7 +553,7 @@ const SHEET = 'main'
 /** Names the code that decides: it changes when any of its files does. */
 export function codeVersion(): string {
   const digest = createHash('sha256')
-  for (const folder of ['engine', 'processors', 'connectors', 'schemas', 'topics']) {
+  for (const folder of ['engine', 'processors', 'connectors', 'domain', 'schemas', 'topics']) {
     const files = readdirSync(join(import.meta.dirname, folder), { recursive: true, withFileTypes: true })
     const named = files.filter(f => f.isFile() && !f.name.endsWith('.test.ts')).map(f => join(f.parentPath, f.name))
     for (const file of named.sort()) digest.update(readFileSync(file))
