@@ -8,7 +8,7 @@
 import { actor } from '../../engine/actor.ts'
 import type { ChatMessage, QueuedMessage, UnderstandInput, Understood } from '../../schemas/types.ts'
 import { alerts, conversationInbox, conversationJournal } from '../../topics/catalog.ts'
-import { reference } from './id.ts'
+import { reference } from '../../domain/ids.ts'
 import { act, rest } from './agent.ts'
 import { ask } from './ask.ts'
 import { judge } from './contact.ts'

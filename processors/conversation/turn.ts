@@ -15,7 +15,7 @@ import type {
   ReplyButtonInput,
 } from '../../schemas/types.ts'
 import { alerts, conversationEvents, conversationProfiles, issues, venueInbox, whatsappInbox } from '../../topics/catalog.ts'
-import { reference } from './id.ts'
+import { reference } from '../../domain/ids.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
 import { issueOf, publishIssue } from './issue.ts'
 import { profile } from './profile.ts'
