@@ -12,7 +12,7 @@ export function tenantOf(id: string): string {
 }
 
 /** What a tenant can decide. */
-export type TenantChoices = Omit<TenantSettings, 'tenant' | 'version' | 'by' | 'at'>
+export type TenantChoices = Omit<TenantSettings, 'tenant' | 'version' | 'by' | 'at' | 'commands'>
 
 export const DEFAULT_CHOICES: TenantChoices = {
   timeZone: 'Asia/Bangkok',

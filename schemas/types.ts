@@ -764,6 +764,8 @@ export interface TenantSettings {
   by: string
   /** When they were set. */
   at: number
+  /** The newest command ids with their outcome, bounded; none where the settings are kept elsewhere. */
+  commands: CommandOutcome[]
 }
 
 export interface TenantSettingsInput {
@@ -791,6 +793,8 @@ export interface TenantSettingsInput {
   by?: string | undefined
   /** When they were set. */
   at?: number | undefined
+  /** The newest command ids with their outcome, bounded; none where the settings are kept elsewhere. */
+  commands?: CommandOutcomeInput[] | undefined
 }
 
 /** State of a conversation. */
@@ -2922,6 +2926,65 @@ export interface TenantAskedInput {
   known: number
 }
 
+/** A tenant decides anew: a command with the settings as a whole. */
+export interface TenantChange {
+  /** Id of the command. */
+  id: string
+  /** Version that was changed; refused where another has come since. Null for whichever there is. */
+  expected: null | number
+  /** True for the settings of the environment: taken where there are none yet. */
+  first: boolean
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom: null | string
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo: null | string
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever changes them; empty for the environment. */
+  by: string
+  /** When. */
+  at: number
+}
+
+export interface TenantChangeInput {
+  /** Id of the command. */
+  id: string
+  /** Version that was changed; refused where another has come since. Null for whichever there is. */
+  expected?: null | number | undefined
+  /** True for the settings of the environment: taken where there are none yet. */
+  first?: boolean | undefined
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom?: null | string | undefined
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo?: null | string | undefined
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever changes them; empty for the environment. */
+  by?: string | undefined
+  /** When. */
+  at: number
+}
+
 /** Bytes as they are, for benchmarks whose records have a layout of their own. */
 export interface TrialBytes {
   /** The whole record. */
@@ -4145,6 +4208,7 @@ export interface Records {
   ZoneCommand: ZoneCommand
   ZonesRead: ZonesRead
   TenantAsked: TenantAsked
+  TenantChange: TenantChange
   TenantSettings: TenantSettings
   TrialBytes: TrialBytes
   TrialDone: TrialDone
@@ -4210,6 +4274,7 @@ export interface RecordInputs {
   ZoneCommand: ZoneCommandInput
   ZonesRead: ZonesReadInput
   TenantAsked: TenantAskedInput
+  TenantChange: TenantChangeInput
   TenantSettings: TenantSettingsInput
   TrialBytes: TrialBytesInput
   TrialDone: TrialDoneInput

@@ -131,6 +131,7 @@ export const sheetsInbox = inbox(
   ONE,
 )
 
+export const tenantInbox = inbox('tenant.inbox', 'tenant', ['TenantChange'], 30, ONE)
 /** What each tenant has decided: hours, languages, who may control. Few and small. */
 export const tenantSettings = topic('tenant.settings', 'tenant', ['TenantSettings'], { partitions: ONE, cleanup: 'compact' })
 

@@ -13,7 +13,7 @@ import type {
   VenueAnswerInput,
   ZoneRequest,
 } from '../../schemas/types.ts'
-import { Tenants, tenantLookup } from '../tenants.ts'
+import { Tenants, tenantLookup } from '../tenant/tenants.ts'
 import { conversationActor } from './actor.ts'
 import { type ConversationSettings, defaultConversationSettings } from './settings.ts'
 

@@ -7,7 +7,7 @@ import type {
   ZoneResultInput,
   ZoneSnapshotInput,
 } from '../../schemas/types.ts'
-import { Tenants, tenantLookup } from '../tenants.ts'
+import { Tenants, tenantLookup } from '../tenant/tenants.ts'
 import { venueActor } from './actor.ts'
 import { VENUE_DEFAULTS, type VenueSettings } from './settings.ts'
 

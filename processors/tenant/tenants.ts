@@ -1,13 +1,13 @@
 /** The settings of tenants, in the memory of a process: what `tenant.settings` says, asked by look-ups. */
-import { DEFAULT_CHOICES } from '../domain/tenants.ts'
-import type { Lookup } from '../engine/actor.ts'
-import type { TenantSettings } from '../schemas/types.ts'
+import { DEFAULT_CHOICES } from '../../domain/tenants.ts'
+import type { Lookup } from '../../engine/actor.ts'
+import type { TenantSettings } from '../../schemas/types.ts'
 
 export class Tenants {
   readonly #byTenant = new Map<string, TenantSettings>()
 
   set(settings: TenantSettings): void {
-    this.#byTenant.set(settings.tenant, settings)
+    this.#byTenant.set(settings.tenant, { ...settings, commands: [] })
   }
 
   remove(tenant: string): void {

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import { DEFAULT_CHOICES, type TenantChoices } from '../domain/tenants.ts'
-import { clock } from '../domain/time-zone.ts'
-import { Talk } from './conversation/talk.ts'
+import { DEFAULT_CHOICES, type TenantChoices } from '../../domain/tenants.ts'
+import { clock } from '../../domain/time-zone.ts'
+import { Talk } from '../conversation/talk.ts'
 import { Tenants } from './tenants.ts'
-import { answers, commands, NOW, playing, profile, venue } from './venue/fixture.ts'
+import { answers, commands, NOW, playing, profile, venue } from '../venue/fixture.ts'
 
 function decided(version: number, choices: Partial<TenantChoices>) {
-  return { tenant: 'main', version, ...DEFAULT_CHOICES, ...choices, by: '', at: NOW }
+  return { tenant: 'main', version, ...DEFAULT_CHOICES, ...choices, by: '', at: NOW, commands: [] }
 }
 
 test('a venue goes by what its tenant has decided, from the next record on', () => {
