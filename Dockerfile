@@ -15,7 +15,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
 RUN mkdir -m 700 /data && chown node:node /data
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
-COPY LICENSE package.json config.ts ending.ts folder.ts logger.ts main.ts open.ts ./
+COPY LICENSE package.json config.ts main.ts ./
 COPY api api
 COPY connectors connectors
 COPY demo demo
@@ -23,6 +23,7 @@ COPY domain domain
 COPY engine engine
 COPY processors processors
 COPY schemas schemas
+COPY service service
 COPY sinks sinks
 COPY topics topics
 COPY views views
