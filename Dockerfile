@@ -19,6 +19,7 @@ COPY LICENSE package.json config.ts ending.ts folder.ts logger.ts main.ts open.t
 COPY api api
 COPY connectors connectors
 COPY demo demo
+COPY domain domain
 COPY engine engine
 COPY processors processors
 COPY schemas schemas

@@ -3,6 +3,7 @@
  * only what is listed here. A row is made of its record alone, so that a batch that is repeated makes the same rows.
  */
 import { hash } from 'node:crypto'
+import { deliveryRank } from '../../domain/delivery-status.ts'
 import type { ConversationEvent, ConversationEventKind, Issue, VenueEvent } from '../../schemas/types.ts'
 import { allTopics, conversationEvents, conversationInbox, issues, syncLog, venueEvents } from '../../topics/catalog.ts'
 import type { Readable } from '../sink.ts'
@@ -20,9 +21,6 @@ export const PROJECTED: ReadonlyMap<string, readonly string[]> = new Map<string,
     .filter(topic => topic.records.includes('SendMessage'))
     .map(topic => [topic.name, ['SendMessage', 'SendResult']] as const),
 ])
-
-/** Of two statuses of a message the later one here holds. */
-const RANKS = ['queued', 'unknown', 'sent', 'failed', 'delivered', 'read']
 
 type Put = <K extends TableKey>(table: K, row: RowOf<K>) => void
 
@@ -242,8 +240,7 @@ function issueRow(issue: Issue): RowOf<'issues'> {
 }
 
 function statusOf(status: string): { status: string; rank: number } {
-  const name = status.toLowerCase()
-  return { status: name, rank: Math.max(RANKS.indexOf(name), 0) }
+  return { status: status.toLowerCase(), rank: deliveryRank(status) }
 }
 
 /** As events refer to messages: some providers' ids hold a phone. */

@@ -3,6 +3,7 @@
  * transaction.
  */
 import type pg from 'pg'
+import { outranks } from '../../domain/delivery-status.ts'
 import type { AuditEvent } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
 import { tellChanged } from './changes.ts'
@@ -17,9 +18,6 @@ export interface Status {
   readonly errorCode: number | null
   readonly at: number
 }
-
-/** Ranks as in the migration's `status_rank`: a status replaces one of lower rank. */
-const RANKS = ['queued', 'unknown', 'sent', 'failed', 'delivered', 'read']
 
 /** By our id of the message, or by the provider's. */
 const REPORT = {
@@ -198,15 +196,14 @@ function report(reports: Map<string, Row>, ref: string, providerId: string | nul
   const key = `${status.conversation}\n${ref}`
   const before = reports.get(key)
   const row = { ...statusRow(status), ref, provider_id: before?.provider_id ?? providerId }
-  reports.set(key, before === undefined || outranks(row, before) ? row : { ...before, provider_id: row.provider_id })
+  reports.set(
+    key,
+    before === undefined || outranks(status.status, before.status as string) ? row : { ...before, provider_id: row.provider_id },
+  )
 }
 
 function statusRow({ conversation, status, reason, errorCode, at }: Status): Row {
   return { conversation_id: conversation, status, reason, error_code: errorCode, at }
-}
-
-function outranks(a: Row, b: Row): boolean {
-  return RANKS.indexOf(a.status as string) > RANKS.indexOf(b.status as string)
 }
 
 async function remove(client: pg.ClientBase, table: Table, rows: readonly Row[]): Promise<void> {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { DELIVERY_STATUSES } from '../../domain/delivery-status.ts'
 import { parse } from '../../schemas/index.ts'
 import type { AuditEvent, MessageStatus, SendMessageInput, VenueProfileInput } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
@@ -559,4 +560,11 @@ test('a database of the first release is adopted, with its rows', async () => {
     { ref: 'm2', provider: false, provider_id: 'wamid.2', status: 'read' },
     { ref: 'wamid.3', provider: true, provider_id: 'wamid.3', status: 'failed' },
   ])
+})
+
+test('the database ranks statuses as the rest of the service does', async () => {
+  const ranked = await rows('SELECT s AS status FROM unnest($1::text[]) AS s ORDER BY status_rank(s)', [
+    DELIVERY_STATUSES.map(status => status.toLowerCase()).toSorted(),
+  ])
+  expect(ranked.map(({ status }) => status)).toEqual(DELIVERY_STATUSES.map(status => status.toLowerCase()))
 })
