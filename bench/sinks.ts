@@ -19,7 +19,7 @@ import { openPool } from '../sinks/postgres/pool.ts'
 import { startPostgresSink } from '../sinks/postgres/sink.ts'
 import { redisStore } from '../sinks/redis/store.ts'
 import { type Sink, startSink } from '../sinks/sink.ts'
-import { TestLog } from '../sinks/test-log.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { startStack } from '../test/stack/stack.ts'
 import { conversationEvents, conversationInbox, type Topic, venueProfiles } from '../topics/catalog.ts'
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { alerts, syncLog } from '../topics/catalog.ts'
 import { type Position, partitionKey, type TopicPartition } from '../topics/log.ts'
 import { type Batch, OwnershipLost, type Sink, type SinkOptions, type Store, startSink } from './sink.ts'
-import { TestLog } from './test-log.ts'
+import { TestLog } from './testing/log.ts'
 
 const AT = Date.UTC(2026, 4, 1)
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }

@@ -8,13 +8,13 @@ import { parse } from '../../schemas/index.ts'
 import type { AuditEvent, MessageStatus, SendMessageInput, VenueProfileInput } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
 import * as catalog from '../../topics/catalog.ts'
-import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
+import { startTestPostgres, type TestPostgres } from './testing/postgres.ts'
 import { migrate } from './migrate.ts'
 import { openPool } from './pool.ts'
 import { startPostgresSink } from './sink.ts'
 import { openGate, through } from '../../test/stack/gate.ts'
 import type { Sink } from '../sink.ts'
-import { TestLog } from '../test-log.ts'
+import { TestLog } from '../testing/log.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const AT = Date.UTC(2026, 4, 1, 9, 0, 0)

@@ -2,12 +2,12 @@
  * For tests: an invented world of two days, 2 and 3 March 2026, at three venues, as records of the log. docs/ANALYTICS.md asks
  * about it.
  */
-import type { ConversationEventInput, IssueInput, RecordInputs, RecordName, VenueEventInput } from '../../schemas/types.ts'
-import { topicNamed } from '../../topics/catalog.ts'
-import type { Codec } from '../../topics/codec.ts'
-import { partitionOf } from '../../topics/murmur2.ts'
-import { reference } from '../../processors/conversation/id.ts'
-import type { Readable } from '../sink.ts'
+import type { ConversationEventInput, IssueInput, RecordInputs, RecordName, VenueEventInput } from '../../../schemas/types.ts'
+import { topicNamed } from '../../../topics/catalog.ts'
+import type { Codec } from '../../../topics/codec.ts'
+import { partitionOf } from '../../../topics/murmur2.ts'
+import { reference } from '../../../processors/conversation/id.ts'
+import type { Readable } from '../../sink.ts'
 import { readable } from './fixture.ts'
 
 /** UTC, of March 2026: `time(2, '09:00:01.500')`. */
