@@ -17,6 +17,7 @@ WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
 COPY LICENSE package.json config.ts ending.ts folder.ts logger.ts main.ts open.ts ./
 COPY api api
+COPY cache cache
 COPY connectors connectors
 COPY demo demo
 COPY domain domain

@@ -54,9 +54,9 @@ import { erasedRows } from './sinks/postgres/erasures.ts'
 import { openPool } from './sinks/postgres/pool.ts'
 import { startRetention } from './sinks/postgres/retention.ts'
 import { startPostgresSink } from './sinks/postgres/sink.ts'
-import { MemoryCache } from './sinks/redis/cache.ts'
-import { Hot } from './sinks/redis/hot.ts'
-import { openRedis, RedisCache } from './sinks/redis/redis.ts'
+import { MemoryCache } from './cache/cache.ts'
+import { type ReadThrough, ReadThroughCache } from './cache/read-through.ts'
+import { openRedis, RedisCache } from './cache/redis.ts'
 import { CACHED, entriesOf, redisStore } from './sinks/redis/store.ts'
 import { type Sink, startSink } from './sinks/sink.ts'
 import { allTopics, auditLog, changelog, sheetsInbox, syncLog, type Topic, venueProfiles } from './topics/catalog.ts'
@@ -503,11 +503,11 @@ function openRedisOf({ logger, closers }: Parts, url: string, timeoutMs: number)
 }
 
 /** Hot look-ups: in Redis, where the sink keeps them; otherwise in this process, which reads the log for them. */
-async function startHot(parts: Parts): Promise<{ hot: Hot; redis: Redis | null }> {
+async function startHot(parts: Parts): Promise<{ hot: ReadThrough; redis: Redis | null }> {
   const { settings, log, codec, closers, onError } = parts
   if (settings.redisUrl !== null) {
     const redis = openRedisOf(parts, settings.redisUrl, API_REDIS_MS)
-    return { hot: new Hot(new RedisCache(redis)), redis }
+    return { hot: new ReadThroughCache(new RedisCache(redis)), redis }
   }
   const cache = new MemoryCache()
   for (const topic of CACHED) {
@@ -515,7 +515,7 @@ async function startHot(parts: Parts): Promise<{ hot: Hot; redis: Redis | null }
     const projection = startProjection({ log, codec, topic, apply, onError: error => onError('hot look-ups', error) })
     closers.push(() => projection.close())
   }
-  return { hot: new Hot(cache), redis: null }
+  return { hot: new ReadThroughCache(cache), redis: null }
 }
 
 /** What administrators may see of the settings. */

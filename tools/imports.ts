@@ -8,13 +8,14 @@ import { dirname, join, normalize, relative } from 'node:path'
 /** What a folder may import of the others, besides itself. Folders that are not here may import anything. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   schemas: [],
+  cache: [],
   domain: ['schemas'],
   topics: ['domain', 'schemas'],
   engine: ['topics', 'domain', 'schemas'],
   processors: ['engine', 'topics', 'domain', 'schemas'],
   connectors: ['engine', 'topics', 'domain', 'schemas'],
-  sinks: ['engine', 'topics', 'domain', 'schemas'],
-  api: ['engine', 'topics', 'domain', 'schemas'],
+  sinks: ['cache', 'engine', 'topics', 'domain', 'schemas'],
+  api: ['cache', 'engine', 'topics', 'domain', 'schemas'],
 }
 
 /** Pure modules that a webhook needs: what a provider sends, and which conversation it belongs to. */

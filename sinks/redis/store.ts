@@ -16,8 +16,8 @@ import type { Decoded } from '../../topics/codec.ts'
 import type { LogRecord, Position, TopicPartition } from '../../topics/log.ts'
 import { conversationView, venueView } from '../../topics/views.ts'
 import { type Batch, OwnershipLost, type Store } from '../sink.ts'
-import type { Entry, Kind } from './cache.ts'
-import { putAll, run } from './redis.ts'
+import type { Entry, Kind } from '../../cache/cache.ts'
+import { putAll, run } from '../../cache/redis.ts'
 
 /** Whose records make values. */
 export const CACHED: readonly Topic[] = [venueProfiles, conversationProfiles]
