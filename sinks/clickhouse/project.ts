@@ -6,7 +6,7 @@ import { hash } from 'node:crypto'
 import { deliveryRank } from '../../domain/delivery-status.ts'
 import type { ConversationEvent, ConversationEventKind, Issue, VenueEvent } from '../../schemas/types.ts'
 import { allTopics, conversationEvents, conversationInbox, issues, syncLog, venueEvents } from '../../topics/catalog.ts'
-import type { Readable } from '../sink.ts'
+import type { SinkRecord } from '../store.ts'
 import { type Cell, type Row, type RowOf, type TableKey, TABLES, timeText } from './tables.ts'
 
 /** Record types that make rows, by topic. */
@@ -28,7 +28,7 @@ type Put = <K extends TableKey>(table: K, row: RowOf<K>) => void
  * The rows of a batch, by table.
  * @param notAfter until when they may be written, ms of the server's clock
  */
-export function project(records: readonly Readable[], notAfter: number): Map<TableKey, Row[]> {
+export function project(records: readonly SinkRecord[], notAfter: number): Map<TableKey, Row[]> {
   const tables = new Map<TableKey, Row[]>()
   const until = Math.floor(notAfter / 1000)
   for (const readable of records) {
@@ -48,7 +48,7 @@ function cell(value: Cell | undefined): Cell {
   return value === undefined || (typeof value === 'number' && !Number.isFinite(value)) ? null : value
 }
 
-function rowsOf({ record, decoded }: Readable, put: Put): void {
+function rowsOf({ record, decoded }: SinkRecord, put: Put): void {
   if (decoded === null) return // an issue that was erased: what is kept of it names nobody
   const key = record.key ?? ''
   const { type, value } = decoded

@@ -23,7 +23,7 @@ import type pg from 'pg'
 import { topicNamed } from '../../topics/catalog.ts'
 import { partitionKey } from '../../topics/log.ts'
 import { claimPositions, LIMITS, movePositions, transact } from '../postgres/positions.ts'
-import type { Batch, Readable, Store } from '../sink.ts'
+import type { RecordBatch, SinkRecord, Store } from '../store.ts'
 import { selectRows } from './client.ts'
 import { PROJECTED, project } from './project.ts'
 import { type Row, type TableKey, TABLES } from './tables.ts'
@@ -82,7 +82,7 @@ export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store
 }
 
 /** How many of these lie in the month of the first, by the log's time. */
-export function sameMonth(records: readonly Readable[]): number {
+export function sameMonth(records: readonly SinkRecord[]): number {
   const first = records[0]
   if (first === undefined) return 0
   const month = monthOf(first)
@@ -90,14 +90,14 @@ export function sameMonth(records: readonly Readable[]): number {
   return Math.min(other === -1 ? records.length : other, MOST_RECORDS)
 }
 
-function monthOf({ record }: Readable): number {
+function monthOf({ record }: SinkRecord): number {
   const at = new Date(record.timestamp)
   return at.getUTCFullYear() * 12 + at.getUTCMonth()
 }
 
 /** Rows of one batch for one table. */
 interface Block {
-  readonly batch: Batch
+  readonly batch: RecordBatch
   readonly table: TableKey
   readonly rows: readonly Row[]
 }
@@ -179,7 +179,7 @@ async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<strin
 }
 
 /** (a): from here on these ranges are repeated until they are through. Returns the partitions whose range was begun before. @throws {OwnershipLost} */
-async function begin(pool: pg.Pool, sink: string, batches: readonly Batch[]): Promise<Set<string>> {
+async function begin(pool: pg.Pool, sink: string, batches: readonly RecordBatch[]): Promise<Set<string>> {
   const rows = await transact(pool, async client => {
     await client.query(LIMITS)
     return movePositions(client, sink, batches, 'until = held.next')
@@ -188,7 +188,7 @@ async function begin(pool: pg.Pool, sink: string, batches: readonly Batch[]): Pr
 }
 
 /** (c). A server that forgets it for lack of power has the range repeated. @throws {OwnershipLost} */
-async function finish(pool: pg.Pool, sink: string, batches: readonly Batch[]): Promise<void> {
+async function finish(pool: pg.Pool, sink: string, batches: readonly RecordBatch[]): Promise<void> {
   await transact(pool, async client => {
     await client.query(`${LIMITS}; SET LOCAL synchronous_commit = off`)
     await movePositions(client, sink, batches, 'position = held.next, until = NULL')

@@ -8,7 +8,7 @@
 import pg from 'pg'
 import type { Topic } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
-import type { Store } from '../sink.ts'
+import type { Store } from '../store.ts'
 import { Batch } from './batch.ts'
 import { Months } from './months.ts'
 import { claimPositions, LIMITS, movePositions, transact } from './positions.ts'
@@ -67,7 +67,7 @@ export function postgresStore({
   }
 }
 
-/** In a transaction of their own: two lanes may be the first to meet one, and neither should wait for the other. */
+/** In a transaction of their own: two writers may be the first to meet one, and neither should wait for the other. */
 async function keepSchemas(pool: pg.Pool, met: ReadonlyMap<string, string>, kept: Set<string>): Promise<void> {
   for (const [fingerprint, schema] of met) {
     if (kept.has(fingerprint)) continue

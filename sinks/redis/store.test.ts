@@ -10,7 +10,8 @@ import { connectRedis } from '../../test/stack/redis.ts'
 import { freePort, Server } from '../../test/stack/server.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import { partitionKey } from '../../topics/log.ts'
-import { type Batch, OwnershipLost, startSink } from '../sink.ts'
+import { startSink } from '../sink.ts'
+import { type RecordBatch, OwnershipLost } from '../store.ts'
 import { TestLog } from '../testing/log.ts'
 import { redisStore } from './store.ts'
 
@@ -124,7 +125,7 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
 
   describe('the store of the sink', () => {
     const at = { topic: 'venue.profiles', partition: 0 }
-    const batch = (from: number, next: number, venue: string, log: TestLog): Batch => {
+    const batch = (from: number, next: number, venue: string, log: TestLog): RecordBatch => {
       const value = log.codec.encode('venue.profiles', 'VenueProfile', { venue, name: `at ${next}`, updatedAt: AT })
       const record = { ...at, offset: next - 1, timestamp: AT, key: venue, value, headers: {} }
       return { partition: at, from, next, records: [{ record, decoded: log.codec.decode(value) }] }
