@@ -45,7 +45,7 @@ import { VenueIndex } from './processors/understanding/venues.ts'
 import { venueActor } from './processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from './processors/venue/settings.ts'
 import { analystsOf } from './sinks/clickhouse/analyst.ts'
-import { openClickHouse as openClickHouseClient } from './sinks/clickhouse/client.ts'
+import { clickHouseClient } from './sinks/clickhouse/client.ts'
 import { reconcile } from './sinks/clickhouse/reconcile.ts'
 import { migrateClickHouse } from './sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from './sinks/clickhouse/store.ts'
@@ -435,7 +435,7 @@ async function startSinks(parts: Parts, url: string, clickhouse: string | null):
     dependencies.redis = () => lessened(cache.status())
   }
   if (clickhouse === null) return
-  const client = openClickHouseClient(clickhouse)
+  const client = clickHouseClient(clickhouse)
   closers.push(() => client.close())
   const store = clickhouseStore({ client, pool })
   let migrated = false
@@ -468,7 +468,7 @@ function analystsOn({ settings, dependencies }: Parts, url: string, tenantKey: s
 /** Whether roll-ups say what their rows say. */
 const RECONCILE_MS = 60 * 60_000
 
-function reconcileNowAndThen({ logger, closers }: Parts, client: ReturnType<typeof openClickHouseClient>): void {
+function reconcileNowAndThen({ logger, closers }: Parts, client: ReturnType<typeof clickHouseClient>): void {
   const check = async () => {
     try {
       const differences = await reconcile(client)

@@ -4,7 +4,7 @@ import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickh
  * A client of a server, or of the embedded one.
  * @param url with user, password and, as its path, the database
  */
-export function openClickHouse(url: string): ClickHouseClient {
+export function clickHouseClient(url: string): ClickHouseClient {
   return createClient({
     url,
     application: 'bma-social',

@@ -14,7 +14,7 @@ import { migrate } from '../../postgres/migrate.ts'
 import { openPool } from '../../postgres/pool.ts'
 import { type RecordBatch, OwnershipLost, type SinkRecord, type Store } from '../../store.ts'
 import { TestLog } from '../../testing/log.ts'
-import { openClickHouse, selectRows } from '../client.ts'
+import { clickHouseClient, selectRows } from '../client.ts'
 import { type EmbeddedClickHouse, startEmbeddedClickHouse } from '../embedded.ts'
 import { migrateClickHouse } from '../migrate.ts'
 
@@ -43,7 +43,7 @@ export async function startServers(): Promise<Servers> {
   const pool = openPool({ url: postgres.url, log: quiet })
   await migrate(pool)
   const clickhouse = await startEmbeddedClickHouse({ dataDir, log: quiet })
-  const client = openClickHouse(clickhouse.url)
+  const client = clickHouseClient(clickhouse.url)
   await migrateClickHouse({ client, pool })
   const { codec } = await TestLog.open()
   return {
