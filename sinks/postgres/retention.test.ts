@@ -119,7 +119,7 @@ test('one who reads for long is not waited for, and it is tried again', async ()
     await reader.query('SELECT * FROM messages')
     const retention = startRetention({ pool, days: DAYS, logger: logger as never })
     await retention.close()
-    expect(warnings).toEqual(['old months could not be dropped: tried again later'])
+    expect(warnings).toEqual(['old months could not be dropped; trying again later'])
     await reader.query('COMMIT')
   } finally {
     reader.release()
