@@ -1,7 +1,7 @@
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 
 /**
- * A client of a server, or of the embedded one.
+ * A client of a ClickHouse server, or of the embedded one.
  * @param url with user, password and, as its path, the database
  */
 export function clickHouseClient(url: string): ClickHouseClient {
@@ -10,7 +10,7 @@ export function clickHouseClient(url: string): ClickHouseClient {
     application: 'bma-social',
     request_timeout: 30_000,
     max_open_connections: 8,
-    // What fails is thrown, and told by whoever catches it.
+    // Failures are thrown, and logged where they are caught.
     log: { level: ClickHouseLogLevel.OFF },
   })
 }

@@ -13,7 +13,7 @@ import { selectRows } from './client.ts'
 import { fill, fillAll, quiet, randomOf, readable, type Servers, startServers } from './testing/fixture.ts'
 import { reconcile } from './reconcile.ts'
 import { clickhouseStore, sameMonth } from './store.ts'
-import { TABLES } from './tables.ts'
+import { TABLES } from './tables/index.ts'
 
 const AT = Date.UTC(2026, 2, 31, 23, 50)
 const PATIENT = { timeout: 20_000, interval: 50 }
@@ -323,7 +323,7 @@ test('each ClickHouse has positions of its own; one with rows that Postgres know
   }
   await become(randomUUID())
   await expect(store().claim([partition])).rejects.toThrow('Postgres does not know how far it was filled')
-  for (const { name } of Object.values(TABLES)) await servers.client.command({ query: `TRUNCATE TABLE ${name}` })
+  for (const { name } of TABLES) await servers.client.command({ query: `TRUNCATE TABLE ${name}` })
   expect(await store().claim([partition])).toEqual([{ position: 0 }])
   await become(first?.id as string)
   expect(await store().claim([partition])).toEqual([reached])
