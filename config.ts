@@ -62,7 +62,7 @@ export interface Config {
   readonly logLevel: string
   /** Bytes that actors may take that are kept decoded, in all of the process. */
   readonly cacheBytes: number
-  /** Null: on when nothing is configured; `folder.ts` says where it may run. */
+  /** Null: on when nothing is configured; `service/folder.ts` says where it may run. */
   readonly demo: boolean | null
   /** NODE_ENV is production. */
   readonly production: boolean

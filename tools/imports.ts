@@ -10,18 +10,18 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   schemas: [],
   cache: [],
   domain: ['schemas'],
+  views: ['domain', 'schemas'],
   topics: ['domain', 'schemas'],
   engine: ['topics', 'domain', 'schemas'],
   processors: ['engine', 'topics', 'domain', 'schemas'],
   connectors: ['engine', 'topics', 'domain', 'schemas'],
-  sinks: ['cache', 'engine', 'topics', 'domain', 'schemas'],
-  api: ['cache', 'engine', 'topics', 'domain', 'schemas'],
+  sinks: ['cache', 'engine', 'topics', 'views', 'domain', 'schemas'],
+  api: ['cache', 'engine', 'topics', 'views', 'domain', 'schemas'],
 }
 
-/** Pure modules that a webhook needs: what a provider sends, and which conversation it belongs to. */
+/** Pure modules that a webhook needs: what a provider sends. */
 const EXCEPTIONS: readonly (readonly [from: string, to: RegExp])[] = [
   ['api', /^connectors\/[\w-]+\/webhook\.ts$/],
-  ['api', /^processors\/conversation\/id\.ts$/],
   // How ClickHouse's clients compress.
   ['api', /^sinks\/clickhouse\/blocks\.ts$/],
 ]

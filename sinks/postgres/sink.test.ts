@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 import { DELIVERY_STATUSES } from '../../domain/delivery-status.ts'
 import { parse } from '../../schemas/index.ts'
 import type { AuditEvent, MessageStatus, SendMessageInput, VenueProfileInput } from '../../schemas/types.ts'
-import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
+import { auditHash, FIRST_HASH } from '../../domain/audit-hash.ts'
 import * as catalog from '../../topics/catalog.ts'
 import { startTestPostgres, type TestPostgres } from './testing/postgres.ts'
 import { migrate } from './migrate.ts'

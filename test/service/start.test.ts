@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configFrom } from '../../config.ts'
-import { openFolder } from '../../folder.ts'
+import { openFolder } from '../../service/folder.ts'
 import { until } from './harness.ts'
 
 /** What somebody sees who has just cloned it: `npm start`, nothing configured. */

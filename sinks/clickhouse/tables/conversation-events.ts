@@ -1,6 +1,7 @@
+import { reference } from '../../../domain/ids.ts'
 import type { ConversationEvent, ConversationEventKind } from '../../../schemas/types.ts'
 import { conversationEvents as topic } from '../../../topics/catalog.ts'
-import { defineTable, digestOf, lower, timeText } from './table.ts'
+import { defineTable, lower, timeText } from './table.ts'
 
 /** Events whose before and after are codes: those of others may name a person. */
 const CODED: readonly ConversationEventKind[] = [
@@ -60,7 +61,7 @@ export const conversationEvents = defineTable({
           score: event.score,
           runner_up: event.runnerUp,
           // The id in a status may be the provider's, which may contain a phone.
-          message_id: event.kind === 'MESSAGE_STATUS' ? digestOf(event.message ?? '') : (event.message ?? ''),
+          message_id: event.kind === 'MESSAGE_STATUS' ? reference(event.message ?? '') : (event.message ?? ''),
           request_id: event.request ?? '',
           at: timeText(event.at),
         }

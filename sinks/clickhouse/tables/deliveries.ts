@@ -1,7 +1,8 @@
 /** What became of messages that went out; by our id, by a digest of the provider's, or by both. */
+import { reference } from '../../../domain/ids.ts'
 import { conversationInbox } from '../../../topics/catalog.ts'
 import { channelInboxes } from '../../topics.ts'
-import { defineTable, digestOf, statusOf, timeText } from './table.ts'
+import { defineTable, statusOf, timeText } from './table.ts'
 
 export const deliveries = defineTable({
   name: 'deliveries',
@@ -15,7 +16,7 @@ export const deliveries = defineTable({
           ? {
               conversation_id: key,
               message_id: id,
-              provider_ref: providerId === null ? '' : digestOf(providerId),
+              provider_ref: providerId === null ? '' : reference(providerId),
               ...statusOf('sent'),
               error_code: 0,
               at: timeText(at),
@@ -27,7 +28,7 @@ export const deliveries = defineTable({
       rows: ({ id, providerId, status, errorCode, at }, key) => ({
         conversation_id: key,
         message_id: id,
-        provider_ref: providerId === null ? '' : digestOf(providerId),
+        provider_ref: providerId === null ? '' : reference(providerId),
         ...statusOf(status),
         error_code: errorCode ?? 0,
         at: timeText(at),
@@ -38,7 +39,7 @@ export const deliveries = defineTable({
       rows: ({ providerId, status, errorCode, at }, key) => ({
         conversation_id: key,
         message_id: '',
-        provider_ref: digestOf(providerId),
+        provider_ref: reference(providerId),
         ...statusOf(status),
         error_code: errorCode ?? 0,
         at: timeText(at),

@@ -1,6 +1,7 @@
+import { reference } from '../../../domain/ids.ts'
 import { conversationInbox } from '../../../topics/catalog.ts'
 import { channelInboxes } from '../../topics.ts'
-import { defineTable, digestOf, lengthOf, lower, timeText } from './table.ts'
+import { defineTable, lengthOf, lower, timeText } from './table.ts'
 
 const MAX_CHOICES = 255
 
@@ -11,7 +12,7 @@ export const messageLog = defineTable({
     ChatMessage: {
       topics: [conversationInbox],
       rows: (message, key) => ({
-        message_id: digestOf(message.id),
+        message_id: reference(message.id),
         direction: 'in',
         conversation_id: key,
         channel: message.channel,

@@ -5,7 +5,6 @@
  * Nothing personal gets through: texts become their lengths, providers' ids digests, and of an event only what is listed. A row is
  * made of its record alone, so that a batch that is repeated makes the same rows.
  */
-import { hash } from 'node:crypto'
 import { deliveryRank } from '../../../domain/delivery-status.ts'
 import type { RecordName, Records } from '../../../schemas/types.ts'
 import type { Topic } from '../../../topics/catalog.ts'
@@ -59,11 +58,6 @@ export function timeText(ms: number): string {
 
 export function timeOrNull(ms: number | null): string | null {
   return ms === null ? null : timeText(ms)
-}
-
-/** The digest by which events refer to messages, since some providers' ids contain a phone: `reference()` of the conversation's ids. */
-export function digestOf(providerId: string): string {
-  return hash('sha256', providerId, 'hex').slice(0, 20)
 }
 
 /** Characters, as people count them. */

@@ -1,13 +1,12 @@
 import type avro from 'avsc'
 import { expect, test } from 'vitest'
-import { reference } from '../../../processors/conversation/id.ts'
 import { recordSchema } from '../../../schemas/index.ts'
 import type { RecordName } from '../../../schemas/types.ts'
 import { goldenVersions } from '../../../tools/golden.ts'
 import { topicNamed } from '../../../topics/catalog.ts'
 import { isProjected, PROJECTED } from '../project.ts'
 import { TABLES, WITHOUT_ROWS } from './index.ts'
-import { digestOf, type RowOf } from './table.ts'
+import type { RowOf } from './table.ts'
 
 const sources = TABLES.flatMap(table =>
   Object.entries(table.from).map(([type, source]) => ({ table, type: type as RecordName, source })),
@@ -42,8 +41,4 @@ test.each(sources)('$type fills the columns of $table.name, on topics that carry
       expect(Object.keys(row).sort()).toEqual([...table.columns].sort())
     }
   }
-})
-
-test('messages are known by the same digest as in events', () => {
-  for (const id of ['wamid.HBgLNjY4MDAwMDAwMDE=', '', 'ไทย']) expect(digestOf(id)).toBe(reference(id))
 })

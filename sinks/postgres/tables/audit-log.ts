@@ -1,7 +1,7 @@
 /** The audit trail: a chain of hashes in the order of the log. */
 import type pg from 'pg'
 import type { AuditEvent } from '../../../schemas/types.ts'
-import { auditHash, FIRST_HASH } from '../../../topics/audit.ts'
+import { auditHash, FIRST_HASH } from '../../../domain/audit-hash.ts'
 import { auditLog as topic } from '../../../topics/catalog.ts'
 import { upsert } from '../upsert.ts'
 import { defineTable, type Row, type Table, text, time } from './table.ts'

@@ -5,7 +5,7 @@ import { conversationInbox } from '../../../topics/catalog.ts'
 /** Whether the order lies on the conversation's inbox; otherwise on the inbox of its channel. */
 export const ON_CONVERSATION_INBOX = `e.topic = '${conversationInbox.name}'`
 
-/** The digest that record ids refer to a message by: `reference()` of processors/conversation/id.ts. */
+/** The digest that record ids refer to a message by: `reference()` of domain/ids.ts. */
 export const digestOf = (column: string) => `left(encode(sha256(convert_to(${column}, 'UTF8')), 'hex'), 20)`
 
 /** The offset of the record that a lookup was made for, whenever it was handled. */

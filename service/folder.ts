@@ -9,12 +9,12 @@ import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync,
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
-import { type Config, ConfigError, isLoopback } from './config.ts'
-import { messageOf } from './engine/errors.ts'
-import { syncLog, type Topic } from './topics/catalog.ts'
-import type { Codec } from './topics/codec.ts'
-import type { Log } from './topics/log.ts'
-import { partitionOf } from './topics/murmur2.ts'
+import { type Config, ConfigError, isLoopback } from '../config.ts'
+import { messageOf } from '../engine/errors.ts'
+import { syncLog, type Topic } from '../topics/catalog.ts'
+import type { Codec } from '../topics/codec.ts'
+import type { Log } from '../topics/log.ts'
+import { partitionOf } from '../topics/murmur2.ts'
 
 export type Kind = 'demo' | 'live'
 

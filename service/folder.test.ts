@@ -2,11 +2,11 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, syml
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { configFrom } from './config.ts'
+import { configFrom } from '../config.ts'
 import { MARK, openFolder, settleLog } from './folder.ts'
-import { allTopics, auditLog, syncLog } from './topics/catalog.ts'
-import { Codec } from './topics/codec.ts'
-import { openLocalLog } from './topics/local/log.ts'
+import { allTopics, auditLog, syncLog } from '../topics/catalog.ts'
+import { Codec } from '../topics/codec.ts'
+import { openLocalLog } from '../topics/local/log.ts'
 
 const WHATSAPP = {
   WHATSAPP_PHONE_NUMBER_ID: '1',

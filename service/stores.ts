@@ -1,19 +1,17 @@
 /** Opens what the settings name: the log with its registry of schemas, the serving store, the analytical one. */
-import { randomBytes } from 'node:crypto'
-import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { type Config, ConfigError, weakness } from './config.ts'
-import { type EmbeddedClickHouse, startEmbeddedClickHouse } from './sinks/clickhouse/embedded.ts'
-import { startEmbeddedPostgres } from './sinks/postgres/embedded.ts'
-import { migrate } from './sinks/postgres/migrate.ts'
-import { openPool } from './sinks/postgres/pool.ts'
-import { partitionsOnCluster, type Topic } from './topics/catalog.ts'
-import type { SchemaRegistry } from './topics/codec.ts'
-import { openKafkaLog } from './topics/kafka/log.ts'
-import { ConfluentRegistry } from './topics/kafka/registry.ts'
-import { openLocalLog } from './topics/local/log.ts'
-import type { Log } from './topics/log.ts'
+import type { Config } from '../config.ts'
+import { type EmbeddedClickHouse, startEmbeddedClickHouse } from '../sinks/clickhouse/embedded.ts'
+import { startEmbeddedPostgres } from '../sinks/postgres/embedded.ts'
+import { migrate } from '../sinks/postgres/migrate.ts'
+import { openPool } from '../sinks/postgres/pool.ts'
+import { partitionsOnCluster, type Topic } from '../topics/catalog.ts'
+import type { SchemaRegistry } from '../topics/codec.ts'
+import { openKafkaLog } from '../topics/kafka/log.ts'
+import { ConfluentRegistry } from '../topics/kafka/registry.ts'
+import { openLocalLog } from '../topics/local/log.ts'
+import type { Log } from '../topics/log.ts'
 
 export interface LogListener {
   readonly onError: (what: string, error: unknown) => void
@@ -79,36 +77,4 @@ export async function openClickHouse(
 ): Promise<Pick<EmbeddedClickHouse, 'url' | 'status' | 'stop'>> {
   if (clickhouseUrl === null) return startEmbeddedClickHouse({ dataDir, log })
   return { url: clickhouseUrl, status: () => ({ status: 'up', detail: '' }), stop: async () => {} }
-}
-
-/**
- * A secret of this installation, made once.
- * @param stays whether it is taken however weak it is
- * @throws {ConfigError} for what could be guessed, as of a file that was written by hand or only half
- */
-export function keptSecret(file: string, bytes: number, stays = false): string {
-  const secret = kept(file, bytes)
-  const why = weakness(secret)
-  if (why === null || (stays && secret !== '')) return secret
-  throw new ConfigError([
-    `${file} ${why}: whoever guesses it is let in; write another into it with "openssl rand -hex 32", or remove it to have one made ` +
-      '(the tenant key alone stays as it was where conversations are kept under it: TENANT_KEY_KEPT=1)',
-  ])
-}
-
-/** A random text, made once and kept in a file that only its owner reads. */
-export function kept(file: string, bytes: number): string {
-  if (!existsSync(file)) {
-    // Whole or not at all, wherever the process ends; and of two that make one, both take the first.
-    const made = `${file}.${process.pid}`
-    writeFileSync(made, `${randomBytes(bytes).toString('base64url')}\n`, { mode: 0o600 })
-    try {
-      linkSync(made, file)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    } finally {
-      rmSync(made)
-    }
-  }
-  return readFileSync(file, 'utf8').trim()
 }

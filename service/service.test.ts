@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { configFrom } from './config.ts'
-import { serviceOf } from './main.ts'
-import { lockFile } from './topics/lock.ts'
+import { configFrom } from '../config.ts'
+import { serviceOf } from './service.ts'
+import { lockFile } from '../topics/lock.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'main-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
