@@ -14,7 +14,7 @@ import * as catalog from '../topics/catalog.ts'
 import type { Codec, Decoded } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { partitionOf } from '../topics/murmur2.ts'
-import { direct, type Hot } from './hot.ts'
+import { noCache, type ReadThrough } from '../cache/read-through.ts'
 import { Problem } from './problem.ts'
 import type { Threads } from './threads.ts'
 import type { TaskActor } from './tasks.ts'
@@ -76,7 +76,7 @@ export interface ErasureOptions {
   readonly erased: ErasedRows
   readonly tenantKey: Buffer | string
   readonly actors?: readonly TaskActor[]
-  readonly hot?: Hot | null
+  readonly hot?: ReadThrough | null
   readonly threads?: Threads
   readonly whatsapp?: { readonly phoneNumberId?: string } | null
 }
@@ -330,7 +330,7 @@ export class Erasures {
   }
 
   async #cached(conversations: readonly string[], at: Date): Promise<number> {
-    const hot = this.#options.hot ?? direct
+    const hot = this.#options.hot ?? noCache
     let left = 0
     for (const key of conversations) {
       const json = await hot.readText('conversation', key, async () => null)

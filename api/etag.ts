@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { KeptText } from './hot.ts'
+import type { KeptText } from '../cache/cache.ts'
 
 /** Answers with JSON that is kept, whose tag is made once; otherwise as `answer`. */
 export function answerKept(request: FastifyRequest, reply: FastifyReply, kept: KeptText): FastifyReply {

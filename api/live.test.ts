@@ -1,6 +1,6 @@
 import pino from 'pino'
 import { describe, afterEach, beforeEach, expect, test } from 'vitest'
-import { TestLog } from '../sinks/test-log.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { type ApiServer, startApi } from './server.ts'
 import { TOKEN, testOptions, tokenFor } from './test-client.ts'
 

@@ -42,7 +42,7 @@ import { handleError, Problem } from './problem.ts'
 import { refuseExpectations, refuseUnreadable } from './refusals.ts'
 import { logRequests } from './request-log.ts'
 import { Commands } from './commands.ts'
-import type { Hot } from './hot.ts'
+import type { ReadThrough } from '../cache/read-through.ts'
 import { auditRoutes, type PublicSettings } from './routes/audit.ts'
 import { conversationRoutes } from './routes/conversations.ts'
 import { quarantineRoutes } from './routes/quarantine.ts'
@@ -70,7 +70,7 @@ export interface ServerOptions extends InsiderOptions {
   /** Workers of this process, for the metrics and the tasks. */
   readonly workers?: Workers
   /** Look-ups that are kept close by; null reads the serving store each time. */
-  readonly hot?: Hot | null
+  readonly hot?: ReadThrough | null
   /** What has changed in the serving store; without, conversations are read anew each time, and people after half a minute. */
   readonly changes?: Changes | null
   /** Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; none otherwise. */

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import { TestLog } from '../sinks/test-log.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { type ApiServer, startApi } from './server.ts'
 import { testOptions, TOKEN } from './test-client.ts'
 

@@ -4,7 +4,7 @@ import { SignJWT } from 'jose'
 import type pg from 'pg'
 import pino from 'pino'
 import { erasedRows } from '../sinks/postgres/erasures.ts'
-import type { TestLog } from '../sinks/test-log.ts'
+import type { TestLog } from '../sinks/testing/log.ts'
 import type { Role } from './people/principal.ts'
 import type { ApiOptions } from './server.ts'
 

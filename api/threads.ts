@@ -6,7 +6,7 @@
  *
  * Kept is what Postgres has. Who may see it, and what of it, is decided for each who asks.
  */
-import type { KeptText } from './hot.ts'
+import type { KeptText } from '../cache/cache.ts'
 
 export interface Thread extends KeptText {
   /** Id of the venue that it is of, by which it is decided who sees it. */

@@ -1,8 +1,8 @@
 /** Whose an account is, and whose a key: nobody takes another's place, and what somebody made ends with them. */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { fill } from '../routes/fixture.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { get, send, TOKEN, testOptions, tokenFor } from '../test-client.ts'

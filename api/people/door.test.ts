@@ -1,7 +1,7 @@
 import fastify, { type FastifyInstance, type FastifyRequest, type RouteOptions } from 'fastify'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { TestLog } from '../../sinks/test-log.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { handleError } from '../problem.ts'
 import { AuditTrail } from './audit.ts'
 import { closeDoor, isProtected, requirePermissions } from './door.ts'

@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { auditHash, FIRST_HASH } from '../../domain/audit-hash.ts'
-import type { Hot } from '../hot.ts'
+import type { ReadThrough } from '../../cache/read-through.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IntegerOrNull, orNull, Text, TextOrNull, Time } from '../schemas.ts'
@@ -54,7 +54,7 @@ export interface PublicSettings {
 interface Context {
   readonly pool: pg.Pool
   readonly settings?: PublicSettings
-  readonly hot?: Hot | null
+  readonly hot?: ReadThrough | null
   readonly threads: Threads
 }
 

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import pino from 'pino'
 import { postgresTopics, startPostgresSink } from '../../sinks/postgres/sink.ts'
-import type { TestLog } from '../../sinks/test-log.ts'
+import type { TestLog } from '../../sinks/testing/log.ts'
 
 const AT = Date.UTC(2026, 4, 1, 9, 0, 0)
 

@@ -5,7 +5,8 @@ import { venueInbox } from '../../topics/catalog.ts'
 import { type Commands, WriteHeaders, written } from '../commands.ts'
 import { answer, answerKept } from '../etag.ts'
 import { claim, COLUMNS, fieldOf, OF_THE_WHOLE } from './overrides.ts'
-import { direct, type Hot, type KeptText } from '../hot.ts'
+import type { KeptText } from '../../cache/cache.ts'
+import { noCache, type ReadThrough } from '../../cache/read-through.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { masked } from '../masks.ts'
 import { Memo } from '../memo.ts'
@@ -114,13 +115,13 @@ type Item = Static<typeof VenueItem> & { sortedBy: string }
 interface Context {
   readonly pool: pg.Pool
   readonly commands: Commands
-  readonly hot?: Hot | null
+  readonly hot?: ReadThrough | null
   readonly fingerprint: Fingerprint
 }
 
 export function venueRoutes(app: Api, context: Context): void {
   const { pool, commands, fingerprint } = context
-  const hot = context.hot ?? direct
+  const hot = context.hot ?? noCache
   const found = new Memo<ReturnType<typeof page<Item>>>(SEARCH_MS)
 
   app.get(

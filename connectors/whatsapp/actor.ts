@@ -7,6 +7,7 @@
  *
  * That a message was taken says its SendResult: whoever wants to know reads it there, and the conversation need not.
  */
+import { outranks } from '../../domain/delivery-status.ts'
 import { actor, type Context } from '../../engine/actor.ts'
 import type { DeliveryStatus, MessageStatus, SendMessage, WhatsappSend, WhatsappState } from '../../schemas/types.ts'
 import { alerts, conversationInbox, whatsappInbox } from '../../topics/catalog.ts'
@@ -30,9 +31,6 @@ export const WHATSAPP_DEFAULTS: WhatsappSettings = { useMs: 10 * 60_000, reconci
 const WINDOW_MS = 24 * 60 * 60_000
 const KEPT_SENDS = 30
 
-/** A status replaces only a lower one. A message reported as failed may still turn out to have arrived. */
-const RANK: Readonly<Record<MessageStatus, number>> = { QUEUED: 0, UNKNOWN: 1, SENT: 2, FAILED: 3, DELIVERED: 4, READ: 5 }
-
 // The effect's time-out has room for the wait in the number's budget; the request itself has 10 s.
 const effects = { send: { input: 'SendMessage', result: 'SendResult', retry: 'never', timeoutMs: 30_000 } } as const
 const emits = [conversationInbox, alerts] as const
@@ -53,7 +51,7 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
   function change(state: WhatsappState, send: WhatsappSend, to: Change, context: Ctx): WhatsappState {
     const { status, at, reason = '', errorCode = null } = to
     const known = { ...send, providerId: to.providerId ?? send.providerId }
-    if (RANK[status] <= RANK[send.status]) return keep(state, known)
+    if (!outranks(status, send.status)) return keep(state, known)
     const { id, providerId } = known
     if (to.told !== true || send.status !== 'QUEUED')
       context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })

@@ -1,9 +1,9 @@
 /** A log in memory for tests of what reads and writes one: appends, reads that wait, ends, groups of one member. No transactions. */
 import { once, setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RecordInputs, RecordName } from '../schemas/types.ts'
-import { allTopics, topicNamed } from '../topics/catalog.ts'
-import { Codec, MemoryRegistry } from '../topics/codec.ts'
+import type { RecordInputs, RecordName } from '../../schemas/types.ts'
+import { allTopics, topicNamed } from '../../topics/catalog.ts'
+import { Codec, MemoryRegistry } from '../../topics/codec.ts'
 import {
   type Append,
   type Ends,
@@ -14,8 +14,8 @@ import {
   type Membership,
   type Position,
   type Read,
-} from '../topics/log.ts'
-import { partitionOf } from '../topics/murmur2.ts'
+} from '../../topics/log.ts'
+import { partitionOf } from '../../topics/murmur2.ts'
 
 export class TestLog implements Log {
   readonly transactionBytes = 6 * 1024 * 1024

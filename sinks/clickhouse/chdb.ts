@@ -48,7 +48,7 @@ export class EngineError extends Error {
   }
 }
 
-export class Engine {
+export class ChdbEngine {
   readonly #chdb: Chdb
   readonly #folder: string
   /** Keeps the folder open, and ends what others have given up. */

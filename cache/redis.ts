@@ -1,4 +1,4 @@
-/** The cache in Redis: a hash per key, with the version `v` and the value `j`. */
+/** The cache in Redis: one hash per key, with the version `v` and the JSON `j`. */
 import { type ChainableCommander, Redis, type Result } from 'ioredis'
 import { type Cache, type Entry, jittered, KINDS, type Kind, TOMBSTONE_MS } from './cache.ts'
 
@@ -20,7 +20,7 @@ return 1`
 const INVALIDATE = `
 if redis.call('HDEL', KEYS[1], 'j') == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1`
-/** Moves a position from ARGV[1] to ARGV[2], kept for ARGV[3] ms: one that is lost has its keys filled anew. */
+/** Moves a position from ARGV[1] to ARGV[2], with a TTL of ARGV[3] ms. When a position is lost, its keys are filled again. */
 const MOVE = `
 local at = redis.call('GET', KEYS[1]) or '0'
 if at ~= ARGV[1] then return 0 end
@@ -36,8 +36,8 @@ declare module 'ioredis' {
 }
 
 /**
- * A connection that fails at once while Redis is away, and comes back by itself.
- * @param timeoutMs after so long a command has failed
+ * A connection that fails at once while Redis is unreachable, and reconnects by itself.
+ * @param timeoutMs time-out of a command
  */
 export function openRedis(url: string, { timeoutMs, onError }: { timeoutMs: number; onError: (error: Error) => void }): Redis {
   const redis = new Redis(url, {
@@ -45,7 +45,7 @@ export function openRedis(url: string, { timeoutMs, onError }: { timeoutMs: numb
     connectTimeout: 2_000,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
-    enableAutoPipelining: true, // what is asked in one turn goes out together
+    enableAutoPipelining: true, // commands of one tick go out together
     retryStrategy: tries => Math.min(50 * 2 ** tries, 2_000),
     connectionName: 'bma-social',
   })
@@ -59,8 +59,8 @@ export function openRedis(url: string, { timeoutMs, onError }: { timeoutMs: numb
 /** Adds entries to a pipeline. */
 export function putAll(pipeline: ChainableCommander, entries: readonly Entry[]): void {
   for (const { kind, id, version, json } of entries) {
-    const { key, ttl } = KINDS[kind]
-    pipeline.putVersioned(key(id), version, json ?? '', jittered(json === null ? TOMBSTONE_MS : ttl))
+    const { key, ttlMs } = KINDS[kind]
+    pipeline.putVersioned(key(id), version, json ?? '', jittered(json === null ? TOMBSTONE_MS : ttlMs))
   }
 }
 
@@ -94,7 +94,7 @@ export class RedisCache implements Cache {
     await this.#redis.dropValue(KINDS[kind].key(id), TOMBSTONE_MS)
   }
 
-  /** Positions go too, so that the sink fills it anew. */
+  /** Drops the sink's positions too, so that it fills the cache again. */
   async flush(): Promise<void> {
     for await (const keys of this.#redis.scanStream({ match: 'v1:*', count: 1000 })) {
       if ((keys as string[]).length > 0) await this.#redis.unlink(...(keys as string[]))

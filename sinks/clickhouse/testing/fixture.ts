@@ -4,21 +4,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type pg from 'pg'
-import type { RecordInputs, RecordName } from '../../schemas/types.ts'
-import { topicNamed } from '../../topics/catalog.ts'
-import type { Codec } from '../../topics/codec.ts'
-import { partitionKey } from '../../topics/log.ts'
-import { partitionOf } from '../../topics/murmur2.ts'
-import { startEmbeddedPostgres } from '../postgres/embedded.ts'
-import { migrate } from '../postgres/migrate.ts'
-import { openPool } from '../postgres/pool.ts'
-import { type Batch, OwnershipLost, type Readable, type Store } from '../sink.ts'
-import { TestLog } from '../test-log.ts'
-import { openClickHouse, selectRows } from './client.ts'
-import { type EmbeddedClickHouse, startEmbeddedClickHouse } from './embedded.ts'
-import { migrateClickHouse } from './migrate.ts'
+import type { RecordInputs, RecordName } from '../../../schemas/types.ts'
+import { topicNamed } from '../../../topics/catalog.ts'
+import type { Codec } from '../../../topics/codec.ts'
+import { partitionKey } from '../../../topics/log.ts'
+import { partitionOf } from '../../../topics/murmur2.ts'
+import { startEmbeddedPostgres } from '../../postgres/embedded.ts'
+import { migrate } from '../../postgres/migrate.ts'
+import { openPool } from '../../postgres/pool.ts'
+import { type RecordBatch, OwnershipLost, type SinkRecord, type Store } from '../../store.ts'
+import { TestLog } from '../../testing/log.ts'
+import { clickHouseClient, selectRows } from '../client.ts'
+import { type EmbeddedClickHouse, startEmbeddedClickHouse } from '../embedded.ts'
+import { migrateClickHouse } from '../migrate.ts'
 
-export const DOCUMENT = readFileSync(join(import.meta.dirname, '../../docs/ANALYTICS.md'), 'utf8')
+export const DOCUMENT = readFileSync(join(import.meta.dirname, '../../../docs/ANALYTICS.md'), 'utf8')
 /** Each question of the document: its heading, its SQL, and the table that answers it. */
 export const QUESTIONS = [
   ...DOCUMENT.matchAll(/^### (\d+\. .*)\n+(?:[^`#]*?\n)?```sql\n([\s\S]*?);?\s*```\n+((?:\|.*\n)+)/gm),
@@ -43,7 +43,7 @@ export async function startServers(): Promise<Servers> {
   const pool = openPool({ url: postgres.url, log: quiet })
   await migrate(pool)
   const clickhouse = await startEmbeddedClickHouse({ dataDir, log: quiet })
-  const client = openClickHouse(clickhouse.url)
+  const client = clickHouseClient(clickhouse.url)
   await migrateClickHouse({ client, pool })
   const { codec } = await TestLog.open()
   return {
@@ -77,7 +77,7 @@ export function readable<N extends RecordName>(
   at: { topic: string; key: string; offset: number; timestamp: number },
   type: N,
   value: RecordInputs[N],
-): Readable {
+): SinkRecord {
   const partition = partitionOf(at.key, topicNamed(at.topic).partitions)
   const bytes = codec.encode(at.topic, type, value)
   return { record: { ...at, partition, value: bytes, headers: {} }, decoded: codec.decode(bytes) }
@@ -87,33 +87,33 @@ export function readable<N extends RecordName>(
  * What the sink does with a store, without a log: claims, batches of random length, one write after the other, until all is written.
  * @param random numbers of [0, 1)
  */
-export async function fill(store: Store, records: readonly Readable[], random: () => number): Promise<void> {
-  const partitions = new Map<string, Readable[]>()
+export async function fill(store: Store, records: readonly SinkRecord[], random: () => number): Promise<void> {
+  const partitions = new Map<string, SinkRecord[]>()
   for (const one of records) partitions.set(partitionKey(one.record), [...(partitions.get(partitionKey(one.record)) ?? []), one])
   const lists = [...partitions.values()]
-  const claims = await store.claim(lists.map(([first]) => (first as Readable).record))
+  const claims = await store.claim(lists.map(([first]) => (first as SinkRecord).record))
   const shares = lists.map((list, n) => ({ list, position: claims[n]?.position ?? 0, until: claims[n]?.until ?? null }))
   for (;;) {
-    const batches = shares.flatMap((share): Batch[] => {
+    const batches = shares.flatMap((share): RecordBatch[] => {
       const left = share.list.filter(({ record }) => record.offset >= share.position)
       if (left.length === 0) return []
       const wanted = left.slice(0, 1 + Math.floor(random() * left.length))
       const cut = store.cut?.(wanted) ?? wanted.length
-      const { topic, partition, offset } = (wanted[cut - 1] as Readable).record
+      const { topic, partition, offset } = (wanted[cut - 1] as SinkRecord).record
       const next = share.until ?? offset + 1
       return [{ partition: { topic, partition }, from: share.position, next, records: left.filter(x => x.record.offset < next) }]
     })
     if (batches.length === 0) return
     await store.write(batches)
     for (const { partition, next } of batches) {
-      const share = shares.find(({ list }) => partitionKey((list[0] as Readable).record) === partitionKey(partition))
+      const share = shares.find(({ list }) => partitionKey((list[0] as SinkRecord).record) === partitionKey(partition))
       Object.assign(share as object, { position: next, until: null })
     }
   }
 }
 
 /** Goes on over faults, as the sink does, each time as a process started anew. */
-export async function fillAll(store: () => Store, records: readonly Readable[], random: () => number): Promise<void> {
+export async function fillAll(store: () => Store, records: readonly SinkRecord[], random: () => number): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       return await fill(store(), records, random)

@@ -2,12 +2,12 @@
  * For tests: an invented world of two days, 2 and 3 March 2026, at three venues, as records of the log. docs/ANALYTICS.md asks
  * about it.
  */
-import type { ConversationEventInput, IssueInput, RecordInputs, RecordName, VenueEventInput } from '../../schemas/types.ts'
-import { topicNamed } from '../../topics/catalog.ts'
-import type { Codec } from '../../topics/codec.ts'
-import { partitionOf } from '../../topics/murmur2.ts'
-import { reference } from '../../domain/ids.ts'
-import type { Readable } from '../sink.ts'
+import type { ConversationEventInput, IssueInput, RecordInputs, RecordName, VenueEventInput } from '../../../schemas/types.ts'
+import { topicNamed } from '../../../topics/catalog.ts'
+import type { Codec } from '../../../topics/codec.ts'
+import { partitionOf } from '../../../topics/murmur2.ts'
+import { reference } from '../../../domain/ids.ts'
+import type { SinkRecord } from '../../store.ts'
 import { readable } from './fixture.ts'
 
 /** UTC, of March 2026: `time(2, '09:00:01.500')`. */
@@ -15,8 +15,8 @@ const time = (day: number, clock: string) => Date.parse(`2026-03-0${day}T${clock
 
 type Put = <N extends RecordName>(topic: string, key: string, type: N, value: RecordInputs[N], at: number) => void
 
-export function worldOf(codec: Codec): Readable[] {
-  const records: Readable[] = []
+export function worldOf(codec: Codec): SinkRecord[] {
+  const records: SinkRecord[] = []
   const offsets = new Map<string, number>()
   const put: Put = (topic, key, type, value, timestamp) => {
     const place = `${topic}/${partitionOf(key, topicNamed(topic).partitions)}`

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
-import { startEmbeddedPostgres } from './embedded.ts'
-import { migrate } from './migrate.ts'
-import { openPool } from './pool.ts'
+import { startEmbeddedPostgres } from '../embedded.ts'
+import { migrate } from '../migrate.ts'
+import { openPool } from '../pool.ts'
 
 export interface TestPostgres {
   readonly url: string

@@ -1,135 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import type { Redis } from 'ioredis'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { KINDS } from '../../cache/cache.ts'
+import { ReadThroughCache } from '../../cache/read-through.ts'
+import { openRedis, RedisCache } from '../../cache/redis.ts'
+import { readThrough } from '../../cache/testing/suite.ts'
 import { connectRedis } from '../../test/stack/redis.ts'
 import { freePort, Server } from '../../test/stack/server.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import { partitionKey } from '../../topics/log.ts'
-import { type Batch, OwnershipLost, startSink } from '../sink.ts'
-import { TestLog } from '../test-log.ts'
-import { type Cache, type Entry, KINDS, type Kind, MemoryCache } from './cache.ts'
-import { Hot } from './hot.ts'
-import { openRedis, RedisCache } from './redis.ts'
+import { startSink } from '../sink.ts'
+import { type RecordBatch, OwnershipLost } from '../store.ts'
+import { TestLog } from '../testing/log.ts'
 import { redisStore } from './store.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const AT = Date.UTC(2026, 4, 1)
-const entry = (id: string, version: number, value: unknown, kind: Kind = 'venue'): Entry => ({
-  kind,
-  id,
-  version,
-  json: value === null ? null : JSON.stringify(value),
-})
-
-function cacheSuite(name: string, make: () => Cache): void {
-  describe(name, () => {
-    let cache: Cache
-    let prefix = ''
-    beforeEach(() => {
-      cache = make()
-      prefix = randomUUID()
-    })
-    const get = async (id: string) => JSON.parse((await cache.get('venue', id)) ?? 'null')
-
-    it('keeps the newest, whatever the order', async () => {
-      await cache.put([entry(prefix, 5, 'five')])
-      await cache.put([entry(prefix, 4, 'four'), entry(prefix, 5, 'another five')])
-      expect(await get(prefix)).toBe('five')
-      await cache.put([entry(prefix, 6, 'six')])
-      expect(await get(prefix)).toBe('six')
-    })
-
-    it('what was deleted does not come back by an older value', async () => {
-      await cache.put([entry(prefix, 5, 'five')])
-      await cache.put([entry(prefix, 7, null)])
-      await cache.put([entry(prefix, 6, 'six')])
-      expect(await get(prefix)).toBeNull()
-      await cache.put([entry(prefix, 8, 'eight')])
-      expect(await get(prefix)).toBe('eight')
-    })
-
-    it('invalidated, it takes what is as new or newer, and nothing older', async () => {
-      await cache.put([entry(prefix, 5, 'five')])
-      await cache.invalidate('venue', prefix)
-      expect(await get(prefix)).toBeNull()
-      await cache.put([entry(prefix, 4, 'four')])
-      expect(await get(prefix)).toBeNull()
-      await cache.put([entry(prefix, 5, 'five again')])
-      expect(await get(prefix)).toBe('five again')
-    })
-
-    it('any order of writes is the newest of them', async () => {
-      const write = fc.record({ id: fc.constantFrom('a', 'b'), version: fc.nat(9), deleted: fc.boolean() })
-      await fc.assert(
-        fc.asyncProperty(fc.array(write, { maxLength: 12 }), fc.uuid(), async (writes, run) => {
-          const model = new Map<string, { version: number; deleted: boolean }>()
-          for (const { id, version, deleted } of writes) {
-            await cache.put([entry(run + id, version, deleted ? null : version)])
-            const held = model.get(id)
-            if (held === undefined || held.version < version || (held.version === version && held.deleted))
-              model.set(id, { version, deleted })
-          }
-          for (const [id, { version, deleted }] of model) expect(await get(run + id)).toBe(deleted ? null : version)
-        }),
-        { numRuns: 60 },
-      )
-    })
-  })
-}
-
-cacheSuite('the cache in this process', () => new MemoryCache())
-
-it('the cache in this process is bounded, and lets go of what was used longest ago', async () => {
-  const cache = new MemoryCache(2)
-  await cache.put([entry('a', 1, 'a'), entry('b', 1, 'b')])
-  await cache.get('venue', 'a')
-  await cache.put([entry('c', 1, 'c')])
-  expect([await cache.get('venue', 'a'), await cache.get('venue', 'b')]).toEqual(['"a"', null])
-})
-
-it('no key holds personal data: an id, and what is asked for', () => {
-  for (const { key } of Object.values(KINDS)) expect(key('main:v1')).toMatch(/^v1:[a-z_]+:\{?main:v1\}?$/)
-})
-
-async function readThrough(hot: Hot, ...of: Parameters<Hot['readText']>): Promise<unknown> {
-  return JSON.parse((await hot.readText(...of)) ?? 'null')
-}
-
-describe('reading through', () => {
-  it('loads once for all who ask at once, then not again', async () => {
-    const hot = new Hot(new MemoryCache())
-    const load = vi.fn(async () => {
-      await sleep(5)
-      return { value: { name: 'Blue Lagoon' }, version: 3 }
-    })
-    const all = await Promise.all([1, 2, 3].map(() => readThrough(hot, 'venue', 'main:v1', load)))
-    expect(all).toEqual(Array(3).fill({ name: 'Blue Lagoon' }))
-    expect(await readThrough(hot, 'venue', 'main:v1', load)).toEqual({ name: 'Blue Lagoon' })
-    expect(load).toHaveBeenCalledTimes(1)
-    expect(hot.stats().get('venue')).toEqual({ hits: 1, misses: 3, failures: 0 })
-  })
-
-  it('does not keep what came too late, nor what is not there', async () => {
-    const cache = new MemoryCache()
-    const hot = new Hot(cache)
-    expect(
-      await readThrough(hot, 'venue', 'v', async () => {
-        await cache.put([entry('v', 9, 'newer')])
-        return { value: 'older', version: 8 }
-      }),
-    ).toBe('older')
-    expect(await readThrough(hot, 'venue', 'v', async () => null)).toBe('newer')
-    expect(await readThrough(hot, 'venue', 'nobody', async () => null)).toBeNull()
-  })
-
-  it('an error of the load is told, and the next one loads again', async () => {
-    const hot = new Hot(new MemoryCache())
-    await expect(readThrough(hot, 'venue', 'v', () => Promise.reject(new Error('away')))).rejects.toThrow('away')
-    expect(await readThrough(hot, 'venue', 'v', async () => ({ value: 1, version: 1 }))).toBe(1)
-  })
-})
 
 await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
   const opened: Redis[] = []
@@ -144,19 +31,6 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
   let shared: Redis
   beforeAll(async () => {
     shared = await open(REDIS_URL)
-  })
-  cacheSuite('the cache', () => new RedisCache(shared))
-
-  it('every key has a time to live', async () => {
-    const id = randomUUID()
-    const kinds = Object.keys(KINDS) as Kind[]
-    await new RedisCache(shared).put(kinds.flatMap(kind => [entry(id, 1, kind, kind), entry(`${id}x`, 1, null, kind)]))
-    for (const kind of kinds) {
-      const left = await shared.pttl(KINDS[kind].key(id))
-      expect(left / KINDS[kind].ttl).toBeGreaterThan(0.89)
-      expect(left / KINDS[kind].ttl).toBeLessThan(1.11)
-      expect(await shared.pttl(KINDS[kind].key(`${id}x`))).toBeGreaterThan(0)
-    }
   })
 
   describe('filled from the log', () => {
@@ -227,7 +101,7 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
         await writing
         await equal()
         const quick = await open(`redis://${redis.options.host}:${redis.options.port}`, 50)
-        const hot = new Hot(new RedisCache(quick))
+        const hot = new ReadThroughCache(new RedisCache(quick))
         expect(await readThrough(hot, 'venue', 'main:v1', async () => null)).toMatchObject({ id: 'main:v1' })
         server.signal('SIGSTOP')
         const began = performance.now()
@@ -251,7 +125,7 @@ await describeWithStack('on a real Redis', ({ REDIS_URL }) => {
 
   describe('the store of the sink', () => {
     const at = { topic: 'venue.profiles', partition: 0 }
-    const batch = (from: number, next: number, venue: string, log: TestLog): Batch => {
+    const batch = (from: number, next: number, venue: string, log: TestLog): RecordBatch => {
       const value = log.codec.encode('venue.profiles', 'VenueProfile', { venue, name: `at ${next}`, updatedAt: AT })
       const record = { ...at, offset: next - 1, timestamp: AT, key: venue, value, headers: {} }
       return { partition: at, from, next, records: [{ record, decoded: log.codec.decode(value) }] }

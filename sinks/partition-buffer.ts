@@ -1,36 +1,38 @@
-/** A partition that this process was given: what was read of it ahead, and how far it is written. */
+/** A partition assigned to this process: what was read ahead, and how far it is written. */
 import { messageOf } from '../engine/errors.ts'
 import { Moment } from '../engine/moment.ts'
 import { type Log, type LogRecord, type Position, partitionKey, type Read, type TopicPartition } from '../topics/log.ts'
 
 const READ_BYTES = 256 * 1024
 export const READ_WAIT_MS = 1_000
-/** Most that waits to be written, of one partition and of all; of each, one read in any case. Bytes. */
-const READ_AHEAD = { one: 4 * 1024 * 1024, all: 64 * 1024 * 1024 }
+/** Upper bounds of what waits to be written. A partition may always have one read waiting. */
+const MAX_PARTITION_BYTES = 4 * 1024 * 1024
+const MAX_TOTAL_BYTES = 64 * 1024 * 1024
 
-/** Bytes that wait to be written, of all partitions. */
+/** Bytes waiting to be written, of all partitions. */
 export interface Backlog {
   bytes: number
-  readonly room: Set<() => void>
+  /** Readers waiting for room. */
+  readonly waiters: Set<() => void>
 }
 
-export class Share {
+export class PartitionBuffer {
   readonly at: TopicPartition
   readonly key: string
   claimed = false
-  /** Not claimed before this moment (monotonic ms). */
+  /** Not claimed before this time (monotonic ms). */
   notBefore: number
-  /** Next offset to be written. */
+  /** Next offset to write. */
   position = 0
-  /** Where the next batch has to end. */
+  /** Where the next batch must end; null if it is free. */
   until: number | null = null
-  /** When the oldest came that waits to be written (monotonic ms). */
+  /** When the oldest waiting record arrived (monotonic ms). */
   since = 0
-  /** Records before this offset were skipped, and told of. */
+  /** Records below this offset were skipped and logged. */
   skippedTo = 0
-  trouble: string | null = null
+  failure: string | null = null
   readonly #backlog: Backlog
-  readonly #gone = new Moment()
+  readonly #dropped = new Moment()
   #reads: Read[] = []
   #bytes = 0
 
@@ -41,15 +43,16 @@ export class Share {
     this.notBefore = notBefore
   }
 
-  get gone(): boolean {
-    return this.#gone.over
+  /** Whether it is no longer assigned to this process. */
+  get dropped(): boolean {
+    return this.#dropped.over
   }
 
-  get waits(): boolean {
+  get hasRecords(): boolean {
     return this.#reads.length > 0
   }
 
-  /** That wait to be written. */
+  /** Bytes waiting to be written. */
   get bytes(): number {
     return this.#bytes
   }
@@ -58,40 +61,40 @@ export class Share {
     return { ...this.at, offset: this.position }
   }
 
-  /** Records that wait to be written, and the offset up to which that is all there is. */
+  /** Records waiting to be written, and the offset up to which they are complete. */
   waiting(): { records: LogRecord[]; next: number } {
     return { records: this.#reads.flatMap(r => r.records), next: this.#reads.at(-1)?.next ?? this.position }
   }
 
-  /** Reads on from its position until it has gone. */
+  /** Reads on from its position until it is dropped. */
   async read(log: Log, options: { arrived(): void; pause(failures: number): Promise<void> }): Promise<void> {
     let next = this.position
     let failures = 0
-    while (!this.gone) {
+    while (!this.dropped) {
       try {
         if (!this.#hasRoom()) {
-          await this.#room()
+          await this.#waitForRoom()
           continue
         }
         const reading = log.read(this.at, next, { maxBytes: READ_BYTES, wait: READ_WAIT_MS })
-        const read = await this.#gone.or(reading)
-        if (read === null || this.gone) return // nobody wants it any more
+        const read = await this.#dropped.or(reading)
+        if (read === null || this.dropped) return
         failures = 0
-        this.trouble = null
+        this.failure = null
         if (read.next === next) continue
         next = read.next
-        if (!this.waits) this.since = performance.now()
-        this.#keep([...this.#reads, read])
+        if (!this.hasRecords) this.since = performance.now()
+        this.#setReads([...this.#reads, read])
         options.arrived()
       } catch (error) {
-        if (this.gone) return
-        this.trouble = messageOf(error)
+        if (this.dropped) return
+        this.failure = messageOf(error)
         await options.pause(failures++)
       }
     }
   }
 
-  /** Everything before this offset is written. */
+  /** Everything below this offset is written. */
   advance(next: number): void {
     this.position = next
     if (this.until !== null && next >= this.until) this.until = null
@@ -99,30 +102,30 @@ export class Share {
       .filter(r => r.next > next)
       .map(r => ({ ...r, records: r.records.filter(({ offset }) => offset >= next) }))
     if (left.length < this.#reads.length) this.since = performance.now()
-    this.#keep(left)
-    for (const tell of [...this.#backlog.room]) tell()
+    this.#setReads(left)
+    for (const wake of [...this.#backlog.waiters]) wake()
   }
 
   drop(): void {
-    this.#gone.come()
-    this.#keep([])
+    this.#dropped.come()
+    this.#setReads([])
   }
 
-  /** What is needed to end a batch that was begun is read in any case. */
+  /** The rest of a batch that was begun is always read. */
   #hasRoom(): boolean {
     const last = this.#reads.at(-1)
     if (last === undefined || (this.until !== null && last.next < this.until)) return true
-    return this.#bytes < READ_AHEAD.one && this.#backlog.bytes < READ_AHEAD.all
+    return this.#bytes < MAX_PARTITION_BYTES && this.#backlog.bytes < MAX_TOTAL_BYTES
   }
 
-  async #room(): Promise<void> {
+  async #waitForRoom(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#backlog.room.add(resolve)
-    await this.#gone.or(promise)
-    this.#backlog.room.delete(resolve)
+    this.#backlog.waiters.add(resolve)
+    await this.#dropped.or(promise)
+    this.#backlog.waiters.delete(resolve)
   }
 
-  #keep(reads: Read[]): void {
+  #setReads(reads: Read[]): void {
     const bytes = reads.reduce((sum, { records }) => sum + sizeOf(records), 0)
     this.#backlog.bytes += bytes - this.#bytes
     this.#bytes = bytes
