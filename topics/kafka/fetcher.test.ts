@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { LogError, partitionKey } from '../log.ts'
 import { encodeBatch } from './batch.ts'
 import type { Cursor } from './cursor.ts'
-import { FakeCluster } from './fake.ts'
+import { FakeCluster } from './testing/fake-cluster.ts'
 import { Fetcher, type FetcherSettings } from './fetcher.ts'
 import type { SubscriptionSettings } from './subscription.ts'
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../test/conformance/harness.ts'
 import { decodeBatches } from './batch.ts'
 import { CODE } from './client.ts'
-import { FakeCluster } from './fake.ts'
+import { FakeCluster } from './testing/fake-cluster.ts'
 import { Outbox } from './outbox.ts'
 import { Producer, type ProducerSettings } from './producer.ts'
 

@@ -2,11 +2,11 @@
  * Brokers for tests, in memory: they read the requests off the wire and answer Fetch and Produce as brokers do, one request of a
  * connection after the other; partitions can be told to fail, to stall and to have no leader. One of them coordinates transactions.
  */
-import { LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
-import { CODE, isPassing, KafkaError, persist, sleep } from './client.ts'
+import { LogError, partitionKey, type Position, type TopicPartition } from '../../log.ts'
+import { CODE, isPassing, KafkaError, persist, sleep } from '../client.ts'
 import { FakeCoordinator } from './fake-coordinator.ts'
-import type { Broker, Call } from './hardening.ts'
-import { Reader, Writer } from './protocol.ts'
+import type { Broker, Call } from '../hardening.ts'
+import { Reader, Writer } from '../protocol.ts'
 
 interface Stored {
   readonly base: number

@@ -2,10 +2,10 @@
  * For tests: the coordinator of one transactional id and of one group, in memory. It knows both ways that transactions go, and
  * reads those requests off the wire that are ours.
  */
-import { LogError } from '../log.ts'
-import { CODE, KafkaError } from './client.ts'
-import type { Broker, Transactional } from './hardening.ts'
-import { Reader, Writer } from './protocol.ts'
+import { LogError } from '../../log.ts'
+import { CODE, KafkaError } from '../client.ts'
+import type { Broker, Transactional } from '../hardening.ts'
+import { Reader, Writer } from '../protocol.ts'
 
 /** A transaction that has ended: what it has written to, `topic/partition`, and the offsets of the group. */
 export interface EndedTransaction {
