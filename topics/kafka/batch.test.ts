@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LogError, type LogRecord } from '../log.ts'
 import type { Payload } from '../records.ts'
-import { type Compression, decodeBatches, encodeBatch, type Sender } from './batch.ts'
+import { type Compression, encodeBatch, type Sender } from './batch.ts'
+import { decodeBatches } from './testing/decode-batches.ts'
 
 const require = createRequire(import.meta.url)
 

@@ -183,11 +183,6 @@ export interface Decoded {
   readonly damage: LogError | null
 }
 
-/** All the records from an offset on. */
-export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number, aborted: readonly Aborted[]): Decoded {
-  return decodeScanned(where, from, scanBatches(where, bytes, from, aborted))
-}
-
 /** All the records from an offset on. `damage` is of the batch at `next`. */
 export function decodeScanned(where: TopicPartition, from: number, scanned: Scanned): Decoded {
   const records: LogRecord[] = []

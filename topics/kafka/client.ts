@@ -32,7 +32,6 @@ export interface KafkaSettings {
   }
   /** A request without an answer fails after this long, ms. */
   readonly requestTimeout?: number
-  readonly onError?: (what: string, error: unknown) => void
 }
 
 /** Error codes of the protocol that the driver tells apart. */
@@ -42,9 +41,6 @@ export const CODE = {
   LEADER_NOT_AVAILABLE: 5,
   NOT_LEADER: 6,
   REQUEST_TIMED_OUT: 7,
-  COORDINATOR_LOADING: 14,
-  COORDINATOR_NOT_AVAILABLE: 15,
-  NOT_COORDINATOR: 16,
   NOT_ENOUGH_REPLICAS: 19,
   NOT_ENOUGH_REPLICAS_AFTER_APPEND: 20,
   ILLEGAL_GENERATION: 22,
@@ -67,18 +63,13 @@ export const CODE = {
 
 /** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
 const MOVED: ReadonlySet<number> = new Set([CODE.UNKNOWN_TOPIC, CODE.LEADER_NOT_AVAILABLE, CODE.NOT_LEADER, CODE.KAFKA_STORAGE])
-const COORDINATOR_MOVED: ReadonlySet<number> = new Set([
-  CODE.COORDINATOR_LOADING,
-  CODE.COORDINATOR_NOT_AVAILABLE,
-  CODE.NOT_COORDINATOR,
-])
 
 /** A broker that has not answered a plain question by then is not the only one to be asked, ms. */
 const HEDGE_MS = 1_000
 
 export type Coordinator = 'group' | 'transaction'
 
-/** A kafkajs instance for these settings; what it logs goes to `onError`, apart from what it repeats of errors that are handled. */
+/** A kafkajs instance with these settings. */
 export function kafkaOf(settings: KafkaSettings): InstanceType<typeof Kafka> {
   const { brokers, clientId = 'bma', ssl, sasl, requestTimeout = 10_000 } = settings
   return new Kafka({
@@ -432,10 +423,6 @@ export function check(code: number): void {
 
 export function isMoved(code: number): boolean {
   return MOVED.has(code)
-}
-
-export function isCoordinatorMoved(code: number): boolean {
-  return COORDINATOR_MOVED.has(code)
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

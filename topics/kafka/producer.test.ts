@@ -1,8 +1,8 @@
 /** Transactions against a coordinator in memory, in both ways that they go; against a real one: `transactions.test.ts`. */
 import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../test/conformance/harness.ts'
-import { decodeBatches } from './batch.ts'
 import { CODE } from './client.ts'
+import { decodeBatches } from './testing/decode-batches.ts'
 import { FakeCluster } from './testing/fake-cluster.ts'
 import { Outbox } from './outbox.ts'
 import { Producer, type ProducerSettings } from './producer.ts'

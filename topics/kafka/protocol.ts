@@ -285,10 +285,6 @@ export interface Asking {
 
 export interface Fetched extends TopicPartition, Scanned {
   readonly errorCode: number
-  readonly highWatermark: number
-  /** Records before it belong to transactions that have ended. */
-  readonly stable: number
-  readonly start: number
 }
 
 export interface Answer {
@@ -330,9 +326,7 @@ export function fetch(prefix: string, asking: Asking, waitMs: number, partitionB
         return r.array((): Fetched => {
           const partition = r.int32()
           const errorCode = r.int16()
-          const highWatermark = Number(r.int64())
-          const stable = Number(r.int64())
-          const start = Number(r.int64())
+          r.take(24) // high watermark, last stable offset, log start offset
           const aborted: Aborted[] = r.array(() => ({ producerId: r.int64(), firstOffset: Number(r.int64()) }))
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
@@ -344,7 +338,7 @@ export function fetch(prefix: string, asking: Asking, waitMs: number, partitionB
             const damage = new LogError('corrupt', `${topic}/${partition}: the batch at ${offset} is longer than what came of it`)
             scanned = { ...scanned, damage }
           }
-          return { topic, partition, errorCode, highWatermark, stable, start, ...scanned }
+          return { topic, partition, errorCode, ...scanned }
         })
       })
       return { errorCode, session, partitions: partitions.flat() }
