@@ -65,7 +65,7 @@ export interface JoinOptions {
   readonly topics: readonly string[]
   /** A stable name of this worker over restarts; the log fences the transactions of an earlier life of it. */
   readonly instance: string
-  /** Partitions of one number, of all topics, go to one member: for what writes several topics' records of one key. */
+  /** Assign the same partition number of every topic to the same member (co-partitioning), for consumers that join topics by key. */
   readonly byNumber?: boolean
   /** Awaited before the member joins anew: every open transaction has ended once it resolves. Fetched records are dropped. */
   revoked(): Promise<void>

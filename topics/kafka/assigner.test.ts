@@ -48,7 +48,7 @@ describe('an assignment', () => {
     )
   })
 
-  test('by number gives every partition once, those of one number to one member, and leaves them there', () => {
+  test('copartitioned gives every partition once, the same number of every topic to one member, and leaves them there', () => {
     fc.assert(
       fc.property(members, topics, (members, topics) => {
         const given = assignByNumber(members, topics)

@@ -5,6 +5,7 @@
 import type { TopicPartition } from '../log.ts'
 import { partitionKey } from '../log.ts'
 
+/** What a member owned, and in which generation that was so. */
 export interface Claim {
   readonly generation: number
   readonly partitions: readonly TopicPartition[]

@@ -12,6 +12,7 @@
  * is late finds that of the next one, and is refused.
  */
 import { LogError, partitionKey, type Position } from '../log.ts'
+import { turn } from '../wait.ts'
 import { type Compression, encodeBatch } from './batch.ts'
 import {
   CODE,
@@ -306,10 +307,6 @@ function requests(batches: readonly Numbered[]): Numbered[][] {
     }
   }
   return made
-}
-
-function turn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }
 
 function isConcurrent(error: LogError): boolean {

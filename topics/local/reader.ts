@@ -3,6 +3,7 @@
  */
 import type { LogRecord } from '../log.ts'
 import type { Window } from '../records.ts'
+import { MAX_TIMER_MS } from '../wait.ts'
 import type { Partition } from './partition.ts'
 import type { Storage } from './storage.ts'
 import type { Tail } from './tail.ts'
@@ -47,15 +48,5 @@ export function arrival({ listeners }: Partition, ms: number): Promise<void> {
     }
     const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS))
     listeners.add(done)
-  })
-}
-
-/** Longer timers would fire at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1
-
-/** Lets other work of the event loop come first. */
-export function turn(): Promise<void> {
-  return new Promise(resolve => {
-    setImmediate(resolve)
   })
 }
