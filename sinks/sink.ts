@@ -157,7 +157,7 @@ class Filling implements Sink {
       group,
       topics: store.topics.map(t => t.name),
       instance,
-      byNumber: true,
+      copartitioned: true,
       assigned: assignment => this.#assign(assignment),
       revoked: async () => {
         this.#release()

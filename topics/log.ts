@@ -66,7 +66,7 @@ export interface JoinOptions {
   /** A stable name of this worker over restarts; the log fences the transactions of an earlier life of it. */
   readonly instance: string
   /** Assign the same partition number of every topic to the same member (co-partitioning), for consumers that join topics by key. */
-  readonly byNumber?: boolean
+  readonly copartitioned?: boolean
   /** Awaited before the member joins anew: every open transaction has ended once it resolves. Fetched records are dropped. */
   revoked(): Promise<void>
   /** A new assignment. Nothing is polled of its partitions before `start`. */

@@ -6,7 +6,7 @@
  */
 import { type Assignment, type JoinOptions, LogError } from '../log.ts'
 import { Waiter } from '../wait.ts'
-import { assign, assignByNumber, decodeClaim, encodeClaim } from './assigner.ts'
+import { assign, assignCopartitioned, decodeClaim, encodeClaim } from './assigner.ts'
 import { CODE, isPassing, type KafkaClient, type KafkaError, logError, sleep } from './client.ts'
 import { AssignerProtocol } from './hardening.ts'
 import type { MemberFile } from './member-file.ts'
@@ -158,7 +158,7 @@ export class GroupSession {
       groupId,
       generationId: joined.generationId,
       memberId: joined.memberId,
-      groupAssignment: leads ? assignmentsOf(joined.members, topics, join.byNumber === true) : [],
+      groupAssignment: leads ? assignmentsOf(joined.members, topics, join.copartitioned === true) : [],
     })
     const byTopic = AssignerProtocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}
     const partitions = Object.entries(byTopic).flatMap(([topic, of]) => of.map(partition => ({ topic, partition })))
@@ -234,7 +234,7 @@ function assignmentsOf(
     id: memberId,
     claim: decodeClaim(AssignerProtocol.MemberMetadata.decode(memberMetadata)?.userData ?? null),
   }))
-  const assigned = copartitioned ? assignByNumber(claiming, topics) : assign(claiming, topics)
+  const assigned = copartitioned ? assignCopartitioned(claiming, topics) : assign(claiming, topics)
   return [...assigned].map(([memberId, partitions]) => {
     const byTopic = Map.groupBy(partitions, p => p.topic)
     const assignment = Object.fromEntries([...byTopic].map(([topic, of]) => [topic, of.map(p => p.partition)]))
