@@ -7,9 +7,11 @@
  */
 import { type Append, LogError, type Position } from '../log.ts'
 import { type Compression, encodeBatch, type Sender } from './batch.ts'
-import { CODE, isMoved, isPassing, KafkaError, type KafkaClient, logError, persist, sleep } from './client.ts'
-import { AGAIN, type Batch, type Lane, nextPieces, type Piece, refusal, requests, SENDER_LOST, UNCERTAIN } from './lane.ts'
-import { BATCH_BYTES, place, RECORD_OVERHEAD } from './outbox.ts'
+import type { KafkaClient } from './client.ts'
+import { CODE, isMoved, isPassing, KafkaError, logError } from './errors.ts'
+import { persist, sleep } from './retry.ts'
+import { AGAIN, type Batch, type Lane, nextPieces, type Piece, refusal, SENDER_LOST, UNCERTAIN } from './lane.ts'
+import { BATCH_BYTES, inRequests, place, RECORD_OVERHEAD_BYTES } from './outbox.ts'
 import { type OutBatch, produce, type Produced } from './protocol.ts'
 import { type Outgoing, type Way, Ways } from './ways.ts'
 
@@ -62,7 +64,7 @@ export class Appends {
       const { partition, bytes } = placed[i] as (typeof placed)[number]
       const lane = this.#lane(record.topic, partition)
       let piece = open.get(lane)
-      if (piece === undefined || piece.bytes + bytes + RECORD_OVERHEAD > BATCH_BYTES) {
+      if (piece === undefined || piece.bytes + bytes + RECORD_OVERHEAD_BYTES > BATCH_BYTES) {
         const fate = piece?.fate ?? { error: null }
         piece = { records: [], bytes: 0, since, fate, alone: false, done: Promise.withResolvers<number>() }
         // Whoever appended hears of it by another of its pieces at least.
@@ -72,7 +74,7 @@ export class Appends {
         if (lane.batch === null) this.#wake(lane)
       }
       piece.records.push(record)
-      piece.bytes += bytes + RECORD_OVERHEAD
+      piece.bytes += bytes + RECORD_OVERHEAD_BYTES
       return { lane, piece, index: piece.records.length - 1 }
     })
     const pieces = [...new Set(places.map(p => p.piece))]
@@ -203,7 +205,7 @@ export class Appends {
   }
 
   async #sendAll(node: number, ways: Ways, way: Way, batches: readonly Batch[]): Promise<void> {
-    for (const [i, some] of requests(batches).entries()) {
+    for (const [i, some] of inRequests(batches, batch => batch.bytes).entries()) {
       // The broker appends one request while the next is encoded.
       if (i > 0) await new Promise(setImmediate)
       void this.#send(node, ways, way, some, false)

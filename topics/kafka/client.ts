@@ -2,89 +2,17 @@
  * A client of the cluster: who leads a partition, who coordinates a group or a transaction, and retries while that changes.
  * Each has connections of its own, for a broker serves one request of a connection at a time.
  */
-import type { SASLOptions } from 'kafkajs'
 import { LogError, type Position, type TopicPartition } from '../log.ts'
-import {
-  apartFrom,
-  type Broker,
-  type Call,
-  type Cluster,
-  clusterOf,
-  Kafka,
-  type KafkaOptions,
-  logLevel,
-  protocolError,
-  send,
-} from './hardening.ts'
+import { apartFrom, type Broker, type Call, type Cluster, clusterOf, send } from './hardening.ts'
+import { CODE, isPassing, KafkaError, logError } from './errors.ts'
 import { metadata, type TopicMetadata } from './protocol.ts'
-
-export interface KafkaSettings {
-  readonly brokers: readonly string[]
-  readonly clientId?: string
-  /** Put before the names of topics, groups and transactional ids: several installations may share a cluster. */
-  readonly prefix?: string
-  /** TLS; `true` with the system's authorities. */
-  readonly ssl?: KafkaOptions['ssl']
-  readonly sasl?: {
-    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-    readonly username: string
-    readonly password: string
-  }
-  /** A request without an answer fails after this long, ms. */
-  readonly requestTimeout?: number
-}
-
-/** Error codes of the protocol that the driver tells apart. */
-export const CODE = {
-  OFFSET_OUT_OF_RANGE: 1,
-  UNKNOWN_TOPIC: 3,
-  LEADER_NOT_AVAILABLE: 5,
-  NOT_LEADER: 6,
-  REQUEST_TIMED_OUT: 7,
-  NOT_ENOUGH_REPLICAS: 19,
-  NOT_ENOUGH_REPLICAS_AFTER_APPEND: 20,
-  ILLEGAL_GENERATION: 22,
-  UNKNOWN_MEMBER: 25,
-  REBALANCE_IN_PROGRESS: 27,
-  DUPLICATE_SEQUENCE: 46,
-  INVALID_PRODUCER_EPOCH: 47,
-  INVALID_TXN_STATE: 48,
-  INVALID_PRODUCER_ID_MAPPING: 49,
-  CONCURRENT_TRANSACTIONS: 51,
-  KAFKA_STORAGE: 56,
-  FETCH_SESSION_ID_NOT_FOUND: 70,
-  INVALID_FETCH_SESSION_EPOCH: 71,
-  FENCED_INSTANCE: 82,
-  UNSTABLE_OFFSET: 88,
-  PRODUCER_FENCED: 90,
-  /** The transaction has to be aborted; the producer may go on (KIP-890). */
-  TRANSACTION_ABORTABLE: 120,
-} as const
-
-/** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
-const MOVED: ReadonlySet<number> = new Set([CODE.UNKNOWN_TOPIC, CODE.LEADER_NOT_AVAILABLE, CODE.NOT_LEADER, CODE.KAFKA_STORAGE])
+import { persist, sleep } from './retry.ts'
+import { type KafkaSettings, kafkaOf } from './settings.ts'
 
 /** A broker that has not answered a plain question by then is not the only one to be asked, ms. */
 const HEDGE_MS = 1_000
 
 export type Coordinator = 'group' | 'transaction'
-
-/** A kafkajs instance with these settings. */
-export function kafkaOf(settings: KafkaSettings): InstanceType<typeof Kafka> {
-  const { brokers, clientId = 'bma', ssl, sasl, requestTimeout = 10_000 } = settings
-  return new Kafka({
-    clientId,
-    brokers: [...brokers],
-    ...(ssl === undefined ? {} : { ssl }),
-    ...(sasl === undefined ? {} : { sasl: sasl as SASLOptions }),
-    connectionTimeout: 3_000,
-    authenticationTimeout: 5_000,
-    requestTimeout,
-    retry: { initialRetryTime: 20, multiplier: 2, maxRetryTime: 1_000, retries: 5 },
-    // Every error it logs also reaches the caller of the request, who retries or reports it.
-    logLevel: logLevel.NOTHING,
-  })
-}
 
 export class KafkaClient {
   /** Of topics and groups, on the cluster. */
@@ -354,84 +282,9 @@ export class KafkaClient {
   }
 }
 
-/** Tries again while the error is of the kind that passes, for so long; first after `from` ms, then each time `growth` as late. */
-export async function persist<T>(
-  forMs: number,
-  passing: (error: LogError) => boolean,
-  attempt: () => Promise<T>,
-  from = 20,
-  growth = 2,
-): Promise<T> {
-  const until = performance.now() + forMs
-  for (let wait = from; ; wait = Math.min(wait * growth, 500)) {
-    try {
-      return await attempt()
-    } catch (error) {
-      const failed = logError(error)
-      if (!passing(failed) || performance.now() + wait > until) throw failed
-      await sleep(wait)
-    }
-  }
-}
-
-/** Passes by itself: a connection, a coordinator or a leader that is not there now. */
-export function isPassing(error: LogError): boolean {
-  return error.code === 'unavailable' && !(error instanceof KafkaError && error.kafka === CODE.TRANSACTION_ABORTABLE)
-}
-
-const FENCING: ReadonlySet<number> = new Set([
-  CODE.ILLEGAL_GENERATION,
-  CODE.UNKNOWN_MEMBER,
-  CODE.INVALID_PRODUCER_EPOCH,
-  // The coordinator has ended the transaction by itself: its time was up.
-  CODE.INVALID_TXN_STATE,
-  CODE.INVALID_PRODUCER_ID_MAPPING,
-  CODE.FENCED_INSTANCE,
-  CODE.PRODUCER_FENCED,
-])
-
-/** An error that a broker answered with. */
-export class KafkaError extends LogError {
-  readonly kafka: number
-  constructor(kafka: number, cause?: unknown) {
-    const { type, message } = protocolError(kafka) as Error & { type: string }
-    super(codeOf(kafka), `${type} (${kafka}): ${message}`, { cause })
-    this.kafka = kafka
-  }
-}
-
-function codeOf(kafka: number): LogError['code'] {
-  if (FENCING.has(kafka)) return 'fenced'
-  if (kafka === 10) return 'too_large'
-  if (kafka === CODE.UNKNOWN_TOPIC) return 'no_topic'
-  return 'unavailable'
-}
-
-/** Any error as a LogError; what a broker answered keeps its code. */
-export function logError(error: unknown): LogError {
-  if (error instanceof LogError) return error
-  const { code, message } = error as { code?: unknown; message: string }
-  const cause = (error as { cause?: unknown; originalError?: unknown }).originalError ?? (error as { cause?: unknown }).cause
-  const inner = typeof code === 'number' ? code : (cause as { code?: unknown } | undefined)?.code
-  if (typeof inner === 'number') return new KafkaError(inner, error)
-  return new LogError('unavailable', message, { cause: error })
-}
-
-export function check(code: number): void {
-  if (code !== 0) throw new KafkaError(code)
-}
-
-export function isMoved(code: number): boolean {
-  return MOVED.has(code)
-}
-
 function shuffled<T>(items: readonly T[]): T[] {
   return items
     .map(item => ({ item, at: Math.random() }))
     .sort((a, b) => a.at - b.at)
     .map(({ item }) => item)
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms))
 }

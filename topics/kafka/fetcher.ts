@@ -13,7 +13,9 @@
  *   a side way      short ones: readers that are behind others, and what comes while both main ways are taken
  */
 import { LogError, partitionKey } from '../log.ts'
-import { CODE, isMoved, isPassing, KafkaError, type KafkaClient, logError, sleep } from './client.ts'
+import type { KafkaClient } from './client.ts'
+import { CODE, isMoved, isPassing, KafkaError, logError } from './errors.ts'
+import { sleep } from './retry.ts'
 import type { Cursor } from './cursor.ts'
 import { type Fetched, fetch, type Wanted } from './protocol.ts'
 import { FetchSession, once } from './session.ts'

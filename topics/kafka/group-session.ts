@@ -7,7 +7,9 @@
 import { type Assignment, type JoinOptions, LogError } from '../log.ts'
 import { Waiter } from '../wait.ts'
 import { assign, assignCopartitioned, decodeClaim, encodeClaim } from './assigner.ts'
-import { CODE, isPassing, type KafkaClient, type KafkaError, logError, sleep } from './client.ts'
+import type { KafkaClient } from './client.ts'
+import { CODE, isPassing, type KafkaError, logError } from './errors.ts'
+import { sleep } from './retry.ts'
 import { AssignerProtocol } from './hardening.ts'
 import type { MemberFile } from './member-file.ts'
 

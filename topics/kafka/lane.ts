@@ -1,7 +1,7 @@
 /** Records on their way to one partition, outside transactions: what waits, and the record batch that is being sent. */
 import { type Append, LogError, type TopicPartition } from '../log.ts'
 import type { Sender } from './batch.ts'
-import { CODE, KafkaError } from './client.ts'
+import { CODE, KafkaError } from './errors.ts'
 import { BATCH_BYTES } from './outbox.ts'
 
 /** Records of one append for one partition, as many as fit a batch. */
@@ -45,8 +45,6 @@ export interface Lane extends TopicPartition {
   pause: number
 }
 
-/** Bytes of a request, about. */
-const REQUEST_BYTES = 1024 * 1024
 /** Codes after which a batch is sent again as it is; those that do not say that it was not appended. */
 export const UNCERTAIN: ReadonlySet<number> = new Set([-1, CODE.REQUEST_TIMED_OUT, 13, CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND])
 export const AGAIN: ReadonlySet<number> = new Set([2, 8, 9, CODE.NOT_ENOUGH_REPLICAS, 74, 75, 89, ...UNCERTAIN])
@@ -69,23 +67,6 @@ export function nextPieces(queue: Piece[]): Piece[] {
     queue.shift()
   }
   return pieces
-}
-
-/** Batches by request: several small ones go together. */
-export function requests(batches: readonly Batch[]): Batch[][] {
-  const made: Batch[][] = []
-  let bytes = 0
-  for (const batch of batches) {
-    const last = made.at(-1)
-    if (last === undefined || bytes + batch.bytes > REQUEST_BYTES) {
-      made.push([batch])
-      bytes = batch.bytes
-    } else {
-      last.push(batch)
-      bytes += batch.bytes
-    }
-  }
-  return made
 }
 
 /** What a broker answers of a batch. Nobody else writes under a sender's id, so there is no fencing outside transactions. */

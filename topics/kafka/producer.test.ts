@@ -1,7 +1,7 @@
 /** Transactions against a coordinator in memory, in both ways that they go; against a real one: `transactions.test.ts`. */
 import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../test/conformance/harness.ts'
-import { CODE } from './client.ts'
+import { CODE } from './errors.ts'
 import { decodeBatches } from './testing/decode-batches.ts'
 import { FakeCluster } from './testing/fake-cluster.ts'
 import { Outbox } from './outbox.ts'

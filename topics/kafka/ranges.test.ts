@@ -3,7 +3,8 @@ import { append, join, newGroup, newTopic, texts } from '../../test/conformance/
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
 import type { LogRecord, Membership, Polled } from '../log.ts'
-import { KafkaClient, kafkaOf } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { kafkaOf } from './settings.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import type { Answer } from './protocol.ts'
 

@@ -4,7 +4,9 @@
  */
 import { LogError, partitionKey, type Read, type TopicPartition } from '../log.ts'
 import { decodeScanned } from './batch.ts'
-import { CODE, isMoved, isPassing, type KafkaClient, KafkaError, persist } from './client.ts'
+import type { KafkaClient } from './client.ts'
+import { CODE, isMoved, isPassing, KafkaError } from './errors.ts'
+import { persist } from './retry.ts'
 import type { Cursor } from './cursor.ts'
 import type { Fetcher } from './fetcher.ts'
 import { fetch } from './protocol.ts'

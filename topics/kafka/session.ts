@@ -3,7 +3,7 @@
  * only where there is something new. Where it keeps none, or has forgotten it, all is said anew.
  */
 import { partitionKey } from '../log.ts'
-import { CODE, KafkaError } from './client.ts'
+import { CODE, KafkaError } from './errors.ts'
 import type { Answer, Asking, Wanted } from './protocol.ts'
 
 const LAST_EPOCH = 2 ** 31 - 1

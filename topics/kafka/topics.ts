@@ -4,7 +4,10 @@
  */
 import type { Topic } from '../catalog.ts'
 import { LogError } from '../log.ts'
-import { isPassing, KafkaClient, kafkaOf, type KafkaSettings, logError, persist } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { kafkaOf, type KafkaSettings } from './settings.ts'
+import { isPassing, logError } from './errors.ts'
+import { persist } from './retry.ts'
 
 export interface TopicsOptions {
   readonly kafka: KafkaSettings

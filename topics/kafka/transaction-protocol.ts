@@ -3,9 +3,9 @@
  * and generation), EndTxn v5 (KIP-890: every transaction has an epoch of its own), and which of the two ways a cluster goes.
  */
 import type { Position } from '../log.ts'
-import { check } from './client.ts'
+import { check } from './errors.ts'
 import type { Call, Transactional } from './hardening.ts'
-import { byTopic, call, Reader, Writer } from './protocol.ts'
+import { byTopic, call, Reader, Writer } from './wire.ts'
 
 /**
  * How transactions go: 2 where Produce and TxnOffsetCommit make what they write to part of the transaction, and EndTxn hands out

@@ -3,10 +3,11 @@
  * connection after the other; partitions can be told to fail, to stall and to have no leader. One of them coordinates transactions.
  */
 import { LogError, partitionKey, type Position, type TopicPartition } from '../../log.ts'
-import { CODE, isPassing, KafkaError, persist, sleep } from '../client.ts'
+import { CODE, isPassing, KafkaError } from '../errors.ts'
+import { persist, sleep } from '../retry.ts'
 import { FakeCoordinator } from './fake-coordinator.ts'
 import type { Broker, Call } from '../hardening.ts'
-import { Reader, Writer } from '../protocol.ts'
+import { Reader, Writer } from '../wire.ts'
 
 interface Stored {
   readonly base: number

@@ -3,9 +3,9 @@
  * reads those requests off the wire that are ours.
  */
 import { LogError } from '../../log.ts'
-import { CODE, KafkaError } from '../client.ts'
+import { CODE, KafkaError } from '../errors.ts'
 import type { Broker, Transactional } from '../hardening.ts'
-import { Reader, Writer } from '../protocol.ts'
+import { Reader, Writer } from '../wire.ts'
 
 /** A transaction that has ended: what it has written to, `topic/partition`, and the offsets of the group. */
 export interface EndedTransaction {

@@ -1,0 +1,84 @@
+/** Errors of a cluster: what brokers answer by number, and what becomes of it for the callers of the log. */
+import { LogError } from '../log.ts'
+import { protocolError } from './hardening.ts'
+
+/** Error codes of the protocol that the driver tells apart. */
+export const CODE = {
+  OFFSET_OUT_OF_RANGE: 1,
+  UNKNOWN_TOPIC: 3,
+  LEADER_NOT_AVAILABLE: 5,
+  NOT_LEADER: 6,
+  REQUEST_TIMED_OUT: 7,
+  NOT_ENOUGH_REPLICAS: 19,
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND: 20,
+  ILLEGAL_GENERATION: 22,
+  UNKNOWN_MEMBER: 25,
+  REBALANCE_IN_PROGRESS: 27,
+  DUPLICATE_SEQUENCE: 46,
+  INVALID_PRODUCER_EPOCH: 47,
+  INVALID_TXN_STATE: 48,
+  INVALID_PRODUCER_ID_MAPPING: 49,
+  CONCURRENT_TRANSACTIONS: 51,
+  KAFKA_STORAGE: 56,
+  FETCH_SESSION_ID_NOT_FOUND: 70,
+  INVALID_FETCH_SESSION_EPOCH: 71,
+  FENCED_INSTANCE: 82,
+  UNSTABLE_OFFSET: 88,
+  PRODUCER_FENCED: 90,
+  /** The transaction has to be aborted; the producer may go on (KIP-890). */
+  TRANSACTION_ABORTABLE: 120,
+} as const
+
+/** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
+const MOVED: ReadonlySet<number> = new Set([CODE.UNKNOWN_TOPIC, CODE.LEADER_NOT_AVAILABLE, CODE.NOT_LEADER, CODE.KAFKA_STORAGE])
+
+/** Passes by itself: a connection, a coordinator or a leader that is not there now. */
+export function isPassing(error: LogError): boolean {
+  return error.code === 'unavailable' && !(error instanceof KafkaError && error.kafka === CODE.TRANSACTION_ABORTABLE)
+}
+
+const FENCING: ReadonlySet<number> = new Set([
+  CODE.ILLEGAL_GENERATION,
+  CODE.UNKNOWN_MEMBER,
+  CODE.INVALID_PRODUCER_EPOCH,
+  // The coordinator has ended the transaction by itself: its time was up.
+  CODE.INVALID_TXN_STATE,
+  CODE.INVALID_PRODUCER_ID_MAPPING,
+  CODE.FENCED_INSTANCE,
+  CODE.PRODUCER_FENCED,
+])
+
+/** An error that a broker answered with. */
+export class KafkaError extends LogError {
+  readonly kafka: number
+  constructor(kafka: number, cause?: unknown) {
+    const { type, message } = protocolError(kafka) as Error & { type: string }
+    super(codeOf(kafka), `${type} (${kafka}): ${message}`, { cause })
+    this.kafka = kafka
+  }
+}
+
+function codeOf(kafka: number): LogError['code'] {
+  if (FENCING.has(kafka)) return 'fenced'
+  if (kafka === 10) return 'too_large'
+  if (kafka === CODE.UNKNOWN_TOPIC) return 'no_topic'
+  return 'unavailable'
+}
+
+/** Any error as a LogError; what a broker answered keeps its code. */
+export function logError(error: unknown): LogError {
+  if (error instanceof LogError) return error
+  const { code, message } = error as { code?: unknown; message: string }
+  const cause = (error as { cause?: unknown; originalError?: unknown }).originalError ?? (error as { cause?: unknown }).cause
+  const inner = typeof code === 'number' ? code : (cause as { code?: unknown } | undefined)?.code
+  if (typeof inner === 'number') return new KafkaError(inner, error)
+  return new LogError('unavailable', message, { cause: error })
+}
+
+export function check(code: number): void {
+  if (code !== 0) throw new KafkaError(code)
+}
+
+export function isMoved(code: number): boolean {
+  return MOVED.has(code)
+}
