@@ -6,7 +6,8 @@ import type { Topic } from '../catalog.ts'
 import { LogError, type LogRecord, type Position, partitionKey, type TopicPartition } from '../log.ts'
 import { type Batch, decodeRecords, type Window } from '../records.ts'
 import { checksumOf, damageOf } from './checksum.ts'
-import { type Database, isOfFile } from './database.ts'
+import type { Database } from './database.ts'
+import { isOfFile } from './sqlite-errors.ts'
 
 export type TopicRow = Pick<Topic, 'name' | 'partitions' | 'cleanup' | 'retentionMs'>
 
