@@ -1,7 +1,8 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { codeOf } from '../../test/conformance/harness.ts'
 import { type Append, MAX_RECORD_BYTES, type Position, type TopicPartition } from '../log.ts'
-import { Appends, type AppendsSettings } from './appends.ts'
+import type { AppendsSettings } from './append-requests.ts'
+import { Appends } from './appends.ts'
 import { decodeBatches } from './testing/decode-batches.ts'
 import { FakeCluster } from './testing/fake-cluster.ts'
 

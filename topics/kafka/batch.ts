@@ -13,7 +13,7 @@ import { type Batch, decodeRecords, encodePayloads, type Passed, type Payload, t
 export type Compression = 'none' | 'gzip' | 'zstd'
 
 /** Who writes a batch, for a broker that takes each batch once. */
-export interface Sender {
+export interface ProducerIdentity {
   readonly producerId: bigint
   readonly producerEpoch: number
   readonly transactional: boolean
@@ -31,7 +31,7 @@ const COMPRESS_FROM = 1024
 export function encodeBatch(
   records: readonly Payload[],
   timestamp: number,
-  sender: Sender,
+  sender: ProducerIdentity,
   firstSequence: number,
   compression: Compression,
 ): Buffer {

@@ -48,7 +48,7 @@ export class KafkaClient {
     if (this.#refreshing !== null) await this.#refreshing.catch(() => {})
     if (!unknown.every(topic => this.knows(topic))) await this.refresh()
     for (const topic of unknown) {
-      const { errorCode } = this.#topics.get(topic) ?? { errorCode: CODE.UNKNOWN_TOPIC }
+      const { errorCode } = this.#topics.get(topic) ?? { errorCode: CODE.UNKNOWN_TOPIC_OR_PARTITION }
       if (errorCode !== 0) throw new KafkaError(errorCode)
     }
   }

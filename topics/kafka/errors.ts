@@ -2,35 +2,51 @@
 import { LogError } from '../log.ts'
 import { protocolError } from './hardening.ts'
 
-/** Error codes of the protocol that the driver tells apart. */
+/** Error codes of the protocol that the driver tells apart (https://kafka.apache.org/protocol#protocol_error_codes). */
 export const CODE = {
+  UNKNOWN_SERVER_ERROR: -1,
   OFFSET_OUT_OF_RANGE: 1,
-  UNKNOWN_TOPIC: 3,
+  CORRUPT_MESSAGE: 2,
+  UNKNOWN_TOPIC_OR_PARTITION: 3,
   LEADER_NOT_AVAILABLE: 5,
-  NOT_LEADER: 6,
+  NOT_LEADER_OR_FOLLOWER: 6,
   REQUEST_TIMED_OUT: 7,
+  BROKER_NOT_AVAILABLE: 8,
+  REPLICA_NOT_AVAILABLE: 9,
+  MESSAGE_TOO_LARGE: 10,
+  NETWORK_EXCEPTION: 13,
   NOT_ENOUGH_REPLICAS: 19,
   NOT_ENOUGH_REPLICAS_AFTER_APPEND: 20,
   ILLEGAL_GENERATION: 22,
-  UNKNOWN_MEMBER: 25,
+  UNKNOWN_MEMBER_ID: 25,
   REBALANCE_IN_PROGRESS: 27,
-  DUPLICATE_SEQUENCE: 46,
+  UNSUPPORTED_VERSION: 35,
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 45,
   INVALID_PRODUCER_EPOCH: 47,
   INVALID_TXN_STATE: 48,
   INVALID_PRODUCER_ID_MAPPING: 49,
   CONCURRENT_TRANSACTIONS: 51,
-  KAFKA_STORAGE: 56,
+  KAFKA_STORAGE_ERROR: 56,
+  UNKNOWN_PRODUCER_ID: 59,
   FETCH_SESSION_ID_NOT_FOUND: 70,
   INVALID_FETCH_SESSION_EPOCH: 71,
-  FENCED_INSTANCE: 82,
-  UNSTABLE_OFFSET: 88,
+  FENCED_LEADER_EPOCH: 74,
+  UNKNOWN_LEADER_EPOCH: 75,
+  FENCED_INSTANCE_ID: 82,
+  UNSTABLE_OFFSET_COMMIT: 88,
+  THROTTLING_QUOTA_EXCEEDED: 89,
   PRODUCER_FENCED: 90,
-  /** The transaction has to be aborted; the producer may go on (KIP-890). */
+  /** The transaction must be aborted; the producer may go on (KIP-890). */
   TRANSACTION_ABORTABLE: 120,
 } as const
 
 /** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
-const MOVED: ReadonlySet<number> = new Set([CODE.UNKNOWN_TOPIC, CODE.LEADER_NOT_AVAILABLE, CODE.NOT_LEADER, CODE.KAFKA_STORAGE])
+const MOVED: ReadonlySet<number> = new Set([
+  CODE.UNKNOWN_TOPIC_OR_PARTITION,
+  CODE.LEADER_NOT_AVAILABLE,
+  CODE.NOT_LEADER_OR_FOLLOWER,
+  CODE.KAFKA_STORAGE_ERROR,
+])
 
 /** Passes by itself: a connection, a coordinator or a leader that is not there now. */
 export function isPassing(error: LogError): boolean {
@@ -39,12 +55,12 @@ export function isPassing(error: LogError): boolean {
 
 const FENCING: ReadonlySet<number> = new Set([
   CODE.ILLEGAL_GENERATION,
-  CODE.UNKNOWN_MEMBER,
+  CODE.UNKNOWN_MEMBER_ID,
   CODE.INVALID_PRODUCER_EPOCH,
   // The coordinator has ended the transaction by itself: its time was up.
   CODE.INVALID_TXN_STATE,
   CODE.INVALID_PRODUCER_ID_MAPPING,
-  CODE.FENCED_INSTANCE,
+  CODE.FENCED_INSTANCE_ID,
   CODE.PRODUCER_FENCED,
 ])
 
@@ -60,8 +76,8 @@ export class KafkaError extends LogError {
 
 function codeOf(kafka: number): LogError['code'] {
   if (FENCING.has(kafka)) return 'fenced'
-  if (kafka === 10) return 'too_large'
-  if (kafka === CODE.UNKNOWN_TOPIC) return 'no_topic'
+  if (kafka === CODE.MESSAGE_TOO_LARGE) return 'too_large'
+  if (kafka === CODE.UNKNOWN_TOPIC_OR_PARTITION) return 'no_topic'
   return 'unavailable'
 }
 

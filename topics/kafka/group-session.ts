@@ -122,12 +122,12 @@ export class GroupSession {
         // A rebalance is the ordinary end of a generation.
         if (kafka !== CODE.REBALANCE_IN_PROGRESS) {
           // A coordinator that loads or moves is back soon; one that tidies up forgets a group that is only being joined.
-          const forgotten = kafka === CODE.UNKNOWN_MEMBER && this.#assignment === null
+          const forgotten = kafka === CODE.UNKNOWN_MEMBER_ID && this.#assignment === null
           if (failures > QUIET_FAILURES || !(isPassing(failed) || forgotten))
             onError(`group "${join.group}": membership is interrupted`, failed)
           await this.#pause.wait(Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++))
         }
-        if (kafka === CODE.UNKNOWN_MEMBER || kafka === CODE.FENCED_INSTANCE) this.#member = ''
+        if (kafka === CODE.UNKNOWN_MEMBER_ID || kafka === CODE.FENCED_INSTANCE_ID) this.#member = ''
       }
     }
   }

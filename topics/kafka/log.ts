@@ -145,7 +145,7 @@ export class KafkaLog implements Log {
     this.#partitions(topic)
     const found = await persist(10_000, isPassing, async () => {
       const [described] = await this.#client.describe([topic])
-      check(described?.errorCode ?? CODE.UNKNOWN_TOPIC)
+      check(described?.errorCode ?? CODE.UNKNOWN_TOPIC_OR_PARTITION)
       return described
     })
     if (!found?.id) throw new LogError('unavailable', `the cluster has no id for topic ${topic}: it wants Kafka 2.8 or later`)

@@ -287,7 +287,7 @@ function rangeOf({ topic, partition }: Cursor, { from, next, records }: Range): 
 }
 
 function isUnstable(error: LogError): boolean {
-  return error instanceof KafkaError && error.kafka === CODE.UNSTABLE_OFFSET
+  return error instanceof KafkaError && error.kafka === CODE.UNSTABLE_OFFSET_COMMIT
 }
 
 function closed(): LogError {

@@ -3,7 +3,7 @@
  * and generation), EndTxn v5 (KIP-890: every transaction has an epoch of its own), and which of the two ways a cluster goes.
  */
 import type { Position } from '../log.ts'
-import { check } from './errors.ts'
+import { CODE, check } from './errors.ts'
 import type { Call, Transactional } from './hardening.ts'
 import { byTopic, call, Reader, Writer } from './wire.ts'
 
@@ -22,7 +22,6 @@ export interface Member {
 
 /** A tagged field of the answer to ApiVersions. */
 const FINALIZED_FEATURES = 2
-const UNSUPPORTED_VERSION = 35
 
 /** The way that the whole cluster has agreed on: all its brokers go it. */
 export function transactionVersion(): Call<TransactionVersion> {
@@ -33,7 +32,7 @@ export function transactionVersion(): Call<TransactionVersion> {
     r => {
       const errorCode = r.int16()
       // From before Kafka 2.4.
-      if (errorCode === UNSUPPORTED_VERSION) return 1
+      if (errorCode === CODE.UNSUPPORTED_VERSION) return 1
       check(errorCode)
       r.compactArray(() => r.take(6)) // requests with their versions
       r.int32() // throttle time

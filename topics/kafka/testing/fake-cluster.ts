@@ -108,7 +108,7 @@ export class FakeCluster {
 
   async use(topics: readonly string[]): Promise<void> {
     for (const topic of topics) this.#used.add(topic)
-    for (const topic of topics) if (this.unknown.has(topic)) throw new KafkaError(CODE.UNKNOWN_TOPIC)
+    for (const topic of topics) if (this.unknown.has(topic)) throw new KafkaError(CODE.UNKNOWN_TOPIC_OR_PARTITION)
   }
 
   knows(topic: string): boolean {
@@ -116,7 +116,7 @@ export class FakeCluster {
   }
 
   trouble(topic: string): KafkaError | null {
-    return this.unknown.has(topic) ? new KafkaError(CODE.UNKNOWN_TOPIC) : null
+    return this.unknown.has(topic) ? new KafkaError(CODE.UNKNOWN_TOPIC_OR_PARTITION) : null
   }
 
   leader(partition: TopicPartition): number | null {

@@ -130,7 +130,7 @@ export class FakeCoordinator {
       }
     })
     let code = apiVersion >= 5 ? this.#add(id, OFFSETS) : this.#wrote.has(OFFSETS) ? this.#isOurs(id) : CODE.INVALID_TXN_STATE
-    if (code === 0 && member !== this.member) code = CODE.UNKNOWN_MEMBER
+    if (code === 0 && member !== this.member) code = CODE.UNKNOWN_MEMBER_ID
     if (code === 0 && generation !== this.generation) code = CODE.ILLEGAL_GENERATION
     if (code === 0) {
       for (const { topic, offsets } of wanted)
