@@ -20,7 +20,7 @@ import { KafkaClient } from './client.ts'
 import type { KafkaSettings } from './settings.ts'
 import { CODE, check, isPassing, KafkaError } from './errors.ts'
 import { persist } from './retry.ts'
-import type { Cursor, Range } from './cursor.ts'
+import type { Cursor, TakenRange } from './cursor.ts'
 import type { Fetcher } from './fetcher.ts'
 import { GroupSession } from './group-session.ts'
 import { MemberFile } from './member-file.ts'
@@ -263,12 +263,12 @@ export class KafkaMembership implements Membership {
     }
     const there = new Set(polled.map(partitionKey))
     for (const cursor of cursors) {
-      const error = there.has(cursor.key) ? null : cursor.tell()
+      const error = there.has(cursor.key) ? null : cursor.takeError()
       if (error === null) continue
       const { topic, partition, head } = cursor
       polled.push({ topic, partition, from: head, next: head, records: [], error })
     }
-    if (ready.length > 0) this.#feed.go()
+    if (ready.length > 0) this.#feed.wake()
     return polled
   }
 
@@ -282,7 +282,7 @@ export class KafkaMembership implements Membership {
   }
 }
 
-function rangeOf({ topic, partition }: Cursor, { from, next, records }: Range): Polled {
+function rangeOf({ topic, partition }: Cursor, { from, next, records }: TakenRange): Polled {
   return { topic, partition, from, next, records, error: null }
 }
 

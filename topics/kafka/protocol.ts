@@ -3,7 +3,7 @@
  * one pass), OffsetFetch v7 (KIP-447: only stable offsets); those of transactions are in `transaction-protocol.ts`. The layouts
  * are those of https://kafka.apache.org/protocol.
  */
-import { LogError, type TopicPartition } from '../log.ts'
+import { LogError, type Position, type TopicPartition } from '../log.ts'
 import { type Aborted, type Scanned, scanBatches } from './batch.ts'
 import type { Call } from './hardening.ts'
 import { byTopic, call, LARGE_BYTES, type Reader, Writer } from './wire.ts'
@@ -85,43 +85,45 @@ function producedPart(r: Reader, topic: string): Produced {
   return part
 }
 
-export interface Wanted extends TopicPartition {
-  readonly offset: number
-}
-
 /** What a Fetch says: all that is wanted, or of a session what has changed since the last (KIP-227). */
-export interface Asking {
+export interface FetchRequest {
   readonly session: number
   /** -1: without a session. 0: begins one. */
   readonly epoch: number
-  readonly wanted: readonly Wanted[]
+  readonly wanted: readonly Position[]
   readonly forgotten: readonly TopicPartition[]
   /** Where a partition is read from, whether it is named in this request or an earlier one of the session. */
   offset(partition: TopicPartition): number
 }
 
-export interface Fetched extends TopicPartition, Scanned {
+export interface FetchedPartition extends TopicPartition, Scanned {
   readonly errorCode: number
 }
 
-export interface Answer {
+export interface FetchResponse {
   /** Of the session. */
   readonly errorCode: number
   /** 0 where the broker keeps none. */
   readonly session: number
   /** In a session, without those of which there is nothing new. */
-  readonly partitions: readonly Fetched[]
+  readonly partitions: readonly FetchedPartition[]
 }
 
 /**
  * Committed records, not yet decoded.
  * @param waitMs how long the broker waits for the first byte @param partitionBytes of a partition, at most @param maxBytes of all
  */
-export function fetch(prefix: string, asking: Asking, waitMs: number, partitionBytes: number, maxBytes: number): Call<Answer> {
+export function fetch(
+  prefix: string,
+  request: FetchRequest,
+  waitMs: number,
+  partitionBytes: number,
+  maxBytes: number,
+): Call<FetchResponse> {
   return call(
     { apiKey: 1, apiVersion: 11, apiName: 'Fetch' },
     () => {
-      const { session, epoch, wanted, forgotten } = asking
+      const { session, epoch, wanted, forgotten } = request
       const w = new Writer(64 + (wanted.length + forgotten.length) * 64)
       w.int32(-1).int32(waitMs).int32(1).int32(maxBytes).int8(1).int32(session).int32(epoch)
       w.array(byTopic(wanted), ({ topic, items }) => {
@@ -140,14 +142,14 @@ export function fetch(prefix: string, asking: Asking, waitMs: number, partitionB
       const session = r.int32()
       const partitions = r.array(() => {
         const topic = r.text().slice(prefix.length)
-        return r.array((): Fetched => {
+        return r.array((): FetchedPartition => {
           const partition = r.int32()
           const errorCode = r.int16()
           r.take(24) // high watermark, last stable offset, log start offset
           const aborted: Aborted[] = r.array(() => ({ producerId: r.int64(), firstOffset: Number(r.int64()) }))
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
-          const offset = asking.offset({ topic, partition })
+          const offset = request.offset({ topic, partition })
           // One partition that is damaged keeps none of the others back.
           let scanned = scanBatches({ topic, partition }, bytes, offset, aborted)
           if (bytes.length > 0 && scanned.bytes === 0 && scanned.damage === null) {

@@ -10,7 +10,7 @@ import { persist } from './retry.ts'
 import type { Cursor } from './cursor.ts'
 import type { Fetcher } from './fetcher.ts'
 import { fetch } from './protocol.ts'
-import { once } from './session.ts'
+import { sessionless } from './session.ts'
 import type { Subscription } from './subscription.ts'
 
 const IDLE_MS = 2_000
@@ -55,15 +55,15 @@ export class Reader {
         if (!cursor.empty) {
           const at = cursor.head
           const { records, next } = cursor.take(Number.POSITIVE_INFINITY, maxBytes)
-          lane.go()
+          lane.wake()
           // Its batch turned out to be damaged.
           if (next === at && records.length === 0) continue
           // Without records, only what is not for readers was there: markers, aborted records.
           return { records, next }
         }
-        const { telling } = cursor
+        const { pendingError } = cursor
         // A leader that moves, or a broker that is away, is waited for.
-        if (telling !== null && (!isAway(telling) || performance.now() > until + AWAY_MS)) throw cursor.tell()
+        if (pendingError !== null && (!isAway(pendingError) || performance.now() > until + AWAY_MS)) throw cursor.takeError()
         const left = until - performance.now()
         if (cursor.answered && left <= 0) return { records: [], next: from }
         await this.#news(cursor, cursor.answered ? left : AWAY_MS)
@@ -91,7 +91,7 @@ export class Reader {
         await client.refresh()
         throw new KafkaError(CODE.LEADER_NOT_AVAILABLE)
       }
-      const asking = once(new Map([[partitionKey(partition), { ...partition, offset }]]))
+      const asking = sessionless(new Map([[partitionKey(partition), { ...partition, offset }]]))
       const broker = await client.broker(node, LOOKS)
       const [found] = (await client.send(broker, fetch(client.prefix, asking, 0, maxBytes, maxBytes))).partitions
       if (found === undefined) return { records: [], next: offset }
@@ -134,7 +134,7 @@ export class Reader {
     const onNews = (cursors: readonly Cursor[]) => {
       for (const cursor of cursors) {
         this.#waiting.get(cursor)?.()
-        const error = cursor.telling
+        const error = cursor.pendingError
         if (error !== null && isAway(error)) this.#onError(`${cursor.key} cannot be read; trying again`, error)
       }
     }
