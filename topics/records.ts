@@ -11,7 +11,7 @@ import type { Headers, LogRecord, TopicPartition } from './log.ts'
 
 export type BatchRecord = Omit<LogRecord, 'topic' | 'partition'>
 
-export interface Batch {
+export interface EncodedBatch {
   readonly baseOffset: number
   /** Offset of its last record; between the two there may be gaps. */
   readonly lastOffset: number
@@ -41,7 +41,7 @@ export interface Payload {
 }
 
 /** @param records at least one, in offset order. */
-export function encodeRecords(records: readonly BatchRecord[]): Batch {
+export function encodeRecords(records: readonly BatchRecord[]): EncodedBatch {
   const first = records[0] as BatchRecord
   const last = records[records.length - 1] as BatchRecord
   const lengths: number[] = []
@@ -96,14 +96,14 @@ function writeRecord(into: Buffer, start: number, record: Payload, length: numbe
 }
 
 /** How much to take of a batch: from which offset on, and at most how many records and bytes. */
-export interface Window {
+export interface ReadWindow {
   from: number
   records: number
   bytes: number
 }
 
 /** How much of a batch is passed: reading goes on from there. */
-export interface Passed {
+export interface DecodeProgress {
   bytes: number
   records: number
 }
@@ -117,10 +117,10 @@ export interface Passed {
  */
 export function decodeRecords(
   where: TopicPartition,
-  batch: Batch,
-  window: Window,
+  batch: EncodedBatch,
+  window: ReadWindow,
   into: LogRecord[],
-  passed: Passed = { bytes: 0, records: 0 },
+  passed: DecodeProgress = { bytes: 0, records: 0 },
 ): void {
   const { topic, partition } = where
   const { blob, baseOffset, firstTimestamp, count, appendTime } = batch

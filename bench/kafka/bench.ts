@@ -224,7 +224,7 @@ async function watch(kafka: { brokers: string[] }, topic: string, records: numbe
   let last = performance.now()
   try {
     for (let before = 0; ; ) {
-      const ends = await client.offsets(partitions, 'stable')
+      const ends = await client.offsets(partitions, 'lastStable')
       const seen = ends.reduce((sum, { offset }) => sum + offset, 0)
       const now = performance.now()
       if (seen > before) {

@@ -1,7 +1,7 @@
 /** Decides which lanes send now, in which requests and over which connections. */
 import { AppendRequests, type AppendsSettings, closed, type LaneScheduler } from './append-requests.ts'
 import { type Connection, ConnectionPool } from './connections.ts'
-import { CODE, KafkaError, logError } from './errors.ts'
+import { ErrorCode, KafkaError, toLogError } from './errors.ts'
 import { IdempotentProducer } from './idempotent-producer.ts'
 import { type Lane, nextChunks, type PendingBatch } from './lane.ts'
 import { inRequests } from './outbox.ts'
@@ -210,7 +210,7 @@ export class AppendDispatcher implements LaneScheduler {
       await this.#producer.open()
       if (!batch.settled) this.wake(lane)
     } catch (error) {
-      this.#requests.again(batch, logError(error))
+      this.#requests.again(batch, toLogError(error))
     }
   }
 
@@ -218,17 +218,17 @@ export class AppendDispatcher implements LaneScheduler {
     const { client } = this.#settings
     const batch = this.#start(lane)
     if (batch === null) return
-    if (client.knows(lane.topic)) {
-      this.#requests.again(batch, new KafkaError(CODE.LEADER_NOT_AVAILABLE))
+    if (client.hasMetadata(lane.topic)) {
+      this.#requests.again(batch, new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE))
       return
     }
     try {
-      await client.use([lane.topic])
+      await client.track([lane.topic])
       if (batch.settled) return
-      if (client.leader(lane) === null) this.#requests.again(batch, new KafkaError(CODE.LEADER_NOT_AVAILABLE))
+      if (client.leader(lane) === null) this.#requests.again(batch, new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE))
       else this.wake(lane)
     } catch (error) {
-      this.#requests.again(batch, logError(error))
+      this.#requests.again(batch, toLogError(error))
     }
   }
 

@@ -3,13 +3,16 @@ import { LogError } from '../log.ts'
 import { type Compression, encodeBatch, type ProducerIdentity } from './batch.ts'
 import type { KafkaClient } from './client.ts'
 import type { Connection, ConnectionPool, InFlight } from './connections.ts'
-import { isMoved, isPassing, KafkaError, logError } from './errors.ts'
+import { isStaleMetadata, isRetriable, KafkaError, toLogError } from './errors.ts'
 import { type Lane, type PendingBatch, PRODUCER_LOST, refusal, REPEATABLE, UNCERTAIN } from './lane.ts'
-import { type OutBatch, produce, type Produced } from './protocol.ts'
+import { type ProduceBatch, produce, type ProduceResult } from './protocol.ts'
 import { sleep } from './retry.ts'
 
 export interface AppendsSettings {
-  readonly client: Pick<KafkaClient, 'prefix' | 'use' | 'knows' | 'leader' | 'refresh' | 'broker' | 'send' | 'anywhere'>
+  readonly client: Pick<
+    KafkaClient,
+    'prefix' | 'track' | 'hasMetadata' | 'leader' | 'refresh' | 'broker' | 'send' | 'onAnyBroker'
+  >
   readonly compression: Compression
   /** @throws {LogError} `no_topic` */
   partitions(topic: string): number
@@ -69,7 +72,7 @@ export class AppendRequests {
         else this.#unanswered(batch, attempt, new LogError('unavailable', `the broker did not answer for ${topic}/${partition}`))
       }
     } catch (error) {
-      for (const { batch, attempt } of attempts) this.#unanswered(batch, attempt, logError(error))
+      for (const { batch, attempt } of attempts) this.#unanswered(batch, attempt, toLogError(error))
     } finally {
       for (const batch of sent) batch.inFlight--
       clearTimeout(timer)
@@ -82,7 +85,7 @@ export class AppendRequests {
   again(batch: PendingBatch, cause: LogError): void {
     if (batch.settled) return
     batch.cause = cause
-    const worthIt = isPassing(cause) || (cause instanceof KafkaError && isMoved(cause.kafka))
+    const worthIt = isRetriable(cause) || (cause instanceof KafkaError && isStaleMetadata(cause.kafka))
     if (this.#lanes.closed || !worthIt) {
       this.refuse(batch, this.#lanes.closed ? closed() : cause)
       return
@@ -114,7 +117,7 @@ export class AppendRequests {
   }
 
   /** Null when it cannot be encoded. */
-  #attempt(batch: PendingBatch, sentAt: number): { batch: PendingBatch; attempt: number; encoded: OutBatch } | null {
+  #attempt(batch: PendingBatch, sentAt: number): { batch: PendingBatch; attempt: number; encoded: ProduceBatch } | null {
     const { lane, records, timestamp } = batch
     const { topic, partition, sequence } = lane
     try {
@@ -136,7 +139,7 @@ export class AppendRequests {
     if (attempt === batch.attempts) this.again(batch, error)
   }
 
-  #answered(batch: PendingBatch, attempt: number, { errorCode, baseOffset }: Produced, pool: ConnectionPool): void {
+  #answered(batch: PendingBatch, attempt: number, { errorCode, baseOffset }: ProduceResult, pool: ConnectionPool): void {
     const { lane } = batch
     if (batch.settled) return
     if (errorCode === 0) {
@@ -153,7 +156,7 @@ export class AppendRequests {
     }
     const error = refusal(errorCode)
     if (UNCERTAIN.has(errorCode)) batch.uncertain = true
-    if (isMoved(errorCode) || REPEATABLE.has(errorCode)) {
+    if (isStaleMetadata(errorCode) || REPEATABLE.has(errorCode)) {
       if (attempt === batch.attempts) this.again(batch, error)
     } else if (PRODUCER_LOST.has(errorCode) && !batch.uncertain) {
       // Certainly not appended: it may go under other numbers.

@@ -6,15 +6,15 @@ import { type LogError, partitionKey } from '../log.ts'
 import { turn } from '../wait.ts'
 import { type Compression, encodeBatch } from './batch.ts'
 import type { KafkaClient } from './client.ts'
-import { CODE, isMoved, isPassing, KafkaError, logError } from './errors.ts'
+import { ErrorCode, isStaleMetadata, isRetriable, KafkaError, toLogError } from './errors.ts'
 import type { Transactional } from './hardening.ts'
-import { inRequests, type Outbox, type Part } from './outbox.ts'
+import { inRequests, type Outbox, type OutgoingBatch } from './outbox.ts'
 import { produce } from './protocol.ts'
 import { sleep } from './retry.ts'
 import type { TransactionVersion } from './transaction-protocol.ts'
 
 export interface BatchSenderSettings {
-  readonly client: Pick<KafkaClient, 'prefix' | 'use' | 'leader' | 'refresh' | 'broker' | 'send'>
+  readonly client: Pick<KafkaClient, 'prefix' | 'track' | 'leader' | 'refresh' | 'broker' | 'send'>
   readonly transactionalId: string
   readonly compression: Compression
   readonly version: TransactionVersion
@@ -27,15 +27,15 @@ const MAX_RETRY_MS = 500
 /** The broker will soon have appended the batch, or has not appended it at all. */
 const NOT_APPENDED_YET: ReadonlySet<number> = new Set([
   // Another leader is adding its partitions to the transaction.
-  CODE.CONCURRENT_TRANSACTIONS,
-  CODE.NOT_ENOUGH_REPLICAS,
-  CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-  CODE.REQUEST_TIMED_OUT,
+  ErrorCode.CONCURRENT_TRANSACTIONS,
+  ErrorCode.NOT_ENOUGH_REPLICAS,
+  ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+  ErrorCode.REQUEST_TIMED_OUT,
 ])
 
 /** A record batch with its place in the sequence of its partition. */
 interface NumberedBatch {
-  readonly part: Part
+  readonly part: OutgoingBatch
   readonly sequence: number
   readonly timestamp: number
 }
@@ -65,8 +65,8 @@ export class BatchSender {
    * @param sent called once the last round is on its way
    * @throws {LogError} when a batch was refused, or could not be delivered in time
    */
-  async send(id: Transactional, outbox: Outbox, sent?: () => void): Promise<Map<Part, number>> {
-    const baseOffsets = new Map<Part, number>()
+  async send(id: Transactional, outbox: Outbox, sent?: () => void): Promise<Map<OutgoingBatch, number>> {
+    const baseOffsets = new Map<OutgoingBatch, number>()
     for (const [round, parts] of outbox.rounds.entries()) {
       const last = round === outbox.rounds.length - 1
       const byPartition = await this.#sendRound(id, parts, last ? sent : undefined)
@@ -76,9 +76,9 @@ export class BatchSender {
   }
 
   /** One batch for each of these partitions; the first offset of each. */
-  async #sendRound(id: Transactional, parts: readonly Part[], sent?: () => void): Promise<Map<string, number>> {
+  async #sendRound(id: Transactional, parts: readonly OutgoingBatch[], sent?: () => void): Promise<Map<string, number>> {
     const { client } = this.#settings
-    await client.use([...new Set(parts.map(p => p.topic))])
+    await client.track([...new Set(parts.map(p => p.topic))])
     const timestamp = Date.now()
     const baseOffsets = new Map<string, number>()
     const until = performance.now() + PRODUCE_TIMEOUT_MS
@@ -119,7 +119,7 @@ export class BatchSender {
     baseOffsets: Map<string, number>,
   ): Promise<Undelivered | null> {
     const { client, transactionalId, compression, version } = this.#settings
-    if (node === null) return { batches, cause: new KafkaError(CODE.LEADER_NOT_AVAILABLE) }
+    if (node === null) return { batches, cause: new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE) }
     const sender = { producerId: id.producerId, producerEpoch: id.producerEpoch, transactional: true }
     const encoded = batches.map(({ part, sequence, timestamp }) => {
       const { topic, partition, records } = part
@@ -132,14 +132,14 @@ export class BatchSender {
       let cause: LogError | null = null
       for (const { errorCode, baseOffset, ...partition } of await client.send(broker, call)) {
         if (errorCode === 0) baseOffsets.set(partitionKey(partition), baseOffset)
-        else if (isMoved(errorCode) || NOT_APPENDED_YET.has(errorCode)) cause = new KafkaError(errorCode)
+        else if (isStaleMetadata(errorCode) || NOT_APPENDED_YET.has(errorCode)) cause = new KafkaError(errorCode)
         else throw new KafkaError(errorCode)
       }
       return cause === null ? null : { batches: batches.filter(({ part }) => !baseOffsets.has(partitionKey(part))), cause }
     } catch (error) {
-      const failed = logError(error)
+      const failed = toLogError(error)
       // No answer: the broker recognises a batch that it has by its sequence number.
-      if (failed instanceof KafkaError || !isPassing(failed)) throw failed
+      if (failed instanceof KafkaError || !isRetriable(failed)) throw failed
       return { batches, cause: failed }
     }
   }

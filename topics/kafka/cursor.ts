@@ -1,9 +1,9 @@
 /** A place in a partition that is fetched ahead: what is queued is taken from `head` on, and fetched from `next` on. */
 import { type LogError, type LogRecord, partitionKey, type Position } from '../log.ts'
-import type { Batch } from '../records.ts'
+import type { EncodedBatch } from '../records.ts'
 import { decompressed, type FetchedBatch, takeRecords } from './batch.ts'
 
-/** Part of a partition that was fetched: everything that is for readers from where the last one ended up to `next`. */
+/** OutgoingBatch of a partition that was fetched: everything that is for readers from where the last one ended up to `next`. */
 export interface FetchedPart {
   readonly batches: readonly FetchedBatch[]
   readonly next: number
@@ -19,7 +19,7 @@ export interface TakenRange {
 /** A batch, how much of it is taken, and where what follows it begins. Null: nothing for readers up to there. */
 interface Queued {
   readonly batch: FetchedBatch | null
-  plain: Batch | null
+  plain: EncodedBatch | null
   readonly passed: { bytes: number; records: number }
   next: number
 }

@@ -3,7 +3,7 @@ import { LogError } from '../log.ts'
 import { protocolError } from './hardening.ts'
 
 /** Error codes of the protocol that the driver tells apart (https://kafka.apache.org/protocol#protocol_error_codes). */
-export const CODE = {
+export const ErrorCode = {
   UNKNOWN_SERVER_ERROR: -1,
   OFFSET_OUT_OF_RANGE: 1,
   CORRUPT_MESSAGE: 2,
@@ -42,26 +42,26 @@ export const CODE = {
 
 /** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
 const MOVED: ReadonlySet<number> = new Set([
-  CODE.UNKNOWN_TOPIC_OR_PARTITION,
-  CODE.LEADER_NOT_AVAILABLE,
-  CODE.NOT_LEADER_OR_FOLLOWER,
-  CODE.KAFKA_STORAGE_ERROR,
+  ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+  ErrorCode.LEADER_NOT_AVAILABLE,
+  ErrorCode.NOT_LEADER_OR_FOLLOWER,
+  ErrorCode.KAFKA_STORAGE_ERROR,
 ])
 
 /** Passes by itself: a connection, a coordinator or a leader that is not there now. */
-export function isPassing(error: LogError): boolean {
-  return error.code === 'unavailable' && !(error instanceof KafkaError && error.kafka === CODE.TRANSACTION_ABORTABLE)
+export function isRetriable(error: LogError): boolean {
+  return error.code === 'unavailable' && !(error instanceof KafkaError && error.kafka === ErrorCode.TRANSACTION_ABORTABLE)
 }
 
 const FENCING: ReadonlySet<number> = new Set([
-  CODE.ILLEGAL_GENERATION,
-  CODE.UNKNOWN_MEMBER_ID,
-  CODE.INVALID_PRODUCER_EPOCH,
+  ErrorCode.ILLEGAL_GENERATION,
+  ErrorCode.UNKNOWN_MEMBER_ID,
+  ErrorCode.INVALID_PRODUCER_EPOCH,
   // The coordinator has ended the transaction by itself: its time was up.
-  CODE.INVALID_TXN_STATE,
-  CODE.INVALID_PRODUCER_ID_MAPPING,
-  CODE.FENCED_INSTANCE_ID,
-  CODE.PRODUCER_FENCED,
+  ErrorCode.INVALID_TXN_STATE,
+  ErrorCode.INVALID_PRODUCER_ID_MAPPING,
+  ErrorCode.FENCED_INSTANCE_ID,
+  ErrorCode.PRODUCER_FENCED,
 ])
 
 /** An error that a broker answered with. */
@@ -76,13 +76,13 @@ export class KafkaError extends LogError {
 
 function codeOf(kafka: number): LogError['code'] {
   if (FENCING.has(kafka)) return 'fenced'
-  if (kafka === CODE.MESSAGE_TOO_LARGE) return 'too_large'
-  if (kafka === CODE.UNKNOWN_TOPIC_OR_PARTITION) return 'no_topic'
+  if (kafka === ErrorCode.MESSAGE_TOO_LARGE) return 'too_large'
+  if (kafka === ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) return 'no_topic'
   return 'unavailable'
 }
 
 /** Any error as a LogError; what a broker answered keeps its code. */
-export function logError(error: unknown): LogError {
+export function toLogError(error: unknown): LogError {
   if (error instanceof LogError) return error
   const { code, message } = error as { code?: unknown; message: string }
   const cause = (error as { cause?: unknown; originalError?: unknown }).originalError ?? (error as { cause?: unknown }).cause
@@ -91,10 +91,10 @@ export function logError(error: unknown): LogError {
   return new LogError('unavailable', message, { cause: error })
 }
 
-export function check(code: number): void {
+export function throwIfError(code: number): void {
   if (code !== 0) throw new KafkaError(code)
 }
 
-export function isMoved(code: number): boolean {
+export function isStaleMetadata(code: number): boolean {
   return MOVED.has(code)
 }

@@ -2,7 +2,7 @@
 import { LogError, partitionKey } from '../log.ts'
 import type { KafkaClient } from './client.ts'
 import type { Cursor } from './cursor.ts'
-import { CODE, isMoved, isPassing, KafkaError, logError } from './errors.ts'
+import { ErrorCode, isStaleMetadata, isRetriable, KafkaError, toLogError } from './errors.ts'
 import type { Requested } from './fetch-connections.ts'
 import type { FetchedPartition } from './protocol.ts'
 import type { Subscription } from './subscription.ts'
@@ -48,7 +48,7 @@ export class FetchDelivery {
       const request = requested.get(key)
       if (request === undefined) continue
       answered.add(key)
-      stale ||= isMoved(part.errorCode)
+      stale ||= isStaleMetadata(part.errorCode)
       for (const subscription of subscriptions) {
         const cursor = subscription.at(key)
         // It may have been stopped, or started elsewhere, while the answer was on its way.
@@ -67,7 +67,7 @@ export class FetchDelivery {
 
   /** It is tried again after a while; its reader hears of it once that is due. */
   fail(cursor: Cursor, error: LogError): void {
-    const passing = error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
+    const passing = error instanceof KafkaError ? isStaleMetadata(error.kafka) : isRetriable(error)
     cursor.fail(error, passing ? this.#settings.quiet : 0)
     const { subscriber } = cursor
     if (subscriber.holds(cursor)) subscriber.onNews([cursor])
@@ -77,7 +77,7 @@ export class FetchDelivery {
   #deliverTo(cursor: Cursor, part: FetchedPartition, offset: number, news: Set<Cursor>): void {
     if (part.errorCode !== 0) {
       if (cursor.next !== offset) return
-      if (part.errorCode === CODE.OFFSET_OUT_OF_RANGE) void this.#outOfRange(cursor)
+      if (part.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) void this.#outOfRange(cursor)
       else this.fail(cursor, new KafkaError(part.errorCode))
       return
     }
@@ -104,9 +104,9 @@ export class FetchDelivery {
     const { below, beyond, onNews } = cursor.subscriber
     cursor.onHold = true
     try {
-      const [[start], [end]] = await Promise.all([client.offsets([cursor], 'first'), client.offsets([cursor], 'high')])
+      const [[start], [end]] = await Promise.all([client.offsets([cursor], 'earliest'), client.offsets([cursor], 'latest')])
       const at = cursor.next
-      if (start === undefined || end === undefined) throw new KafkaError(CODE.LEADER_NOT_AVAILABLE)
+      if (start === undefined || end === undefined) throw new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE)
       if (at < start.offset) {
         if (below === 'gap') throw belowStart(cursor, start.offset)
         // The records in between are gone; what is queued is taken first.
@@ -127,7 +127,7 @@ export class FetchDelivery {
         cursor.pausedUntil = performance.now() + MOVED_PAUSE_MS
       }
     } catch (error) {
-      if (!this.#closed) this.fail(cursor, logError(error))
+      if (!this.#closed) this.fail(cursor, toLogError(error))
     } finally {
       cursor.onHold = false
       onReleased()

@@ -11,7 +11,7 @@
 import type { LogError } from '../log.ts'
 import type { KafkaClient } from './client.ts'
 import type { Cursor } from './cursor.ts'
-import { CODE, isPassing, KafkaError, logError } from './errors.ts'
+import { ErrorCode, isRetriable, KafkaError, toLogError } from './errors.ts'
 import {
   type BrokerConnections,
   chooseRequest,
@@ -31,7 +31,7 @@ import { Subscription, type SubscriptionSettings } from './subscription.ts'
 export interface FetcherSettings {
   readonly client: Pick<
     KafkaClient,
-    'prefix' | 'closed' | 'use' | 'knows' | 'trouble' | 'leader' | 'refresh' | 'broker' | 'send' | 'offsets'
+    'prefix' | 'closed' | 'track' | 'hasMetadata' | 'topicError' | 'leader' | 'refresh' | 'broker' | 'send' | 'offsets'
   >
   /** How long a long poll waits in the broker for records, ms. */
   readonly wait?: number
@@ -163,19 +163,19 @@ export class Fetcher {
     let unreachable: LogError | null = null
     try {
       const topics = [...new Set(cursors.map(c => c.topic))]
-      if (topics.every(topic => client.knows(topic))) await client.refresh()
+      if (topics.every(topic => client.hasMetadata(topic))) await client.refresh()
       else {
         // An error of one of the topics does not concern the others.
-        const ofTopic = (error: unknown) => !isPassing(logError(error)) || error instanceof KafkaError
-        await client.use(topics).catch(error => (ofTopic(error) ? null : Promise.reject(error)))
+        const ofTopic = (error: unknown) => !isRetriable(toLogError(error)) || error instanceof KafkaError
+        await client.track(topics).catch(error => (ofTopic(error) ? null : Promise.reject(error)))
       }
     } catch (error) {
-      unreachable = logError(error)
+      unreachable = toLogError(error)
     }
     for (const cursor of cursors) {
       cursor.onHold = false
       if (client.leader(cursor) !== null) continue
-      const error = unreachable ?? client.trouble(cursor.topic) ?? new KafkaError(CODE.LEADER_NOT_AVAILABLE)
+      const error = unreachable ?? client.topicError(cursor.topic) ?? new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE)
       this.#delivery.fail(cursor, error)
     }
     this.wake()
@@ -244,7 +244,7 @@ export class Fetcher {
     } catch (error) {
       session?.reset()
       if (this.#closed || client.closed) return null
-      const failed = logError(error)
+      const failed = toLogError(error)
       for (const { cursors } of requested.values()) {
         for (const cursor of cursors) {
           cursor.suspect ||= shared

@@ -8,7 +8,7 @@ import { type Assignment, type JoinOptions, LogError } from '../log.ts'
 import { Waiter } from '../wait.ts'
 import { assign, assignCopartitioned, decodeClaim, encodeClaim } from './assigner.ts'
 import type { KafkaClient } from './client.ts'
-import { CODE, isPassing, type KafkaError, logError } from './errors.ts'
+import { ErrorCode, isRetriable, type KafkaError, toLogError } from './errors.ts'
 import { sleep } from './retry.ts'
 import { AssignerProtocol } from './hardening.ts'
 import type { MemberFile } from './member-file.ts'
@@ -117,17 +117,17 @@ export class GroupSession {
         await this.#heartbeats()
       } catch (error) {
         if (this.#over) return
-        const failed = logError(error)
+        const failed = toLogError(error)
         const { kafka } = failed as Partial<KafkaError>
         // A rebalance is the ordinary end of a generation.
-        if (kafka !== CODE.REBALANCE_IN_PROGRESS) {
+        if (kafka !== ErrorCode.REBALANCE_IN_PROGRESS) {
           // A coordinator that loads or moves is back soon; one that tidies up forgets a group that is only being joined.
-          const forgotten = kafka === CODE.UNKNOWN_MEMBER_ID && this.#assignment === null
-          if (failures > QUIET_FAILURES || !(isPassing(failed) || forgotten))
+          const forgotten = kafka === ErrorCode.UNKNOWN_MEMBER_ID && this.#assignment === null
+          if (failures > QUIET_FAILURES || !(isRetriable(failed) || forgotten))
             onError(`group "${join.group}": membership is interrupted`, failed)
           await this.#pause.wait(Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures++))
         }
-        if (kafka === CODE.UNKNOWN_MEMBER_ID || kafka === CODE.FENCED_INSTANCE_ID) this.#member = ''
+        if (kafka === ErrorCode.UNKNOWN_MEMBER_ID || kafka === ErrorCode.FENCED_INSTANCE_ID) this.#member = ''
       }
     }
   }
@@ -186,9 +186,9 @@ export class GroupSession {
         lastGood = sentAt
         this.#extendLease(sentAt)
       } catch (error) {
-        const failed = logError(error)
-        client.forget('group', groupId)
-        if (!isPassing(failed) || (failed as Partial<KafkaError>).kafka === CODE.REBALANCE_IN_PROGRESS) throw failed
+        const failed = toLogError(error)
+        client.forgetCoordinator('group', groupId)
+        if (!isRetriable(failed) || (failed as Partial<KafkaError>).kafka === ErrorCode.REBALANCE_IN_PROGRESS) throw failed
         if (performance.now() - lastGood > sessionTimeout) throw failed
       }
     }

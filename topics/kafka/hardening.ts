@@ -219,7 +219,7 @@ export function clusterOf(kafka: PublicKafka): Cluster {
 }
 
 /** More connections to a broker of the cluster: a request that is long in coming holds up all that are behind it on its own. */
-export async function apartFrom(cluster: Cluster, broker: Broker): Promise<Broker> {
+export async function extraConnection(cluster: Cluster, broker: Broker): Promise<Broker> {
   const { brokerPool, connectionPoolBuilder, rootLogger: logger } = cluster
   const { host, port, rack } = (broker as Broker & { readonly connectionPool: Address }).connectionPool
   const connectionPool = await connectionPoolBuilder.build({ host, port, rack })

@@ -1,19 +1,19 @@
 /** The producer id under which appends outside transactions go: the broker takes each numbered batch of it once. */
 import type { ProducerIdentity } from './batch.ts'
 import type { KafkaClient } from './client.ts'
-import { isPassing } from './errors.ts'
-import { persist } from './retry.ts'
+import { isRetriable } from './errors.ts'
+import { retry } from './retry.ts'
 
 const OPEN_MS = 5_000
 /** Required by the request; without a transactional id it means nothing. */
 const TRANSACTION_TIMEOUT_MS = 60_000
 
 export class IdempotentProducer {
-  readonly #client: Pick<KafkaClient, 'anywhere'>
+  readonly #client: Pick<KafkaClient, 'onAnyBroker'>
   #identity: ProducerIdentity | null = null
   #opening: Promise<void> | null = null
 
-  constructor(client: Pick<KafkaClient, 'anywhere'>) {
+  constructor(client: Pick<KafkaClient, 'onAnyBroker'>) {
     this.#client = client
   }
 
@@ -37,8 +37,8 @@ export class IdempotentProducer {
 
   async #open(): Promise<void> {
     const init = { transactionalId: null, transactionTimeout: TRANSACTION_TIMEOUT_MS }
-    const { producerId, producerEpoch } = await persist(OPEN_MS, isPassing, () =>
-      this.#client.anywhere(broker => broker.initProducerId(init)),
+    const { producerId, producerEpoch } = await retry(OPEN_MS, isRetriable, () =>
+      this.#client.onAnyBroker(broker => broker.initProducerId(init)),
     )
     this.#identity = { producerId: BigInt(producerId), producerEpoch, transactional: false }
   }

@@ -1,7 +1,7 @@
 /** Records on their way to one partition, outside transactions: what waits, and the record batch that is being sent. */
 import { type Append, LogError, type TopicPartition } from '../log.ts'
 import type { ProducerIdentity } from './batch.ts'
-import { CODE, KafkaError } from './errors.ts'
+import { ErrorCode, KafkaError } from './errors.ts'
 import { BATCH_BYTES } from './outbox.ts'
 
 /** Records of one append for one partition, as many as fit into a batch. */
@@ -51,28 +51,28 @@ export interface Lane extends TopicPartition {
 
 /** Codes that do not say whether the batch was appended. */
 export const UNCERTAIN: ReadonlySet<number> = new Set([
-  CODE.UNKNOWN_SERVER_ERROR,
-  CODE.REQUEST_TIMED_OUT,
-  CODE.NETWORK_EXCEPTION,
-  CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+  ErrorCode.UNKNOWN_SERVER_ERROR,
+  ErrorCode.REQUEST_TIMED_OUT,
+  ErrorCode.NETWORK_EXCEPTION,
+  ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
 ])
 /** Codes after which a batch is sent again as it is. */
 export const REPEATABLE: ReadonlySet<number> = new Set([
-  CODE.CORRUPT_MESSAGE,
-  CODE.BROKER_NOT_AVAILABLE,
-  CODE.REPLICA_NOT_AVAILABLE,
-  CODE.NOT_ENOUGH_REPLICAS,
-  CODE.FENCED_LEADER_EPOCH,
-  CODE.UNKNOWN_LEADER_EPOCH,
-  CODE.THROTTLING_QUOTA_EXCEEDED,
+  ErrorCode.CORRUPT_MESSAGE,
+  ErrorCode.BROKER_NOT_AVAILABLE,
+  ErrorCode.REPLICA_NOT_AVAILABLE,
+  ErrorCode.NOT_ENOUGH_REPLICAS,
+  ErrorCode.FENCED_LEADER_EPOCH,
+  ErrorCode.UNKNOWN_LEADER_EPOCH,
+  ErrorCode.THROTTLING_QUOTA_EXCEEDED,
   ...UNCERTAIN,
 ])
 /** Codes of a broker that does not know the sequence numbers of this producer, or no longer does. */
 export const PRODUCER_LOST: ReadonlySet<number> = new Set([
-  CODE.OUT_OF_ORDER_SEQUENCE_NUMBER,
-  CODE.INVALID_PRODUCER_EPOCH,
-  CODE.INVALID_PRODUCER_ID_MAPPING,
-  CODE.UNKNOWN_PRODUCER_ID,
+  ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  ErrorCode.INVALID_PRODUCER_EPOCH,
+  ErrorCode.INVALID_PRODUCER_ID_MAPPING,
+  ErrorCode.UNKNOWN_PRODUCER_ID,
 ])
 
 /** Takes the chunks of the next batch from a queue; those behind a chunk of the same append that failed fail with it. */

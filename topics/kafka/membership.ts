@@ -18,8 +18,8 @@ import { Waiter } from '../wait.ts'
 import type { Compression } from './batch.ts'
 import { KafkaClient } from './client.ts'
 import type { KafkaSettings } from './settings.ts'
-import { CODE, check, isPassing, KafkaError } from './errors.ts'
-import { persist } from './retry.ts'
+import { ErrorCode, throwIfError, isRetriable, KafkaError } from './errors.ts'
+import { retry } from './retry.ts'
 import type { Cursor, TakenRange } from './cursor.ts'
 import type { Fetcher } from './fetcher.ts'
 import { GroupSession } from './group-session.ts'
@@ -103,7 +103,7 @@ export class KafkaMembership implements Membership {
     const membership = new KafkaMembership(settings)
     try {
       membership.#memberFile.hold()
-      await persist(JOIN_MS, isPassing, () => membership.#client.use([...settings.topics.keys()]))
+      await retry(JOIN_MS, isRetriable, () => membership.#client.track([...settings.topics.keys()]))
       await membership.#session.start()
     } catch (error) {
       membership.#memberFile.release()
@@ -127,16 +127,16 @@ export class KafkaMembership implements Membership {
     this.#check()
     if (partitions.length === 0) return []
     const { prefix } = this.#client
-    return this.#client.coordinated('group', this.#group, FENCE_MS, broker =>
+    return this.#client.withCoordinator('group', this.#group, FENCE_MS, broker =>
       // A transaction that holds an offset ends at the latest by its time-out.
-      persist(
+      retry(
         FENCE_MS,
         isUnstable,
         async () => {
           this.#check()
           const { errorCode, offsets } = await this.#client.send(broker, offsetFetch(prefix, this.#group, partitions, true))
-          check(errorCode)
-          for (const { errorCode } of offsets) check(errorCode)
+          throwIfError(errorCode)
+          for (const { errorCode } of offsets) throwIfError(errorCode)
           return offsets.filter(({ offset }) => offset >= 0).map(({ topic, partition, offset }) => ({ topic, partition, offset }))
         },
         2,
@@ -287,7 +287,7 @@ function rangeOf({ topic, partition }: Cursor, { from, next, records }: TakenRan
 }
 
 function isUnstable(error: LogError): boolean {
-  return error instanceof KafkaError && error.kafka === CODE.UNSTABLE_OFFSET_COMMIT
+  return error instanceof KafkaError && error.kafka === ErrorCode.UNSTABLE_OFFSET_COMMIT
 }
 
 function closed(): LogError {

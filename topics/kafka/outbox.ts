@@ -24,17 +24,17 @@ export function place(record: Append, partitionsOf: (topic: string) => number): 
 }
 
 /** Records of one record batch. */
-export interface Part extends TopicPartition {
+export interface OutgoingBatch extends TopicPartition {
   readonly records: Append[]
   bytes: number
 }
 
 /** Records on their way out, by record batch: those of one round have different partitions. */
 export class Outbox {
-  readonly rounds: Part[][] = []
+  readonly rounds: OutgoingBatch[][] = []
   readonly #partitions: (topic: string) => number
   /** The open batch of each partition, and its round. */
-  readonly #open = new Map<string, (Part & { round: number })[]>()
+  readonly #open = new Map<string, (OutgoingBatch & { round: number })[]>()
 
   /** @param partitions of a topic. @throws {LogError} `no_topic` */
   constructor(partitions: (topic: string) => number) {
@@ -46,7 +46,7 @@ export class Outbox {
   }
 
   /** @throws {LogError} `too_large`, `no_topic` */
-  add(record: Append): Part {
+  add(record: Append): OutgoingBatch {
     const { topic } = record
     const { partition, bytes } = place(record, this.#partitions)
     let open = this.#open.get(topic)

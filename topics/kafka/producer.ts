@@ -15,10 +15,10 @@ import { LogError, partitionKey, type Position } from '../log.ts'
 import type { Compression } from './batch.ts'
 import { BatchSender } from './batch-sender.ts'
 import type { Coordinator, KafkaClient } from './client.ts'
-import { CODE, check, KafkaError, logError } from './errors.ts'
-import { persist } from './retry.ts'
+import { ErrorCode, throwIfError, KafkaError, toLogError } from './errors.ts'
+import { retry } from './retry.ts'
 import type { Broker, Transactional } from './hardening.ts'
-import type { Outbox, Part } from './outbox.ts'
+import type { Outbox, OutgoingBatch } from './outbox.ts'
 import { endTxn, type Member, type TransactionVersion, transactionVersion, txnOffsetCommit } from './transaction-protocol.ts'
 
 export interface ProducerSettings {
@@ -58,9 +58,9 @@ export class Producer {
     const init = { transactionalId, transactionTimeout }
     const version =
       settings.version ??
-      (await client.coordinated('transaction', transactionalId, forMs, broker => client.send(broker, transactionVersion())))
-    const { producerId, producerEpoch } = await client.coordinated('transaction', transactionalId, forMs, broker =>
-      persist(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(logError(error))), 5),
+      (await client.withCoordinator('transaction', transactionalId, forMs, broker => client.send(broker, transactionVersion())))
+    const { producerId, producerEpoch } = await client.withCoordinator('transaction', transactionalId, forMs, broker =>
+      retry(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(toLogError(error))), 5),
     )
     return new Producer(settings, version, { transactionalId, producerId: BigInt(producerId), producerEpoch })
   }
@@ -94,7 +94,7 @@ export class Producer {
       return ends
     } catch (error) {
       this.#broken = true
-      const failed = logError(error)
+      const failed = toLogError(error)
       if (failed.code !== 'unknown' && failed.code !== 'closed') await this.#abort()
       throw failed
     } finally {
@@ -103,7 +103,12 @@ export class Producer {
   }
 
   /** Records and offsets; the first offset of every batch. */
-  async #write(outbox: Outbox, offsets: readonly Position[], member: Member, sent: () => void): Promise<Map<Part, number>> {
+  async #write(
+    outbox: Outbox,
+    offsets: readonly Position[],
+    member: Member,
+    sent: () => void,
+  ): Promise<Map<OutgoingBatch, number>> {
     if (this.#version === 2) {
       await this.#commitOffsets(offsets, member)
       return this.#batches.send(this.#id, outbox, sent)
@@ -132,7 +137,7 @@ export class Producer {
       await this.#coordinated('transaction', this.#id.transactionalId, broker => broker.addOffsetsToTxn({ ...this.#id, groupId }))
     await this.#coordinated('group', groupId, async broker => {
       const call = txnOffsetCommit(client.prefix, this.#id, member, offsets, this.#version)
-      for (const code of await client.send(broker, call)) check(code)
+      for (const code of await client.send(broker, call)) throwIfError(code)
     })
   }
 
@@ -144,14 +149,14 @@ export class Producer {
         try {
           await this.#endTxn(broker, true)
         } catch (error) {
-          const failed = logError(error)
+          const failed = toLogError(error)
           // No answer: it may have been done.
           if (!(failed instanceof KafkaError)) asked = true
           throw failed
         }
       })
     } catch (error) {
-      const failed = logError(error)
+      const failed = toLogError(error)
       if (failed.code === 'fenced' && !asked) throw failed
       throw new LogError('unknown', `the transaction may or may not have been committed: ${failed.message}`, { cause: failed })
     }
@@ -163,7 +168,7 @@ export class Producer {
       return
     }
     const { errorCode, producerId, producerEpoch } = await this.#settings.client.send(broker, endTxn(this.#id, commit))
-    check(errorCode)
+    throwIfError(errorCode)
     // Each epoch numbers its batches anew.
     this.#id = { ...this.#id, producerId, producerEpoch }
     this.#batches.restart()
@@ -181,12 +186,12 @@ export class Producer {
   /** Again and again while a coordinator moves, and while it writes the markers of the last transaction: a few milliseconds. */
   #coordinated<T>(kind: Coordinator, id: string, request: (broker: Broker) => Promise<T>): Promise<T> {
     const { client, transactionTimeout } = this.#settings
-    return client.coordinated(kind, id, transactionTimeout, broker =>
-      persist(transactionTimeout, isConcurrent, () => request(broker), 1, 1.25),
+    return client.withCoordinator(kind, id, transactionTimeout, broker =>
+      retry(transactionTimeout, isConcurrent, () => request(broker), 1, 1.25),
     )
   }
 }
 
 function isConcurrent(error: LogError): boolean {
-  return error instanceof KafkaError && error.kafka === CODE.CONCURRENT_TRANSACTIONS
+  return error instanceof KafkaError && error.kafka === ErrorCode.CONCURRENT_TRANSACTIONS
 }

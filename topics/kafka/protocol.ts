@@ -8,11 +8,11 @@ import { type Aborted, type Scanned, scanBatches } from './batch.ts'
 import type { Call } from './hardening.ts'
 import { byTopic, call, LARGE_BYTES, type Reader, Writer } from './wire.ts'
 
-export interface OutBatch extends TopicPartition {
+export interface ProduceBatch extends TopicPartition {
   readonly batch: Buffer
 }
 
-export interface Produced extends TopicPartition {
+export interface ProduceResult extends TopicPartition {
   readonly errorCode: number
   readonly baseOffset: number
 }
@@ -24,10 +24,10 @@ export type ProduceVersion = 7 | 12
 export function produce(
   prefix: string,
   transactionalId: string | null,
-  batches: readonly OutBatch[],
+  batches: readonly ProduceBatch[],
   timeoutMs: number,
   apiVersion: ProduceVersion = 7,
-): Call<Produced[]> {
+): Call<ProduceResult[]> {
   const size = batches.reduce((sum, { batch, topic }) => {
     return sum + (batch.length < LARGE_BYTES ? batch.length : 0) + (prefix.length + topic.length) * 3 + 18
   }, 64)
@@ -55,7 +55,7 @@ export function produce(
     return w.noTags()
   }
 
-  function produced(r: Reader): Produced[] {
+  function produced(r: Reader): ProduceResult[] {
     const topics = r.array(() => {
       const topic = r.text().slice(prefix.length)
       return r.array(() => producedPart(r, topic))
@@ -63,7 +63,7 @@ export function produce(
     return topics.flat()
   }
 
-  function producedFlexible(r: Reader): Produced[] {
+  function producedFlexible(r: Reader): ProduceResult[] {
     r.tags()
     const topics = r.compactArray(() => {
       const topic = r.compactText().slice(prefix.length)
@@ -78,7 +78,7 @@ export function produce(
   }
 }
 
-function producedPart(r: Reader, topic: string): Produced {
+function producedPart(r: Reader, topic: string): ProduceResult {
   const part = { topic, partition: r.int32(), errorCode: r.int16(), baseOffset: Number(r.int64()) }
   r.int64() // log append time
   r.int64() // log start offset

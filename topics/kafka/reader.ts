@@ -5,8 +5,8 @@
 import { LogError, partitionKey, type Read, type TopicPartition } from '../log.ts'
 import { decodeScanned } from './batch.ts'
 import type { KafkaClient } from './client.ts'
-import { CODE, isMoved, isPassing, KafkaError } from './errors.ts'
-import { persist } from './retry.ts'
+import { ErrorCode, isStaleMetadata, isRetriable, KafkaError } from './errors.ts'
+import { retry } from './retry.ts'
 import type { Cursor } from './cursor.ts'
 import type { Fetcher } from './fetcher.ts'
 import { fetch } from './protocol.ts'
@@ -84,12 +84,12 @@ export class Reader {
   /** One fetch of one place. */
   async #look(partition: TopicPartition, offset: number, maxBytes: number): Promise<Read> {
     const client = this.#client
-    await client.use([partition.topic])
-    return persist(10_000, isPassing, async () => {
+    await client.track([partition.topic])
+    return retry(10_000, isRetriable, async () => {
       const node = client.leader(partition)
       if (node === null) {
         await client.refresh()
-        throw new KafkaError(CODE.LEADER_NOT_AVAILABLE)
+        throw new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE)
       }
       const asking = sessionless(new Map([[partitionKey(partition), { ...partition, offset }]]))
       const broker = await client.broker(node, LOOKS)
@@ -100,12 +100,12 @@ export class Reader {
         if (damage !== null && next === offset) throw damage
         return { records, next }
       }
-      if (found.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
-        const [first] = await client.offsets([partition], 'first')
+      if (found.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
+        const [first] = await client.offsets([partition], 'earliest')
         if (first !== undefined && first.offset > offset) return this.#look(partition, first.offset, maxBytes)
         return { records: [], next: offset }
       }
-      if (isMoved(found.errorCode)) await client.refresh()
+      if (isStaleMetadata(found.errorCode)) await client.refresh()
       throw new KafkaError(found.errorCode)
     })
   }
@@ -170,5 +170,5 @@ export class Reader {
 
 /** It is the partition's leader that cannot be had, not the partition that cannot be read. */
 function isAway(error: LogError): boolean {
-  return error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
+  return error instanceof KafkaError ? isStaleMetadata(error.kafka) : isRetriable(error)
 }

@@ -1,9 +1,9 @@
 /** Trying again while an error is of a kind that goes away. */
 import type { LogError } from '../log.ts'
-import { logError } from './errors.ts'
+import { toLogError } from './errors.ts'
 
 /** Tries again while the error is of the kind that passes, for so long; first after `from` ms, then each time `growth` as late. */
-export async function persist<T>(
+export async function retry<T>(
   forMs: number,
   passing: (error: LogError) => boolean,
   attempt: () => Promise<T>,
@@ -15,7 +15,7 @@ export async function persist<T>(
     try {
       return await attempt()
     } catch (error) {
-      const failed = logError(error)
+      const failed = toLogError(error)
       if (!passing(failed) || performance.now() + wait > until) throw failed
       await sleep(wait)
     }

@@ -3,11 +3,11 @@
  * only where there is something new. Where it keeps none, or has forgotten it, all is said anew.
  */
 import { partitionKey, type Position } from '../log.ts'
-import { CODE, KafkaError } from './errors.ts'
+import { ErrorCode, KafkaError } from './errors.ts'
 import type { FetchRequest, FetchResponse } from './protocol.ts'
 
 const LAST_EPOCH = 2 ** 31 - 1
-const LOST: ReadonlySet<number> = new Set([CODE.FETCH_SESSION_ID_NOT_FOUND, CODE.INVALID_FETCH_SESSION_EPOCH])
+const LOST: ReadonlySet<number> = new Set([ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH])
 
 /** One request, without a session. */
 export function sessionless(wanted: ReadonlyMap<string, Position>): FetchRequest {

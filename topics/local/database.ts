@@ -9,7 +9,7 @@ import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { forgetHolder, nameHolder } from '../lock.ts'
 import { LogError } from '../log.ts'
-import { isOfFile, isSync, logError, neverWritten } from './sqlite-errors.ts'
+import { isFileDamage, isSyncFailure, toLogError, neverWritten } from './sqlite-errors.ts'
 import { prepareTables } from './tables.ts'
 
 /** How SQLite says that a file can get smaller, in steps. */
@@ -56,7 +56,7 @@ export class Database {
       nameHolder(file)
     } catch (error) {
       db?.close()
-      throw logError(error, file)
+      throw toLogError(error, file)
     }
   }
 
@@ -73,7 +73,7 @@ export class Database {
       this.#ahead += bytes + SMALL_BYTES
     } catch (error) {
       this.#rollBack()
-      if (error instanceof LogError && (error.code === 'unknown' || isOfFile(error))) this.broken(error)
+      if (error instanceof LogError && (error.code === 'unknown' || isFileDamage(error))) this.broken(error)
       throw error
     }
   }
@@ -92,8 +92,8 @@ export class Database {
     try {
       this.#statement('PRAGMA wal_checkpoint(PASSIVE)').all()
     } catch (error) {
-      const said = logError(error, this.file)
-      if (!isSync(error) && !isOfFile(said)) {
+      const said = toLogError(error, this.file)
+      if (!isSyncFailure(error) && !isFileDamage(said)) {
         this.troubled(said)
         return
       }
@@ -117,8 +117,8 @@ export class Database {
       this.#statement(`PRAGMA incremental_vacuum(${pages})`).all()
       this.#ahead += 2 * pages * this.#pragma('page_size') + SMALL_BYTES
     } catch (error) {
-      const said = logError(error, this.file)
-      if (isSync(error)) this.broken(said)
+      const said = toLogError(error, this.file)
+      if (isSyncFailure(error)) this.broken(said)
       throw said
     }
   }
@@ -150,7 +150,7 @@ export class Database {
     try {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
     } catch (error) {
-      this.broken(logError(error, this.file))
+      this.broken(toLogError(error, this.file))
     }
   }
 
@@ -158,7 +158,7 @@ export class Database {
     try {
       this.#statement('COMMIT').run()
     } catch (error) {
-      if (neverWritten(error)) throw logError(error, this.file)
+      if (neverWritten(error)) throw toLogError(error, this.file)
       throw new LogError('unknown', `${this.file}: a commit failed half-way: ${(error as Error).message}`, { cause: error })
     }
   }
@@ -167,7 +167,7 @@ export class Database {
     try {
       this.#statement(sql).run(...values)
     } catch (error) {
-      throw logError(error, this.file)
+      throw toLogError(error, this.file)
     }
   }
 
@@ -179,7 +179,7 @@ export class Database {
     try {
       return this.#statement(sql).all(...values) as T[]
     } catch (error) {
-      throw logError(error, this.file)
+      throw toLogError(error, this.file)
     }
   }
 

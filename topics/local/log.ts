@@ -24,7 +24,7 @@ import { partitionOf } from '../murmur2.ts'
 import { payloadBytes } from '../records.ts'
 import { turn } from '../wait.ts'
 import { CLEANING, Cleaner, type Cleaning } from './cleaner.ts'
-import { Commits, type Placed } from './commits.ts'
+import { Commits, type PlacedRecord } from './commits.ts'
 import { Database } from './database.ts'
 import { LocalMembership, type Owner } from './membership.ts'
 import { arrival, Reader } from './reader.ts'
@@ -261,7 +261,7 @@ export class LocalLog implements Log, SchemaRegistry {
     if (this.#closed !== null) throw this.#closed
   }
 
-  #place({ topic, partition, key, value, headers = {} }: Append): Placed {
+  #place({ topic, partition, key, value, headers = {} }: Append): PlacedRecord {
     const bytes = payloadBytes({ key, value, headers })
     if (bytes > MAX_RECORD_BYTES) {
       const which = `a record of ${bytes} bytes for ${topic}, key ${JSON.stringify(key)}`

@@ -15,10 +15,10 @@ import {
   type TopicPartition,
   type Transaction,
 } from '../log.ts'
-import type { Window } from '../records.ts'
+import type { ReadWindow } from '../records.ts'
 import { TransactionSequence } from '../transaction.ts'
 import { turn, Waiter } from '../wait.ts'
-import type { Placed, Unit } from './commits.ts'
+import type { PlacedRecord, CommitUnit } from './commits.ts'
 import type { Partition } from './partition.ts'
 import type { Reader } from './reader.ts'
 
@@ -28,10 +28,10 @@ export interface Owner {
   /** @throws {LogError} `closed` */
   check(): void
   /** @throws {LogError} `no_topic`, `too_large` */
-  place(record: Append): Placed
+  place(record: Append): PlacedRecord
   partition(of: TopicPartition): Partition
   committed(group: string): Promise<Position[]>
-  commit(unit: Unit): Promise<number[]>
+  commit(unit: CommitUnit): Promise<number[]>
   left(membership: LocalMembership): void
 }
 
@@ -130,7 +130,7 @@ export class LocalMembership implements Membership {
 
   begin(assignment: Assignment): Transaction {
     this.#owner.check()
-    const records: Placed[] = []
+    const records: PlacedRecord[] = []
     return this.#transactions.begin(assignment, {
       append: record => {
         records.push(this.#owner.place(record))
@@ -185,7 +185,7 @@ export class LocalMembership implements Membership {
   }
 
   /** What can be read of a partition; what is damaged, or gone, is an error of this partition alone. */
-  #range(started: Started, window: Window): Polled | null {
+  #range(started: Started, window: ReadWindow): Polled | null {
     const { partition, next: from, endedAt } = started
     const { topic, partition: number, low } = partition
     const records: LogRecord[] = []

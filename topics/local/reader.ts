@@ -2,7 +2,7 @@
  * Reading partitions, and waiting for what comes.
  */
 import type { LogRecord } from '../log.ts'
-import type { Window } from '../records.ts'
+import type { ReadWindow } from '../records.ts'
 import { MAX_TIMER_MS } from '../wait.ts'
 import type { Partition } from './partition.ts'
 import type { Storage } from './storage.ts'
@@ -22,7 +22,7 @@ export class Reader {
    * Adds what lies in the window to `into`, batch by batch until `until` (monotonic ms), and narrows the window to what is
    * left of it; what compaction has removed is passed over. Returns whether more can be taken at once. @throws {LogError} `corrupt`
    */
-  take(partition: Partition, window: Window, into: LogRecord[], until: number): boolean {
+  take(partition: Partition, window: ReadWindow, into: LogRecord[], until: number): boolean {
     // What retention has removed is a gap to those who must not miss it: they look before they read.
     window.from = Math.max(window.from, partition.low)
     const more = () => window.from < partition.high && window.records > 0 && window.bytes > 0

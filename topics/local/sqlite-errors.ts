@@ -16,13 +16,13 @@ function resultCode(error: unknown): number {
 }
 
 /** Whether SQLite itself cannot make sense of the file: it is damaged beyond one row. */
-export function isOfFile({ cause }: LogError): boolean {
+export function isFileDamage({ cause }: LogError): boolean {
   const code = resultCode(cause) & 0xff
   return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
 }
 
 /** After it, what the system has written and what it has dropped cannot be told apart. */
-export function isSync(error: unknown): boolean {
+export function isSyncFailure(error: unknown): boolean {
   return [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].includes(resultCode(error))
 }
 
@@ -31,7 +31,7 @@ export function neverWritten(error: unknown): boolean {
   return resultCode(error) === SQLITE_FULL || resultCode(error) === SQLITE_IOERR_WRITE
 }
 
-export function logError(error: unknown, file: string): LogError {
+export function toLogError(error: unknown, file: string): LogError {
   if (error instanceof LogError) return error
   const message = (error as Error).message
   if ((error as NodeJS.ErrnoException).code === 'ERR_OUT_OF_RANGE') return new LogError('corrupt', message, { cause: error })
