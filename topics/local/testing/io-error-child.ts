@@ -4,9 +4,9 @@
  */
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import { defineTopic } from '../catalog.ts'
-import { type LogError, type Polled, partitionKey } from '../log.ts'
-import { openLocalLog } from './log.ts'
+import { defineTopic } from '../../catalog.ts'
+import { type LogError, type Polled, partitionKey } from '../../log.ts'
+import { openLocalLog } from '../log.ts'
 
 export const topic = defineTopic('failing', 'key', [], { partitions: 2 })
 

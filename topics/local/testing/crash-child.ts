@@ -7,9 +7,9 @@
 import { writeSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import { defineTopic } from '../catalog.ts'
-import { type Append, type Assignment, partitionKey } from '../log.ts'
-import { type LocalLog, openLocalLog } from './log.ts'
+import { defineTopic } from '../../catalog.ts'
+import { type Append, type Assignment, partitionKey } from '../../log.ts'
+import { type LocalLog, openLocalLog } from '../log.ts'
 
 export const inbox = defineTopic('crash.inbox', 'key', [], { partitions: 3 })
 export const outputs = defineTopic('crash.outputs', 'key', [], { partitions: 3 })

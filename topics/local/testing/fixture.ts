@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, vi } from 'vitest'
-import { defineTopic, type Topic } from '../catalog.ts'
-import { LogError, type LogRecord } from '../log.ts'
-import { type LocalLog, type LocalLogOptions, openLocalLog } from './log.ts'
+import { defineTopic, type Topic } from '../../catalog.ts'
+import { LogError, type LogRecord } from '../../log.ts'
+import { type LocalLog, type LocalLogOptions, openLocalLog } from '../log.ts'
 
 export const events = defineTopic('events', 'key', [], { partitions: 1 })
 export const states = defineTopic('states', 'key', [], { partitions: 1, cleanup: 'compact' })

@@ -1,5 +1,5 @@
 /** Takes a lock, says so, and holds it until it is killed. */
-import { lockFile } from './lock.ts'
+import { lockFile } from '../lock.ts'
 
 lockFile(process.argv[2] ?? '')
 process.stdout.write('held\n')

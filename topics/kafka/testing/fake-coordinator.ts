@@ -2,10 +2,10 @@
  * For tests: the coordinator of one transactional id and of one group, in memory. It knows both ways that transactions go, and
  * reads those requests off the wire that are ours.
  */
-import { LogError } from '../log.ts'
-import { CODE, KafkaError } from './client.ts'
-import type { Broker, Transactional } from './hardening.ts'
-import { Reader, Writer } from './protocol.ts'
+import { LogError } from '../../log.ts'
+import { ErrorCode, KafkaError } from '../errors.ts'
+import type { Broker, Transactional } from '../hardening.ts'
+import { Reader, Writer } from '../wire.ts'
 
 /** A transaction that has ended: what it has written to, `topic/partition`, and the offsets of the group. */
 export interface EndedTransaction {
@@ -71,8 +71,8 @@ export class FakeCoordinator {
 
   /** A batch of a transaction has come. @returns a code; 0 where it may be appended */
   produces(id: Pick<Transactional, 'producerId' | 'producerEpoch'>, part: string, apiVersion: number): number {
-    const code = apiVersion >= 12 ? this.#add(id, part) : this.#wrote.has(part) ? this.#isOurs(id) : CODE.INVALID_TXN_STATE
-    return code === CODE.PRODUCER_FENCED ? CODE.INVALID_PRODUCER_EPOCH : code
+    const code = apiVersion >= 12 ? this.#add(id, part) : this.#wrote.has(part) ? this.#isOurs(id) : ErrorCode.INVALID_TXN_STATE
+    return code === ErrorCode.PRODUCER_FENCED ? ErrorCode.INVALID_PRODUCER_EPOCH : code
   }
 
   /** The open transaction has taken too long: it is aborted, and who had it is fenced. */
@@ -129,9 +129,10 @@ export class FakeCoordinator {
         }),
       }
     })
-    let code = apiVersion >= 5 ? this.#add(id, OFFSETS) : this.#wrote.has(OFFSETS) ? this.#isOurs(id) : CODE.INVALID_TXN_STATE
-    if (code === 0 && member !== this.member) code = CODE.UNKNOWN_MEMBER
-    if (code === 0 && generation !== this.generation) code = CODE.ILLEGAL_GENERATION
+    let code =
+      apiVersion >= 5 ? this.#add(id, OFFSETS) : this.#wrote.has(OFFSETS) ? this.#isOurs(id) : ErrorCode.INVALID_TXN_STATE
+    if (code === 0 && member !== this.member) code = ErrorCode.UNKNOWN_MEMBER_ID
+    if (code === 0 && generation !== this.generation) code = ErrorCode.ILLEGAL_GENERATION
     if (code === 0) {
       for (const { topic, offsets } of wanted)
         for (const { partition, offset } of offsets) this.#offsets[`${topic}/${partition}`] = offset
@@ -145,8 +146,8 @@ export class FakeCoordinator {
   }
 
   #isOurs({ producerId, producerEpoch }: Pick<Transactional, 'producerId' | 'producerEpoch'>): number {
-    if (producerId !== this.producerId) return CODE.INVALID_PRODUCER_ID_MAPPING
-    return producerEpoch === this.epoch ? 0 : CODE.PRODUCER_FENCED
+    if (producerId !== this.producerId) return ErrorCode.INVALID_PRODUCER_ID_MAPPING
+    return producerEpoch === this.epoch ? 0 : ErrorCode.PRODUCER_FENCED
   }
 
   #add(id: Pick<Transactional, 'producerId' | 'producerEpoch'>, part: string): number {
@@ -154,7 +155,7 @@ export class FakeCoordinator {
     if (code !== 0) return code
     if (this.#marking > 0) {
       this.#marking--
-      return CODE.CONCURRENT_TRANSACTIONS
+      return ErrorCode.CONCURRENT_TRANSACTIONS
     }
     this.#open = true
     this.#wrote.add(part)
@@ -164,14 +165,14 @@ export class FakeCoordinator {
   #ends({ producerId, producerEpoch }: Transactional, commit: boolean, bumps: boolean): number {
     const last = this.#last
     if (last !== null && last.producerId === producerId && last.epoch === producerEpoch && (bumps || !this.#open)) {
-      if (last.commit !== commit) return CODE.INVALID_TXN_STATE
+      if (last.commit !== commit) return ErrorCode.INVALID_TXN_STATE
       if (this.#marking === 0) return 0
       this.#marking--
-      return CODE.CONCURRENT_TRANSACTIONS
+      return ErrorCode.CONCURRENT_TRANSACTIONS
     }
     const code = this.#isOurs({ producerId, producerEpoch })
     if (code !== 0) return code
-    if (!this.#open && commit) return CODE.INVALID_TXN_STATE
+    if (!this.#open && commit) return ErrorCode.INVALID_TXN_STATE
     this.#last = { producerId, epoch: producerEpoch, commit }
     if (this.#open) this.#end(commit)
     if (bumps) this.#bump()

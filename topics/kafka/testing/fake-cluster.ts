@@ -2,11 +2,12 @@
  * Brokers for tests, in memory: they read the requests off the wire and answer Fetch and Produce as brokers do, one request of a
  * connection after the other; partitions can be told to fail, to stall and to have no leader. One of them coordinates transactions.
  */
-import { LogError, partitionKey, type Position, type TopicPartition } from '../log.ts'
-import { CODE, isPassing, KafkaError, persist, sleep } from './client.ts'
+import { LogError, partitionKey, type Position, type TopicPartition } from '../../log.ts'
+import { ErrorCode, isRetriable, KafkaError } from '../errors.ts'
+import { retry, sleep } from '../retry.ts'
 import { FakeCoordinator } from './fake-coordinator.ts'
-import type { Broker, Call } from './hardening.ts'
-import { Reader, Writer } from './protocol.ts'
+import type { Broker, Call } from '../hardening.ts'
+import { Reader, Writer } from '../wire.ts'
 
 interface Stored {
   readonly base: number
@@ -105,21 +106,21 @@ export class FakeCluster {
     return this.#partitions.get(partitionKey(partition)) as FakePartition
   }
 
-  async use(topics: readonly string[]): Promise<void> {
+  async track(topics: readonly string[]): Promise<void> {
     for (const topic of topics) this.#used.add(topic)
-    for (const topic of topics) if (this.unknown.has(topic)) throw new KafkaError(CODE.UNKNOWN_TOPIC)
+    for (const topic of topics) if (this.unknown.has(topic)) throw new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
   }
 
-  knows(topic: string): boolean {
+  hasMetadata(topic: string): boolean {
     return this.#used.has(topic) && !this.unknown.has(topic)
   }
 
-  trouble(topic: string): KafkaError | null {
-    return this.unknown.has(topic) ? new KafkaError(CODE.UNKNOWN_TOPIC) : null
+  topicError(topic: string): KafkaError | null {
+    return this.unknown.has(topic) ? new KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION) : null
   }
 
   leader(partition: TopicPartition): number | null {
-    return this.knows(partition.topic) ? this.at(partition).leader : null
+    return this.hasMetadata(partition.topic) ? this.at(partition).leader : null
   }
 
   async refresh(): Promise<void> {}
@@ -133,19 +134,19 @@ export class FakeCluster {
     return { nodeId: '1', way: 0, ...this.transactions.requests } as unknown as Broker
   }
 
-  async coordinated<T>(_kind: string, _id: string, forMs: number, request: (broker: Broker) => Promise<T>): Promise<T> {
-    return persist(forMs, isPassing, async () => request(await this.coordinator()), 1)
+  async withCoordinator<T>(_kind: string, _id: string, forMs: number, request: (broker: Broker) => Promise<T>): Promise<T> {
+    return retry(forMs, isRetriable, async () => request(await this.coordinator()), 1)
   }
 
-  async anywhere<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
+  async onAnyBroker<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
     const initProducerId = async () => ({ producerId: BigInt(++this.producerIds), producerEpoch: 0 })
     return request({ initProducerId } as unknown as Broker)
   }
 
-  async offsets(partitions: readonly TopicPartition[], which: 'first' | 'high' | 'stable'): Promise<Position[]> {
+  async offsets(partitions: readonly TopicPartition[], which: 'earliest' | 'latest' | 'lastStable'): Promise<Position[]> {
     return partitions.map(({ topic, partition }) => {
       const { low, high } = this.at({ topic, partition })
-      return { topic, partition, offset: which === 'first' ? low : high }
+      return { topic, partition, offset: which === 'earliest' ? low : high }
     })
   }
 
@@ -170,7 +171,7 @@ export class FakeCluster {
     const read = new Wire(raw, 17)
     let id = read.int32()
     const epoch = read.int32()
-    if (epoch > 0 && this.sessions.get(id)?.epoch !== epoch) return sessionAnswer(CODE.FETCH_SESSION_ID_NOT_FOUND, 0, [])
+    if (epoch > 0 && this.sessions.get(id)?.epoch !== epoch) return sessionAnswer(ErrorCode.FETCH_SESSION_ID_NOT_FOUND, 0, [])
     if (epoch === 0) id = ++this.#sessionIds
     const session = this.sessions.get(id) ?? { epoch: 0, asked: new Map<FakePartition, number>() }
     session.epoch++
@@ -292,7 +293,7 @@ function flexible(answers: readonly { topic: string; answer: Buffer }[]): Buffer
 function answerOf(partition: FakePartition, offset: number, oneBatch: boolean) {
   const { low, high, batches } = partition
   const outside = offset < low || offset > high
-  const code = partition.code('Fetch') || (outside ? CODE.OFFSET_OUT_OF_RANGE : 0)
+  const code = partition.code('Fetch') || (outside ? ErrorCode.OFFSET_OUT_OF_RANGE : 0)
   const there = code === 0 ? batches.filter(b => b.last >= offset) : []
   const bytes = Buffer.concat((oneBatch ? there.slice(0, 1) : there).map(b => b.bytes))
   const head = Buffer.alloc(38)

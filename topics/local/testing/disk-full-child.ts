@@ -1,11 +1,11 @@
 /**
- * The process that `log.test.ts` gives little room on disk: it appends until the log refuses, then says how much was taken
+ * The process that `database.test.ts` gives little room on disk: it appends until the log refuses, then says how much was taken
  * and what the refusals were.
  */
 import { pathToFileURL } from 'node:url'
-import { defineTopic } from '../catalog.ts'
-import type { LogError } from '../log.ts'
-import { openLocalLog } from './log.ts'
+import { defineTopic } from '../../catalog.ts'
+import type { LogError } from '../../log.ts'
+import { openLocalLog } from '../log.ts'
 
 export const topic = defineTopic('full', 'key', [], { partitions: 2 })
 /** Records of one append; their order in the partitions tells whether one was taken by half. */
