@@ -6,8 +6,8 @@ import { Corrupted } from './errors.ts'
 import { Effects } from './effects.ts'
 import { MemoryStore } from './store.ts'
 import type { Startable, Task } from './task.ts'
-import { bounds } from './test-bounds.ts'
-import { codec } from './testkit.ts'
+import { bounds } from './testing/bounds-actor.ts'
+import { codec } from './testing/testkit.ts'
 
 const INBOX = { topic: 'bounds.inbox', partition: 0 }
 const TIMEOUT = 1_000

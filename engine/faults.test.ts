@@ -21,7 +21,7 @@ import {
   type World,
   withMembership,
   withOther,
-} from './test-world.ts'
+} from './testing/world.ts'
 
 /** Much of it waits for pauses that grow. */
 vi.setConfig({ testTimeout: 30_000 })

@@ -5,10 +5,10 @@ import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
 import { handle } from './handle.ts'
 import { ATTEMPT, COMMAND, LAST, PART } from './headers.ts'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
-import { make, start } from './test-actor.ts'
-import { type Act, bounds, boundsOutputs } from './test-bounds.ts'
-import { EMPTY } from './test-state.ts'
-import { carry, codec, testkit } from './testkit.ts'
+import { make, start } from './testing/kit-actor.ts'
+import { type Act, bounds, boundsOutputs } from './testing/bounds-actor.ts'
+import { EMPTY } from './testing/trial-state.ts'
+import { carry, codec, testkit } from './testing/testkit.ts'
 
 describe('time and ids', () => {
   it('never runs backwards for a key', () => {

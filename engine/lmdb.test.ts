@@ -11,7 +11,7 @@ import { NEW_INSTANCE } from './instance.ts'
 import { LmdbStores } from './lmdb.ts'
 import { MAX_KEY_BYTES, type StateStore, type StoreBatch } from './store.ts'
 
-const CHILD = join(import.meta.dirname, 'lmdb-child.ts')
+const CHILD = join(import.meta.dirname, 'testing/lmdb-child.ts')
 let base = ''
 let folder = ''
 const opened: LmdbStores[] = []

@@ -12,7 +12,7 @@ import type { Emit } from './handle.ts'
 import { COMMAND, RECORD_ID } from './headers.ts'
 import { type Difference, replayPartition } from './replay.ts'
 import { MemoryStore } from './store.ts'
-import { type Act, bounds, boundsOutputs, EMPTY } from './test-bounds.ts'
+import { type Act, bounds, boundsOutputs, EMPTY } from './testing/bounds-actor.ts'
 import { Worker } from './worker.ts'
 
 const acts: Record<string, Act> = {

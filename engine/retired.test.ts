@@ -5,8 +5,8 @@ import { Corrupted, Fatal } from './errors.ts'
 import { handle, type Place } from './handle.ts'
 import { ATTEMPT } from './headers.ts'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
-import { type Act, bounds, EMPTY } from './test-bounds.ts'
-import { codec, testkit } from './testkit.ts'
+import { type Act, bounds, EMPTY } from './testing/bounds-actor.ts'
+import { codec, testkit } from './testing/testkit.ts'
 
 const acts: Record<string, Act> = {
   small: context => void context.perform('small', { sequence: 1 }),

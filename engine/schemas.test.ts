@@ -4,7 +4,7 @@ import { recordSchema } from '../schemas/index.ts'
 import { Corrupted } from './errors.ts'
 import { encodeInstance, type Instance, NEW_INSTANCE } from './instance.ts'
 import { partOf, SchemaBook } from './schemas.ts'
-import { EMPTY } from './test-state.ts'
+import { EMPTY } from './testing/trial-state.ts'
 
 const instance: Instance = {
   ...NEW_INSTANCE,

@@ -6,8 +6,8 @@ import { MAX_RECORD_BYTES } from '../topics/log.ts'
 import { payloadBytes } from '../topics/records.ts'
 import { COMMAND } from './headers.ts'
 import { keptBytes, MAX_KEY_BYTES, MAX_TIMER_NAME_BYTES } from './size.ts'
-import { type Act, bounds, boundsOutputs } from './test-bounds.ts'
-import { codec, type KitStep, testkit } from './testkit.ts'
+import { type Act, bounds, boundsOutputs } from './testing/bounds-actor.ts'
+import { codec, type KitStep, testkit } from './testing/testkit.ts'
 
 const KEY = 'main:key'
 /** The envelope's value in its changelog is five bytes longer than its raw Avro; the key comes on top. */

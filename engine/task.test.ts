@@ -10,8 +10,8 @@ import { reserved } from './restore.ts'
 import { SchemaBook } from './schemas.ts'
 import { MemoryStore } from './store.ts'
 import { Task } from './task.ts'
-import { type Act, bounds } from './test-bounds.ts'
-import { carry, codec } from './testkit.ts'
+import { type Act, bounds } from './testing/bounds-actor.ts'
+import { carry, codec } from './testing/testkit.ts'
 
 /** A task that has nothing behind it; `fold` hands over one record, `seal` makes the transaction that writes what was folded. */
 async function newTask(acts: Readonly<Record<string, Act>> = {}) {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NotDone, NotLeaving, type Run } from '../../engine/actor.ts'
-import { type Kit, type KitEmit, testkit } from '../../engine/testkit.ts'
+import { type Kit, type KitEmit, testkit } from '../../engine/testing/testkit.ts'
 import type { ReadZones, ZoneCommand, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
 import { zoneKey } from '../../topics/catalog.ts'
 import { soundtrackActor } from './actor.ts'

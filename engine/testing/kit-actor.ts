@@ -1,7 +1,7 @@
-import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
-import { actor } from './actor.ts'
+import { defineTopic, ENGINE_RECORDS } from '../../topics/catalog.ts'
+import { actor } from '../actor.ts'
 import { carry, testkit } from './testkit.ts'
-import { EMPTY } from './test-state.ts'
+import { EMPTY } from './trial-state.ts'
 
 const inbox = defineTopic('kit.inbox', 'key', ['TrialInput', 'TrialDone', ...ENGINE_RECORDS])
 const outputs = defineTopic('kit.outputs', 'key', ['TrialOutput'])

@@ -2,18 +2,18 @@
  * An actor under test: given these records and this clock, expect this state, these emits, these effects, these timers.
  * The same step as in the worker, without a log: the state goes through its schema after each step.
  */
-import { recordSchema } from '../schemas/index.ts'
-import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
-import { allTopics, type Topic } from '../topics/catalog.ts'
-import { Codec, MemoryRegistry } from '../topics/codec.ts'
-import type { ActorDefinition } from './actor.ts'
-import { type Answer, type Emit, handle, type Place, type Step } from './handle.ts'
-import { deadLetter } from './dead-letter.ts'
-import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
-import { incoming } from './incoming.ts'
-import { decodeInstance, encodeInstance, FORGET, type Instance, isEmpty } from './instance.ts'
-import { answering, type LookupsOf } from './lookups.ts'
-import { SchemaBook } from './schemas.ts'
+import { recordSchema } from '../../schemas/index.ts'
+import type { RecordInputs, RecordName, Records } from '../../schemas/types.ts'
+import { allTopics, type Topic } from '../../topics/catalog.ts'
+import { Codec, MemoryRegistry } from '../../topics/codec.ts'
+import type { ActorDefinition } from '../actor.ts'
+import { type Answer, type Emit, handle, type Place, type Step } from '../handle.ts'
+import { deadLetter } from '../dead-letter.ts'
+import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from '../headers.ts'
+import { incoming } from '../incoming.ts'
+import { decodeInstance, encodeInstance, FORGET, type Instance, isEmpty } from '../instance.ts'
+import { answering, type LookupsOf } from '../lookups.ts'
+import { SchemaBook } from '../schemas.ts'
 
 export interface KitEmit {
   readonly topic: string
