@@ -29,7 +29,7 @@ import { WHATSAPP_DEFAULTS, whatsappActor } from './connectors/whatsapp/actor.ts
 import { whatsappPorts } from './connectors/whatsapp/ports.ts'
 import { Ending } from './ending.ts'
 import type { ActorDefinition, Port } from './engine/actor.ts'
-import { CacheBudget } from './engine/cache.ts'
+import { CacheBudget } from './engine/generational-cache.ts'
 import { RECORD_ID } from './engine/headers.ts'
 import { messageOf } from './engine/errors.ts'
 import { LmdbStores } from './engine/lmdb.ts'

@@ -120,7 +120,7 @@ describe('an attempt ends', () => {
       { attempt: 'a1', part: '0', last: '0' },
       { attempt: 'a1', part: '1', last: '1' },
     ])
-    expect([w.effects.size, w.store.noted('a1')]).toEqual([0, true])
+    expect([w.effects.size, w.store.wasSent('a1')]).toEqual([0, true])
   })
 
   it('as not done, where its effect, its port or its input is missing, and as UNKNOWN where an earlier start may have done it', async () => {
@@ -281,7 +281,7 @@ describe('what surely was not done', () => {
     })
     w.start({ notAfter: w.clock.time })
     await settle()
-    expect(w.store.noted('a1')).toBe(false)
+    expect(w.store.wasSent('a1')).toBe(false)
   })
 
   it('keeps its note while an earlier try may have left', async () => {
@@ -295,9 +295,9 @@ describe('what surely was not done', () => {
     })
     w.start({ effect: 'large', notAfter: w.clock.time + 600 })
     await w.clock.pass(550)
-    expect([tries, w.store.noted('a1')]).toEqual([2, true])
+    expect([tries, w.store.wasSent('a1')]).toEqual([2, true])
     await w.clock.pass(600)
-    expect([w.told, w.store.noted('a1')]).toEqual([['UNKNOWN: refused'], true])
+    expect([w.told, w.store.wasSent('a1')]).toEqual([['UNKNOWN: refused'], true])
   })
 
   it('keeps its note where an earlier owner may have left', async () => {
@@ -307,10 +307,10 @@ describe('what surely was not done', () => {
         throw new NotDone('refused')
       }),
     })
-    w.store.note('a1')
+    w.store.markSent('a1')
     w.start({ effect: 'large', uncertain: true, notAfter: w.clock.time + 1 })
     await w.clock.pass(10)
-    expect([w.told, w.store.noted('a1')]).toEqual([['UNKNOWN: refused'], true])
+    expect([w.told, w.store.wasSent('a1')]).toEqual([['UNKNOWN: refused'], true])
   })
 
   it('is one that could not be noted: nothing leaves, and it is tried again', async () => {
@@ -321,7 +321,7 @@ describe('what surely was not done', () => {
         return { sequence: 1 }
       }),
     })
-    const note = vi.spyOn(w.store, 'note').mockImplementationOnce(() => {
+    const note = vi.spyOn(w.store, 'markSent').mockImplementationOnce(() => {
       throw new Error('no space left on device')
     })
     w.start()
@@ -338,7 +338,7 @@ describe('what surely was not done', () => {
         throw new NotDone('refused')
       }),
     })
-    vi.spyOn(w.store, 'forget').mockImplementation(() => {
+    vi.spyOn(w.store, 'clearSent').mockImplementation(() => {
       throw new Error('no space left on device')
     })
     w.start({ notAfter: w.clock.time + 1 })
@@ -360,7 +360,7 @@ describe('what may not leave', () => {
       }),
     })
     w.start(more)
-    return w.clock.pass(5_000).then(() => ({ told: w.told, left, noted: w.store.noted('a1') }))
+    return w.clock.pass(5_000).then(() => ({ told: w.told, left, noted: w.store.wasSent('a1') }))
   }
 
   it('is released while the worker is draining, when its lease is over, and when the task has moved', async () => {
@@ -394,7 +394,7 @@ describe('what may not leave', () => {
         }),
       })
       w.start({ effect, notAfter: w.clock.time + 100 })
-      return w.clock.pass(5_000).then(() => [w.told, w.store.noted('a1')])
+      return w.clock.pass(5_000).then(() => [w.told, w.store.wasSent('a1')])
     }
     const move = (w: ReturnType<typeof world>) => {
       w.state.generation = 2
@@ -403,7 +403,7 @@ describe('what may not leave', () => {
       w.clock.time += 200
     }
     const fill = (w: ReturnType<typeof world>) => {
-      w.store.note = () => {
+      w.store.markSent = () => {
         throw new Error('no space left on device')
       }
     }
@@ -447,7 +447,7 @@ describe('what may not leave', () => {
     other.start()
     await other.clock.pass(0)
     expect(() => runs[0]?.leave()).toThrow(NotLeaving)
-    expect(other.store.noted('a1')).toBe(false)
+    expect(other.store.wasSent('a1')).toBe(false)
   })
 })
 

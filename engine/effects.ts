@@ -220,7 +220,7 @@ export class Effects {
   /** A note too many only makes a later judgement more careful. */
   #forgetNote({ task, startable }: Running): void {
     try {
-      task.store.forget([startable.attempt])
+      task.store.clearSent([startable.attempt])
     } catch (error) {
       this.#settings.onError(`the note of attempt ${startable.attempt} could not be taken back`, error)
     }
@@ -251,7 +251,7 @@ export class Effects {
     if (clock.mono() >= lease() || !this.#owns(running)) throw new NotLeaving('RELEASED', 'the worker may no longer own the key')
     if (!this.#settings.isOpen(task.inbox, startable)) throw new NotLeaving('RELEASED', 'the attempt has ended meanwhile')
     try {
-      task.store.note(startable.attempt)
+      task.store.markSent(startable.attempt)
     } catch (error) {
       throw new NotDone(`it could not be noted that the attempt leaves: ${messageOf(error)}`, { cause: error })
     }

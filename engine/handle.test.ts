@@ -61,7 +61,7 @@ describe('timers', () => {
     const { at } = story.kit.timers[0] as { at: number }
     const due = (version: string) =>
       story.kit.handle('TimerDue', { name: 'tick:x', dueAt: at, version }, { at: story.kit.now }).result
-    expect(due('0.0')).toBe('put_back')
+    expect(due('0.0')).toBe('deferred')
     story.send(1, 'timer', { delayMs: 900 })
     story.kit.advance(10_000)
     expect(due('0.0')).toBe('stale')

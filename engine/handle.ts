@@ -17,7 +17,7 @@ import { uuid5 } from './ids.ts'
 import type { Incoming } from './incoming.ts'
 import { type Attempt, encodeState, FORGET, type Instance, isEmpty, NEW_INSTANCE, REMEMBER_MS } from './instance.ts'
 import { standing, timerName, unknown } from './retired.ts'
-import { EMPTY_RING, newest, take } from './ring.ts'
+import { EMPTY_RING, newest, admit } from './dedup-ring.ts'
 import { checkInput, checkSize, historyThatFits, keptBytes, keptFits, MAX_ID, MAX_TIMER_NAME_BYTES } from './size.ts'
 
 export type { Incoming } from './incoming.ts'
@@ -83,7 +83,7 @@ export interface Step {
   readonly closed: readonly string[]
   /** Attempts that have become first of their key, and may run after the commit. */
   readonly started: readonly string[]
-  readonly result: 'handled' | 'duplicate' | 'stale' | 'put_back' | 'waiting' | 'poisoned'
+  readonly result: 'handled' | 'duplicate' | 'stale' | 'deferred' | 'parked_behind' | 'poisoned'
 }
 
 const DECISIONS = 32
@@ -205,7 +205,7 @@ class Stepping implements Context {
       this.#parked === parked &&
       this.#decisions === decisions &&
       this.#commands === commands
-    return said || !same || result === 'put_back'
+    return said || !same || result === 'deferred'
   }
 
   #kept(): Pick<Instance, 'timers' | 'ledger' | 'parked'> {
@@ -252,7 +252,7 @@ class Stepping implements Context {
     const id = headers[RECORD_ID]
     let maybeSeen = false
     if (id !== undefined) {
-      const taken = take(this.#ring, id, recordTime(headers, timestamp))
+      const taken = admit(this.#ring, id, recordTime(headers, timestamp))
       if (taken.known) return 'duplicate'
       this.#ring = taken.ring
       maybeSeen = taken.maybeSeen
@@ -372,14 +372,14 @@ class Stepping implements Context {
   #timerDue({ name, version }: TimerDue): Step['result'] {
     const timer = this.#timers.find(t => t.name === name)
     if (timer === undefined || timer.version !== version) return 'stale'
-    if (this.#now < timer.at) return 'put_back'
+    if (this.#now < timer.at) return 'deferred'
     this.#timers = this.#timers.filter(t => t !== timer)
     return this.#fire(name, timer.at)
   }
 
   #forgetIds(version: string): Step['result'] {
     if (this.#forget?.version !== version) return 'stale'
-    if (this.#now < this.#forget.at) return 'put_back'
+    if (this.#now < this.#forget.at) return 'deferred'
     this.#ring = EMPTY_RING
     return 'handled'
   }
@@ -489,7 +489,7 @@ class Stepping implements Context {
 
   #wait(type: string): Step['result'] {
     const full = this.#parked.length >= PARKED
-    if (!full && this.#park(type)) return 'waiting'
+    if (!full && this.#park(type)) return 'parked_behind'
     const { offset, raw } = this.#incoming
     const cause = full ? `${PARKED} records wait behind a parked one` : 'too large to wait behind a parked record'
     this.#decide(offset, 'skip')
@@ -500,7 +500,7 @@ class Stepping implements Context {
 
   /** Handles the parked record, as it was or mended, then what waited behind it, until one parks again. */
   #redrive(order: Redrive): Step['result'] {
-    const taken = take(this.#ring, order.id, this.#now)
+    const taken = admit(this.#ring, order.id, this.#now)
     if (taken.known) return 'duplicate'
     this.#ring = taken.ring
     const [first, ...waiting] = this.#parked

@@ -17,7 +17,7 @@ import { bootId } from './boot.ts'
 import { Boots } from './boots.ts'
 import { Environment } from './environment.ts'
 import { Fatal, messageOf, Retryable } from './errors.ts'
-import { markText, Notes, parseMark } from './notes.ts'
+import { extentText, SentMarks, parseExtent } from './sent-marks.ts'
 import {
   type Checkpoint,
   type DueTimer,
@@ -36,7 +36,7 @@ export class LmdbStores implements StateStores {
   readonly #folder: string
   readonly #lock: Lock
   readonly #environment: Environment
-  readonly #notes: Notes
+  readonly #notes: SentMarks
   readonly #boots: Boots
   readonly #id: string
   readonly #open = new Map<string, LmdbStore>()
@@ -141,11 +141,11 @@ export class LmdbStores implements StateStores {
  * Who this is. A restart in the same folder and the same boot of the machine is the same owner, provided that the notes are
  * those it wrote; all else is another.
  */
-function identify(environment: Environment, notesFile: string, where: string): { id: string; notes: Notes } {
+function identify(environment: Environment, notesFile: string, where: string): { id: string; notes: SentMarks } {
   const { about } = environment
   const id = about.get('owner')
   if (id !== undefined && about.get('where') === where) {
-    const notes = Notes.open(notesFile, id, parseMark(about.get('notes')) ?? { epoch: 0, bytes: 0 })
+    const notes = SentMarks.open(notesFile, id, parseExtent(about.get('notes')) ?? { epoch: 0, bytes: 0 })
     if (notes !== null) return { id, notes }
   }
   // The new id comes first: notes of an id that is nobody's are never trusted.
@@ -153,9 +153,9 @@ function identify(environment: Environment, notesFile: string, where: string): {
   environment.root.transactionSync(() => {
     about.put('owner', made)
     about.put('where', where)
-    about.put('notes', markText({ epoch: 0, bytes: 0 }))
+    about.put('notes', extentText({ epoch: 0, bytes: 0 }))
   })
-  return { id: made, notes: Notes.create(notesFile, made) }
+  return { id: made, notes: SentMarks.create(notesFile, made) }
 }
 
 /** Of a file that is never written anew: a copy of the folder has another. */
@@ -164,8 +164,8 @@ function placeOf(lock: string): string {
   return `${ino}.${birthtimeNs}`
 }
 
-function putMark({ about }: Environment, notes: Notes): void {
-  about.put('notes', markText(notes.mark))
+function putMark({ about }: Environment, notes: SentMarks): void {
+  about.put('notes', extentText(notes.extent))
 }
 
 type TimerKey = [at: number, key: string, name: string]
@@ -174,7 +174,7 @@ class LmdbStore implements StateStore {
   readonly id: string
   readonly #name: string
   readonly #environment: Environment
-  readonly #notes: Notes
+  readonly #notes: SentMarks
   readonly #boots: Boots
   readonly #values: Database<Buffer, string>
   readonly #inputs: Database<Buffer, string>
@@ -184,7 +184,7 @@ class LmdbStore implements StateStore {
   readonly #schemas: Database<string, string>
   #dropped = false
 
-  constructor(environment: Environment, name: string, id: string, notes: Notes, boots: Boots) {
+  constructor(environment: Environment, name: string, id: string, notes: SentMarks, boots: Boots) {
     this.id = id
     this.#name = name
     this.#environment = environment
@@ -239,11 +239,11 @@ class LmdbStore implements StateStore {
     const indexed = changes.map(change => ({ ...change, ...indexChanges(change) }))
     const stand = JSON.stringify(checkpoint)
     const writing = this.#write(() => {
-      for (const { key, bytes, gone, come, opened, closed } of indexed) {
+      for (const { key, bytes, removed, added, opened, closed } of indexed) {
         if (bytes === null) this.#values.remove(key)
         else this.#values.put(key, bytes)
-        for (const { at, name } of gone) this.#timers.remove([at, key, name])
-        for (const { at, name, version } of come) this.#timers.put([at, key, name], version)
+        for (const { at, name } of removed) this.#timers.remove([at, key, name])
+        for (const { at, name, version } of added) this.#timers.put([at, key, name], version)
         if (opened) this.#open.put(key, '')
         if (closed) this.#open.remove(key)
       }
@@ -265,15 +265,15 @@ class LmdbStore implements StateStore {
     }
   }
 
-  note(attempt: string): void {
+  markSent(attempt: string): void {
     this.#notes.add(attempt)
   }
 
-  noted(attempt: string): boolean {
+  wasSent(attempt: string): boolean {
     return this.#notes.has(attempt)
   }
 
-  forget(attempts: readonly string[]): void {
+  clearSent(attempts: readonly string[]): void {
     for (const attempt of attempts) this.#notes.delete(attempt)
   }
 

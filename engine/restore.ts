@@ -12,8 +12,8 @@ import { type Ends, type Log, type LogRecord, partitionKey, type Position, type 
 import { Corrupted, Fatal } from './errors.ts'
 import { decodeIndexed } from './instance.ts'
 import { standing, unknown } from './retired.ts'
-import type { SchemaBook } from './schemas.ts'
-import { type Change, type Checkpoint, type Indexed, stored, unstored } from './store.ts'
+import type { WriterSchemas } from './writer-schemas.ts'
+import { type Change, type Checkpoint, type Indexed, encodeStored, decodeStored } from './store.ts'
 import type { Task } from './task.ts'
 
 /** Bytes and records written to the store at once, about. */
@@ -34,7 +34,7 @@ export const reserved = {
 export interface RestoreOptions {
   readonly log: Log
   readonly codec: Codec
-  readonly book: SchemaBook
+  readonly writerSchemas: WriterSchemas
   readonly task: Task
   /** The group's stable committed offset of the inbox partition, if there is one. */
   readonly committed: Position | undefined
@@ -68,7 +68,7 @@ interface Kept {
  * @throws {Corrupted} when something stored is damaged
  */
 export async function restore(options: RestoreOptions): Promise<{ records: number; fromCheckpoint: boolean }> {
-  const { log, codec, book, task, still, turn } = options
+  const { log, codec, writerSchemas, task, still, turn } = options
   const { store, changelog } = task
   const ends = await endsOf(log, changelog)
   task.changelogNext = ends.high
@@ -79,7 +79,7 @@ export async function restore(options: RestoreOptions): Promise<{ records: numbe
   still()
   if (wiping) await store.wipe()
   const schemas = new Map<string, string>()
-  for (const text of store.schemas()) learn(book, schemas, text)
+  for (const text of store.schemas()) learn(writerSchemas, schemas, text)
 
   let at = checkpoint?.changelog ?? ends.low
   const kept: Kept = {
@@ -173,7 +173,7 @@ function note(
   fresh: Map<string, string>,
   { key, value, offset: at }: LogRecord,
   checkpoint: Checkpoint | null,
-  { task, codec, book }: RestoreOptions,
+  { task, codec, writerSchemas }: RestoreOptions,
 ): void {
   const known = value === null ? null : codec.decode(value)
   if (known?.type === 'LogIdentity') kept.logId ??= known.value.id
@@ -181,7 +181,7 @@ function note(
     kept.position = known.value.next
     kept.accepted = null
     kept.witness = { offset: at, token: known.value.token }
-  } else if (known?.type === 'SchemaText') learn(book, fresh, known.value.schema)
+  } else if (known?.type === 'SchemaText') learn(writerSchemas, fresh, known.value.schema)
   else if (known?.type === 'TaskInbox') kept.inbox = known.value
   else if (known?.type === 'TaskDecision') {
     const { action, offset, at: decidedAt } = known.value
@@ -415,20 +415,20 @@ function contents(
   fresh: Map<string, string>,
   indexed: Map<string, Indexed> | null,
 ) {
-  const { codec, book, task } = options
+  const { codec, writerSchemas, task } = options
   const changes: Change[] = []
   const inputs = new Map<string, Buffer | null>()
   for (const [key, { value }] of newest) {
     const name = value === null ? null : codec.typeOf(value)
     if (name === 'LedgerInput' || (value === null && key.includes('\0'))) {
-      inputs.set(key, value === null ? null : storedForm(codec, book, fresh, value))
+      inputs.set(key, value === null ? null : storedForm(codec, writerSchemas, fresh, value))
       continue
     }
     if (value !== null && name !== 'Envelope')
       throw new Corrupted('damaged', `${task.changelog.topic} holds a ${name} under key "${key}"`)
-    const bytes = value === null ? null : storedForm(codec, book, fresh, value)
-    const before = indexed === null ? indexedOf(task.store.get(key), book) : (indexed.get(key) ?? null)
-    const after = indexedOf(bytes, book)
+    const bytes = value === null ? null : storedForm(codec, writerSchemas, fresh, value)
+    const before = indexed === null ? indexedOf(task.store.get(key), writerSchemas) : (indexed.get(key) ?? null)
+    const after = indexedOf(bytes, writerSchemas)
     if (after !== null && (after.timers.length > 0 || after.ledger.length > 0)) indexed?.set(key, after)
     else indexed?.delete(key)
     changes.push({ key, before, after, bytes })
@@ -436,18 +436,19 @@ function contents(
   return { changes, inputs }
 }
 
-function storedForm(codec: Codec, book: SchemaBook, fresh: Map<string, string>, value: Buffer): Buffer {
+function storedForm(codec: Codec, writerSchemas: WriterSchemas, fresh: Map<string, string>, value: Buffer): Buffer {
   const { fingerprint, raw, name } = codec.unwrap(value)
-  if (fingerprint !== recordSchema(name).fingerprint && !fresh.has(fingerprint)) learn(book, fresh, codec.schemaOf(value))
-  return stored(fingerprint, raw)
+  if (fingerprint !== recordSchema(name).fingerprint && !fresh.has(fingerprint))
+    learn(writerSchemas, fresh, codec.schemaOf(value))
+  return encodeStored(fingerprint, raw)
 }
 
-function indexedOf(bytes: Buffer | null, book: SchemaBook): Indexed | null {
+function indexedOf(bytes: Buffer | null, writerSchemas: WriterSchemas): Indexed | null {
   if (bytes === null) return null
-  const { fingerprint, raw } = unstored(bytes)
-  return decodeIndexed(raw, fingerprint, book)
+  const { fingerprint, raw } = decodeStored(bytes)
+  return decodeIndexed(raw, fingerprint, writerSchemas)
 }
 
-function learn(book: SchemaBook, into: Map<string, string>, text: string): void {
-  into.set(book.add(text), text)
+function learn(writerSchemas: WriterSchemas, into: Map<string, string>, text: string): void {
+  into.set(writerSchemas.add(text), text)
 }

@@ -221,7 +221,8 @@ describe('parked records', () => {
         expect(made.bytes).toBeLessThanOrEqual(ENVELOPE)
         expect(largest(step)).toBeLessThanOrEqual(MAX_RECORD_BYTES)
         // It is kept, or it is among the dead letters as what is gone.
-        if (n > 0 || bytes > 480_000) expect(step.result === 'waiting' || step.emits[0]?.record.decision === 'SKIP').toBe(true)
+        if (n > 0 || bytes > 480_000)
+          expect(step.result === 'parked_behind' || step.emits[0]?.record.decision === 'SKIP').toBe(true)
       }
     },
   )

@@ -19,12 +19,12 @@ import {
 } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Backoff } from './backoff.ts'
-import type { CacheBudget } from './cache.ts'
+import type { CacheBudget } from './generational-cache.ts'
 import type { Clock } from './clock.ts'
 import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
 import { answering, type LookupsOf } from './lookups.ts'
 import { reserved, restore } from './restore.ts'
-import { SchemaBook } from './schemas.ts'
+import { WriterSchemas } from './writer-schemas.ts'
 import type { StateStore, StateStores } from './store.ts'
 import { Task } from './task.ts'
 
@@ -230,7 +230,7 @@ export class Tasks {
       const { partition } = at
       const changelog = changelogOf(definition.name, definition.inbox)
       const lookup = answering(definition, partition, { codec, onError, lookups: all[definition.name] ?? {} })
-      return new Task({ definition, changelog, partition, codec, store, codeVersion, cache, lookup }, new SchemaBook())
+      return new Task({ definition, changelog, partition, codec, store, codeVersion, cache, lookup }, new WriterSchemas())
     } catch (error) {
       this.#lookForLoss(error)
       given.waits = `its store cannot be opened: ${messageOf(error)}`
@@ -306,13 +306,13 @@ export class Tasks {
         still()
         task.state = 'RESTORING'
         const turn = clock.turn ?? (async () => {})
-        const { book } = task
+        const { writerSchemas } = task
         const { distrusted } = given
         const restoring = task.written().then(() =>
           restore({
             log,
             codec,
-            book,
+            writerSchemas,
             task,
             committed,
             wallClock: clock.now,

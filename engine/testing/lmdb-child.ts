@@ -18,7 +18,7 @@ process.on('unhandledRejection', error => tell({ unheard: String(error) }))
 process.on('uncaughtException', error => tell({ unheard: String(error) }))
 
 if (what === 'note') {
-  for (const attempt of rest) store.note(attempt)
+  for (const attempt of rest) store.markSent(attempt)
   tell({ id: store.id })
   setInterval(() => {}, 60_000)
 } else {

@@ -13,7 +13,7 @@ import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from '../headers.ts'
 import { incoming } from '../incoming.ts'
 import { decodeInstance, encodeInstance, FORGET, type Instance, isEmpty } from '../instance.ts'
 import { answering, type LookupsOf } from '../lookups.ts'
-import { SchemaBook } from '../schemas.ts'
+import { WriterSchemas } from '../writer-schemas.ts'
 
 export interface KitEmit {
   readonly topic: string
@@ -87,7 +87,7 @@ export function testkit<I extends Topic, S extends RecordName>(
 ): Kit<S> {
   const key = options.key ?? 'main:key'
   const inputs = new Map<string, KitEffect>()
-  const book = new SchemaBook()
+  const writerSchemas = new WriterSchemas()
   const envelope = recordSchema('Envelope').fingerprint
   let clock = options.now ?? 1_750_000_000_000
   let offset = 0
@@ -124,7 +124,7 @@ export function testkit<I extends Topic, S extends RecordName>(
     // As the worker does: what is empty is not kept, and what is kept goes through its bytes.
     const kept = isEmpty(made.instance) ? null : encodeInstance(made.instance, definition.state)
     bytes = kept?.length ?? 0
-    instance = kept === null ? null : decodeInstance(kept, envelope, definition.state, book)
+    instance = kept === null ? null : decodeInstance(kept, envelope, definition.state, writerSchemas)
     freeze(instance?.state)
     const effects = made.performed.map(({ attempt, effect, name, input }) => ({
       effect,

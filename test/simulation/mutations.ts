@@ -97,7 +97,7 @@ const all: readonly Mutation[] = [
     'engine/task.ts',
     "    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))",
     `    const early = [...touched].map(([key, { before, after, raw }]) => {
-      return { key, before, after, bytes: raw === null ? null : stored(recordSchema('Envelope').fingerprint, raw) }
+      return { key, before, after, bytes: raw === null ? null : encodeStored(recordSchema('Envelope').fingerprint, raw) }
     })
     const checkpoint = this.store.checkpoint()
     if (checkpoint !== null) void this.store.write({ changes: early, inputs, schemas: new Map(), checkpoint })
@@ -145,7 +145,7 @@ const all: readonly Mutation[] = [
     'timer === undefined || timer.version !== version',
     'timer === undefined',
   ),
-  one('timers fired ahead of their log time', 'engine/handle.ts', "if (this.#now < timer.at) return 'put_back'", ''),
+  one('timers fired ahead of their log time', 'engine/handle.ts', "if (this.#now < timer.at) return 'deferred'", ''),
   one(
     'two effects of a key at a time',
     'engine/handle.ts',
@@ -158,7 +158,7 @@ const all: readonly Mutation[] = [
     "if (uncertain && retry !== 'idempotent')",
     'if (false)',
   ),
-  one('not noted that an attempt leaves', 'engine/effects.ts', 'task.store.note(startable.attempt)', ''),
+  one('not noted that an attempt leaves', 'engine/effects.ts', 'task.store.markSent(startable.attempt)', ''),
   one(
     'notAfter not checked before leaving',
     'engine/effects.ts',

@@ -120,7 +120,7 @@ function checkStep(
   if (
     record.type === 'TrialInput' &&
     headers.id !== undefined &&
-    (result === 'handled' || result === 'poisoned' || result === 'waiting')
+    (result === 'handled' || result === 'poisoned' || result === 'parked_behind')
   )
     inputs.set(record.value.sequence, (inputs.get(record.value.sequence) ?? 0) + 1)
   // A redrive handles several records.
@@ -132,7 +132,7 @@ function checkStep(
   }
   if (instance.state === null && result === 'handled' && instance.timers.some(isOfActor))
     wrong.push(`${key} has no state any more, but timers`)
-  if (result === 'waiting') waits(ended, headers, record, before)
+  if (result === 'parked_behind') waits(ended, headers, record, before)
   if (result !== 'handled' && result !== 'poisoned') return
   if (record.type === 'EffectEnded' && !['RELEASED', 'RETRY'].includes(record.value.outcome)) {
     const { attempt, start, outcome } = record.value
