@@ -62,7 +62,7 @@ export interface Context<
   /** True for a result that came after its attempt had already ended as UNKNOWN. */
   readonly late: boolean
   /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
-  readonly maybeSeen: boolean
+  readonly possiblyDuplicate: boolean
   /** Outcomes of the newest commands to this actor, for its profile; that of the command being handled as it stands now. */
   readonly commands: readonly { readonly id: string; readonly outcome: string; readonly reason: string }[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */

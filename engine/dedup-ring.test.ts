@@ -12,7 +12,7 @@ describe('the ring of ids', () => {
     const ring = taken(taken(EMPTY_RING, 'a', 10), 'b', 5)
     expect(admit(ring, 'a', 10).known).toBe(true)
     expect(admit(ring, 'b', 99).known).toBe(true)
-    expect(admit(ring, 'c', 1)).toMatchObject({ known: false, maybeSeen: false })
+    expect(admit(ring, 'c', 1)).toMatchObject({ known: false, possiblyDuplicate: false })
   })
 
   it('forgets the oldest by their own time, not by arrival, and says of anything older that it may have been seen', () => {
@@ -20,10 +20,10 @@ describe('the ring of ids', () => {
     for (let n = 0; n < RING_ENTRIES; n++) ring = taken(ring, `id${n}`, 1_000 + n)
     expect(ring.entries).toHaveLength(RING_ENTRIES * 16)
     expect(admit(ring, 'late but new', 100_000).known).toBe(true)
-    expect(admit(ring, 'id0', 1_000)).toMatchObject({ known: false, maybeSeen: true })
+    expect(admit(ring, 'id0', 1_000)).toMatchObject({ known: false, possiblyDuplicate: true })
     expect(admit(ring, 'id1', 1_001).known).toBe(true)
-    expect(admit(ring, 'never seen, older', 500)).toMatchObject({ known: false, maybeSeen: true })
-    expect(admit(ring, 'never seen, newer', 1_001)).toMatchObject({ known: false, maybeSeen: false })
+    expect(admit(ring, 'never seen, older', 500)).toMatchObject({ known: false, possiblyDuplicate: true })
+    expect(admit(ring, 'never seen, newer', 1_001)).toMatchObject({ known: false, possiblyDuplicate: false })
   })
 
   it('leaves the ring that it was given as it was', () => {

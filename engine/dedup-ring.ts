@@ -21,8 +21,8 @@ export const EMPTY_RING: Ring = { entries: Buffer.alloc(0), horizon: 0 }
 
 export type Admission =
   | { readonly known: true }
-  /** `maybeSeen`: it is older than anything the ring remembers, so it cannot tell. */
-  | { readonly known: false; readonly maybeSeen: boolean; readonly ring: Ring }
+  /** `possiblyDuplicate`: it is older than anything the ring remembers, so it cannot tell. */
+  | { readonly known: false; readonly possiblyDuplicate: boolean; readonly ring: Ring }
 
 /** Looks up an id, and adds it if it is new. `at` is the record's own time, ms. */
 export function admit(ring: Ring, id: string, at: number): Admission {
@@ -31,7 +31,7 @@ export function admit(ring: Ring, id: string, at: number): Admission {
   for (let from = entries.indexOf(mark); from >= 0; from = entries.indexOf(mark, from + 1)) {
     if (from % ENTRY_BYTES === 0) return { known: true }
   }
-  if (horizon > 0 && at <= horizon) return { known: false, maybeSeen: true, ring }
+  if (horizon > 0 && at <= horizon) return { known: false, possiblyDuplicate: true, ring }
   let place = entries.length
   while (place > 0 && entries.readDoubleBE(place - 8) > at) place -= ENTRY_BYTES
   const full = entries.length >= RING_BYTES
@@ -43,7 +43,7 @@ export function admit(ring: Ring, id: string, at: number): Admission {
   entries.copy(grown, place + ENTRY_BYTES, place)
   return {
     known: false,
-    maybeSeen: false,
+    possiblyDuplicate: false,
     ring: {
       entries: grown.subarray(dropped),
       horizon: full ? Math.max(horizon, grown.readDoubleBE(8)) : horizon,

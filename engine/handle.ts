@@ -250,14 +250,14 @@ class Stepping implements Context {
   #message(): Step['result'] {
     const { record, headers, timestamp } = this.#incoming
     const id = headers[RECORD_ID]
-    let maybeSeen = false
+    let possiblyDuplicate = false
     if (id !== undefined) {
       const taken = admit(this.#ring, id, recordTime(headers, timestamp))
       if (taken.known) return 'duplicate'
       this.#ring = taken.ring
-      maybeSeen = taken.maybeSeen
+      possiblyDuplicate = taken.possiblyDuplicate
     }
-    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { maybeSeen })
+    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { possiblyDuplicate })
   }
 
   // Effects: the ledger is settled first, then the handler sees the result.
@@ -427,7 +427,7 @@ class Stepping implements Context {
     this.#refused = null
     this.attempt = info.attempt ?? null
     this.late = info.late ?? false
-    this.maybeSeen = info.maybeSeen ?? false
+    this.possiblyDuplicate = info.possiblyDuplicate ?? false
     try {
       const state = settled(call(this))
       const bytes = encodeState(state, this.#definition.state)
@@ -578,7 +578,7 @@ class Stepping implements Context {
 
   attempt: string | null = null
   late = false
-  maybeSeen = false
+  possiblyDuplicate = false
 
   get key(): string {
     return this.#incoming.key
@@ -706,5 +706,5 @@ function time(at: number, what: string): number {
 interface Delivery {
   readonly attempt: string | null
   readonly late: boolean
-  readonly maybeSeen: boolean
+  readonly possiblyDuplicate: boolean
 }

@@ -21,7 +21,7 @@ export const make = (onPoison: { default: 'skip' | 'park'; broken?: boolean } = 
           ...state,
           count: state.count + 1,
           last: context.now,
-          digest: `${state.digest}${context.maybeSeen ? '?' : ''}${sequence},`,
+          digest: `${state.digest}${context.possiblyDuplicate ? '?' : ''}${sequence},`,
         }
         if (kind === 'id') return { ...next, digest: `${context.id()} ${context.id()}` }
         if (kind === 'forget') return null

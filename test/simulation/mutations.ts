@@ -134,8 +134,8 @@ const all: readonly Mutation[] = [
     changes: [
       {
         file: 'engine/handle.ts',
-        find: "if (taken.known) return 'duplicate'\n      this.#ring = taken.ring\n      maybeSeen = taken.maybeSeen\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { maybeSeen })",
-        put: "if (taken.known) return 'duplicate'\n      const result = this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { maybeSeen: taken.maybeSeen })\n      if (result === 'handled') this.#ring = taken.ring\n      return result\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { maybeSeen })",
+        find: "if (taken.known) return 'duplicate'\n      this.#ring = taken.ring\n      possiblyDuplicate = taken.possiblyDuplicate\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { possiblyDuplicate })",
+        put: "if (taken.known) return 'duplicate'\n      const result = this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { possiblyDuplicate: taken.possiblyDuplicate })\n      if (result === 'handled') this.#ring = taken.ring\n      return result\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { possiblyDuplicate })",
       },
     ],
   },
