@@ -15,7 +15,8 @@ import type { Budget } from './budget.ts'
 import type { Cache, CacheBudget } from './generational-cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { deadLetter } from './dead-letter.ts'
-import { handle, type Place, type Question, type Step } from './handle.ts'
+import { handle } from './handle.ts'
+import type { TaskScope, Question, Step } from './step/step.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { type Attempt, decodeInstance, FORGET, envelopeOf, type Instance, isEmpty } from './instance.ts'
 import { journaled } from './lookups.ts'
@@ -221,7 +222,7 @@ export class Task {
     overlay.passes ||= (markers || overlay.passed) && overlay.next !== (this.#sealed?.next ?? this.position)
   }
 
-  #handle(record: LogRecord, overlay: Overlay, place: Place, budget: Budget): void {
+  #handle(record: LogRecord, overlay: Overlay, place: TaskScope, budget: Budget): void {
     const incoming = this.#incoming(record, overlay)
     if (incoming === null) return
     const { key } = incoming
@@ -520,7 +521,7 @@ export class Task {
     this.lives++
   }
 
-  #place(): Place {
+  #place(): TaskScope {
     const { codec, codeVersion, store, lookup } = this.#settings
     return {
       scope: `${this.logId}${this.inboxAs.scope}/${this.inbox.topic}/${this.inbox.partition}`,

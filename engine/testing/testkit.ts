@@ -7,7 +7,8 @@ import type { RecordInputs, RecordName, Records } from '../../schemas/types.ts'
 import { allTopics, type Topic } from '../../topics/catalog.ts'
 import { Codec, MemoryRegistry } from '../../topics/codec.ts'
 import type { ActorDefinition } from '../actor.ts'
-import { type Answer, type Emit, handle, type Place, type Step } from '../handle.ts'
+import { handle } from '../handle.ts'
+import type { Answer, Emit, TaskScope, Step } from '../step/step.ts'
 import { deadLetter } from '../dead-letter.ts'
 import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from '../headers.ts'
 import { incoming } from '../incoming.ts'
@@ -93,7 +94,7 @@ export function testkit<I extends Topic, S extends RecordName>(
   let offset = 0
   let bytes = 0
   let instance: Instance | null = null
-  const place: Place = {
+  const place: TaskScope = {
     scope: `kit/${definition.inbox.name}/0`,
     topic: definition.inbox.name,
     partition: 0,

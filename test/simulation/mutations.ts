@@ -29,9 +29,9 @@ const all: readonly Mutation[] = [
   ),
   one(
     'a failed handler takes what its look-ups were answered with it',
-    'engine/handle.ts',
-    'this.#emits.length = emits',
-    'this.#emits.length = emits\n      this.#answers.length = 0',
+    'engine/step/draft.ts',
+    'this.emits.length = emits',
+    'this.emits.length = emits\n      this.answers.length = 0',
   ),
   one('no fence of an earlier producer', 'engine/worker.ts', 'await membership.fence()', ''),
   one(
@@ -128,28 +128,33 @@ const all: readonly Mutation[] = [
     'clock.mono() - judgement.since >= timeoutMs',
     'clock.mono() >= 0',
   ),
-  one('a late result taken as the first', 'engine/handle.ts', "const late = attempt.status === 'ENDED'", 'const late = false'),
+  one(
+    'a late result taken as the first',
+    'engine/step/effect-results.ts',
+    "const late = attempt.status === 'ENDED'",
+    'const late = false',
+  ),
   {
     name: 'ids remembered after the handler',
     changes: [
       {
         file: 'engine/handle.ts',
-        find: "if (taken.known) return 'duplicate'\n      this.#ring = taken.ring\n      possiblyDuplicate = taken.possiblyDuplicate\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { possiblyDuplicate })",
-        put: "if (taken.known) return 'duplicate'\n      const result = this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { possiblyDuplicate: taken.possiblyDuplicate })\n      if (result === 'handled') this.#ring = taken.ring\n      return result\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { possiblyDuplicate })",
+        find: '    draft.ring = admitted.ring\n    possiblyDuplicate = admitted.possiblyDuplicate\n  }\n  const { type, value } = record',
+        put: "    const { type, value } = record\n    const result = deliver(draft, type, c => handlerOf(draft.definition, type)(draft.state, value, c), { possiblyDuplicate: admitted.possiblyDuplicate })\n    if (result === 'handled') draft.ring = admitted.ring\n    return result\n  }\n  const { type, value } = record",
       },
     ],
   },
   one(
     'the version of a timer ignored',
-    'engine/handle.ts',
+    'engine/step/timers.ts',
     'timer === undefined || timer.version !== version',
     'timer === undefined',
   ),
-  one('timers fired ahead of their log time', 'engine/handle.ts', "if (this.#now < timer.at) return 'deferred'", ''),
+  one('timers fired ahead of their log time', 'engine/step/timers.ts', "if (draft.now < timer.at) return 'deferred'", ''),
   one(
     'two effects of a key at a time',
-    'engine/handle.ts',
-    "if (this.#ledger.some(a => a.status === 'STARTED')) return\n    const next",
+    'engine/step/ledger.ts',
+    "if (draft.ledger.some(a => a.status === 'STARTED')) return\n  const next",
     'const next',
   ),
   one(
@@ -274,8 +279,8 @@ const all: readonly Mutation[] = [
   one('recovery without a pause', 'engine/worker.ts', 'this.#tasks.failAll(this.#backoff.next(),', 'this.#tasks.failAll(0,'),
   one('a partition that waits says nothing', 'engine/tasks.ts', "waits: task?.state === 'STOPPED' ? null : waits", 'waits: null'),
   one('larger than a record is no poison', 'engine/size.ts', 'if (bytes > MAX_RECORD_BYTES) {', 'if (false) {'),
-  one('a failed handler keeps its ledger', 'engine/handle.ts', 'this.#ledger = ledger\n', ''),
-  one('a failed handler keeps its timers', 'engine/handle.ts', 'this.#timers = timers\n', ''),
+  one('a failed handler keeps its ledger', 'engine/step/draft.ts', '      this.ledger = ledger\n', ''),
+  one('a failed handler keeps its timers', 'engine/step/draft.ts', '      this.timers = timers\n', ''),
   one(
     'a note forgotten though an earlier try may have left',
     'engine/effects.ts',
@@ -295,7 +300,7 @@ const all: readonly Mutation[] = [
     "if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')",
     '',
   ),
-  one('an end of an earlier start taken', 'engine/handle.ts', 'attempt.start !== start', 'false'),
+  one('an end of an earlier start taken', 'engine/step/effect-results.ts', 'attempt.start !== start', 'false'),
   one('any start of an attempt open', 'engine/task.ts', "a.status === 'STARTED' && a.start === start", "a.status === 'STARTED'"),
   one(
     'a stop not kept in the changelog',
@@ -347,7 +352,7 @@ const all: readonly Mutation[] = [
   ),
   one('fenced while a cycle is under way', 'engine/worker.ts', 'await before\n      await this.#ended()\n', 'await before\n'),
   one('records of an earlier life folded', 'engine/worker.ts', '|| lives.get(task) !== task.lives', ''),
-  one('a poisoned end of an effect parked', 'engine/handle.ts', "type === 'EffectEnded' ? 'skip' :", "false ? 'skip' :"),
+  one('a poisoned end of an effect parked', 'engine/step/deliver.ts', "type === 'EffectEnded' ? 'skip' :", "false ? 'skip' :"),
 ]
 
 /** Seeds that have found what others before them do not: they come first. */
