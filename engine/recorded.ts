@@ -5,7 +5,7 @@ import type { Codec } from '../topics/codec.ts'
 import type { Log, TopicPartition } from '../topics/log.ts'
 import { decodeInstance, type Instance } from './instance.ts'
 import { pieces } from './pieces.ts'
-import { reserved } from './restore.ts'
+import { reserved } from './changelog.ts'
 import { WriterSchemas } from './writer-schemas.ts'
 import type { ActorDefinition } from './actor.ts'
 

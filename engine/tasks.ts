@@ -23,7 +23,8 @@ import type { CacheBudget } from './generational-cache.ts'
 import type { Clock } from './clock.ts'
 import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
 import { answering, type LookupsOf } from './lookups.ts'
-import { reserved, restore } from './restore.ts'
+import { reserved } from './changelog.ts'
+import { restore } from './restore.ts'
 import { WriterSchemas } from './writer-schemas.ts'
 import type { StateStore, StateStores } from './store.ts'
 import { Task } from './task.ts'
@@ -292,18 +293,18 @@ export class Tasks {
     const given = this.#givenOf(task)
     const { log, codec, clock, newId, maxCheckpointAge, joined } = this.#settings
     const life = task.lives
-    const still = () => {
+    const assertCurrent = () => {
       if (!this.#holds(assignment) || task.lives !== life) throw new MovedOn()
     }
     if (given === null) return
     try {
       const membership = await joined
-      still()
+      assertCurrent()
       if (retained && (await this.#unchanged(task, committed))) {
-        still()
+        assertCurrent()
         task.retain()
       } else {
-        still()
+        assertCurrent()
         task.state = 'RESTORING'
         const turn = clock.turn ?? (async () => {})
         const { writerSchemas } = task
@@ -320,7 +321,7 @@ export class Tasks {
             distrusted,
             newId,
             turn,
-            still,
+            assertCurrent,
           }),
         )
         const landed = restoring.then(

@@ -11,7 +11,7 @@ import { type LocalLog, openLocalLog } from '../../topics/local/log.ts'
 import type { Log, LogRecord, Membership } from '../../topics/log.ts'
 import { type ActorDefinition, actor } from '../actor.ts'
 import { LmdbStores } from '../lmdb.ts'
-import { reserved } from '../restore.ts'
+import { reserved } from '../changelog.ts'
 import { Worker, type WorkerSettings } from '../worker.ts'
 import { EMPTY } from './trial-state.ts'
 
