@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { EffectEnded } from '../schemas/types.ts'
 import { type Append, type Log, LogError, MAX_RECORD_BYTES } from '../topics/log.ts'
-import { type ActorDefinition, NotDone, NotLeaving, type Port, type Run } from './actor.ts'
+import { type ActorDefinition, NotDone, SendRefused, type Port, type Run } from './actor.ts'
 import { Corrupted } from './errors.ts'
 import { Effects } from './effects.ts'
 import { MemoryStore } from './store.ts'
@@ -105,7 +105,7 @@ const port = (work: (run: Run) => unknown): Port<never, never> => (async (_input
 /** One that leaves, and then does this. */
 const leaving = (work: () => unknown) =>
   port(run => {
-    run.leave()
+    run.beforeSend()
     return work()
   })
 const never = () => new Promise<never>(() => {})
@@ -130,7 +130,7 @@ describe('an attempt ends', () => {
       ['port', { effect: 'large' }, 'no port for "large"'],
       ['input', {}, 'its input cannot be read: lost'],
     ] as const) {
-      const w = world({ small: port(run => run.leave()) })
+      const w = world({ small: port(run => run.beforeSend()) })
       if (what === 'input') {
         w.task.input = () => {
           throw new Corrupted('no_input', 'lost')
@@ -172,7 +172,7 @@ describe('an attempt ends', () => {
     ] as const) {
       const w = world({
         small: port(run => {
-          if (leaves) run.leave()
+          if (leaves) run.beforeSend()
           return result
         }),
       })
@@ -223,7 +223,7 @@ describe('an attempt ends', () => {
     for (const thrown of ['x'.repeat(1_000_000), Symbol('x'), Object.create(null), new Error('x'.repeat(1_000_000)), undefined]) {
       const w = world({
         small: port(run => {
-          run.leave()
+          run.beforeSend()
           throw thrown
         }),
       })
@@ -275,7 +275,7 @@ describe('what surely was not done', () => {
   it('has its note taken back', async () => {
     const w = world({
       small: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new NotDone('refused')
       }),
     })
@@ -289,7 +289,7 @@ describe('what surely was not done', () => {
     const w = world({
       large: port(run => {
         tries += 1
-        run.leave()
+        run.beforeSend()
         throw tries === 1 ? new Error('connection reset') : new NotDone('refused')
       }),
     })
@@ -303,7 +303,7 @@ describe('what surely was not done', () => {
   it('keeps its note where an earlier owner may have left', async () => {
     const w = world({
       large: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new NotDone('refused')
       }),
     })
@@ -334,7 +334,7 @@ describe('what surely was not done', () => {
   it('ends though its note cannot be taken back', async () => {
     const w = world({
       small: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new NotDone('refused')
       }),
     })
@@ -354,7 +354,7 @@ describe('what may not leave', () => {
       small: port(async run => {
         await w.clock.sleep(10)
         await arrange(w)
-        run.leave()
+        run.beforeSend()
         left = true
         return { sequence: 1 }
       }),
@@ -386,10 +386,10 @@ describe('what may not leave', () => {
     const twice = (effect: 'small' | 'large', then: (w: ReturnType<typeof world>) => void) => {
       const w = world({
         [effect]: port(async run => {
-          run.leave()
+          run.beforeSend()
           await w.clock.sleep(10)
           then(w)
-          run.leave()
+          run.beforeSend()
           return { sequence: 1 }
         }),
       })
@@ -416,9 +416,9 @@ describe('what may not leave', () => {
 
   it('is what a try wants that was given up, or has ended', async () => {
     const refused: unknown[] = []
-    const leave = (run: Run) => {
+    const beforeSend = (run: Run) => {
       try {
-        run.leave()
+        run.beforeSend()
       } catch (error) {
         refused.push(error)
         throw error
@@ -430,12 +430,12 @@ describe('what may not leave', () => {
         tries += 1
         if (tries > 1) return { sequence: tries }
         await w.clock.sleep(5 * TIMEOUT + 100)
-        leave(run)
+        beforeSend(run)
       }),
     })
     w.start()
     await w.clock.pass(20_000)
-    expect([w.told, refused]).toEqual([[2], [expect.any(NotLeaving)]])
+    expect([w.told, refused]).toEqual([[2], [expect.any(SendRefused)]])
 
     const runs: Run[] = []
     const other = world({
@@ -446,7 +446,7 @@ describe('what may not leave', () => {
     })
     other.start()
     await other.clock.pass(0)
-    expect(() => runs[0]?.leave()).toThrow(NotLeaving)
+    expect(() => runs[0]?.beforeSend()).toThrow(SendRefused)
     expect(other.store.wasSent('a1')).toBe(false)
   })
 })
@@ -456,7 +456,7 @@ describe('a result that comes after its time-out', () => {
     let answer: (result: unknown) => void = () => {}
     const w = world({
       small: port(run => {
-        run.leave()
+        run.beforeSend()
         return new Promise(resolve => {
           answer = resolve
         })
@@ -504,7 +504,7 @@ describe('draining', () => {
         throw new NotDone('nobody there')
       }),
       large: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new Error('connection reset')
       }),
     })
@@ -547,7 +547,7 @@ describe('an effect that waits its turn', () => {
       runs += 1
       if (runs > 1) return { sequence: runs }
       await turn.promise
-      run.leave()
+      run.beforeSend()
       return never()
     })
     w.start()
@@ -564,7 +564,7 @@ describe('an effect that waits its turn', () => {
     let runs = 0
     const w = waiting(run => {
       runs += 1
-      run.leave()
+      run.beforeSend()
       throw new NotDone('nothing new', { retryAfterMs: 100 })
     })
     w.start({ notAfter: w.clock.time + 10_000 })

@@ -2,11 +2,11 @@
  * Runs effect attempts after the commit that recorded them, and appends what became of them to their actor's own inbox.
  * The set of what runs belongs to the worker and outlives a task's restore.
  *
- *   start ─▶ port(input) ── leave(): notAfter? lease? note ──▶ the outside
+ *   start ─▶ port(input) ── beforeSend(): notAfter? lease? note ──▶ the outside
  *                  │
  *                  ├─ result ────────────▶ appended, in parts
  *                  ├─ NotDone ───────────▶ again later, within notAfter; else NOT_DONE
- *                  ├─ NotLeaving ────────▶ EXPIRED or RELEASED
+ *                  ├─ SendRefused ────────▶ EXPIRED or RELEASED
  *                  └─ error after leaving ▶ again if idempotent, else UNKNOWN
  *
  * Ends in one record of the inbox, whatever happens, even where the effect, its port or its input is missing.
@@ -14,7 +14,7 @@
 import type { RecordName, Records } from '../schemas/types.ts'
 import type { Codec } from '../topics/codec.ts'
 import { type Append, type Log, LogError, type LogErrorCode, type TopicPartition } from '../topics/log.ts'
-import { type ActorDefinition, type EffectDefinition, NotDone, NotLeaving, type Port } from './actor.ts'
+import { type ActorDefinition, type EffectDefinition, NotDone, SendRefused, type Port } from './actor.ts'
 import type { Clock } from './clock.ts'
 import { cut, isA, messageOf } from './errors.ts'
 import { ATTEMPT, LAST, PART } from './headers.ts'
@@ -52,7 +52,7 @@ interface Try {
   left: boolean
   /** Given up or ended: what its port still does must not leave. */
   over: boolean
-  /** What `leave()` has thrown. */
+  /** What `beforeSend()` has thrown. */
   refusal: unknown
 }
 
@@ -182,7 +182,7 @@ export class Effects {
       key: startable.key,
       notAfter: startable.notAfter,
       signal: limit.signal,
-      leave: () => {
+      beforeSend: () => {
         try {
           this.#mayLeave(running, here)
         } catch (error) {
@@ -203,12 +203,12 @@ export class Effects {
     } catch (error) {
       const reason = messageOf(error)
       const notDone = isA(error, NotDone) ? error : null
-      // What `leave()` refuses says nothing of what an earlier `leave()` of the same try let pass.
+      // What `beforeSend()` refuses says nothing of what an earlier `beforeSend()` of the same try let pass.
       const uncertain = here.left && (notDone === null || error === here.refusal)
       if (uncertain && retry !== 'idempotent') return { type: 'ended', outcome: 'UNKNOWN', reason }
       if (uncertain) running.uncertain = true
       else if (!running.uncertain) this.#forgetNote(running)
-      if (isA(error, NotLeaving)) return { type: 'ended', outcome: error.outcome, reason }
+      if (isA(error, SendRefused)) return { type: 'ended', outcome: error.outcome, reason }
       return { type: 'again', reason, retryAfterMs: waitOf(notDone?.retryAfterMs) }
     } finally {
       here.over = true
@@ -239,17 +239,17 @@ export class Effects {
     await this.#append(this.#records(running, effect, value))
   }
 
-  /** @throws {NotLeaving}; {NotDone} where it cannot be noted */
+  /** @throws {SendRefused}; {NotDone} where it cannot be noted */
   #mayLeave(running: Running, here: Try): void {
     const { clock, lease } = this.#settings
     const { startable, task } = running
     const { notAfter } = startable
-    if (here.over) throw new NotLeaving('RELEASED', 'this try has been given up')
+    if (here.over) throw new SendRefused('RELEASED', 'this try has been given up')
     if (notAfter !== null && clock.now() > notAfter)
-      throw new NotLeaving('EXPIRED', `it had to leave by ${shown(notAfter)}, and queued longer`)
-    if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')
-    if (clock.mono() >= lease() || !this.#owns(running)) throw new NotLeaving('RELEASED', 'the worker may no longer own the key')
-    if (!this.#settings.isOpen(task.inbox, startable)) throw new NotLeaving('RELEASED', 'the attempt has ended meanwhile')
+      throw new SendRefused('EXPIRED', `it had to leave by ${shown(notAfter)}, and queued longer`)
+    if (this.#draining) throw new SendRefused('RELEASED', 'the worker is stopping')
+    if (clock.mono() >= lease() || !this.#owns(running)) throw new SendRefused('RELEASED', 'the worker may no longer own the key')
+    if (!this.#settings.isOpen(task.inbox, startable)) throw new SendRefused('RELEASED', 'the attempt has ended meanwhile')
     try {
       task.store.markSent(startable.attempt)
     } catch (error) {

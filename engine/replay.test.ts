@@ -46,8 +46,8 @@ const input = (key: string, kind: string, headers: Record<string, string> = {}):
 
 /** What the records of its inbox make of the actor, in two lives of the worker. */
 async function run(codeVersion: string, records: () => readonly Append[]): Promise<void> {
-  const port: Port<never, never> = (async (asked: { sequence: number }, attempt: { leave(): void }) => {
-    attempt.leave()
+  const port: Port<never, never> = (async (asked: { sequence: number }, attempt: { beforeSend(): void }) => {
+    attempt.beforeSend()
     if (asked.sequence < 0) throw new Error('connection reset')
     return { sequence: asked.sequence }
   }) as never

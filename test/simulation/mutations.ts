@@ -297,7 +297,7 @@ const all: readonly Mutation[] = [
   one(
     'leaving while draining',
     'engine/effects.ts',
-    "if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')",
+    "if (this.#draining) throw new SendRefused('RELEASED', 'the worker is stopping')",
     '',
   ),
   one('an end of an earlier start taken', 'engine/step/effect-results.ts', 'attempt.start !== start', 'false'),
