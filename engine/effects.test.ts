@@ -203,7 +203,7 @@ describe('an attempt ends', () => {
     w.refuse.with = () => new LogError(code, 'told to refuse')
     w.start({ attempt: 'a2' })
     await w.clock.pass(60_000)
-    expect([w.effects.size, errors.at(-1)]).toEqual([0, 'effect small of bounds: not appended: told to refuse'])
+    expect([w.effects.size, errors.at(-1)]).toEqual([0, 'effect small of bounds failed: not appended: told to refuse'])
   })
 
   it('once the log takes it again, asked ever more rarely', async () => {
@@ -379,7 +379,7 @@ describe('what may not leave', () => {
 
   it('is expired past its notAfter', async () => {
     const { told, left } = await once(() => {}, { notAfter: 1_000_009 })
-    expect([told, left]).toEqual([[expect.stringMatching(/^EXPIRED: it had to leave by 1970-01-01T00:16:40.009Z/)], false])
+    expect([told, left]).toEqual([[expect.stringMatching(/^EXPIRED: it had to be sent by 1970-01-01T00:16:40.009Z/)], false])
   })
 
   it('is uncertain where an earlier leave of the same try has let it pass', async () => {
@@ -483,7 +483,7 @@ describe('a result that comes after its time-out', () => {
     const w = await late(result)
     await w.clock.pass(60_000)
     expect(w.told).toHaveLength(1)
-    expect(errors).toEqual([expect.stringMatching(/^a late result of small/)])
+    expect(errors).toEqual([expect.stringMatching(/^late result of effect small/)])
   })
 })
 

@@ -109,7 +109,7 @@ const all: readonly Mutation[] = [
     'inputs.set(key, value === null',
     'if (key === null) inputs.set(key, value === null',
   ),
-  one('the lease not checked', 'engine/effects.ts', 'clock.mono() >= lease() || ', ''),
+  one('the lease not checked', 'engine/effects/port-caller.ts', 'clock.mono() >= lease() || ', ''),
   one(
     'attempts judged in place, before the inbox is read',
     'engine/worker.ts',
@@ -118,8 +118,8 @@ const all: readonly Mutation[] = [
   ),
   one(
     'an attempt leaving that has ended meanwhile',
-    'engine/effects.ts',
-    'if (!this.#settings.isOpen(task.inbox, startable)) throw',
+    'engine/effects/port-caller.ts',
+    'if (!isOpen(task.inbox, startable)) throw',
     'if (false) throw',
   ),
   one(
@@ -159,20 +159,20 @@ const all: readonly Mutation[] = [
   ),
   one(
     'an effect that left and failed tried again blindly',
-    'engine/effects.ts',
+    'engine/effects/port-caller.ts',
     "if (uncertain && retry !== 'idempotent')",
     'if (false)',
   ),
-  one('not noted that an attempt leaves', 'engine/effects.ts', 'task.store.markSent(startable.attempt)', ''),
+  one('not noted that an attempt leaves', 'engine/effects/port-caller.ts', 'task.store.markSent(startable.attempt)', ''),
   one(
     'notAfter not checked before leaving',
-    'engine/effects.ts',
+    'engine/effects/port-caller.ts',
     'if (notAfter !== null && clock.now() > notAfter)\n      throw',
     'if (false)\n      throw',
   ),
   one(
     'leaving under another generation',
-    'engine/effects.ts',
+    'engine/effects/port-caller.ts',
     'generation !== null && this.#settings.owned(task.inbox) === generation',
     'generation !== null',
   ),
@@ -200,9 +200,9 @@ const all: readonly Mutation[] = [
   one('a transaction left open after an error', 'engine/worker.ts', 'await transaction.abort()', ''),
   one(
     'an effect leaving though it could not be noted',
-    'engine/effects.ts',
-    'throw new NotDone(`it could not be noted',
-    'void new NotDone(`it could not be noted',
+    'engine/effects/port-caller.ts',
+    'throw new NotDone(`the attempt could not be marked',
+    'void new NotDone(`the attempt could not be marked',
   ),
   one('notes of another boot trusted', 'engine/task.ts', '!this.#givenUp && owner === this.store.id && ', ''),
   {
@@ -248,14 +248,14 @@ const all: readonly Mutation[] = [
   ),
   one(
     'an attempt without an end, as its result cannot be kept',
-    'engine/effects.ts',
-    "await this.#end(running, effect, left ? 'UNKNOWN' : 'NOT_DONE', `its result cannot be kept",
+    'engine/effects/outcome-writer.ts',
+    "await this.end(run, effect, sent ? 'UNKNOWN' : 'NOT_DONE', `its result cannot be kept",
     'void (`its result cannot be kept',
   ),
   one(
     'a result that cannot be kept told as not done',
-    'engine/effects.ts',
-    "left ? 'UNKNOWN' : 'NOT_DONE', `its result",
+    'engine/effects/outcome-writer.ts',
+    "sent ? 'UNKNOWN' : 'NOT_DONE', `its result",
     "'NOT_DONE', `its result",
   ),
   one(
@@ -283,11 +283,16 @@ const all: readonly Mutation[] = [
   one('a failed handler keeps its timers', 'engine/step/draft.ts', '      this.timers = timers\n', ''),
   one(
     'a note forgotten though an earlier try may have left',
-    'engine/effects.ts',
-    'else if (!running.uncertain) this.#forgetNote(running)',
-    'else this.#forgetNote(running)',
+    'engine/effects/port-caller.ts',
+    'else if (!attemptRun.uncertain) this.#clearSent(attemptRun)',
+    'else this.#clearSent(attemptRun)',
   ),
-  one('a late result dropped', 'engine/effects.ts', "limit.signal.addEventListener('abort', giveUp, { once: true })", ''),
+  one(
+    'a late result dropped',
+    'engine/effects/port-caller.ts',
+    "limit.signal.addEventListener('abort', timedOut, { once: true })",
+    '',
+  ),
   one(
     'what has not left is not released when draining',
     'engine/effects.ts',
@@ -296,8 +301,8 @@ const all: readonly Mutation[] = [
   ),
   one(
     'leaving while draining',
-    'engine/effects.ts',
-    "if (this.#draining) throw new SendRefused('RELEASED', 'the worker is stopping')",
+    'engine/effects/port-caller.ts',
+    "if (draining()) throw new SendRefused('RELEASED', 'the worker is stopping')",
     '',
   ),
   one('an end of an earlier start taken', 'engine/step/effect-results.ts', 'attempt.start !== start', 'false'),
