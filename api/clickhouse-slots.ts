@@ -10,7 +10,7 @@ const MOST_WAITING = { all: 200, each: 50 } as const
 
 interface Waiting {
   readonly who: string
-  readonly enter: (leave: () => void) => void
+  readonly enter: (beforeSend: () => void) => void
 }
 
 export class Slots {

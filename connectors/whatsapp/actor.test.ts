@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type KitStep, testkit } from '../../engine/testkit.ts'
+import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type { DeliveryStatusInput, SendMessageInput } from '../../schemas/types.ts'
 import { WHATSAPP_DEFAULTS, whatsappActor } from './actor.ts'
 

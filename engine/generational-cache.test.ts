@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CacheBudget } from './cache.ts'
+import { CacheBudget } from './generational-cache.ts'
 
 describe('a cache', () => {
   it('knows a null from nothing', () => {

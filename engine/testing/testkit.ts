@@ -2,18 +2,19 @@
  * An actor under test: given these records and this clock, expect this state, these emits, these effects, these timers.
  * The same step as in the worker, without a log: the state goes through its schema after each step.
  */
-import { recordSchema } from '../schemas/index.ts'
-import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
-import { allTopics, type Topic } from '../topics/catalog.ts'
-import { Codec, MemoryRegistry } from '../topics/codec.ts'
-import type { ActorDefinition } from './actor.ts'
-import { type Answer, type Emit, handle, type Place, type Step } from './handle.ts'
-import { deadLetter } from './dead-letter.ts'
-import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from './headers.ts'
-import { incoming } from './incoming.ts'
-import { decodeInstance, encodeInstance, FORGET, type Instance, isEmpty } from './instance.ts'
-import { answering, type LookupsOf } from './lookups.ts'
-import { SchemaBook } from './schemas.ts'
+import { recordSchema } from '../../schemas/index.ts'
+import type { RecordInputs, RecordName, Records } from '../../schemas/types.ts'
+import { allTopics, type Topic } from '../../topics/catalog.ts'
+import { Codec, MemoryRegistry } from '../../topics/codec.ts'
+import type { ActorDefinition } from '../actor.ts'
+import { handle } from '../handle.ts'
+import type { Answer, Emit, TaskScope, Step } from '../step/step.ts'
+import { deadLetter } from '../dead-letter.ts'
+import { ATTEMPT, LAST, PART, RECORD_AT, RECORD_ID } from '../headers.ts'
+import { incoming } from '../incoming.ts'
+import { decodeInstance, encodeInstance, FORGET, type Instance, isEmpty } from '../instance.ts'
+import { answering, type LookupsOf } from '../lookups.ts'
+import { WriterSchemas } from '../writer-schemas.ts'
 
 export interface KitEmit {
   readonly topic: string
@@ -87,13 +88,13 @@ export function testkit<I extends Topic, S extends RecordName>(
 ): Kit<S> {
   const key = options.key ?? 'main:key'
   const inputs = new Map<string, KitEffect>()
-  const book = new SchemaBook()
+  const writerSchemas = new WriterSchemas()
   const envelope = recordSchema('Envelope').fingerprint
   let clock = options.now ?? 1_750_000_000_000
   let offset = 0
   let bytes = 0
   let instance: Instance | null = null
-  const place: Place = {
+  const place: TaskScope = {
     scope: `kit/${definition.inbox.name}/0`,
     topic: definition.inbox.name,
     partition: 0,
@@ -124,7 +125,7 @@ export function testkit<I extends Topic, S extends RecordName>(
     // As the worker does: what is empty is not kept, and what is kept goes through its bytes.
     const kept = isEmpty(made.instance) ? null : encodeInstance(made.instance, definition.state)
     bytes = kept?.length ?? 0
-    instance = kept === null ? null : decodeInstance(kept, envelope, definition.state, book)
+    instance = kept === null ? null : decodeInstance(kept, envelope, definition.state, writerSchemas)
     freeze(instance?.state)
     const effects = made.performed.map(({ attempt, effect, name, input }) => ({
       effect,

@@ -6,8 +6,8 @@
  *   fill <folder> <fate>        writes until the disk is full; <fate> "room" makes room and goes on, "close" closes at once
  */
 import { execFileSync } from 'node:child_process'
-import { LmdbStores } from './lmdb.ts'
-import type { StoreBatch } from './store.ts'
+import { LmdbStores } from '../lmdb.ts'
+import type { StoreBatch } from '../store.ts'
 
 const [what, folder = '', ...rest] = process.argv.slice(2)
 const tell = (told: unknown) => process.stdout.write(`${JSON.stringify(told)}\n`)
@@ -18,7 +18,7 @@ process.on('unhandledRejection', error => tell({ unheard: String(error) }))
 process.on('uncaughtException', error => tell({ unheard: String(error) }))
 
 if (what === 'note') {
-  for (const attempt of rest) store.note(attempt)
+  for (const attempt of rest) store.markSent(attempt)
   tell({ id: store.id })
   setInterval(() => {}, 60_000)
 } else {

@@ -23,7 +23,7 @@ export function partOf<N extends RecordName, F extends keyof Records[N] & string
   return { record: name, fields, type, own: type.createResolver(whole) }
 }
 
-export class SchemaBook {
+export class WriterSchemas {
   readonly #writers = new Map<string, avro.Type>()
   readonly #resolvers = new Map<string, avro.Resolver>()
 

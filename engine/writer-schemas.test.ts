@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { recordSchema } from '../schemas/index.ts'
 import { Corrupted } from './errors.ts'
 import { encodeInstance, type Instance, NEW_INSTANCE } from './instance.ts'
-import { partOf, SchemaBook } from './schemas.ts'
-import { EMPTY } from './test-state.ts'
+import { partOf, WriterSchemas } from './writer-schemas.ts'
+import { EMPTY } from './testing/trial-state.ts'
 
 const instance: Instance = {
   ...NEW_INSTANCE,
@@ -22,26 +22,26 @@ const own = recordSchema('Envelope')
 describe('a part of a record', () => {
   it('is its fields alone, as the whole has them', () => {
     const bytes = encodeInstance(instance, 'TrialState')
-    const { timers, ledger } = new SchemaBook().decode('Envelope', own.fingerprint, bytes)
-    expect({ ...new SchemaBook().decodePart(part, own.fingerprint, bytes) }).toEqual({ timers, ledger })
+    const { timers, ledger } = new WriterSchemas().decode('Envelope', own.fingerprint, bytes)
+    expect({ ...new WriterSchemas().decodePart(part, own.fingerprint, bytes) }).toEqual({ timers, ledger })
     expect(timers).toHaveLength(1)
   })
 
   it('is read of what another schema has written', () => {
     const schema = JSON.parse(own.text)
     schema.fields.unshift({ name: 'added', type: 'string', default: '', doc: 'Of another version.' })
-    const book = new SchemaBook()
-    const fingerprint = book.add(JSON.stringify(schema))
+    const writerSchemas = new WriterSchemas()
+    const fingerprint = writerSchemas.add(JSON.stringify(schema))
     const whole = own.type.fromBuffer(encodeInstance(instance, 'TrialState'))
     const bytes = avro.Type.forSchema(schema).toBuffer({ ...whole, added: 'new' })
-    expect(book.decodePart(part, fingerprint, bytes).ledger).toMatchObject([{ attempt: 'a' }])
-    expect(() => new SchemaBook().decodePart(part, fingerprint, bytes)).toThrow(Corrupted)
+    expect(writerSchemas.decodePart(part, fingerprint, bytes).ledger).toMatchObject([{ attempt: 'a' }])
+    expect(() => new WriterSchemas().decodePart(part, fingerprint, bytes)).toThrow(Corrupted)
   })
 
   it('is not read of bytes that are damaged elsewhere', () => {
     const bytes = encodeInstance(instance, 'TrialState')
     for (const damaged of [bytes.subarray(0, bytes.length - 1), Buffer.concat([bytes, Buffer.of(0)])]) {
-      expect(() => new SchemaBook().decodePart(part, own.fingerprint, damaged)).toThrow(
+      expect(() => new WriterSchemas().decodePart(part, own.fingerprint, damaged)).toThrow(
         expect.objectContaining({ name: 'Corrupted', code: 'damaged' }),
       )
     }

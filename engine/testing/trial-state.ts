@@ -1,5 +1,5 @@
 /** The state of the trial actors, before anything has happened. */
-import type { TrialState } from '../schemas/types.ts'
+import type { TrialState } from '../../schemas/types.ts'
 
 export const EMPTY: TrialState = {
   count: 0,

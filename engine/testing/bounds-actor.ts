@@ -1,9 +1,9 @@
 /** An actor for tests of sizes and of new code over old state: its records say how much of what it makes. */
-import type { TrialState } from '../schemas/types.ts'
-import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
-import { type ActorDefinition, actor, type Context } from './actor.ts'
+import type { TrialState } from '../../schemas/types.ts'
+import { defineTopic, ENGINE_RECORDS } from '../../topics/catalog.ts'
+import { type ActorDefinition, actor, type Context } from '../actor.ts'
 import { carry } from './testkit.ts'
-import { EMPTY } from './test-state.ts'
+import { EMPTY } from './trial-state.ts'
 
 export { EMPTY }
 

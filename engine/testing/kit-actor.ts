@@ -1,7 +1,7 @@
-import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
-import { actor } from './actor.ts'
+import { defineTopic, ENGINE_RECORDS } from '../../topics/catalog.ts'
+import { actor } from '../actor.ts'
 import { carry, testkit } from './testkit.ts'
-import { EMPTY } from './test-state.ts'
+import { EMPTY } from './trial-state.ts'
 
 const inbox = defineTopic('kit.inbox', 'key', ['TrialInput', 'TrialDone', ...ENGINE_RECORDS])
 const outputs = defineTopic('kit.outputs', 'key', ['TrialOutput'])
@@ -21,7 +21,7 @@ export const make = (onPoison: { default: 'skip' | 'park'; broken?: boolean } = 
           ...state,
           count: state.count + 1,
           last: context.now,
-          digest: `${state.digest}${context.maybeSeen ? '?' : ''}${sequence},`,
+          digest: `${state.digest}${context.possiblyDuplicate ? '?' : ''}${sequence},`,
         }
         if (kind === 'id') return { ...next, digest: `${context.id()} ${context.id()}` }
         if (kind === 'forget') return null

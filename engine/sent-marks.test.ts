@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Retryable } from './errors.ts'
-import { Notes } from './notes.ts'
+import { SentMarks } from './sent-marks.ts'
 
 /** What the system does with the next writes: takes all when null, else that many bytes, or fails. */
 const faults: (number | string | null)[] = []
@@ -21,10 +21,10 @@ vi.mock('node:fs', async original => {
 
 const NONE = { epoch: 0, bytes: 0 }
 let path = ''
-let notes: Notes
+let notes: SentMarks
 beforeEach(() => {
   path = join(mkdtempSync(join(tmpdir(), 'notes-')), 'left')
-  notes = Notes.create(path, 'me')
+  notes = SentMarks.create(path, 'me')
 })
 afterEach(() => {
   faults.length = 0
@@ -33,14 +33,14 @@ afterEach(() => {
 })
 
 /** What the next process finds. */
-function reopened(known = NONE): Notes | null {
+function reopened(known = NONE): SentMarks | null {
   notes.close()
-  const found = Notes.open(path, 'me', known)
+  const found = SentMarks.open(path, 'me', known)
   if (found !== null) notes = found
   return found
 }
 
-function whole(known = NONE): Notes {
+function whole(known = NONE): SentMarks {
   const found = reopened(known)
   if (found === null) throw new Error('the notes are not trusted')
   return found
@@ -92,7 +92,7 @@ describe('a note', () => {
 
   it('is refused once the file is closed', () => {
     notes.close()
-    expect(() => notes.add('a')).toThrow('it is closed')
+    expect(() => notes.add('a')).toThrow('the file is closed')
     expect(notes.has('a')).toBe(false)
   })
 
@@ -130,9 +130,9 @@ describe('the file, when it has grown,', () => {
     notes.add('kept')
     churn()
     expect(readFileSync(path, 'utf8').length).toBeLessThan(200_000)
-    expect(notes.mark.epoch).toBe(2)
+    expect(notes.extent.epoch).toBe(2)
     notes.add('after')
-    const again = whole(notes.mark)
+    const again = whole(notes.extent)
     expect([again.has('kept'), again.has('after'), again.has('x1')]).toEqual([true, true, false])
   })
 
@@ -140,9 +140,9 @@ describe('the file, when it has grown,', () => {
     notes.add('kept')
     mkdirSync(`${path}.new`)
     churn()
-    expect(notes.mark.epoch).toBe(1)
+    expect(notes.extent.epoch).toBe(1)
     notes.add('after')
-    const again = whole(notes.mark)
+    const again = whole(notes.extent)
     expect([again.has('kept'), again.has('after'), again.has('x1')]).toEqual([true, true, false])
   })
 })
@@ -173,7 +173,7 @@ describe('a file that is not the one last written is not trusted:', () => {
   it('an older copy, with its mark', () => {
     const older = [path, `${path}.mark`].map(file => [file, readFileSync(file)] as const)
     notes.add('d')
-    const known = notes.mark
+    const known = notes.extent
     for (const [file, content] of older) writeFileSync(file, content)
     expect(reopened(known)).toBeNull()
     expect(reopened(NONE)).not.toBeNull() // that the store knows more is what tells
@@ -182,12 +182,12 @@ describe('a file that is not the one last written is not trusted:', () => {
   it('and a new owner begins, for whom what has left still has', () => {
     writeFileSync(path, '+a\n+b\n-a\n+c')
     expect(reopened()).toBeNull()
-    notes = Notes.create(path, 'you')
+    notes = SentMarks.create(path, 'you')
     expect(['a', 'b', 'c'].map(attempt => notes.has(attempt))).toEqual([false, true, false])
     expect(existsSync(`${path}.new`)).toBe(false)
     notes.close()
-    expect(Notes.open(path, 'me', NONE)).toBeNull()
-    notes = Notes.open(path, 'you', NONE) as Notes
+    expect(SentMarks.open(path, 'me', NONE)).toBeNull()
+    notes = SentMarks.open(path, 'you', NONE) as SentMarks
     expect(notes.has('b')).toBe(true)
   })
 })
