@@ -19,12 +19,14 @@ COPY LICENSE package.json config.ts main.ts ./
 COPY api api
 COPY connectors connectors
 COPY demo demo
+COPY domain domain
 COPY engine engine
 COPY processors processors
 COPY schemas schemas
 COPY service service
 COPY sinks sinks
 COPY topics topics
+COPY views views
 USER node
 # All that is written: with --read-only, /data and a tmpfs on /tmp are enough.
 VOLUME /data

@@ -9,7 +9,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { RECORD_AT, RECORD_ID } from '../engine/headers.ts'
-import { conversationId } from '../processors/conversation/id.ts'
+import { conversationId } from '../domain/ids.ts'
 import * as catalog from '../topics/catalog.ts'
 import type { Codec, Decoded } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'

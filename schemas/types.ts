@@ -738,6 +738,65 @@ export interface ConversationRequestInput {
   endedAt?: null | number | undefined
 }
 
+/** What a tenant has decided for its venues and its support, as a whole: the newest record of a tenant counts. */
+export interface TenantSettings {
+  /** The tenant. */
+  tenant: string
+  /** Grows by one with each change; the first one is 1. */
+  version: number
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom: null | string
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo: null | string
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever set them; empty for the first ones, which come from the environment. */
+  by: string
+  /** When they were set. */
+  at: number
+  /** The newest command ids with their outcome, bounded; none where the settings are kept elsewhere. */
+  commands: CommandOutcome[]
+}
+
+export interface TenantSettingsInput {
+  /** The tenant. */
+  tenant: string
+  /** Grows by one with each change; the first one is 1. */
+  version: number
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone?: string | undefined
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom?: string | undefined
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo?: string | undefined
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom?: null | string | undefined
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo?: null | string | undefined
+  /** Calling code of phones written without one. */
+  countryCode?: string | undefined
+  /** Language until a person has shown theirs: en or th. */
+  language?: string | undefined
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust?: Trust | undefined
+  /** Id of whoever set them; empty for the first ones, which come from the environment. */
+  by?: string | undefined
+  /** When they were set. */
+  at?: number | undefined
+  /** The newest command ids with their outcome, bounded; none where the settings are kept elsewhere. */
+  commands?: CommandOutcomeInput[] | undefined
+}
+
 /** State of a conversation. */
 export interface ConversationState {
   /** Channel. */
@@ -804,6 +863,8 @@ export interface ConversationState {
   updatedAt: number
   /** When the person last wrote, provider's time. */
   lastInboundAt: number
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant: null | TenantSettings
 }
 
 export interface ConversationStateInput {
@@ -871,6 +932,8 @@ export interface ConversationStateInput {
   updatedAt: number
   /** When the person last wrote, provider's time. */
   lastInboundAt: number
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant?: null | TenantSettingsInput | undefined
 }
 
 export type ProviderStatus = 'UNKNOWN' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
@@ -2848,6 +2911,80 @@ export interface ZonesReadInput {
   sameAsOf?: null | number | undefined
 }
 
+/** Input of the look-up `tenant`: answered where the tenant has other settings than those known. */
+export interface TenantAsked {
+  /** The tenant. */
+  tenant: string
+  /** Version of the settings that are known; 0 for none. */
+  known: number
+}
+
+export interface TenantAskedInput {
+  /** The tenant. */
+  tenant: string
+  /** Version of the settings that are known; 0 for none. */
+  known: number
+}
+
+/** A tenant decides anew: a command with the settings as a whole. */
+export interface TenantChange {
+  /** Id of the command. */
+  id: string
+  /** Version that was changed; refused where another has come since. Null for whichever there is. */
+  expected: null | number
+  /** True for the settings of the environment: taken where there are none yet. */
+  first: boolean
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom: null | string
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo: null | string
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever changes them; empty for the environment. */
+  by: string
+  /** When. */
+  at: number
+}
+
+export interface TenantChangeInput {
+  /** Id of the command. */
+  id: string
+  /** Version that was changed; refused where another has come since. Null for whichever there is. */
+  expected?: null | number | undefined
+  /** True for the settings of the environment: taken where there are none yet. */
+  first?: boolean | undefined
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom?: null | string | undefined
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo?: null | string | undefined
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever changes them; empty for the environment. */
+  by?: string | undefined
+  /** When. */
+  at: number
+}
+
 /** Bytes as they are, for benchmarks whose records have a layout of their own. */
 export interface TrialBytes {
   /** The whole record. */
@@ -3774,6 +3911,8 @@ export interface VenueState {
   standsFrom: number
   /** As long as nothing else is told. */
   standsUntil: number
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant: null | TenantSettings
 }
 
 export interface VenueStateInput {
@@ -3837,6 +3976,8 @@ export interface VenueStateInput {
   standsFrom?: number | undefined
   /** As long as nothing else is told. */
   standsUntil?: number | undefined
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant?: null | TenantSettingsInput | undefined
 }
 
 /** What somebody wants of a venue's zones. */
@@ -4066,6 +4207,9 @@ export interface Records {
   WatchVenue: WatchVenue
   ZoneCommand: ZoneCommand
   ZonesRead: ZonesRead
+  TenantAsked: TenantAsked
+  TenantChange: TenantChange
+  TenantSettings: TenantSettings
   TrialBytes: TrialBytes
   TrialDone: TrialDone
   TrialEffect: TrialEffect
@@ -4129,6 +4273,9 @@ export interface RecordInputs {
   WatchVenue: WatchVenueInput
   ZoneCommand: ZoneCommandInput
   ZonesRead: ZonesReadInput
+  TenantAsked: TenantAskedInput
+  TenantChange: TenantChangeInput
+  TenantSettings: TenantSettingsInput
   TrialBytes: TrialBytesInput
   TrialDone: TrialDoneInput
   TrialEffect: TrialEffectInput

@@ -13,14 +13,15 @@ import { allTopics, changelog, type Topic } from '../topics/catalog.ts'
 
 /** The actors of the service, under these settings. */
 export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tryMs } }: Config) {
+  const least = controlTrust.toUpperCase() as Uppercase<typeof controlTrust>
   return {
     conversation: conversationActor({
       ...defaultConversationSettings,
       tryMs,
-      controlTrust: controlTrust.toUpperCase() as 'CLAIMED' | 'HINTED' | 'BOUND',
+      controlTrust: least,
       timeScale,
     }),
-    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale, firstWordMs, commandMs: tryMs }),
+    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust: least, timeScale, firstWordMs, commandMs: tryMs }),
     whatsapp: whatsappActor({ ...WHATSAPP_DEFAULTS, timeScale }),
     soundtrack: soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale }),
     sheets: sheetsActor({ ...SHEETS_DEFAULTS, timeScale }),

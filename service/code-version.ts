@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Folders whose code decides what is written to the log. */
-const CODE = ['engine', 'processors', 'connectors', 'schemas', 'topics']
+const CODE = ['engine', 'processors', 'connectors', 'domain', 'schemas', 'topics']
 
 /** Identifies the code that decides: it changes when any of its files does. Tests and what only they use do not count. */
 export function codeVersion(): string {

@@ -77,8 +77,10 @@ export const conversationInbox = inbox(
   ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome', 'AgentAction', 'ErasePerson'],
   30,
 )
-/** What messages were understood as, where that was looked up. Partition for partition as the inbox, and kept as long. */
-export const conversationJournal = topic('conversation.journal', 'conversation', ['Understood'], { keepDays: 30 })
+/** What was looked up: what messages were understood as, and settings. Partition for partition as the inbox, and kept as long. */
+export const conversationJournal = topic('conversation.journal', 'conversation', ['Understood', 'TenantSettings'], {
+  keepDays: 30,
+})
 export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
   cleanup: 'compact',
 })
@@ -95,6 +97,8 @@ export const venueInbox = inbox(
   ['SheetRow', 'ZoneSnapshot', 'ZoneRequest', 'ZoneResult', 'VenueOverride', 'VenueRefresh'],
   7,
 )
+/** Settings that were looked up. Partition for partition as the inbox, and kept as long. */
+export const venueJournal = topic('venue.journal', 'venue', ['TenantSettings'], { keepDays: 7 })
 export const venueProfiles = topic('venue.profiles', 'venue', ['VenueProfile'], { cleanup: 'compact' })
 export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'], {
   forEver: 'the history of zones and commands, a record for each change: tables and analytics are made anew from it',
@@ -126,6 +130,10 @@ export const sheetsInbox = inbox(
   3,
   ONE,
 )
+
+export const tenantInbox = inbox('tenant.inbox', 'tenant', ['TenantChange'], 30, ONE)
+/** What each tenant has decided: hours, languages, who may control. Few and small. */
+export const tenantSettings = topic('tenant.settings', 'tenant', ['TenantSettings'], { partitions: ONE, cleanup: 'compact' })
 
 export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
 export const syncLog = topic('sync.log', 'source', ['SyncRun', 'SyncRefusals'], {

@@ -1,7 +1,7 @@
 /** The audit trail, and what this installation is set to. */
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
-import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
+import { auditHash, FIRST_HASH } from '../../domain/audit-hash.ts'
 import type { Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { conversationId } from '../../processors/conversation/id.ts'
+import { conversationId } from '../../domain/ids.ts'
 import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { LogError } from '../../topics/log.ts'

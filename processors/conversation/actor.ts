@@ -5,19 +5,21 @@
  *                                │            ▲
  *                 (zones awaited) └▶ effect ──┘   VenueAnswer ─▶ outcome ─▶ SendMessage
  */
+import { openingOf } from '../../domain/support-hours.ts'
+import { tenantOf } from '../../domain/tenants.ts'
 import { actor } from '../../engine/actor.ts'
 import type { ChatMessage, QueuedMessage, UnderstandInput, Understood } from '../../schemas/types.ts'
 import { alerts, conversationInbox, conversationJournal } from '../../topics/catalog.ts'
-import { reference } from './id.ts'
+import { reference } from '../../domain/ids.ts'
 import { act, rest } from './agent.ts'
 import { ask } from './ask.ts'
 import { judge } from './contact.ts'
 import { correctVenue, identify, restart, welcomeBack } from './dialogue.ts'
 import { erase } from './erase.ts'
-import { openingOf, route } from './handover.ts'
+import { route } from './handover.ts'
 import { isCritical, wanted } from './intents.ts'
 import { venueAnswered, venueSilent } from './outcome.ts'
-import { type ConversationSettings, defaultConversationSettings } from './settings.ts'
+import { type ConversationSettings, defaultConversationSettings, settingsFor } from './settings.ts'
 import { serve } from './support.ts'
 import { EFFECTS, EMITS, kept, LOOKUPS, roomFor, type State, Turn, type TurnContext } from './turn.ts'
 import type { Word } from './words.ts'
@@ -27,7 +29,13 @@ const SENDERS = 10
 /** The actor of a conversation. @throws when the support hours are none. */
 export const conversationActor = (settings: ConversationSettings = defaultConversationSettings) => {
   openingOf(settings.supportHours)
-  const turn = (before: State, context: TurnContext) => new Turn(settings, context, before, before)
+  const turnOf = (context: TurnContext, before: State | null, now: State) => {
+    // What a conversation knows of its tenant's settings is in its state: a replay finds it there, and in the journal what changed it.
+    const news = context.lookup('tenant', { tenant: tenantOf(context.key), known: now.tenant?.version ?? 0 })
+    const state = news === null ? now : { ...now, tenant: news }
+    return new Turn(settingsFor(state.tenant, settings), context, before, state)
+  }
+  const turn = (before: State, context: TurnContext) => turnOf(context, before, before)
   return actor({
     name: 'conversation',
     inbox: conversationInbox,
@@ -37,8 +45,7 @@ export const conversationActor = (settings: ConversationSettings = defaultConver
     journal: conversationJournal,
     emits: EMITS,
     on: {
-      ChatMessage: (state, message, context) =>
-        received(new Turn(settings, context, state, state ?? opened(message, context)), message),
+      ChatMessage: (state, message, context) => received(turnOf(context, state, state ?? opened(message, context)), message),
       Understood: (state, understood, context) => (state === null ? null : answered(turn(state, context), understood)),
       VenueAnswer: (state, answer, context) => {
         if (state === null) return null
@@ -133,6 +140,7 @@ function opened(message: ChatMessage, { now }: TurnContext): State {
     openedAt: now,
     updatedAt: now,
     lastInboundAt: message.sentAt,
+    tenant: null,
   }
 }
 

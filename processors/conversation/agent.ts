@@ -1,8 +1,8 @@
 /**
  * What a person of support does in a conversation. Each is a command: it is handled, or refused with a reason as a code.
  */
+import { trusts } from '../../domain/trust.ts'
 import type { AgentAction } from '../../schemas/types.ts'
-import { trusts } from './settings.ts'
 import { type State, TEXT, type Turn } from './turn.ts'
 
 const HOUR = 60 * 60_000

@@ -1,14 +1,8 @@
 /** What can be set of a conversation. */
-import type { Trust } from '../../schemas/types.ts'
-
-export interface SupportHours {
-  /** HH:MM, local. */
-  readonly from: string
-  /** HH:MM, local, later than `from`. */
-  readonly to: string
-  /** A zone of `OFFSETS`, or an offset such as `+07:00`. */
-  readonly zone: string
-}
+import type { SupportHours } from '../../domain/support-hours.ts'
+import { DAY, MINUTE } from '../../domain/time.ts'
+import type { TenantSettings, Trust } from '../../schemas/types.ts'
+import { isLanguage, type Language } from './words.ts'
 
 export interface ConversationSettings {
   /** Least trust of a sender who may control zones. */
@@ -29,11 +23,8 @@ export interface ConversationSettings {
   /** Below this confidence a control is asked about. */
   readonly sure: number
   /** Language until the person has shown theirs. */
-  readonly language: 'en' | 'th'
+  readonly language: Language
 }
-
-const MINUTE = 60_000
-const DAY = 24 * 60 * MINUTE
 
 export const defaultConversationSettings: ConversationSettings = {
   controlTrust: 'HINTED',
@@ -48,9 +39,14 @@ export const defaultConversationSettings: ConversationSettings = {
   language: 'en',
 }
 
-const LEVELS: readonly Trust[] = ['UNKNOWN', 'CLAIMED', 'HINTED', 'BOUND']
-
-/** Whether one level of trust is enough where another is asked for. */
-export function trusts(has: Trust, needed: Trust): boolean {
-  return LEVELS.indexOf(has) >= LEVELS.indexOf(needed)
+/** The settings for a tenant: what it has decided, and for the rest those of the process. */
+export function settingsFor(tenant: TenantSettings | null, settings: ConversationSettings): ConversationSettings {
+  if (tenant === null) return settings
+  const { timeZone: zone, supportFrom: from, supportTo: to, language, controlTrust } = tenant
+  return {
+    ...settings,
+    supportHours: { from, to, zone },
+    controlTrust: controlTrust === 'UNKNOWN' ? settings.controlTrust : controlTrust,
+    language: isLanguage(language) ? language : settings.language,
+  }
 }

@@ -2,6 +2,7 @@
  * What an identified person asks for: controls and questions go to the venue, troubles start with a look at its zones, the rest
  * goes to a human.
  */
+import { trusts } from '../../domain/trust.ts'
 import type { Intent, OfferedZone, OpenQuestion, QueuedMessage, Understood, Wish } from '../../schemas/types.ts'
 import { yesNo } from './ask.ts'
 import { summarize } from './contact.ts'
@@ -10,7 +11,6 @@ import { route } from './handover.ts'
 import { controlOf, isCritical, isForHuman, isHelp, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
 import { ageWords } from './render.ts'
 import { refuse, request, wishOf, wishWords } from './requests.ts'
-import { trusts } from './settings.ts'
 import { cut, type Turn } from './turn.ts'
 import { firstName, type Word } from './words.ts'
 

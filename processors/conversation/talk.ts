@@ -13,6 +13,7 @@ import type {
   VenueAnswerInput,
   ZoneRequest,
 } from '../../schemas/types.ts'
+import { Tenants, tenantLookup } from '../tenant/tenants.ts'
 import { conversationActor } from './actor.ts'
 import { type ConversationSettings, defaultConversationSettings } from './settings.ts'
 
@@ -75,10 +76,11 @@ export class Talk {
   sender = { id: PHONE, phone: PHONE, name: 'Somchai' } as { id: string; phone: string | null; name: string | null }
 
   /** @param port understands every message, where meanings are not given by hand */
-  constructor(settings: Partial<ConversationSettings> = {}, port: Port | null = null) {
+  constructor(settings: Partial<ConversationSettings> = {}, port: Port | null = null, tenants = new Tenants()) {
     const actor = conversationActor({ ...defaultConversationSettings, ...settings })
     const understand = (input: Understand) => (this.waiting ? null : this.#understood(input, this.#meanings.shift()))
-    this.kit = testkit(actor, { key: 'main:conversation', now: MORNING, lookups: { understand: understand as never } })
+    const lookups = { understand: understand as never, tenant: tenantLookup(tenants) as never }
+    this.kit = testkit(actor, { key: 'main:conversation', now: MORNING, lookups })
     this.#port = port
   }
 

@@ -15,7 +15,7 @@ import type {
   ReplyButtonInput,
 } from '../../schemas/types.ts'
 import { alerts, conversationEvents, conversationProfiles, issues, venueInbox, whatsappInbox } from '../../topics/catalog.ts'
-import { reference } from './id.ts'
+import { reference } from '../../domain/ids.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
 import { issueOf, publishIssue } from './issue.ts'
 import { profile } from './profile.ts'
@@ -41,8 +41,12 @@ export const EFFECTS = {
   understand: { input: 'Understand', result: 'Understood', retry: 'idempotent', timeoutMs: 5_000 },
 } as const
 
-/** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
-export const LOOKUPS = { understand: { input: 'Understand', result: 'Understood' } } as const
+export const LOOKUPS = {
+  /** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
+  understand: { input: 'Understand', result: 'Understood' },
+  /** Answers where the tenant has settings that are not known yet. */
+  tenant: { input: 'TenantAsked', result: 'TenantSettings' },
+} as const
 
 export type TurnContext = Context<(typeof EMITS)[number], typeof EFFECTS, typeof LOOKUPS>
 

@@ -2,7 +2,7 @@
  * Fields of a venue that a person of support has forced. The value that the sources agree on lives on below the forced one, and is
  * back when the override is taken back.
  */
-import { phoneDigits } from '../../schemas/phone.ts'
+import { phoneDigits } from '../../domain/phone.ts'
 import type { FieldOverride, VenueOverride, VenueRefresh, VenueState } from '../../schemas/types.ts'
 import { note, pollSooner, type Turn } from './context.ts'
 import { merge } from './merge.ts'

@@ -176,7 +176,7 @@ describe('a control request is refused', () => {
   })
 
   it('by a venue that asks for more trust', () => {
-    const scene = venue([playing('z1')], { controlTrust: 'bound' })
+    const scene = venue([playing('z1')], { controlTrust: 'BOUND' })
     expect(answers(scene.ask('PAUSE', ['z1']))).toMatchObject(refused('trust'))
     expect(commands(scene.ask('PAUSE', ['z1'], { trust: 'BOUND' }))).toHaveLength(1)
   })

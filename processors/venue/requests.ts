@@ -1,6 +1,7 @@
 /**
  * Requests for a venue's zones: what is refused, what is answered at once, what waits for a reading, what becomes commands.
  */
+import { trusts } from '../../domain/trust.ts'
 import type { OpenRequest, VenueState, ZoneRequest, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
 import { answer, askedZones } from './answers.ts'
 import { note, pollSooner, type Turn } from './context.ts'
@@ -9,7 +10,7 @@ import { timerOf } from './keys.ts'
 import { finish } from './outcomes.ts'
 import { dropResume } from './resumes.ts'
 import { hasRoomFor } from './room.ts'
-import { isQuestion, mayControl, needsTrack, type Verdict, wrongVolume } from './rules.ts'
+import { isQuestion, needsTrack, type Verdict, wrongVolume } from './rules.ts'
 import { requestAt, withRequest, zoneAt } from './state.ts'
 import { talkedAbout } from './watching.ts'
 import { isDetailed, isFresh } from './zones.ts'
@@ -45,7 +46,9 @@ function refusal(state: VenueState | null, request: ZoneRequest, { context, sett
   if (state === null || state.removed) return NOT_FOUND
   if (kind === 'UNKNOWN') return refused('invalid')
   const control = !isQuestion(kind)
-  if (control && !mayControl(trust, settings.controlTrust)) return refused('trust', `needs ${settings.controlTrust}`)
+  if (control && !trusts(trust, settings.controlTrust)) {
+    return refused('trust', `needs ${settings.controlTrust.toLowerCase()}`)
+  }
   if (control && (context.maybeSeen || context.now - requestedAt > settings.staleMs)) {
     return { outcome: 'EXPIRED', reason: 'stale' }
   }

@@ -6,7 +6,7 @@ import type { ConversationEventInput, IssueInput, RecordInputs, RecordName, Venu
 import { topicNamed } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
 import { partitionOf } from '../../topics/murmur2.ts'
-import { reference } from '../../processors/conversation/id.ts'
+import { reference } from '../../domain/ids.ts'
 import type { Readable } from '../sink.ts'
 import { readable } from './fixture.ts'
 

@@ -4,7 +4,7 @@
  */
 import type pg from 'pg'
 import type { AuditEvent } from '../../schemas/types.ts'
-import { auditHash, FIRST_HASH } from '../../topics/audit.ts'
+import { auditHash, FIRST_HASH } from '../../domain/audit-hash.ts'
 import { tellChanged } from './changes.ts'
 import { eraseAgain } from './erasures.ts'
 import { auditLog, columnArrays, isoTime, messages, type Row, type Table, unnest, upsert, zones } from './tables.ts'

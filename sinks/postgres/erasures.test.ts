@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { ASKED_BY, RECORD_ID } from '../../engine/headers.ts'
-import { reference } from '../../processors/conversation/id.ts'
+import { reference } from '../../domain/ids.ts'
 import type { RecordInputs, RecordName } from '../../schemas/types.ts'
 import type { Sink } from '../sink.ts'
 import { TestLog } from '../test-log.ts'

@@ -22,8 +22,8 @@ export function damerau(a: string, b: string, most: number): number {
   return Math.min(last[b.length]!, most + 1)
 }
 
-/** Edits forgiven in a word of this length. */
-export function forgiven(length: number): number {
+/** Edits maxEdits in a word of this length. */
+export function maxEdits(length: number): number {
   if (length < 4) return 0
   return length < 8 ? 1 : 2
 }
@@ -59,3 +59,15 @@ export function trigrams(word: string): Set<string> {
   for (let at = 0; at + 3 <= marked.length; at++) found.add(marked.slice(at, at + 3))
   return found
 }
+
+/** The one of the known words that a mistyped one most likely stands for; null where none is near. */
+export function nearest(word: string, known: Iterable<string>): string | null {
+  const typed = word.toLowerCase()
+  let [best, least] = [null as string | null, Number.POSITIVE_INFINITY]
+  for (const candidate of known) {
+    const edits = damerau(typed, candidate.toLowerCase(), MAX_TYPING_EDITS)
+    if (edits < least && edits <= MAX_TYPING_EDITS && edits * 3 <= candidate.length) [best, least] = [candidate, edits]
+  }
+  return best
+}
+const MAX_TYPING_EDITS = 2

@@ -3,6 +3,8 @@
  * never somebody else's.
  */
 
+import { type PhoneNumber, parsePhoneNumberFromString } from 'libphonenumber-js/min'
+
 /** What a text says of phones. */
 export interface PhonesRead {
   /** Certain ones, as the digits of E.164 without the plus, in the order written. */
@@ -102,40 +104,50 @@ function wholeNumber(text: string): string {
   return first !== '' && fraction.length === Number(exponent) ? first + fraction : text
 }
 
-/** National numbers without their trunk prefix, where a plan is known: a digit too many is a number of nobody, or of another. */
-const PLANS: Readonly<Record<string, RegExp>> = {
-  '1': /^[2-9]\d{9}$/,
-  // Thailand: mobiles have nine digits, fixed lines eight.
-  '66': /^(?:[689]\d{8}|[23457]\d{7})$/,
-}
 /** Shorter numbers without a prefix may have lost one: a spreadsheet drops the zero of 081 234 5678, and the plus of all. */
 const BARE = 11
 
 function digitsOf(bare: string, country: string): string | null {
-  if (bare.startsWith('+')) return international(bare.slice(1), country)
-  if (bare.startsWith('00')) return international(bare.slice(2), country)
-  if (bare.startsWith('0')) return national(bare.slice(1), country)
+  if (bare.startsWith('+')) return international(bare.slice(1))
+  if (bare.startsWith('00')) return international(bare.slice(2))
+  if (bare.startsWith('0')) return national(bare, country)
   if (bare.startsWith(country)) {
-    const whole = international(bare, country)
+    const whole = international(bare)
     if (whole !== null) return whole
   }
   if (country === '1') return national(bare, country)
-  return bare.length >= BARE && !bare.startsWith(country) ? international(bare, country) : null
+  return bare.length >= BARE && !bare.startsWith(country) ? international(bare) : null
 }
 
 function national(number: string, country: string): string | null {
-  return international(country + number, country)
+  return valid(parsePhoneNumberFromString(number, { defaultCallingCode: country, extract: false }))
 }
 
-/** ITU-T E.164: 8 to 15 digits here, for shorter ones reach nobody by message. */
-function international(digits: string, country: string): string | null {
-  if (!/^[1-9]\d{7,14}$/.test(digits)) return null
-  for (const [code, plan] of Object.entries(PLANS)) {
-    if (!digits.startsWith(code)) continue
-    const number = digits.slice(code.length)
-    // +66 081 …: the trunk zero was left in.
-    const rest = code === country ? number.replace(/^0/, '') : number
-    return plan.test(rest) ? code + rest : null
-  }
+function international(digits: string): string | null {
+  return valid(parsePhoneNumberFromString(`+${canonicalPhone(digits)}`, { extract: false }))
+}
+
+/** A number of its country's plan: a digit too many is a number of nobody, or of another. Those too short reach nobody by message. */
+function valid(number: PhoneNumber | undefined): string | null {
+  if (number === undefined || !number.isValid()) return null
+  const digits = canonicalPhone(number.number.slice(1))
+  return digits.length >= SHORTEST ? digits : null
+}
+const SHORTEST = 8
+
+/**
+ * Numbers that a country has renumbered, and their old form, under which messengers still know some: the same phone by the rule of
+ * the country, never by likeness.
+ *   Mexico: until 2019 a 1 stood before mobile numbers from abroad (Instituto Federal de Telecomunicaciones).
+ *   Brazil: until 2016 mobile numbers had eight digits; each was given a 9 in front (Anatel, resolution 553).
+ */
+const RENUMBERED: readonly (readonly [old: RegExp, now: string])[] = [
+  [/^521(\d{10})$/, '52$1'],
+  [/^55([1-9]\d)([6-9]\d{7})$/, '55$19$2'],
+]
+
+/** One form for the digits of E.164, however a provider writes them; text that is no such number stays as it is. */
+export function canonicalPhone(digits: string): string {
+  for (const [old, now] of RENUMBERED) if (old.test(digits)) return digits.replace(old, now)
   return digits
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { phoneDigits, phonesIn, plainText } from './phone.ts'
+import { canonicalPhone, phoneDigits, phonesIn, plainText } from './phone.ts'
 
 describe('a phone as people and spreadsheets write it', () => {
   it.each([
@@ -31,6 +31,13 @@ describe('a phone as people and spreadsheets write it', () => {
     ['Khun Dao: 081 234 5678', '66812345678'],
     ['081 234 5678 Mr. John Smith', '66812345678'],
     ['(+66) 81 234 5678', '66812345678'],
+    ['+52 55 1234 0101', '525512340101'],
+    ['+52 1 55 1234 0101', '525512340101'],
+    ['5215512340101', '525512340101'],
+    ['+55 11 98765-4321', '5511987654321'],
+    ['+55 11 8765-4321', '5511987654321'],
+    ['+55 11 3765-4321', '551137654321'],
+    ['+39 06 1234 5678', '390612345678'],
   ])('%s is %s', (written, digits) => {
     expect(phoneDigits(written, '66')).toBe(digits)
   })
@@ -49,6 +56,9 @@ describe('a phone as people and spreadsheets write it', () => {
     ['a number of another', '081 234 5678 (old)'],
     ['words', 'ask the front desk'],
     ['words beside a number', 'not 081 234 5678'],
+    ['an area that there is not', '+1 555 010 0001'],
+    ['a country that there is not', '+999 12 345 678'],
+    ['an emergency number', '191'],
     ['nothing', ''],
   ])('%s is none: %s', (_, written) => {
     expect(phoneDigits(written, '66')).toBeNull()
@@ -75,4 +85,11 @@ describe('a phone as people and spreadsheets write it', () => {
 
 it('digits of every script are read as such', () => {
   expect(plainText('๐๑๒๓๔๕๖๗๘๙ ０９ ٠٩')).toBe('0123456789 09 09')
+})
+
+it('a number in an old form of its country is the number of today; no other is touched', () => {
+  expect(canonicalPhone('5215512340101')).toBe('525512340101')
+  expect(canonicalPhone('551187654321')).toBe('5511987654321')
+  const others = ['525512340101', '5511987654321', '551137654321', '66812345678', '14155550123', '521551234010', 'U4af49', '']
+  for (const digits of others) expect(canonicalPhone(digits)).toBe(digits)
 })

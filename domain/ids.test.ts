@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { conversationId } from './id.ts'
+import { conversationId } from './ids.ts'
 
 const parts = fc.tuple(fc.string(), fc.string(), fc.string())
 
