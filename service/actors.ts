@@ -4,7 +4,8 @@ import type { Config } from '../config.ts'
 import { SHEETS_DEFAULTS, sheetsActor } from '../connectors/sheets/actor.ts'
 import { soundtrackActor } from '../connectors/soundtrack/actor.ts'
 import { SOUNDTRACK_SETTINGS } from '../connectors/soundtrack/settings.ts'
-import { WHATSAPP_DEFAULTS, whatsappActor } from '../connectors/whatsapp/actor.ts'
+import { DELIVERY_DEFAULTS, deliveryActor } from '../connectors/channel/delivery.ts'
+import { whatsappDelivery } from '../connectors/whatsapp/delivery.ts'
 import { conversationActor } from '../processors/conversation/actor.ts'
 import { defaultConversationSettings } from '../processors/conversation/settings.ts'
 import { venueActor } from '../processors/venue/actor.ts'
@@ -17,12 +18,13 @@ export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tr
   return {
     conversation: conversationActor({
       ...defaultConversationSettings,
+      channels: [whatsappDelivery.channel],
       tryMs,
       controlTrust: least,
       timeScale,
     }),
     venue: venueActor({ ...VENUE_DEFAULTS, controlTrust: least, timeScale, firstWordMs, commandMs: tryMs }),
-    whatsapp: whatsappActor({ ...WHATSAPP_DEFAULTS, timeScale }),
+    whatsapp: deliveryActor(whatsappDelivery, { ...DELIVERY_DEFAULTS, timeScale }),
     soundtrack: soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale }),
     sheets: sheetsActor({ ...SHEETS_DEFAULTS, timeScale }),
   }
