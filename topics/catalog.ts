@@ -105,12 +105,22 @@ export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'], {
   keptForever: 'the history of zones and commands, a record for each change: tables and analytics are rebuilt from it',
 })
 
-export const whatsappInbox = inbox(
-  'whatsapp.inbox',
-  'conversation',
-  ['SendMessage', 'DeliveryStatus', 'SendResult', 'ErasePerson'],
-  30,
-)
+const channels = new Map<string, ChannelInbox>()
+
+/** The inbox of a channel's connector. Every channel has its own, with the same records. */
+function channelInbox(channel: string) {
+  const made = inbox(`${channel}.inbox`, 'conversation', ['SendMessage', 'DeliveryStatus', 'SendResult', 'ErasePerson'], 30)
+  channels.set(channel, made)
+  return made
+}
+export type ChannelInbox = Topic<'SendMessage' | 'DeliveryStatus' | 'SendResult' | 'ErasePerson' | EngineRecord>
+
+export const whatsappInbox = channelInbox('whatsapp')
+
+/** The inbox of every channel, by the channel's name. */
+export function channelInboxes(): ReadonlyMap<string, ChannelInbox> {
+  return channels
+}
 
 export const soundtrackInbox = inbox(
   'soundtrack.inbox',

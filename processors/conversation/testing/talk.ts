@@ -1,7 +1,8 @@
 /**
  * For tests: a person who writes to the conversation, and what comes back.
  */
-import { type KitEmit, type KitStep, testkit } from '../../engine/testing/testkit.ts'
+import { whatsappChannel } from '../../../connectors/whatsapp/channel.ts'
+import { type KitEmit, type KitStep, testkit } from '../../../engine/testing/testkit.ts'
 import type {
   ChatMessageInput,
   ConversationProfile,
@@ -12,10 +13,12 @@ import type {
   UnderstoodInput,
   VenueAnswerInput,
   ZoneRequest,
-} from '../../schemas/types.ts'
-import { Tenants, tenantLookup } from '../tenant/tenants.ts'
-import { conversationActor } from './actor.ts'
-import { type ConversationSettings, defaultConversationSettings } from './settings.ts'
+} from '../../../schemas/types.ts'
+import { Tenants, tenantLookup } from '../../tenant/tenants.ts'
+import { conversationActor } from '../actor.ts'
+import { type ConversationSettings, defaultConversationSettings } from '../settings.ts'
+
+export const SETTINGS: ConversationSettings = { ...defaultConversationSettings, channels: [whatsappChannel] }
 
 export const LAGOON = { venue: 'main:1', name: 'Blue Lagoon Pattaya', location: 'Beach Road' }
 export const BAY = { venue: 'main:2', name: 'Lotus Bay Pattaya', location: 'Jomtien' }
@@ -77,7 +80,7 @@ export class Talk {
 
   /** @param port understands every message, where meanings are not given by hand */
   constructor(settings: Partial<ConversationSettings> = {}, port: Port | null = null, tenants = new Tenants()) {
-    const actor = conversationActor({ ...defaultConversationSettings, ...settings })
+    const actor = conversationActor({ ...SETTINGS, ...settings })
     const understand = (input: Understand) => (this.waiting ? null : this.#understood(input, this.#meanings.shift()))
     const lookups = { understand: understand as never, tenant: tenantLookup(tenants) as never }
     this.kit = testkit(actor, { key: 'main:conversation', now: MORNING, lookups })

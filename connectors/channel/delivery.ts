@@ -1,37 +1,47 @@
 /**
- * The WhatsApp connector of one conversation: sends what the conversation orders, and tells it what became of it.
+ * The connector of a channel, for one conversation: sends what the conversation wants said, and reports what became of it.
  *
  *   SendMessage ─▶ window open? ─ yes ─▶ effect `send` ─▶ SendResult ─┐
  *                       └─ no ─▶ FAILED          └─ ended ─▶ UNKNOWN ─┼─▶ SendOutcome, each status once
  *   DeliveryStatus (by attempt or the provider's id) ─────────────────┘
  *
- * That a message was taken says its SendResult: whoever wants to know reads it there, and the conversation need not.
+ * That a message was accepted is in its SendResult; the conversation does not need to know.
  */
+import { type Channel, freeTextUntil } from '../../domain/channel.ts'
 import { outranks } from '../../domain/delivery-status.ts'
-import { actor, type Context } from '../../engine/actor.ts'
-import type { DeliveryStatus, MessageStatus, SendMessage, WhatsappSend, WhatsappState } from '../../schemas/types.ts'
-import { alerts, conversationInbox, whatsappInbox } from '../../topics/catalog.ts'
-import { describeError, WINDOW_CLOSED } from './errors.ts'
+import { MINUTE } from '../../domain/time.ts'
+import { actor, type Context, type Ports } from '../../engine/actor.ts'
+import type { Delivery, DeliveryState, DeliveryStatus, MessageStatus, SendMessage } from '../../schemas/types.ts'
+import { alerts, type ChannelInbox, conversationInbox } from '../../topics/catalog.ts'
+import { inParts } from './form.ts'
 
-export interface WhatsappSettings {
+export interface DeliverySettings {
   /**
-   * How long after the conversation decided it a message may still be sent, ms. Like a control (10 min): what it says about
-   * the music may no longer be so, and a person who was kept waiting longer is better served by a human.
+   * How long after the conversation decided it a message may still be sent, ms. As for a control (10 min): what it says about
+   * the music may no longer be true, and a person who has waited longer is better served by a human.
    */
   readonly useMs: number
-  /** How long the provider's reports are waited for before a human is told of a send that may not have happened, ms. */
+  /** How long to wait for the provider's reports before a human is told that a message may not have been sent, ms. */
   readonly reconcileMs: number
   /** Divides durable timers and deadlines, not the provider's window. */
   readonly timeScale: number
 }
 
-export const WHATSAPP_DEFAULTS: WhatsappSettings = { useMs: 10 * 60_000, reconcileMs: 5 * 60_000, timeScale: 1 }
+export const DELIVERY_DEFAULTS: DeliverySettings = { useMs: 10 * MINUTE, reconcileMs: 5 * MINUTE, timeScale: 1 }
 
-/** Free-form messages go out only so long after the person last wrote (provider's rule). */
-const WINDOW_MS = 24 * 60 * 60_000
-const KEPT_SENDS = 30
+/** What the delivery actor needs to know of a channel besides its description. */
+export interface DeliveryChannel {
+  readonly channel: Channel<ChannelInbox>
+  /** What went wrong, in words without personal data. @param code the provider's error code, null where it gave none */
+  readonly describeError: (code: number | null, reason: string) => string
+}
 
-// The effect's time-out has room for the wait in the number's budget; the request itself has 10 s.
+/** Reason of a message that was decided after the channel's window for free text had closed. */
+export const WINDOW_CLOSED = 'window_closed'
+
+const MAX_KEPT_SENDS = 30
+
+// The effect's timeout leaves room for waiting in the account's budget; the request itself has 10 s.
 const effects = { send: { input: 'SendMessage', result: 'SendResult', retry: 'never', timeoutMs: 30_000 } } as const
 const emits = [conversationInbox, alerts] as const
 type Ctx = Context<(typeof emits)[number], typeof effects>
@@ -46,9 +56,14 @@ interface Change {
   readonly told?: boolean
 }
 
-export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) => {
-  /** Takes a status over if it ranks higher, and tells the conversation and, where needed, a human. */
-  function change(state: WhatsappState, send: WhatsappSend, to: Change, context: Ctx): WhatsappState {
+export type DeliveryActor = ReturnType<typeof deliveryActor>
+export type DeliveryPorts = Ports<DeliveryActor>
+
+export const deliveryActor = (of: DeliveryChannel, settings: DeliverySettings = DELIVERY_DEFAULTS) => {
+  const { channel, describeError } = of
+
+  /** Applies a status if it ranks higher, and tells the conversation and, where needed, a human. */
+  function change(state: DeliveryState, send: Delivery, to: Change, context: Ctx): DeliveryState {
     const { status, at, reason = '', errorCode = null } = to
     const known = { ...send, providerId: to.providerId ?? send.providerId }
     if (!outranks(status, send.status)) return keep(state, known)
@@ -56,15 +71,16 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
     if (to.told !== true || send.status !== 'QUEUED')
       context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })
     const next = { ...known, status, at }
-    if (status === 'FAILED') return keep(state, alert(next, `could not be sent: ${describeError(errorCode, reason)}`, context))
+    if (status === 'FAILED')
+      return keep(state, alert(channel, next, `could not be sent: ${describeError(errorCode, reason)}`, context))
     if (status === 'UNKNOWN') {
       context.setTimer(`unknown:${id}`, context.now + settings.reconcileMs / settings.timeScale)
       return keep(state, next)
     }
-    return keep(state, send.alerted ? alert(next, 'went out after all', context, true) : next)
+    return keep(state, send.alerted ? alert(channel, next, 'went out after all', context, true) : next)
   }
 
-  function reported(state: WhatsappState, status: DeliveryStatus, context: Ctx): WhatsappState {
+  function reported(state: DeliveryState, status: DeliveryStatus, context: Ctx): DeliveryState {
     const { attempt, providerId, at, errorCode } = status
     const send = state.sends.find(s => (attempt !== null && s.attempt === attempt) || s.providerId === providerId)
     if (send === undefined || status.status === 'UNKNOWN') return state
@@ -72,23 +88,26 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
   }
 
   return actor({
-    name: 'whatsapp',
-    inbox: whatsappInbox,
-    state: 'WhatsappState',
+    name: channel.name,
+    inbox: channel.inbox,
+    state: 'DeliveryState',
     on: {
       SendMessage: (state, message, context) => {
         const before = state ?? NEW
         if (before.sends.some(send => send.id === message.id)) return before
-        const closesAt = message.lastInboundAt + WINDOW_MS
+        const closesAt = freeTextUntil(channel, message.lastInboundAt)
         if (context.now >= closesAt) {
           const failed = { status: 'FAILED', reason: WINDOW_CLOSED, at: context.now } as const
           return change(before, queued(message.id, null, context.now), failed, context)
         }
         const useUntil = message.createdAt + settings.useMs / settings.timeScale
-        const attempt = context.perform('send', message, { notAfter: Math.min(closesAt, useUntil) })
-        return keep(before, queued(message.id, attempt, context.now))
+        // Effects of one key start in order, so that the parts of a long message arrive in order.
+        return inParts(message, channel.limits).reduce((state, part) => {
+          const attempt = context.perform('send', part, { notAfter: Math.min(closesAt, useUntil) })
+          return keep(state, queued(part.id, attempt, context.now))
+        }, before)
       },
-      // Without a state whoever was written to has been erased meanwhile.
+      // No state: the person has been erased in the meantime.
       SendResult: (state, { id, accepted, providerId, errorCode, reason, at }, context) => {
         if (state === null) return null
         const send = sendOf(state, id, context)
@@ -106,11 +125,11 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
       unknown: (state, { argument }, context) => {
         const send = state.sends.find(s => s.id === argument)
         if (send?.status !== 'UNKNOWN') return state
-        return keep(state, alert(send, 'may not have been sent: the provider has reported nothing of it', context))
+        return keep(state, alert(channel, send, 'may not have been sent: the provider has not reported on it', context))
       },
     },
     effects,
-    ended: (state: WhatsappState | null, { input, outcome, reason }, context) => {
+    ended: (state: DeliveryState | null, { input, outcome, reason }, context) => {
       if (state === null) return null
       const send = sendOf(state, (input as SendMessage).id, context)
       const at = context.now
@@ -121,32 +140,32 @@ export const whatsappActor = (settings: WhatsappSettings = WHATSAPP_DEFAULTS) =>
   })
 }
 
-const NEW: WhatsappState = { sends: [] }
+const NEW: DeliveryState = { sends: [] }
 
-function queued(id: string, attempt: string | null, at: number): WhatsappSend {
+function queued(id: string, attempt: string | null, at: number): Delivery {
   return { id, attempt, providerId: null, status: 'QUEUED', alerted: false, at }
 }
 
-/** The send of this id; made anew where it was one too old to be kept. */
-function sendOf(state: WhatsappState, id: string, context: Ctx): WhatsappSend {
+/** The delivery of this id; a new one if it was too old to be kept. */
+function sendOf(state: DeliveryState, id: string, context: Ctx): Delivery {
   return state.sends.find(send => send.id === id) ?? queued(id, context.attempt, context.now)
 }
 
-function keep(state: WhatsappState, send: WhatsappSend): WhatsappState {
+function keep(state: DeliveryState, send: Delivery): DeliveryState {
   const known = state.sends.some(s => s.id === send.id)
   const sends = known ? state.sends.map(s => (s.id === send.id ? send : s)) : [...state.sends, send]
-  return { sends: sends.slice(-KEPT_SENDS) }
+  return { sends: sends.slice(-MAX_KEPT_SENDS) }
 }
 
 /** One alert per message: opened again with newer words, or resolved. */
-function alert(send: WhatsappSend, what: string, context: Ctx, resolved = false): WhatsappSend {
+function alert({ label }: Channel, send: Delivery, what: string, context: Ctx, resolved = false): Delivery {
   context.emit(alerts, context.key, 'Alert', {
     id: `send_failed:${send.id}`,
     conversation: context.key,
     department: 'OPERATIONS',
     priority: 'HIGH',
     kind: 'send_failed',
-    text: `A WhatsApp message ${what}.`,
+    text: `A ${label} message ${what}.`,
     resolved,
     at: context.now,
   })

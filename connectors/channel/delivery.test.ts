@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type { DeliveryStatusInput, SendMessageInput } from '../../schemas/types.ts'
-import { WHATSAPP_DEFAULTS, whatsappActor } from './actor.ts'
+import { whatsappDelivery } from '../whatsapp/delivery.ts'
+import { DELIVERY_DEFAULTS, deliveryActor } from './delivery.ts'
 
 const KEY = 'main:c1'
 const NOW = 1_750_000_000_000
@@ -20,8 +21,8 @@ const order = (id: string, more: Partial<SendMessageInput> = {}): SendMessageInp
   ...more,
 })
 
-function connector(settings = WHATSAPP_DEFAULTS) {
-  const kit = testkit(whatsappActor(settings), { key: KEY, now: NOW })
+function connector(settings = DELIVERY_DEFAULTS) {
+  const kit = testkit(deliveryActor(whatsappDelivery, settings), { key: KEY, now: NOW })
   return {
     kit,
     /** Orders a message and returns its attempt. */
@@ -55,7 +56,7 @@ describe('a message', () => {
   })
 
   it('has its deadline divided by the time scale, the window not', () => {
-    const { kit } = connector({ ...WHATSAPP_DEFAULTS, timeScale: 60 })
+    const { kit } = connector({ ...DELIVERY_DEFAULTS, timeScale: 60 })
     expect(kit.handle('SendMessage', order('m1')).effects[0]?.notAfter).toBe(NOW + 10_000)
     expect(kit.handle('SendMessage', order('m2', { lastInboundAt: NOW - 23 * HOUR })).effects).toHaveLength(1)
   })
