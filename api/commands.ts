@@ -16,7 +16,7 @@ import type { RecordInputs, RecordName } from '../schemas/types.ts'
 import type { Topic } from '../topics/catalog.ts'
 import type { Codec } from '../topics/codec.ts'
 import { type Log, LogError } from '../topics/log.ts'
-import { nameOf, type Principal } from './people/principal.ts'
+import { nameOf, type Principal } from './access/principal.ts'
 import { Problem } from './problem.ts'
 import { oneOf, Text, Time } from './schemas.ts'
 

@@ -16,7 +16,7 @@ import type { Log, Position } from '../topics/log.ts'
 import { partitionOf } from '../topics/murmur2.ts'
 import { direct, type Hot } from './hot.ts'
 import { Problem } from './problem.ts'
-import type { Threads } from './threads.ts'
+import type { Threads } from './conversation-cache.ts'
 import type { TaskActor } from './tasks.ts'
 
 const DAY = 24 * 60 * 60_000

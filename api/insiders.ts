@@ -4,9 +4,9 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { tokenOf } from './people/door.ts'
-import type { Identities } from './people/identities.ts'
-import { may, seesEverything } from './people/principal.ts'
+import { tokenOf } from './access/authentication.ts'
+import type { Identities } from './access/identities.ts'
+import { may, seesEverything } from './access/principal.ts'
 import { Problem } from './problem.ts'
 
 export interface InsiderOptions {

@@ -18,7 +18,7 @@ import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import { type Log, LogError, type LogRecord, type Read, type TopicPartition } from '../topics/log.ts'
 import { conversationView, venueView } from '../views/views.ts'
 import { masked } from './masks.ts'
-import { may, nameOf, type Permission, type Principal, seesEverything, seesPersonalData, visible } from './people/principal.ts'
+import { may, nameOf, type Permission, type Principal, seesEverything, seesPersonalData, visible } from './access/principal.ts'
 import { Problem } from './problem.ts'
 import type { Api } from './types.ts'
 

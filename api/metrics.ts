@@ -4,7 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { WorkerStatus } from '../engine/worker.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { type Ends, type Log, type Position, partitionKey } from '../topics/log.ts'
-import { inTime } from './people/deadline.ts'
+import { inTime } from './access/deadline.ts'
 import { isStopped } from './workers.ts'
 
 /** What the workers of this process say of themselves, by name. */

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { masked } from './masks.ts'
-import { actionOf } from './people/audited.ts'
-import type { Principal } from './people/principal.ts'
+import { actionOf } from './access/audit-hooks.ts'
+import type { Principal } from './access/principal.ts'
 
 /** Query parameters that say nothing about a person. */
 const OPEN = new Set(['limit', 'channel'])

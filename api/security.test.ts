@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { startTestPostgres, type TestPostgres } from '../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../sinks/test-log.ts'
 import { Random } from '../test/simulation/scheduler.ts'
-import { PERMISSIONS, type Permission, ROLES, type Role } from './people/principal.ts'
-import { fill } from './routes/fixture.ts'
+import { PERMISSIONS, type Permission, ROLES, type Role } from './access/principal.ts'
+import { fill } from './testing/fixture.ts'
 import { type ApiServer, startApi } from './server.ts'
-import { endless, IDS, isGuarded, pathOf, type Route, routesOf, type Schema, sample } from './test-routes.ts'
-import { JWT_SECRET, send, TOKEN, testOptions, tokenFor } from './test-client.ts'
+import { endless, IDS, isGuarded, pathOf, type Route, routesOf, type Schema, sample } from './testing/routes.ts'
+import { JWT_SECRET, send, TOKEN, testOptions, tokenFor } from './testing/client.ts'
 
 let postgres: TestPostgres
 let pool: pg.Pool

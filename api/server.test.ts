@@ -10,7 +10,7 @@ import { LogError } from '../topics/log.ts'
 import type { DependencyStatus } from './health.ts'
 import { Problem, ProblemBody, type ProblemCode } from './problem.ts'
 import { type ApiOptions, type ApiServer, startApi } from './server.ts'
-import { get, send, TOKEN, testOptions } from './test-client.ts'
+import { get, send, TOKEN, testOptions } from './testing/client.ts'
 
 let pool: pg.Pool
 let log: TestLog

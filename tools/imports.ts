@@ -47,7 +47,7 @@ function wrongIn(root: string, folder: string, file: string): string[] {
 }
 
 /** Tests and what only they use may cross. */
-const TESTS = /\.test\.ts$|(^|\/)(fixture|test-[\w-]+)\.ts$/
+const TESTS = /\.test\.ts$|(^|\/)testing\/|(^|\/)(fixture|test-[\w-]+)\.ts$/
 
 function sources(folder: string): string[] {
   let entries: string[]

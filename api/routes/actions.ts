@@ -2,7 +2,7 @@
 import { Type } from 'typebox'
 import type { AgentActionInput } from '../../schemas/types.ts'
 import { masked } from '../masks.ts'
-import type { Fingerprint } from '../people/fingerprint.ts'
+import type { Fingerprint } from '../access/fingerprint.ts'
 import { oneOf } from '../schemas.ts'
 
 export const Words = Type.String({ minLength: 1, maxLength: 4_096 })

@@ -6,7 +6,7 @@ import type { Hot } from '../hot.ts'
 import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IntegerOrNull, orNull, Text, TextOrNull, Time } from '../schemas.ts'
-import type { Threads } from '../threads.ts'
+import type { Threads } from '../conversation-cache.ts'
 import type { Api } from '../types.ts'
 
 const AuditEvent = Type.Object({

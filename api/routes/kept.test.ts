@@ -8,8 +8,8 @@ import { MemoryCache } from '../../sinks/redis/cache.ts'
 import { Hot } from '../../sinks/redis/hot.ts'
 import { TestLog } from '../../sinks/test-log.ts'
 import { type ApiServer, type Changes, startApi } from '../server.ts'
-import { type Person, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Person, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const [VENUE, THREAD] = ['/api/v1/venues/main:v1', '/api/v1/conversations/main:c0']

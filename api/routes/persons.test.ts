@@ -5,8 +5,8 @@ import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-
 import { TestLog } from '../../sinks/test-log.ts'
 import { LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Answer, get, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 const NOK = { channel: 'whatsapp', user: '66800000000' }
 const OWN = conversationId('key-of-the-tenant', 'whatsapp', '1055', NOK.user)

@@ -14,7 +14,7 @@ import { Codec } from '../../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../../topics/local/log.ts'
 import { type Assignment, LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { send, testOptions, tokenFor } from '../test-client.ts'
+import { send, testOptions, tokenFor } from '../testing/client.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
 const venueLog = changelog('venue', venueInbox)

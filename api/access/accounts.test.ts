@@ -3,9 +3,9 @@ import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
 import { TestLog } from '../../sinks/test-log.ts'
-import { fill } from '../routes/fixture.ts'
+import { fill } from '../testing/fixture.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { get, send, TOKEN, testOptions, tokenFor } from '../test-client.ts'
+import { get, send, TOKEN, testOptions, tokenFor } from '../testing/client.ts'
 
 const PASSWORD = 'correct horse battery'
 let postgres: TestPostgres

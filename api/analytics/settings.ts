@@ -2,7 +2,7 @@
  * Parameters of ClickHouse's HTTP interface, each by its exact name: what is passed on, what is bounded, what is left out since it has
  * no meaning here, and what is refused. None that names a file or a schema is among them.
  */
-import { SqlRefused } from './clickhouse-parse.ts'
+import { SqlRefused } from './parse.ts'
 
 const set = (names: string) => new Set(names.split(/\s+/))
 

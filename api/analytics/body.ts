@@ -2,8 +2,8 @@
 import { pipeline, type Readable } from 'node:stream'
 import * as zlib from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { readBlocks } from '../sinks/clickhouse/blocks.ts'
-import { MOST_SQL, SqlRefused } from './clickhouse-parse.ts'
+import { readBlocks } from '../../sinks/clickhouse/blocks.ts'
+import { MOST_SQL, SqlRefused } from './parse.ts'
 
 const BOUND = { maxOutputLength: MOST_SQL }
 const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {

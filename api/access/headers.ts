@@ -2,7 +2,7 @@
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import { isProtected } from './door.ts'
+import { isProtected } from './authentication.ts'
 
 /** Pages here are files of this origin: no inline script or style, no frames, no plugins. */
 const HELMET = {

@@ -7,14 +7,14 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { encoded, readStatement } from './clickhouse-body.ts'
-import { PARSING, StatementCheck } from './clickhouse-check.ts'
-import { answerError, Refusal } from './clickhouse-errors.ts'
-import { MOST_SQL, SqlRefused } from './clickhouse-parse.ts'
-import { LIMITS, parametersOf } from './clickhouse-settings.ts'
-import { Slots } from './clickhouse-slots.ts'
-import { checkFormat, otherDatabase } from './clickhouse-sql.ts'
-import type { Principal } from './people/principal.ts'
+import { encoded, readStatement } from './body.ts'
+import { PARSING, StatementCheck } from './check.ts'
+import { answerError, Refusal } from './errors.ts'
+import { MOST_SQL, SqlRefused } from './parse.ts'
+import { LIMITS, parametersOf } from './settings.ts'
+import { Slots } from './slots.ts'
+import { checkFormat, otherDatabase } from './sql.ts'
+import type { Principal } from '../access/principal.ts'
 
 export interface ClickHouseRouteOptions {
   /** Of the service's ClickHouse: user, password and, as its path, the database. */

@@ -5,8 +5,8 @@ import { allTopics } from '../../topics/catalog.ts'
 import { Codec } from '../../topics/codec.ts'
 import { openLocalLog } from '../../topics/local/log.ts'
 import { handleError } from '../problem.ts'
-import { AuditTrail } from './audit.ts'
-import { auditRequests } from './audited.ts'
+import { AuditTrail } from '../access/audit-trail.ts'
+import { auditRequests } from '../access/audit-hooks.ts'
 
 const [file = '', folder = ''] = process.argv.slice(2)
 const log = await openLocalLog({ file, topics: allTopics() })

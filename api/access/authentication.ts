@@ -7,8 +7,8 @@
  */
 import type { FastifyContextConfig, FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { Problem } from '../problem.ts'
-import type { AuditTrail } from './audit.ts'
-import { auditRequests } from './audited.ts'
+import type { AuditTrail } from './audit-trail.ts'
+import { auditRequests } from './audit-hooks.ts'
 import type { Identities } from './identities.ts'
 import type { Limiter } from './limits.ts'
 import { may, seesEverything } from './principal.ts'

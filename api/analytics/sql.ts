@@ -3,8 +3,8 @@
  * functions, functions. It looks at what ClickHouse's own parser made of the statement, never at the text as it was sent. ClickHouse
  * itself refuses to write besides (`readonly`, grants).
  */
-import { isFormat, isFunction, SYSTEM_DATABASES, SYSTEM_TABLES, TABLE_FUNCTIONS } from './clickhouse-names.ts'
-import { type Node, SqlRefused, type Token } from './clickhouse-parse.ts'
+import { isFormat, isFunction, SYSTEM_DATABASES, SYSTEM_TABLES, TABLE_FUNCTIONS } from './allowlist.ts'
+import { type Node, SqlRefused, type Token } from './parse.ts'
 
 /** What a ClickHouse has. */
 export interface Reach {

@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 import { expect, test } from 'vitest'
-import { refuseUnreadable } from './refusals.ts'
+import { refuseUnreadable } from './client-errors.ts'
 
 /** A connection, and what was written to it. */
 function connection(more: object = {}) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Thread, Threads } from './threads.ts'
+import { type Thread, Threads } from './conversation-cache.ts'
 
 const thread = (json: string): Thread => ({ venue: 'main:v1', openedAt: 0, json })
 const never = async (): Promise<Thread | null> => {

@@ -1,7 +1,7 @@
 /** Asks ClickHouse's parser what a statement is, and whether all of it is listed. */
 import { createHash } from 'node:crypto'
-import { applied, checkKind, checkTree, formatOf, type Reach } from './clickhouse-sql.ts'
-import { readable, SqlRefused, tokensOf, treeOf } from './clickhouse-parse.ts'
+import { applied, checkKind, checkTree, formatOf, type Reach } from './sql.ts'
+import { readable, SqlRefused, tokensOf, treeOf } from './parse.ts'
 
 /** Runs a statement of ours, with parameters `param_…`, and gives back its answer as text. @throws {Refusal} */
 export type Ask = (sql: string, parameters: Iterable<readonly [string, string]>) => Promise<string>

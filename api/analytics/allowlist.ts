@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-const FILE = join(import.meta.dirname, 'clickhouse-functions.txt')
+const FILE = join(import.meta.dirname, 'functions.txt')
 const COMBINATORS =
   /(?:SimpleState|OrDefault|Distinct|Resample|ForEach|ArgMax|ArgMin|OrNull|Tuple|MergeState|Merge|State|Array|Null|Map|If)$/i
 

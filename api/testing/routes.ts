@@ -1,5 +1,5 @@
 /** For tests that walk over every route: what the OpenAPI document says of them, and requests that fit. */
-import type { Permission } from './people/principal.ts'
+import type { Permission } from '../access/principal.ts'
 
 export interface Schema {
   readonly type?: string | string[]

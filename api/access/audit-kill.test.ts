@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { allTopics } from '../../topics/catalog.ts'
 import { Codec } from '../../topics/codec.ts'
 import { openLocalLog } from '../../topics/local/log.ts'
-import { AuditTrail } from './audit.ts'
+import { AuditTrail } from './audit-trail.ts'
 
 let dir: string
 beforeEach(() => {
@@ -21,7 +21,7 @@ afterEach(() => rmSync(dir, { recursive: true }))
 async function askAndKill(life: number, answers: number): Promise<string[]> {
   const child = spawn(
     process.execPath,
-    [join(import.meta.dirname, 'audit-child.ts'), join(dir, 'log.sqlite'), join(dir, 'audit')],
+    [join(import.meta.dirname, '../testing/audit-child.ts'), join(dir, 'log.sqlite'), join(dir, 'audit')],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },

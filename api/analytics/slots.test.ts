@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { AT_ONCE, Slots } from './clickhouse-slots.ts'
+import { AT_ONCE, Slots } from './slots.ts'
 
 const here = () => new AbortController().signal
 /** Whether it has entered by now. */

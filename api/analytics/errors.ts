@@ -1,7 +1,7 @@
 /** Errors in the form in which ClickHouse has them, since its clients read them so. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { SqlRefused } from './clickhouse-parse.ts'
-import { Problem, type ProblemCode } from './problem.ts'
+import { SqlRefused } from './parse.ts'
+import { Problem, type ProblemCode } from '../problem.ts'
 
 /** Statements nested too deep or too large: theirs, and no fault of the server. */
 const TOO_MUCH = new Set([167, 168, 306, 718])

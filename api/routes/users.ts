@@ -6,10 +6,10 @@ import { after, ListQuery, listOf, page } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IdParams, oneOf, Text, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
-import type { Fingerprint } from './fingerprint.ts'
-import { type Identities, isGivenHere, isScoped } from './identities.ts'
-import { hashPassword, NewPassword } from './passwords.ts'
-import { type Principal, ROLES, type Role, scopeValues, within, withinSql } from './principal.ts'
+import type { Fingerprint } from '../access/fingerprint.ts'
+import { type Identities, isGivenHere, isScoped } from '../access/identities.ts'
+import { hashPassword, NewPassword } from '../access/passwords.ts'
+import { type Principal, ROLES, type Role, scopeValues, within, withinSql } from '../access/principal.ts'
 
 export const Names = Type.Unsafe<string[] | null>({
   type: ['null', 'array'],

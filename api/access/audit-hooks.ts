@@ -1,7 +1,7 @@
 /** Which requests the audit trail tells of, and what it says of them. */
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { AuditEvent, AuditTrail } from './audit.ts'
+import type { AuditEvent, AuditTrail } from './audit-trail.ts'
 import type { Principal } from './principal.ts'
 
 /** Hooks that write down what happens in a part of the server. */
