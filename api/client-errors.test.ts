@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream'
 import { expect, test } from 'vitest'
-import { refuseUnreadable } from './client-errors.ts'
+import { handleClientError } from './client-errors.ts'
 
 /** A connection, and what was written to it. */
 function connection(more: object = {}) {
@@ -25,7 +25,7 @@ test.each([
   ['HPE_INVALID_METHOD', 400, 'Bad Request', 'invalid_request'],
 ])('%s is a problem: %i', (code, status, title, problem) => {
   const { socket, raw, written } = connection()
-  refuseUnreadable(failure(code), socket)
+  handleClientError(failure(code), socket)
   const [head = '', body = ''] = written.join('').split('\r\n\r\n')
   expect(head).toMatch(new RegExp(`^HTTP/1.1 ${status} ${title}\r\n`))
   expect(head).toContain('content-type: application/problem+json')
@@ -40,7 +40,7 @@ test('a connection that was lost, or is in the middle of an answer, is told noth
     ['HPE_INVALID_METHOD', { _httpMessage: { headersSent: true } }],
   ] as const) {
     const { socket, written } = connection(more)
-    refuseUnreadable(failure(code), socket)
+    handleClientError(failure(code), socket)
     expect(written).toEqual([])
   }
 })

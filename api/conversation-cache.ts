@@ -1,45 +1,45 @@
 /**
- * Conversations as they are read often, kept in this process until the serving store says that something of them has changed:
+ * Caches conversations in this process until Postgres notifies us that they have changed:
  *
- *   read ─▶ kept? ─▶ answer
- *             └ no ─▶ Postgres ─▶ kept, unless it has changed meanwhile        changed, lost ─▶ forgotten
+ *   read ─▶ cached? ─▶ answer
+ *             └ no ─▶ Postgres ─▶ cached, unless it changed during the read       changed, connection lost ─▶ dropped
  *
- * Kept is what Postgres has. Who may see it, and what of it, is decided for each who asks.
+ * Entries hold what Postgres has; visibility and masking are applied per request.
  */
 import type { KeptText } from './hot.ts'
 
-export interface Thread extends KeptText {
-  /** Id of the venue that it is of, by which it is decided who sees it. */
+export interface CachedConversation extends KeptText {
+  /** The conversation's venue, which decides who sees it. */
   readonly venue: string | null
   /** ms since the epoch. */
   readonly openedAt: number
 }
 
-const MOST_BYTES = 32 * 1024 * 1024
-/** What one costs beside its text. */
+const MAX_BYTES = 32 * 1024 * 1024
+/** Overhead of an entry besides its text. */
 const ENTRY_BYTES = 500
-/** Not even what nothing was heard of is kept for longer: rows may be changed by hand. */
-const LONGEST_MS = 60_000
+/** Entries expire even without a notification: rows may be changed by hand. */
+const MAX_AGE_MS = 60_000
 
-interface Kept {
-  readonly thread: Thread
+interface Entry {
+  readonly conversation: CachedConversation
   readonly bytes: number
   readonly until: number
 }
 
-export class Threads {
-  readonly #most: number
+export class ConversationCache {
+  readonly #maxBytes: number
   readonly #now: () => number
-  /** Those used longest ago first. */
-  readonly #kept = new Map<string, Kept>()
-  /** Reads under way; one of which something has changed since it began is no longer here. */
-  readonly #reads = new Map<string, Promise<Thread | null>>()
+  /** Least recently used first. */
+  readonly #entries = new Map<string, Entry>()
+  /** Reads in progress. One whose conversation changed since it began is removed. */
+  readonly #reads = new Map<string, Promise<CachedConversation | null>>()
   #bytes = 0
   #listening = false
 
-  /** @param most bytes that are kept, about. @param now monotonic ms */
-  constructor(most = MOST_BYTES, now: () => number = () => performance.now()) {
-    this.#most = most
+  /** @param maxBytes approximate size of the cache. @param now monotonic ms */
+  constructor(maxBytes = MAX_BYTES, now: () => number = () => performance.now()) {
+    this.#maxBytes = maxBytes
     this.#now = now
   }
 
@@ -47,34 +47,34 @@ export class Threads {
     return this.#bytes
   }
 
-  /** What is kept; null where it has to be read. */
-  peek(id: string): Thread | null {
-    const kept = this.#kept.get(id)
-    if (kept === undefined) return null
-    this.#kept.delete(id)
-    if (kept.until <= this.#now()) {
-      this.#bytes -= kept.bytes
+  /** The cached conversation; null if it must be read. */
+  peek(id: string): CachedConversation | null {
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return null
+    this.#entries.delete(id)
+    if (entry.until <= this.#now()) {
+      this.#bytes -= entry.bytes
       return null
     }
-    this.#kept.set(id, kept)
-    return kept.thread
+    this.#entries.set(id, entry)
+    return entry.conversation
   }
 
-  /** What is kept, or what `read` finds; those who ask for the same at once share one read. */
-  get(id: string, read: () => Promise<Thread | null>): Promise<Thread | null> {
-    const kept = this.peek(id)
-    if (kept !== null) return Promise.resolve(kept)
-    // While nothing is heard of, a read that began before may be older than what the asker has just done.
+  /** The cached conversation, or the result of `read`, which concurrent requests share. */
+  get(id: string, read: () => Promise<CachedConversation | null>): Promise<CachedConversation | null> {
+    const cached = this.peek(id)
+    if (cached !== null) return Promise.resolve(cached)
+    // Without notifications, a read in progress may be older than the requester's own last write.
     if (!this.#listening) return read()
-    const under = this.#reads.get(id)
-    if (under !== undefined) return under
-    const reading: Promise<Thread | null> = read().then(
-      thread => {
+    const inProgress = this.#reads.get(id)
+    if (inProgress !== undefined) return inProgress
+    const reading: Promise<CachedConversation | null> = read().then(
+      conversation => {
         if (this.#reads.get(id) === reading) {
           this.#reads.delete(id)
-          if (thread !== null) this.#keep(id, thread)
+          if (conversation !== null) this.#store(id, conversation)
         }
-        return thread
+        return conversation
       },
       error => {
         if (this.#reads.get(id) === reading) this.#reads.delete(id)
@@ -87,15 +87,15 @@ export class Threads {
 
   forget(id: string): void {
     this.#reads.delete(id)
-    const kept = this.#kept.get(id)
-    if (kept === undefined) return
-    this.#kept.delete(id)
-    this.#bytes -= kept.bytes
+    const entry = this.#entries.get(id)
+    if (entry === undefined) return
+    this.#entries.delete(id)
+    this.#bytes -= entry.bytes
   }
 
   flush(): void {
     this.#reads.clear()
-    this.#kept.clear()
+    this.#entries.clear()
     this.#bytes = 0
   }
 
@@ -114,15 +114,15 @@ export class Threads {
     this.flush()
   }
 
-  #keep(id: string, thread: Thread): void {
-    // Two bytes a sign, as V8 keeps what is not Latin.
-    const bytes = 2 * thread.json.length + ENTRY_BYTES
-    if (bytes > this.#most / 8) return
+  #store(id: string, conversation: CachedConversation): void {
+    // V8 stores text that is not Latin-1 with two bytes per character.
+    const bytes = 2 * conversation.json.length + ENTRY_BYTES
+    if (bytes > this.#maxBytes / 8) return
     this.forget(id)
-    this.#kept.set(id, { thread, bytes, until: this.#now() + LONGEST_MS })
+    this.#entries.set(id, { conversation, bytes, until: this.#now() + MAX_AGE_MS })
     this.#bytes += bytes
-    for (const oldest of this.#kept.keys()) {
-      if (this.#bytes <= this.#most) break
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#maxBytes) break
       this.forget(oldest)
     }
   }

@@ -1,30 +1,31 @@
 /**
- * Answers that are kept for a moment, and those who ask for the same at once share one. For what many ask and what may be as old as
- * that; whoever may see something else has another key.
+ * Caches results for a short time; concurrent requests for the same key share one load. For results that many ask for and that may
+ * be slightly stale. Requests that may see different results must use different keys.
  */
-export class Memo<T> {
+export class RequestCache<T> {
   readonly #ttlMs: number
-  readonly #most: number
-  readonly #kept = new Map<string, { readonly answer: Promise<T>; readonly until: number }>()
+  readonly #maxEntries: number
+  /** Oldest first. */
+  readonly #entries = new Map<string, { readonly result: Promise<T>; readonly until: number }>()
 
-  /** @param most answers that are kept; the oldest go first */
-  constructor(ttlMs: number, most = 2_000) {
+  /** @param maxEntries beyond which the oldest are dropped */
+  constructor(ttlMs: number, maxEntries = 2_000) {
     this.#ttlMs = ttlMs
-    this.#most = most
+    this.#maxEntries = maxEntries
   }
 
   get(key: string, load: () => Promise<T>): Promise<T> {
     const now = performance.now()
-    const kept = this.#kept.get(key)
-    if (kept !== undefined && kept.until > now) return kept.answer
-    const answer = load()
-    this.#kept.delete(key)
-    this.#kept.set(key, { answer, until: now + this.#ttlMs })
-    if (this.#kept.size > this.#most) this.#kept.delete(this.#kept.keys().next().value as string)
-    // A failure is nobody else's.
-    answer.catch(() => {
-      if (this.#kept.get(key)?.answer === answer) this.#kept.delete(key)
+    const known = this.#entries.get(key)
+    if (known !== undefined && known.until > now) return known.result
+    const result = load()
+    this.#entries.delete(key)
+    this.#entries.set(key, { result, until: now + this.#ttlMs })
+    if (this.#entries.size > this.#maxEntries) this.#entries.delete(this.#entries.keys().next().value as string)
+    // Failures are not cached.
+    result.catch(() => {
+      if (this.#entries.get(key)?.result === result) this.#entries.delete(key)
     })
-    return answer
+    return result
   }
 }

@@ -1,19 +1,19 @@
-/** What a path that is there does not take is 405 with what it does take; a path that is not there is 404. */
+/** Requests that match no route: 405 with `Allow` if the path exists with other methods, otherwise 404. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Problem } from './problem.ts'
 
-/** Why a request that no route takes is refused. */
-export type Refusal = (request: FastifyRequest, reply: FastifyReply) => Problem
+/** The problem of a request that matches no route. */
+export type UnmatchedProblem = (request: FastifyRequest, reply: FastifyReply) => Problem
 
-/** Knows every route that is added from now on. */
-export function refusals(app: FastifyInstance): Refusal {
+/** Call before any route is added. */
+export function unmatchedRoutes(app: FastifyInstance): UnmatchedProblem {
   const methods = new Map<string, Set<string>>()
   const slashed = new Set<string>()
   app.addHook('onRoute', ({ url, method }) => {
     const taken = [method].flat()
-    // Files, and the answer to other origins, are looked for under any path.
+    // Static files and CORS preflights match any path.
     if (url.includes('*')) return
-    // The root of a prefix is there with a slash and without, and told of only once.
+    // The root of a prefix matches with and without a slash, but is announced only once.
     const name = url.length > 1 && url.endsWith('/') ? url.slice(0, -1) : url
     if (name !== url) slashed.add(name)
     methods.set(name, new Set([...(methods.get(name) ?? []), ...taken]))
@@ -29,7 +29,7 @@ export function refusals(app: FastifyInstance): Refusal {
     if (taken.length === 0 || taken.includes(request.method))
       return new Problem('not_found', `no route for ${request.method} ${path}`)
     reply.header('allow', taken.join(', '))
-    return new Problem('method_not_allowed', `${path} does not take ${request.method}: it takes ${taken.join(', ')}`)
+    return new Problem('method_not_allowed', `${path} does not allow ${request.method}; it allows ${taken.join(', ')}`)
   }
 }
 
@@ -38,7 +38,7 @@ function patternOf(url: string, slash: boolean): RegExp {
   return new RegExp(`^${parts.join('/')}${slash ? '/?' : ''}$`)
 }
 
-/** As routes are looked up: a slash that is encoded is none. */
+/** Decoded as the router does: an encoded slash does not separate. */
 function decoded(path: string): string {
   try {
     return decodeURI(path)

@@ -1,31 +1,32 @@
-/** Which requests the audit trail tells of, and what it says of them. */
+/** Which requests are audited, and their events. */
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AuditEvent, AuditTrail } from './audit-trail.ts'
 import type { Principal } from './principal.ts'
+import './route-config.ts'
 
-/** Hooks that write down what happens in a part of the server. */
-export function auditRequests(scope: FastifyInstance, trail: Pick<AuditTrail, 'add' | 'keep' | 'begin'>): void {
+/** Audits the requests of this scope. */
+export function addAuditHooks(scope: FastifyInstance, trail: Pick<AuditTrail, 'add' | 'record' | 'accept'>): void {
   scope.addHook('onRequest', (request, reply, done) => {
     request.audited = {}
-    // For what has no answer: a connection that was lost, or one that was taken over.
+    // For requests that are never answered: the connection was lost, or hijacked.
     reply.raw.on('close', () => {
-      if (request.audited.told !== true && isAudited(request, reply)) trail.add(eventOf(request, reply.statusCode))
+      if (request.audited.recorded !== true && isAudited(request, reply)) trail.add(eventOf(request, reply.statusCode))
     })
     done()
   })
   scope.addHook('preHandler', (request, _reply, done) => {
-    if (isWrite(request)) trail.begin(eventOf(request, 0, 'accepted')).then(() => done(), done)
+    if (isWrite(request)) trail.accept(eventOf(request, 0, 'accepted')).then(() => done(), done)
     else done()
   })
   scope.addHook('onSend', (request, reply, _payload, done) => {
-    // Null where it was refused before it came here.
-    if (request.audited === null || request.audited.told === true || !isAudited(request, reply)) return done()
-    request.audited.told = true
+    // Null if it was refused before the hook above.
+    if (request.audited === null || request.audited.recorded === true || !isAudited(request, reply)) return done()
+    request.audited.recorded = true
     const event = eventOf(request, reply.statusCode)
-    trail.keep(event, refusal => {
+    trail.record(event, refusal => {
       if (refusal === undefined) return done()
-      // It was let in before it was done, or shows nothing: what became of it is told later.
+      // A write was accepted in the log beforehand, and an error shows nothing: the outcome may be recorded later.
       if (isWrite(request) || event.status >= 400) {
         trail.add(event)
         return done()
@@ -48,10 +49,9 @@ function isWrite(request: FastifyRequest): boolean {
 function isAudited(request: FastifyRequest, reply: FastifyReply): boolean {
   const { statusCode } = reply
   if (statusCode === 401 || statusCode === 403) return true
-  const { personal, permission } = request.routeOptions.config
-  // A statement may come by GET, too; and what a route names as its object is written down however it was asked for.
-  const asked = personal === true || permission === 'analytics:query' || request.audited.object !== undefined
-  return !request.is404 && (asked || !isRead(request))
+  const { personal, audited } = request.routeOptions.config
+  const wanted = personal === true || audited === true || request.audited.object !== undefined
+  return !request.is404 && (wanted || !isRead(request))
 }
 
 function eventOf(request: FastifyRequest, status: number, outcome = outcomeOf(status)): AuditEvent {
@@ -75,7 +75,7 @@ function eventOf(request: FastifyRequest, status: number, outcome = outcomeOf(st
   }
 }
 
-/** The id in the path, where it has the form of ours: a path may hold anything. */
+/** The id in the path, if it has the form of our ids: a path may hold anything. */
 function idOf({ params }: FastifyRequest, principal: Principal | null): string | null {
   const { id } = (params ?? {}) as { id?: string }
   return id !== undefined && principal !== null && id.startsWith(`${principal.scope.tenant}:`) ? id : null
@@ -97,7 +97,7 @@ const VERBS: Readonly<Record<string, string>> = {
 
 const actions = new WeakMap<object, string>()
 
-/** The name of what a request does. It is the route's. */
+/** The name of the operation that a request performs, made once per route. */
 export function actionOf({ method, routeOptions: { config, url = '' }, is404 }: FastifyRequest): string {
   if (is404) return 'none'
   const known = config.action ?? actions.get(config)

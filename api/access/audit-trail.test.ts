@@ -8,7 +8,7 @@ import { TestLog } from '../../sinks/test-log.ts'
 import { LogError } from '../../topics/log.ts'
 import { handleError } from '../problem.ts'
 import { AuditTrail } from './audit-trail.ts'
-import { auditRequests } from './audit-hooks.ts'
+import { addAuditHooks } from './audit-hooks.ts'
 import { Journal } from './journal.ts'
 import type { Principal } from './principal.ts'
 
@@ -39,7 +39,7 @@ beforeEach(async () => {
   await serve()
 })
 
-const open = (options: { folder?: string; most?: number } = {}) =>
+const open = (options: { folder?: string; maxPending?: number } = {}) =>
   AuditTrail.open({
     log,
     codec: log.codec,
@@ -55,7 +55,7 @@ async function serve() {
   app.decorateRequest('audited', null as never)
   app.register(
     async scope => {
-      auditRequests(scope, trail)
+      addAuditHooks(scope, trail)
       scope.addHook('onRequest', async request => {
         if (request.headers.authorization !== undefined) request.principal = AGENT
       })
@@ -83,7 +83,7 @@ async function serve() {
 }
 
 /** The same with another trail. */
-async function serveAnew(options: { folder?: string; most?: number }) {
+async function serveAnew(options: { folder?: string; maxPending?: number }) {
   await app.close()
   await trail.close()
   trail = await open(options)
@@ -188,7 +188,7 @@ test('what waits is written when the server closes', async () => {
 })
 
 test('where so many wait that no more are kept, reads are refused and the rest is counted', async () => {
-  await serveAnew({ folder, most: 10 })
+  await serveAnew({ folder, maxPending: 10 })
   log.failing = new LogError('unavailable', 'away')
   for (let i = 0; i < 15; i++) trail.add({ ...EVENT, id: `i-${i}` })
   expect(trail.status()).toMatchObject({ waiting: 10, dropped: 5 })
@@ -224,11 +224,11 @@ test('what a journal holds is in the log once after a start, whether the log had
   await trail.close()
   await log.put('audit.log', 'a', 'AuditEvent', { ...EVENT, id: 'before' })
   const ended = new Journal(folder, { ...(await endsOf()) })
-  ended.begin()
+  ended.start()
   const recordOf = (id: string) => log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id })
-  ended.keep([recordOf('one'), recordOf('two')])
-  ended.turn(await endsOf())
-  ended.keep([recordOf('three')])
+  ended.append([recordOf('one'), recordOf('two')])
+  ended.rotate(await endsOf())
+  ended.append([recordOf('three')])
   await log.put('audit.log', 'a', 'AuditEvent', { ...EVENT, id: 'two' })
   ended.close()
   trail = await open({ folder })
@@ -245,9 +245,9 @@ test('what a journal holds is in the log once after a start, whether the log had
 test('processes that share a folder have files of their own, and take over what ended ones left', async () => {
   const value = log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'of-another' })
   const other = new Journal(folder, {})
-  expect(other.left).toEqual([])
-  other.begin()
-  other.keep([value])
+  expect(other.leftovers).toEqual([])
+  other.start()
+  other.append([value])
   expect(events()).toHaveLength(0)
   other.close()
   const third = await open({ folder })
@@ -258,9 +258,9 @@ test('processes that share a folder have files of their own, and take over what 
 test('a frame of which not all is there is told of, and those before it are taken', async () => {
   await trail.close()
   const journal = new Journal(folder, {})
-  journal.begin()
-  journal.keep([log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'whole' })])
-  journal.keep([log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'half' })])
+  journal.start()
+  journal.append([log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'whole' })])
+  journal.append([log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'half' })])
   journal.close()
   const file = join(folder, '0.a')
   truncateSync(file, statSync(file).size - 3)
@@ -302,7 +302,7 @@ test('a request whose connection is lost is written down all the same', async ()
   const slow = fastify()
   slow.decorateRequest('principal', null as never)
   slow.decorateRequest('audited', null as never)
-  auditRequests(slow, trail)
+  addAuditHooks(slow, trail)
   let asked = false
   slow.get('/people', { config: { personal: true } }, async () => {
     asked = true

@@ -1,45 +1,46 @@
 /**
  * The audit trail: who did what through the API, as records of the topic `audit.log`, whose hashes the Postgres sink chains.
  *
- *   read      ─▶ journal ─▶ answer                             journal ─▶ log, some of them at a time
- *   write     ─▶ log: let in, status 0 ─▶ route ─▶ journal ─▶ answer
- *                 └ not taken: 503, and nothing was done
+ *   read      ─▶ journal ─▶ answer                             journal ─▶ log, in batches
+ *   write     ─▶ log: accepted, status 0 ─▶ route ─▶ journal ─▶ answer
+ *                 └ append failed: 503, and nothing was done
  *
- * What was answered is in the journal, or in the log where the journal cannot be written; a read of which it is in neither is not
- * answered. No personal data: ids, names of operations, digests.
+ * Every answer is in the journal, or in the log if the journal cannot be written, before it is sent; a read that can be written to
+ * neither is refused. Events hold no personal data: only ids, names of operations, and digests.
  */
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { messageOf } from '../../engine/errors.ts'
+import { withTimeout } from '../../engine/timeout.ts'
 import type { RecordInputs } from '../../schemas/types.ts'
 import { auditLog } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
 import type { Append, Log, Position } from '../../topics/log.ts'
 import { Problem } from '../problem.ts'
-import { inTime } from './deadline.ts'
-import { type Ends, Journal, type Left } from './journal.ts'
+import { auditRecord, lostRecords } from './audit-records.ts'
+import { Journal, type Leftover } from './journal.ts'
 
 export type AuditEvent = RecordInputs['AuditEvent']
 
-/** More than that is not kept while the log takes nothing: some 20 MB. */
-const MOST_WAITING = 50_000
-const BATCH = 2_000
-/** The log takes what has come meanwhile, in one with its sync; so many it takes at once. */
+/** Events kept while the log is unavailable, about 20 MB of them. */
+const MAX_PENDING = 50_000
+const BATCH_EVENTS = 2_000
+/** Events are appended to the log in batches this far apart. */
 const LINGER_MS = 200
 const RETRY_MS = 1_000
-/** A write is refused when the log has not taken its event by then. */
+/** A write is refused if its event is not in the log by then. */
 const APPEND_MS = 5_000
-/** What closing waits for the log. */
+/** How long `close` waits for the log. */
 const CLOSE_MS = 5_000
-/** Whoever has no token may ask at will: so many of their refusals are kept each minute, and the rest counted. */
-const STRANGERS_PER_MINUTE = 300
+/** Refusals of requests without a token that are recorded each minute; the rest is only counted. */
+const ANONYMOUS_PER_MINUTE = 300
 
 export interface AuditStatus {
   /** Events that are not in the log yet. */
   readonly waiting: number
-  /** Events that were lost, since too many waited. */
+  /** Events lost because too many were pending. */
   readonly dropped: number
-  /** Why the log takes none now; null where it does. */
+  /** Why the log cannot be written; null if it can. */
   readonly failing: string | null
 }
 
@@ -48,41 +49,41 @@ export interface AuditOptions {
   readonly codec: Codec
   readonly logger: Pick<Logger, 'error' | 'warn'>
   readonly registry: Registry
-  /** Folder of the journal; null where answers wait for the log. */
+  /** Folder of the journal; null if answers wait for the log instead. */
   readonly folder?: string | null
-  readonly most?: number
+  readonly maxPending?: number
 }
 
-/** Called once the event outlives the process, or with why it does not. */
-type Kept = (refusal?: Problem) => void
+/** Called once the event will survive the process, or with the reason why it will not. */
+type Recorded = (refusal?: Problem) => void
 
 export class AuditTrail {
   readonly #options: AuditOptions
-  readonly #most: number
+  readonly #maxPending: number
   #journal: Journal | null = null
-  /** Of this turn of the event loop: in no file yet. */
-  #unkept: { readonly append: Append; readonly kept: Kept }[] = []
-  /** On their way into the log without having been in a file. */
-  readonly #handing = new Set<Promise<void>>()
-  /** Kept since the journal's last turn, and before it. */
-  #waiting: Append[] = []
-  #taking: Append[] = []
-  /** Next offsets, as far as this process knows. */
+  /** Events of this turn of the event loop, not written anywhere yet. */
+  #unwritten: { readonly append: Append; readonly recorded: Recorded }[] = []
+  /** Appends to the log of events that could not be journalled. */
+  readonly #direct = new Set<Promise<void>>()
+  /** Journalled since the last rotation of the journal, and before it. */
+  #pending: Append[] = []
+  #flushed: Append[] = []
+  /** Log end offsets by partition, as far as this process knows. */
   readonly #ends: Record<string, number> = {}
   #flushing: Promise<void> | null = null
   #timer: NodeJS.Timeout | null = null
   #failing: string | null = null
   #dropped = 0
-  #strangers = { since: 0, count: 0 }
+  #anonymous = { since: 0, count: 0 }
   readonly #lost: Counter<'reason'>
 
   private constructor(options: AuditOptions) {
     this.#options = options
-    this.#most = options.most ?? MOST_WAITING
+    this.#maxPending = options.maxPending ?? MAX_PENDING
     const registers = [options.registry]
     this.#lost = new Counter({
       name: 'app_audit_lost_total',
-      help: 'Events that are not in the audit trail: full, while the log took none; stranger, refused without a token; invalid',
+      help: 'Events missing from the audit trail: full, too many pending; stranger, refused without a token; invalid',
       labelNames: ['reason'] as const,
       registers,
     })
@@ -97,15 +98,15 @@ export class AuditTrail {
     })
   }
 
-  /** Writes what a process that has ended left in its journal. @throws when the log does not take it */
+  /** Appends what previous processes left in their journals. @throws if the log cannot be written */
   static async open(options: AuditOptions): Promise<AuditTrail> {
     const trail = new AuditTrail(options)
     const { folder = null, log } = options
     if (folder === null) return trail
     for (const { partition, high } of await log.ends(auditLog.name)) trail.#ends[partition] = high
     const journal = new Journal(folder, { ...trail.#ends })
-    for (const left of journal.left) await trail.#recover(left)
-    journal.begin()
+    for (const leftover of journal.leftovers) await trail.#recover(leftover)
+    journal.start()
     trail.#journal = journal
     return trail
   }
@@ -115,134 +116,134 @@ export class AuditTrail {
   }
 
   get #count(): number {
-    return this.#unkept.length + this.#waiting.length + this.#taking.length
+    return this.#unwritten.length + this.#pending.length + this.#flushed.length
   }
 
-  /** Durable once resolved. @throws {Problem} `unavailable` when the log does not take it. */
-  async begin(event: AuditEvent): Promise<void> {
+  /** Appends the event of a write before it is done; durable once resolved. @throws {Problem} `unavailable` if the append fails */
+  async accept(event: AuditEvent): Promise<void> {
     try {
-      await inTime(this.#append([this.#record(event)]), APPEND_MS)
+      await withTimeout(this.#append([auditRecord(this.#options.codec, event)]), APPEND_MS)
     } catch (error) {
       this.#options.logger.error(
         { reason: messageOf(error), requestId: event.requestId },
-        'the log takes no audit event: refused a write',
+        'write refused: cannot append its audit event to the log',
       )
-      throw new Problem('unavailable', 'the audit trail cannot be written now, and nothing was done: try again')
+      throw new Problem('unavailable', 'the audit trail is unavailable and nothing was done: try again')
     }
   }
 
-  /** Keeps an event of what is about to be answered. What comes in one turn of the event loop is written together. */
-  keep(event: AuditEvent, kept: Kept): void {
-    if (event.actor === '' && this.#isOneTooMany(event.at)) {
+  /** Records the event of an answer before it is sent. Events of one turn of the event loop are written together. */
+  record(event: AuditEvent, recorded: Recorded): void {
+    if (event.actor === '' && this.#exceedsAnonymousLimit(event.at)) {
       this.#lost.inc({ reason: 'stranger' })
-      kept()
+      recorded()
       return
     }
-    if (this.#count >= this.#most) {
+    if (this.#count >= this.#maxPending) {
       this.#dropped++
       this.#lost.inc({ reason: 'full' })
-      kept(unkept())
+      recorded(notRecorded())
       return
     }
     let append: Append
     try {
-      append = this.#record(event)
+      append = auditRecord(this.#options.codec, event)
     } catch (error) {
-      this.#options.logger.error({ err: error, action: event.action }, 'an audit event is not one: a route set something odd')
+      this.#options.logger.error({ err: error, action: event.action }, 'audit event is invalid: a route set a wrong value')
       this.#lost.inc({ reason: 'invalid' })
-      kept()
+      recorded()
       return
     }
-    this.#unkept.push({ append, kept })
-    if (this.#unkept.length === 1) setImmediate(() => this.#keepAll())
+    this.#unwritten.push({ append, recorded })
+    if (this.#unwritten.length === 1) setImmediate(() => this.#write())
   }
 
-  /** Is in the log soon: of what nobody waits for. */
+  /** Records an event that no answer waits for. */
   add(event: AuditEvent): void {
-    this.keep(event, refusal => {
-      if (refusal !== undefined && this.#count < this.#most) this.#wait([this.#record(event)])
+    this.record(event, refusal => {
+      if (refusal !== undefined && this.#count < this.#maxPending) this.#enqueue([auditRecord(this.#options.codec, event)])
     })
   }
 
-  /** Writes what waits, as far as the log takes it. */
+  /** Appends what is pending, as far as the log accepts it. */
   async close(): Promise<void> {
-    this.#keepAll()
-    // Of what the log does not take then, those who asked are told, and that is kept in turn.
-    for (; this.#handing.size > 0; this.#keepAll()) await Promise.all(this.#handing)
+    this.#write()
+    // A failed append makes its request fail, which is recorded in turn.
+    for (; this.#direct.size > 0; this.#write()) await Promise.all(this.#direct)
     clearTimeout(this.#timer ?? undefined)
     this.#flushing ??= this.#flush()
-    await inTime(this.#flushing, CLOSE_MS).catch(() => {}) // what is left is told below
+    await withTimeout(this.#flushing, CLOSE_MS).catch(() => {}) // what is left is logged below
     clearTimeout(this.#timer ?? undefined)
     const waiting = this.#count
     if (waiting > 0) {
-      const what = this.#journal === null ? 'audit events are lost' : 'audit events are left to the next start'
-      this.#options.logger.error({ events: waiting, reason: this.#failing }, `${what}: the log took none`)
+      const outcome = this.#journal === null ? 'audit events lost' : 'audit events kept in the journal for the next start'
+      this.#options.logger.error({ events: waiting, reason: this.#failing }, `${outcome}: cannot append to the log`)
     }
     this.#journal?.close()
     this.#journal = null
   }
 
-  #keepAll(): void {
-    const batch = this.#unkept
+  #write(): void {
+    const batch = this.#unwritten
     if (batch.length === 0) return
-    this.#unkept = []
+    this.#unwritten = []
     const records = batch.map(({ append }) => append)
-    const all = (refusal?: Problem) => {
-      for (const { kept } of batch) kept(refusal)
+    const settle = (refusal?: Problem) => {
+      for (const { recorded } of batch) recorded(refusal)
     }
     try {
       if (this.#journal === null) throw new Error('there is no journal')
-      this.#journal.keep(records.map(({ value }) => value as Buffer))
+      this.#journal.append(records.map(({ value }) => value as Buffer))
     } catch (error) {
-      if (this.#journal !== null) this.#options.logger.error({ err: error }, 'the journal of the audit trail cannot be written')
-      const handing = inTime(this.#append(records), APPEND_MS)
+      if (this.#journal !== null) this.#options.logger.error({ err: error }, 'cannot write the journal of the audit trail')
+      const direct = withTimeout(this.#append(records), APPEND_MS)
         .then(
-          () => all(),
-          () => all(unkept()),
+          () => settle(),
+          () => settle(notRecorded()),
         )
-        .finally(() => this.#handing.delete(handing))
-      this.#handing.add(handing)
+        .finally(() => this.#direct.delete(direct))
+      this.#direct.add(direct)
       return
     }
-    this.#wait(records)
-    all()
+    this.#enqueue(records)
+    settle()
   }
 
-  #wait(records: readonly Append[]): void {
-    for (const record of records) this.#waiting.push(record)
-    if (this.#waiting.length >= BATCH && this.#failing === null) this.#flushing ??= this.#flush()
-    else this.#timer ??= this.#later(LINGER_MS)
+  #enqueue(records: readonly Append[]): void {
+    for (const record of records) this.#pending.push(record)
+    if (this.#pending.length >= BATCH_EVENTS && this.#failing === null) this.#flushing ??= this.#flush()
+    else this.#timer ??= this.#flushIn(LINGER_MS)
   }
 
-  #later(ms: number): NodeJS.Timeout {
+  #flushIn(ms: number): NodeJS.Timeout {
     return setTimeout(() => {
       this.#timer = null
       this.#flushing ??= this.#flush()
     }, ms).unref()
   }
 
-  /** Never rejects. */
+  /** Appends what is pending to the log. Never rejects. */
   async #flush(): Promise<void> {
     try {
-      while (this.#taking.length > 0 || this.#waiting.length > 0) {
-        if (this.#taking.length === 0) {
-          ;[this.#taking, this.#waiting] = [this.#waiting, []]
-          this.#journal?.turn({ ...this.#ends })
+      while (this.#flushed.length > 0 || this.#pending.length > 0) {
+        if (this.#flushed.length === 0) {
+          ;[this.#flushed, this.#pending] = [this.#pending, []]
+          this.#journal?.rotate({ ...this.#ends })
         }
-        while (this.#taking.length > 0) {
-          const batch = this.#taking.slice(0, BATCH)
+        while (this.#flushed.length > 0) {
+          const batch = this.#flushed.slice(0, BATCH_EVENTS)
           await this.#append(batch)
-          this.#taking.splice(0, batch.length)
+          this.#flushed.splice(0, batch.length)
         }
-        this.#journal?.taken()
+        this.#journal?.discardRotated()
         this.#failing = null
       }
     } catch (error) {
       if (this.#failing === null)
-        this.#options.logger.error({ reason: messageOf(error) }, 'the log takes no audit events: they wait')
+        this.#options.logger.error({ reason: messageOf(error) }, 'audit events are pending: cannot append to the log')
       this.#failing = messageOf(error)
       clearTimeout(this.#timer ?? undefined)
-      this.#timer = this.#later(RETRY_MS)
+      this.#timer = this.#flushIn(RETRY_MS)
     } finally {
       this.#flushing = null
     }
@@ -254,55 +255,22 @@ export class AuditTrail {
     return positions
   }
 
-  /** What the log has by now was appended before the process ended. */
-  async #recover({ ends, values, damaged }: Left): Promise<void> {
-    const { codec, logger } = this.#options
-    if (damaged > 0) logger.error({ bytes: damaged }, 'the end of a journal of the audit trail is damaged: what it held is lost')
-    const known = await this.#idsSince(ends)
-    const records: Append[] = []
-    for (const value of values) {
-      await codec.prepare([{ value }])
-      const decoded = codec.decode(value)
-      if (decoded.type !== 'AuditEvent' || known.has(decoded.value.id)) continue
-      records.push({ topic: auditLog.name, key: keyOf(decoded.value), value })
-    }
-    for (let from = 0; from < records.length; from += BATCH) await this.#append(records.slice(from, from + BATCH))
-    if (records.length > 0) logger.warn({ events: records.length }, 'audit events of a process that has ended are in the log now')
+  /** Appends the events of a journal that the log does not have. */
+  async #recover(leftover: Leftover): Promise<void> {
+    const { log, codec, logger } = this.#options
+    if (leftover.damagedBytes > 0)
+      logger.error({ bytes: leftover.damagedBytes }, 'the end of an audit journal is damaged: its events are lost')
+    const records = await lostRecords(log, codec, leftover)
+    for (let from = 0; from < records.length; from += BATCH_EVENTS) await this.#append(records.slice(from, from + BATCH_EVENTS))
+    if (records.length > 0) logger.warn({ events: records.length }, 'recovered audit events of a previous process')
   }
 
-  async #idsSince(ends: Ends): Promise<Set<string>> {
-    const { log, codec } = this.#options
-    const ids = new Set<string>()
-    for (const { partition, low, high } of await log.ends(auditLog.name)) {
-      for (let at = ends[partition] ?? low; at < high; ) {
-        const { records, next } = await log.read({ topic: auditLog.name, partition }, at, { wait: APPEND_MS })
-        if (next === at) throw new Error(`${auditLog.name}/${partition} cannot be read at ${at}`)
-        await codec.prepare(records)
-        for (const { value } of records) {
-          const decoded = value === null ? null : codec.decode(value)
-          if (decoded?.type === 'AuditEvent') ids.add(decoded.value.id)
-        }
-        at = next
-      }
-    }
-    return ids
-  }
-
-  #record(event: AuditEvent): Append {
-    const value = this.#options.codec.encode(auditLog.name, 'AuditEvent', event)
-    return { topic: auditLog.name, key: keyOf(event), value }
-  }
-
-  #isOneTooMany(now: number): boolean {
-    if (now - this.#strangers.since > 60_000) this.#strangers = { since: now, count: 0 }
-    return ++this.#strangers.count > STRANGERS_PER_MINUTE
+  #exceedsAnonymousLimit(now: number): boolean {
+    if (now - this.#anonymous.since > 60_000) this.#anonymous = { since: now, count: 0 }
+    return ++this.#anonymous.count > ANONYMOUS_PER_MINUTE
   }
 }
 
-function keyOf({ actor }: Pick<AuditEvent, 'actor'>): string {
-  return actor === '' ? 'none' : actor
-}
-
-function unkept(): Problem {
-  return new Problem('unavailable', 'the audit trail cannot be written now: try again')
+function notRecorded(): Problem {
+  return new Problem('unavailable', 'the audit trail is unavailable: try again')
 }

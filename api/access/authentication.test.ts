@@ -4,19 +4,23 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { TestLog } from '../../sinks/test-log.ts'
 import { handleError } from '../problem.ts'
 import { AuditTrail } from './audit-trail.ts'
-import { closeDoor, isProtected, requirePermissions } from './authentication.ts'
+import { requireAuth, isProtected, assertRoutesProtected } from './authentication.ts'
 import type { Identities } from './identities.ts'
-import type { Limiter } from './limits.ts'
-import { PERMISSIONS, type Permission, type Principal, ROLES } from './principal.ts'
+import type { Limiter } from './rate-limits.ts'
+import { type Permission, type Principal, permission, ROLES } from './principal.ts'
 
-const permissions = Object.keys(PERMISSIONS) as Permission[]
-const pathOf = (permission: Permission) => permission.replace(':', '-')
+/** One for each role, one for all. */
+const permissions = [...ROLES.map(role => permission(`of:${role}`, [role])), permission('venues:read', ROLES)]
+const pathOf = ({ name }: Permission) => name.replace(':', '-')
+const VENUES_READ = permission('venues:read', ROLES)
+const PEOPLE_READ = permission('people:read', ['admin'])
+const QUERY = permission('analytics:query', ['admin', 'analyst'])
 
 const SCOPE = { tenant: 'main', regions: null, venues: null }
 
 /** A token is the name of a role. */
 const identities = {
-  known: () => null,
+  cached: () => null,
   of: async (token: string) =>
     (ROLES as readonly string[]).includes(token)
       ? ({
@@ -61,10 +65,10 @@ async function server(
   made.setErrorHandler(handleError)
   made.decorateRequest('principal', null as never)
   made.decorateRequest('audited', null as never)
-  requirePermissions(made)
+  assertRoutesProtected(made)
   made.register(
     async scope => {
-      closeDoor(scope, { identities, trail, limiter, ...door })
+      requireAuth(scope, { identities, trail, limiter, ...door })
       scope.setNotFoundHandler(async (_, reply) => reply.code(404).send())
       routes(scope)
     },
@@ -81,10 +85,10 @@ interface Way {
 
 const as = (token: string) => ({ authorization: `Bearer ${token}` })
 
-test.each(permissions)('%s lets in those who have it, and no others', async permission => {
+test.each(permissions)('$name lets in those who have it, and no others', async permission => {
   for (const role of ROLES) {
     const { statusCode } = await app.inject({ url: `/api/${pathOf(permission)}`, headers: as(role) })
-    const allowed = (PERMISSIONS[permission] as readonly string[]).includes(role)
+    const allowed = permission.roles.includes(role)
     expect(`${role} ${statusCode}`).toBe(`${role} ${allowed ? 200 : 403}`)
   }
   for (const headers of [{}, as('nobody'), as(''), { authorization: 'admin' }, { authorization: 'Basic YTphZG1pbg==' }]) {
@@ -94,7 +98,7 @@ test.each(permissions)('%s lets in those who have it, and no others', async perm
 
 test('a route counts towards the limit that it names, and strangers are refused before', async () => {
   const made = await server(scope => {
-    const permission = 'venues:read'
+    const permission = VENUES_READ
     scope.get('/one', { config: { permission, limit: 'status' } }, async () => 'in')
     scope.get('/other', { config: { permission } }, async () => 'in')
     const limit = ({ query }: FastifyRequest) => ((query as { q?: string }).q === undefined ? 'other' : 'search')
@@ -129,10 +133,10 @@ test('a token is taken as a password of ClickHouse, there alone', async () => {
     { headers: { 'x-clickhouse-user': 'default', 'x-clickhouse-key': 'analyst' } },
     { query: { password: 'analyst', user: 'default' } },
   ]
-  const clickhouse = await server(
-    scope => scope.post('/', { config: { permission: 'analytics:query', write: false } }, async () => 'in'),
-    { prefix: '/clickhouse', passwords: true },
-  )
+  const clickhouse = await server(scope => scope.post('/', { config: { permission: QUERY, write: false } }, async () => 'in'), {
+    prefix: '/clickhouse',
+    passwords: true,
+  })
   for (const [i, way] of ways.entries()) {
     expect((await clickhouse.inject({ method: 'POST', url: '/clickhouse', ...way })).statusCode).toBe(200)
     expect((await app.inject({ url: '/api/venues-read', ...way })).statusCode).toBe(i === 0 ? 200 : 401)
@@ -185,7 +189,7 @@ test('no route of a server is without a permission, HEAD and OPTIONS included', 
   const routes: RouteOptions[] = []
   const made = await server(scope => {
     scope.addHook('onRoute', route => void routes.push(route))
-    scope.get('/venues', { config: { permission: 'venues:read' } }, async () => 'in')
+    scope.get('/venues', { config: { permission: VENUES_READ } }, async () => 'in')
   })
   expect(routes.map(({ method }) => method)).toEqual(['GET', 'HEAD'])
   for (const { method } of routes) {
@@ -197,7 +201,7 @@ test('no route of a server is without a permission, HEAD and OPTIONS included', 
 test('who is known by now passes without being looked for, to the end of what they may', async () => {
   let asked = 0
   const known = {
-    known: (token: string) => ({ id: token, kind: 'user', name: token, role: token, scope: SCOPE }) as Principal,
+    cached: (token: string) => ({ id: token, kind: 'user', name: token, role: token, scope: SCOPE }) as Principal,
     of: async () => {
       asked++
       return null
@@ -205,8 +209,8 @@ test('who is known by now passes without being looked for, to the end of what th
   } as unknown as Identities
   const made = await server(
     scope => {
-      scope.get('/venues', { config: { permission: 'venues:read' } }, async ({ principal }) => principal.id)
-      scope.get('/users', { config: { permission: 'people:read' } }, async () => 'in')
+      scope.get('/venues', { config: { permission: VENUES_READ } }, async ({ principal }) => principal.id)
+      scope.get('/users', { config: { permission: PEOPLE_READ } }, async () => 'in')
     },
     { identities: known },
   )

@@ -1,33 +1,33 @@
 /**
- * The door of everything that is not for everybody. In this order:
+ * What every protected request passes, in this order:
  *
- *   request ─▶ token? 401 ─▶ too often? 429 ─▶ permission? 403 ─▶ route
+ *   request ─▶ token? 401 ─▶ rate limit? 429 ─▶ permission? 403 ─▶ route
  *
- * Nothing in it is reachable that does not name a permission (or says that it is public): the server refuses to start.
+ * A protected route must declare a permission, or that it is public: otherwise the server refuses to start.
  */
 import type { FastifyContextConfig, FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { Problem } from '../problem.ts'
+import { addAuditHooks } from './audit-hooks.ts'
 import type { AuditTrail } from './audit-trail.ts'
-import { auditRequests } from './audit-hooks.ts'
 import type { Identities } from './identities.ts'
-import type { Limiter } from './limits.ts'
-import { may, seesEverything } from './principal.ts'
+import { hasPermission, isInstallationWide } from './principal.ts'
+import type { Limiter } from './rate-limits.ts'
+import './route-config.ts'
 
-export interface DoorOptions {
+export interface AuthOptions {
   readonly identities: Identities
   readonly limiter: Limiter
   readonly trail: AuditTrail
-  /** Takes the token in every way in which ClickHouse's clients send a password, too. */
+  /** Also accepts the token wherever ClickHouse's clients put a password. */
   readonly passwords?: boolean
 }
 
-/** Paths behind the door. */
-const PROTECTED = ['/api', '/clickhouse']
+const PROTECTED_PATHS = ['/api', '/clickhouse']
 
-/** Whether an address, as it came, leads behind the door. */
+/** Whether a URL, as it was received, leads to a protected path. */
 export function isProtected(url: string): boolean {
   const first = /^\/[^/?#]*/.exec(url)?.[0] ?? ''
-  return PROTECTED.includes(decoded(first))
+  return PROTECTED_PATHS.includes(decoded(first))
 }
 
 function decoded(part: string): string {
@@ -38,10 +38,10 @@ function decoded(part: string): string {
   }
 }
 
-/** Puts a door before everything in this scope. Whoever is known, and counted in this process, passes it at once. */
-export function closeDoor(scope: FastifyInstance, { identities, limiter, trail, passwords = false }: DoorOptions): void {
-  scope.addHook('onRoute', route => void behind.add(route))
-  auditRequests(scope, trail)
+/** Requires authentication of every request in this scope. With a cached token and local counters it does not yield. */
+export function requireAuth(scope: FastifyInstance, { identities, limiter, trail, passwords = false }: AuthOptions): void {
+  scope.addHook('onRoute', route => void authenticated.add(route))
+  addAuditHooks(scope, trail)
   scope.addHook('onRequest', (request, reply, done) => {
     reply.header('cache-control', 'no-store')
     const { config } = request.routeOptions
@@ -52,36 +52,40 @@ export function closeDoor(scope: FastifyInstance, { identities, limiter, trail, 
       )
     if (config.public) return enter()
     const token = tokenOf(request, passwords)
-    const known = token === null ? null : identities.known(token)
-    if (known === null) return void admit(request, identities, token).then(enter, done)
+    const known = token === null ? null : identities.cached(token)
+    if (known === null) return void authenticate(request, identities, token).then(enter, done)
     request.principal = known
     enter()
   })
 }
 
-/** Why somebody who is known may not do this. */
-function forbidden(request: FastifyRequest, { permission, whole, public: open }: FastifyContextConfig): Problem | undefined {
+/** Why an authenticated principal may not use this route; undefined if they may. */
+function forbidden(
+  request: FastifyRequest,
+  { permission, installationWide, public: open }: FastifyContextConfig,
+): Problem | undefined {
   if (open || request.is404) return undefined
   const { principal } = request
-  if (permission === undefined || !may(principal, permission)) {
+  if (permission === undefined || !hasPermission(principal, permission)) {
     const { role } = principal
-    return new Problem('forbidden', `this needs the permission "${permission}", which the role "${role}" does not have`)
+    return new Problem('forbidden', `requires the permission "${permission?.name}", which the role "${role}" does not have`)
   }
-  if (whole && !seesEverything(principal))
-    return new Problem('forbidden', 'this is of the whole installation, of which you may see a part')
+  if (installationWide && !isInstallationWide(principal))
+    return new Problem('forbidden', 'requires an installation-wide scope; yours is limited to a tenant, or to some venues')
   return undefined
 }
 
-const behind = new WeakSet<RouteOptions>()
+/** Routes in a scope that requires authentication. */
+const authenticated = new WeakSet<RouteOptions>()
 
-/** Finds out who asks. @throws {Problem} when the request brings no good token. */
-export async function admit(request: FastifyRequest, identities: Identities, token = tokenOf(request)): Promise<void> {
+/** Sets the request's principal. @throws {Problem} `unauthorized` without a valid token */
+export async function authenticate(request: FastifyRequest, identities: Identities, token = tokenOf(request)): Promise<void> {
   const principal = token === null ? null : await identities.of(token, request.ip)
   if (principal === null) throw new Problem('unauthorized', 'send a valid token as "Authorization: Bearer <token>"')
   request.principal = principal
 }
 
-/** The token that a request brings. @param passwords whether it may come as a password */
+/** The token of a request, null without one. @param passwords also looks where ClickHouse's clients put a password */
 export function tokenOf({ headers, query }: FastifyRequest, passwords = false): string | null {
   const { authorization = '' } = headers
   const bearer = /^Bearer +(\S+) *$/i.exec(authorization)?.[1]
@@ -100,24 +104,24 @@ export function tokenOf({ headers, query }: FastifyRequest, passwords = false): 
   return given.find((one): one is string => typeof one === 'string' && one !== '') ?? null
 }
 
-/** To be called before any route is added. @throws at the start, when there are routes that could be reached by everybody. */
-export function requirePermissions(app: FastifyInstance): void {
+/** Call before any route is added. @throws at the start, if a protected route can be reached without a permission */
+export function assertRoutesProtected(app: FastifyInstance): void {
   const routes: RouteOptions[] = []
   app.addHook('onRoute', route => void routes.push(route))
   app.addHook('onReady', async () => {
     const open = routes.filter(route => isProtected(route.url) && !isSecured(route))
     if (open.length === 0) return
     const names = open.map(({ method, url }) => `${method} ${url}`).join(', ')
-    throw new Error(`routes without a door or a permission: ${names}; give each config: { permission } behind the door`)
+    throw new Error(`unprotected routes: ${names}; add them in a scope with requireAuth(), with config: { permission }`)
   })
 }
 
 function isSecured(route: RouteOptions): boolean {
   const { permission, public: open } = route.config ?? {}
-  return behind.has(route) && (permission !== undefined || open === true || isPreflight(route))
+  return authenticated.has(route) && (permission !== undefined || open === true || isPreflight(route))
 }
 
-/** The route that answers OPTIONS where other origins may ask: it finds nothing, and is behind the door. */
+/** The CORS plugin's route for OPTIONS requests: it answers 404, and only after authentication. */
 function isPreflight({ method, url }: RouteOptions): boolean {
   return method === 'OPTIONS' && url.endsWith('*')
 }

@@ -2,7 +2,7 @@ import { createSecretKey } from 'node:crypto'
 import { SignJWT } from 'jose'
 import type pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { Guesses } from './bad-tokens.ts'
+import { BadTokens } from './bad-tokens.ts'
 import { Identities } from './identities.ts'
 import { makeKey } from './keys.ts'
 import { Tokens } from './tokens.ts'
@@ -12,7 +12,7 @@ const HERE = '192.0.2.1'
 
 test('bad tokens are counted by address, a network of IPv6 as one, in windows', () => {
   let now = 0
-  const guesses = new Guesses(2, 60_000, () => now)
+  const guesses = new BadTokens(2, 60_000, () => now)
   for (const address of ['2001:db8::1', '2001:db8::2', HERE]) guesses.failed(address)
   expect([guesses.wait('2001:db8::3'), guesses.wait(HERE), guesses.wait('2001:db8:0:1::1')]).toEqual([60, 0, 0])
   now = 59_000
@@ -48,7 +48,7 @@ describe('guessing', () => {
       tokens: new Tokens('a-session-key-of-the-tests', { secret: SECRET }),
       pool: { query } as unknown as pg.Pool,
       log: { warn: () => {} },
-      guesses: 10,
+      maxBadTokens: 10,
       now: () => now,
     })
     const turn = (ms: number) => {
@@ -95,20 +95,20 @@ describe('guessing', () => {
 
   test('a token that was found good is known at once, for as long as it is trusted, and not once people have changed', async () => {
     const { identities, turn, key } = world()
-    expect(identities.known(key)).toBeNull()
+    expect(identities.cached(key)).toBeNull()
     await identities.of(key, HERE)
     await identities.of(key, HERE)
-    expect(identities.known(key)).toMatchObject({ role: 'ops' })
-    expect(identities.known(`${key.slice(0, -1)}x`)).toBeNull()
+    expect(identities.cached(key)).toMatchObject({ role: 'ops' })
+    expect(identities.cached(`${key.slice(0, -1)}x`)).toBeNull()
     turn(29_999)
-    expect(identities.known(key)).not.toBeNull()
+    expect(identities.cached(key)).not.toBeNull()
     turn(1)
-    expect(identities.known(key)).toBeNull()
+    expect(identities.cached(key)).toBeNull()
     await identities.of(key, HERE)
     await identities.of(key, HERE)
     identities.forget()
-    expect(identities.known(key)).toBeNull()
+    expect(identities.cached(key)).toBeNull()
     await identities.of('the-token-of-the-installation', HERE)
-    expect(identities.known('the-token-of-the-installation')).toMatchObject({ role: 'admin', kind: 'token' })
+    expect(identities.cached('the-token-of-the-installation')).toMatchObject({ role: 'admin', kind: 'token' })
   })
 })

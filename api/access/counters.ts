@@ -1,43 +1,43 @@
 /**
- * Counts requests in fixed windows, for the rate limits: in this process, or shared over all of them in Redis. Of a shared count a
- * hundredth of the limit is taken at a time and used up here, so that Redis is not asked at every request; the limit holds
- * exactly. While Redis does not answer, each process counts for itself.
+ * Counts requests in fixed windows, for the rate limits: in this process, or in Redis for all processes together. A shared count is
+ * reserved in batches of one hundredth of the limit and used up locally, so that Redis is not asked for every request; the limit
+ * still holds exactly. While Redis does not respond, each process counts on its own.
  *
  *   Redis  ├────────────┬──────────┬──────────┬─ ─ ─ ─ ┤ max
- *            others'       taken: ████ used ░░░ left
+ *            others'    reserved: ████ used ░░░ left
  */
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
-import { inTime } from './deadline.ts'
+import { withTimeout } from '../../engine/timeout.ts'
 
 interface Window {
   /** ms since the epoch. */
   ends: number
   /** Requests of this process. */
   count: number
-  /** The shared count when some was last taken, and what is left of that. */
+  /** The shared count after the last reservation, and how much of that is left. */
   shared: number
   left: number
 }
 
 export interface Counted {
-  /** Requests in this window, this one among them. */
+  /** Requests in this window, including this one. */
   readonly count: number
   readonly endsInMs: number
 }
 
-const MOST_WINDOWS = 20_000
-/** Redis has to answer within this, and is left alone for a while when it does not. */
-const ANSWER_MS = 250
-const PAUSE_MS = 1_000
-/** Limits below this are counted one by one. */
-const SHARES = 100
+const MAX_WINDOWS = 20_000
+/** Redis must respond within this time, and is not asked for a while if it does not. */
+const REDIS_TIMEOUT_MS = 250
+const REDIS_PAUSE_MS = 1_000
+/** A limit is reserved in this many batches; smaller ones are counted one by one. */
+const BATCHES = 100
 
 export class Counters {
   readonly #redis: Redis | null
   readonly #log: Pick<Logger, 'warn'>
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #windows = new Map<string, Window>()
   #askAgainAt = 0
 
@@ -47,8 +47,8 @@ export class Counters {
   }
 
   /**
-   * Counts one request more; a promise only where Redis has to be asked.
-   * @param name of whom and of what, together
+   * Counts one more request. Returns a promise only if Redis must be asked.
+   * @param name of the limit and the requester
    */
   count(name: string, windowMs: number, max: number): Counted | Promise<Counted> {
     const now = Date.now()
@@ -58,11 +58,11 @@ export class Counters {
     if (this.#redis === null || this.#redis.status !== 'ready' || now < this.#askAgainAt) return counted(own)
     if (window.left > 0) return counted(window.shared - --window.left)
     if (window.shared > max) return counted(window.shared)
-    return this.#take(this.#redis, name, window, windowMs, Math.max(1, Math.floor(max / SHARES))).then(
+    return this.#reserve(this.#redis, name, window, windowMs, Math.max(1, Math.floor(max / BATCHES))).then(
       () => counted(window.shared - --window.left),
       error => {
-        this.#askAgainAt = Date.now() + PAUSE_MS
-        this.#log.warn({ reason: messageOf(error) }, 'rate limits are counted in this process: Redis does not answer')
+        this.#askAgainAt = Date.now() + REDIS_PAUSE_MS
+        this.#log.warn({ reason: messageOf(error) }, 'rate limits counted per process: Redis does not respond')
         return counted(own)
       },
     )
@@ -72,20 +72,20 @@ export class Counters {
     const known = this.#windows.get(name)
     if (known !== undefined && known.ends > now) return known
     this.#windows.delete(name)
-    if (this.#windows.size >= MOST_WINDOWS) this.#windows.delete(this.#windows.keys().next().value as string)
+    if (this.#windows.size >= MAX_WINDOWS) this.#windows.delete(this.#windows.keys().next().value as string)
     const window = { ends: now + windowMs, count: 0, shared: 0, left: 0 }
     this.#windows.set(name, window)
     return window
   }
 
-  async #take(redis: Redis, name: string, window: Window, windowMs: number, share: number): Promise<void> {
+  async #reserve(redis: Redis, name: string, window: Window, windowMs: number, batch: number): Promise<void> {
     const key = `limit:${name}`
-    const asked = redis.multi().set(key, 0, 'PX', windowMs, 'NX').incrby(key, share).pttl(key).exec()
-    const [, counted, ends] = (await inTime(asked, ANSWER_MS)) ?? []
+    const asked = redis.multi().set(key, 0, 'PX', windowMs, 'NX').incrby(key, batch).pttl(key).exec()
+    const [, counted, ends] = (await withTimeout(asked, REDIS_TIMEOUT_MS)) ?? []
     const [count, left] = [counted?.[1], ends?.[1]]
-    if (typeof count !== 'number' || typeof left !== 'number') throw new Error('the count was not taken')
+    if (typeof count !== 'number' || typeof left !== 'number') throw new Error('Redis did not return a count')
     window.shared = count
-    window.left += share
+    window.left += batch
     if (left > 0) window.ends = Date.now() + left
   }
 }

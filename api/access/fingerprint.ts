@@ -1,9 +1,9 @@
 import { createHmac, type KeyObject } from 'node:crypto'
 
-/** A value as the audit trail tells it: whether two are the same shows, what they are does not, not even by trying all phones. */
+/** A digest of a value for the audit trail: it shows whether two values are equal, and cannot be reversed by trying all phone numbers. */
 export type Fingerprint = (value: unknown) => string
 
-/** @param key of the installation, the same in every process */
+/** @param key of the installation; the same in every process */
 export function fingerprints(key: KeyObject): Fingerprint {
   return value =>
     value === null || value === undefined

@@ -1,10 +1,10 @@
-/** Headers that keep browsers from doing what nobody asked for, and which other origins may ask. */
+/** Security headers, and the origins whose pages may call the API. */
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { isProtected } from './authentication.ts'
 
-/** Pages here are files of this origin: no inline script or style, no frames, no plugins. */
+/** Pages load files of this origin only: no inline script or style, no frames, no plugins. */
 const HELMET = {
   contentSecurityPolicy: {
     useDefaults: false,
@@ -22,13 +22,13 @@ const HELMET = {
 }
 const TLS_ONLY = 'strict-transport-security'
 
-/** Of those, what answers need that are no pages (OWASP REST Security Cheat Sheet, "Security headers"). */
+/** The subset that API responses need (OWASP REST Security Cheat Sheet, "Security headers"). */
 const FOR_PROGRAMS = ['content-security-policy', 'x-content-type-options', 'x-frame-options']
 
-/** Sets the headers on every answer. @returns what does so, for answers that no hook comes before */
+/** Sets the headers on every response. @returns the function that does, for responses that bypass the hooks */
 export async function secureHeaders(app: FastifyInstance): Promise<(request: FastifyRequest, reply: FastifyReply) => void> {
-  asked ??= askHelmet()
-  const { [TLS_ONLY]: hsts, ...pages } = await asked
+  helmetHeaders ??= readHelmetHeaders()
+  const { [TLS_ONLY]: hsts, ...pages } = await helmetHeaders
   const programs = Object.fromEntries(FOR_PROGRAMS.map(name => [name, pages[name]]))
   const secure = (request: FastifyRequest, reply: FastifyReply) => {
     reply.headers(isProtected(request.url) ? programs : pages)
@@ -41,10 +41,10 @@ export async function secureHeaders(app: FastifyInstance): Promise<(request: Fas
   return secure
 }
 
-let asked: Promise<Record<string, string>> | undefined
+let helmetHeaders: Promise<Record<string, string>> | undefined
 
-/** Helmet is asked once: it always says the same, and asking it at every request costs more than all else of a short one. */
-async function askHelmet(): Promise<Record<string, string>> {
+/** Helmet runs once: its headers never change, and running it per request costs more than the rest of a short request. */
+async function readHelmetHeaders(): Promise<Record<string, string>> {
   const probe = fastify()
   await probe.register(helmet, HELMET)
   probe.get('/', async (_, reply) => reply.code(204).send())
@@ -65,7 +65,7 @@ const READABLE = [
   ...CLICKHOUSE,
 ]
 
-/** Lets these origins ask, and no others; tokens come in a header, so that no credentials of the browser are needed. */
+/** Allows these origins only. Tokens are sent in a header, so the browser's credentials are not needed. */
 export async function allowOrigins(scope: FastifyInstance, origins: readonly string[]): Promise<void> {
   if (origins.length === 0) return
   await scope.register(cors, {

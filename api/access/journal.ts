@@ -1,12 +1,13 @@
 /**
- * What the audit trail says of answers and the log does not have yet: two files of this process, of which one is written while the log
- * takes what is in the other.
+ * Audit events of answers that the log does not have yet. Two files per process: one is written while the other is appended to the
+ * log.
  *
- *   answers ─▶ write(2) ─▶ a        b ─▶ log ─▶ emptied
- *                          └─ turn ─▶┘
+ *   answers ─▶ write(2) ─▶ a          b ─▶ log ─▶ truncated
+ *                          └─ rotate ─▶┘
  *
- * What was written has reached the system: it outlives the process however that ends. It is not synced: that the log's append is. A
- * frame has a checksum, so that one which a machine lost half of is known. Whoever starts next on the folder finds what is left.
+ * What was written is in the page cache, and so survives the process however it ends. It is not synced to disk; the log's append is.
+ * Each frame has a checksum, so that a frame torn by a machine failure is detected. The next process that starts on the folder
+ * recovers what is left.
  */
 import { closeSync, existsSync, ftruncateSync, fstatSync, mkdirSync, openSync, readdirSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,22 +15,22 @@ import { crc32 } from 'node:zlib'
 import { type Lock, lockFile } from '../../topics/lock.ts'
 import { LogError } from '../../topics/log.ts'
 
-/** Next offsets of the topic by partition, when the first of a file was written: what the log has of it lies behind. */
+/** Log end offsets by partition, taken before a file's first event was written: its events lie at these offsets or later. */
 export type Ends = Readonly<Record<string, number>>
 
-/** What a process that has ended left. */
-export interface Left {
+/** The events that an ended process left in one of its files. */
+export interface Leftover {
   readonly ends: Ends
   readonly values: readonly Buffer[]
-  /** Bytes behind the last good frame. */
-  readonly damaged: number
+  /** Bytes after the last intact frame. */
+  readonly damagedBytes: number
 }
 
-const HEAD = 8
-const LENGTH = 4
+const HEADER_BYTES = 8
+const LENGTH_BYTES = 4
 
 export class Journal {
-  readonly left: readonly Left[]
+  readonly leftovers: readonly Leftover[]
   readonly #lock: Lock
   readonly #others: readonly Lock[]
   readonly #old: Segment[]
@@ -38,8 +39,8 @@ export class Journal {
   #ends: Ends
 
   /**
-   * Several processes may share the folder: each has files of its own in it, and takes over what ended ones have left.
-   * @param ends of the topic now
+   * Several processes may share the folder: each has its own files, and recovers those of ended processes.
+   * @param ends the current log end offsets
    */
   constructor(folder: string, ends: Ends) {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -54,13 +55,13 @@ export class Journal {
     const segments = (slot: string) => ['a', 'b'].map(name => new Segment(join(folder, `${slot}.${name}`)))
     const mine = segments(own.slot) as [Segment, Segment]
     this.#old = [...mine, ...others.flatMap(({ slot }) => segments(slot))]
-    this.left = this.#old.flatMap(segment => segment.read() ?? [])
+    this.leftovers = this.#old.flatMap(segment => segment.read() ?? [])
     ;[this.#current, this.#other] = mine
     this.#ends = ends
   }
 
-  /** To be called once all that was left is in the log. Nothing is kept before. */
-  begin(): void {
+  /** Call once all leftovers are in the log, and before the first append. */
+  start(): void {
     for (const segment of this.#old.splice(0)) {
       segment.empty()
       if (segment !== this.#current && segment !== this.#other) segment.close()
@@ -68,20 +69,20 @@ export class Journal {
     for (const lock of this.#others) lock.release()
   }
 
-  /** Outlives the process once it returns. @throws when it cannot be written: then nothing of it is there */
-  keep(values: readonly Buffer[]): void {
+  /** The values survive the process once this returns. @throws if they cannot be written; then none of them is */
+  append(values: readonly Buffer[]): void {
     if (this.#current.length === 0) this.#current.append([Buffer.from(JSON.stringify(this.#ends))])
     this.#current.append(values)
   }
 
-  /** What comes from now on goes to the other file, which has to be empty. */
-  turn(ends: Ends): void {
+  /** Later appends go to the other file, which must be empty. */
+  rotate(ends: Ends): void {
     ;[this.#current, this.#other] = [this.#other, this.#current]
     this.#ends = ends
   }
 
-  /** The log has all of what was kept before the last turn. */
-  taken(): void {
+  /** The log has everything that was appended before the last rotation. */
+  discardRotated(): void {
     this.#other.empty()
   }
 
@@ -92,7 +93,7 @@ export class Journal {
   }
 }
 
-/** A file of frames: length, checksum, then values each with its length. The first frame has the ends. */
+/** A file of frames: length, checksum, then values, each with its length. The first frame holds the end offsets. */
 class Segment {
   length = 0
   readonly #fd: number
@@ -106,7 +107,7 @@ class Segment {
     const frame = encode(values)
     try {
       const written = writeSync(this.#fd, frame, 0, frame.length, this.length)
-      if (written < frame.length) throw new Error(`only ${written} of ${frame.length} bytes could be written`)
+      if (written < frame.length) throw new Error(`wrote only ${written} of ${frame.length} bytes`)
     } catch (error) {
       ftruncateSync(this.#fd, this.length)
       throw error
@@ -114,7 +115,7 @@ class Segment {
     this.length += frame.length
   }
 
-  read(): Left | null {
+  read(): Leftover | null {
     const bytes = Buffer.alloc(this.length)
     readSync(this.#fd, bytes, 0, bytes.length, 0)
     const frames: Buffer[][] = []
@@ -126,7 +127,7 @@ class Segment {
     const [head, ...rest] = frames
     if (bytes.length === 0) return null
     const ends = head === undefined ? {} : (JSON.parse(String(head[0])) as Ends)
-    return { ends, values: rest.flat(), damaged: bytes.length - at }
+    return { ends, values: rest.flat(), damagedBytes: bytes.length - at }
   }
 
   empty(): void {
@@ -140,28 +141,29 @@ class Segment {
 }
 
 function encode(values: readonly Buffer[]): Buffer {
-  let size = HEAD
-  for (const value of values) size += LENGTH + value.length
+  let size = HEADER_BYTES
+  for (const value of values) size += LENGTH_BYTES + value.length
   const frame = Buffer.allocUnsafe(size)
-  let at = HEAD
+  let at = HEADER_BYTES
   for (const value of values) {
     frame.writeUInt32BE(value.length, at)
-    at += LENGTH + value.copy(frame, at + LENGTH)
+    at += LENGTH_BYTES + value.copy(frame, at + LENGTH_BYTES)
   }
-  frame.writeUInt32BE(size - HEAD, 0)
-  frame.writeUInt32BE(crc32(frame.subarray(HEAD)), LENGTH)
+  frame.writeUInt32BE(size - HEADER_BYTES, 0)
+  frame.writeUInt32BE(crc32(frame.subarray(HEADER_BYTES)), LENGTH_BYTES)
   return frame
 }
 
-/** Null at the end, and for a frame of which not all is there. */
+/** Null at the end of the file, and for a torn frame. */
 function decode(bytes: Buffer, start: number): { values: Buffer[]; next: number } | null {
-  if (start + HEAD > bytes.length) return null
-  const next = start + HEAD + bytes.readUInt32BE(start)
-  if (next > bytes.length || crc32(bytes.subarray(start + HEAD, next)) !== bytes.readUInt32BE(start + LENGTH)) return null
+  if (start + HEADER_BYTES > bytes.length) return null
+  const next = start + HEADER_BYTES + bytes.readUInt32BE(start)
+  if (next > bytes.length || crc32(bytes.subarray(start + HEADER_BYTES, next)) !== bytes.readUInt32BE(start + LENGTH_BYTES))
+    return null
   const values: Buffer[] = []
-  for (let at = start + HEAD; at < next; ) {
-    const end = at + LENGTH + bytes.readUInt32BE(at)
-    values.push(bytes.subarray(at + LENGTH, end))
+  for (let at = start + HEADER_BYTES; at < next; ) {
+    const end = at + LENGTH_BYTES + bytes.readUInt32BE(at)
+    values.push(bytes.subarray(at + LENGTH_BYTES, end))
     at = end
   }
   return { values, next }
@@ -174,7 +176,7 @@ function newSlot(folder: string): { slot: string; lock: Lock } {
   }
 }
 
-/** Null where a living process has it. */
+/** Null if a running process holds it. */
 function tryLock(folder: string, slot: string): Lock | null {
   try {
     return lockFile(join(folder, `${slot}.lock`))

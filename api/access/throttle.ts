@@ -1,39 +1,42 @@
 /**
- * Slows down guessing: after some failures of an address, or at an account from one address, the next try from there has to wait,
- * twice as long each time. Failures at an account from anywhere only make its answers slow: a stranger locks nobody out. Every try is counted as failed before
- * it is made, in one statement, so that many at once gain nothing; a good one takes its count back. The times are those of the
- * clock, not of the transaction: one that waited for another's is later than it.
+ * Slows down password guessing. After some failures from an address, or at an account from one address, the next attempt from there
+ * must wait, twice as long each time. Failures at an account from anywhere only delay its responses, so that nobody can lock out
+ * somebody else. Each attempt is counted as a failure before the password is checked, in a single statement, so that concurrent
+ * attempts gain nothing; a successful one takes its count back. Times are of the clock, not of the transaction, which may have
+ * waited for another one.
  */
 import { createHmac, type KeyObject } from 'node:crypto'
 import { normalizeIP } from '@fastify/rate-limit'
 import type pg from 'pg'
 
-/** Failures that cost nothing. Many people may share an address. */
-const FREE = { pair: 5, address: 20, account: 10 }
-type Subject = keyof typeof FREE
-const LONGEST_S = 600
-/** The first delay of an account's answers, and the longest. */
+/** Failures without consequences. Many people may share an address. */
+const FREE_FAILURES = { pair: 5, address: 20, account: 10 }
+type Subject = keyof typeof FREE_FAILURES
+const MAX_WAIT_S = 600
+/** The first delay of an account's responses, and the longest. */
 const DELAY_MS = { first: 100, longest: 3_000 }
-/** Failures are forgotten after so long. */
+/** Failures are forgotten after this time. */
 const KEPT = "interval '1 day'"
-/** SQL of how long after its last failure a subject waits. */
+/** SQL of how long a subject must wait after its last failure. */
 const wait = (free: string) =>
-  `make_interval(secs => CASE WHEN f.failures < ${free} THEN 0 ELSE least(${LONGEST_S}, power(2, least(f.failures - ${free}, 20))) END)`
+  `make_interval(secs => CASE WHEN f.failures < ${free} THEN 0 ELSE least(${MAX_WAIT_S}, power(2, least(f.failures - ${free}, 20))) END)`
 
-/** Who is tried to be, and from where. */
-export interface Tried {
+/** A login attempt: at which account, from which address. */
+export interface LoginAttempt {
   readonly account: string
   readonly address: string
 }
 
-/** What a try has to put up with: it is refused for so many seconds, or made after so many ms. */
-export interface Slowed {
+/** The consequence of earlier failures. */
+export interface Slowdown {
+  /** The attempt is refused for this long; 0 if it is not. */
   readonly seconds: number
+  /** It is delayed by this. */
   readonly delayMs: number
 }
 
-/** One who has a network of IPv6 has all of its addresses. */
-function namesOf({ account, address }: Tried): Record<Subject, string> {
+/** Whoever has an IPv6 network has all of its addresses. */
+function namesOf({ account, address }: LoginAttempt): Record<Subject, string> {
   const network = normalizeIP(address)
   return { account, address: network, pair: `${network} ${account}` }
 }
@@ -42,15 +45,15 @@ export class Throttle {
   readonly #pool: pg.Pool
   readonly #key: KeyObject
 
-  /** @param key of the digests: neither addresses nor accounts are kept */
+  /** @param key of the digests: addresses and accounts are not stored */
   constructor(pool: pg.Pool, key: KeyObject) {
     this.#pool = pool
     this.#key = key
   }
 
-  /** Counts a try. */
-  async attempt(tried: Tried): Promise<Slowed> {
-    const names = namesOf(tried)
+  /** Counts an attempt as a failure. */
+  async attempt(attempt: LoginAttempt): Promise<Slowdown> {
+    const names = namesOf(attempt)
     for (const subject of ['address', 'pair'] as const) {
       const seconds = await this.#count(subject, names[subject])
       if (seconds > 0) return { seconds, delayMs: 0 }
@@ -62,13 +65,13 @@ export class Throttle {
        RETURNING failures`,
       [this.#digest('account', names.account)],
     )
-    const over = (rows[0]?.failures ?? 0) - FREE.account
+    const over = (rows[0]?.failures ?? 0) - FREE_FAILURES.account
     return { seconds: 0, delayMs: over <= 0 ? 0 : Math.min(DELAY_MS.longest, DELAY_MS.first * 2 ** Math.min(over - 1, 20)) }
   }
 
-  /** The last try was a good one. */
-  async succeeded(tried: Tried): Promise<void> {
-    const { pair, address, account } = namesOf(tried)
+  /** Takes the count of a successful attempt back. */
+  async succeeded(attempt: LoginAttempt): Promise<void> {
+    const { pair, address, account } = namesOf(attempt)
     await this.#pool.query(`DELETE FROM login_failures WHERE subject = $1 OR last_at < now() - ${KEPT}`, [
       this.#digest('pair', pair),
     ])
@@ -79,7 +82,7 @@ export class Throttle {
   }
 
   async #count(subject: Subject, name: string): Promise<number> {
-    const values = [this.#digest(subject, name), FREE[subject]]
+    const values = [this.#digest(subject, name), FREE_FAILURES[subject]]
     const counted = await this.#pool.query(
       `INSERT INTO login_failures AS f (subject, failures, last_at) VALUES ($1, 1, clock_timestamp())
        ON CONFLICT (subject) DO UPDATE

@@ -1,6 +1,6 @@
 /**
- * JSON Web Tokens: those that the CRM issues, and our own, which somebody gets who logs in here. Which of the two a token is says
- * its type, and each has its own keys, algorithms, issuer and audience: what is signed for one is never good for the other.
+ * JSON Web Tokens: those of the CRM, and our own, issued at login. A token's type tells them apart, and each kind has its own keys,
+ * algorithms, issuer and audience, so that neither is ever accepted as the other.
  */
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import {
@@ -15,7 +15,7 @@ import {
 import { Problem } from '../problem.ts'
 import { HOME_TENANT } from './principal.ts'
 
-/** How the CRM signs: with a secret we share (HS256), or with keys that it publishes (EdDSA, ES256, RS256). */
+/** How the CRM signs: with a shared secret (HS256), or with keys that it publishes (EdDSA, ES256, RS256). */
 export interface JwtSettings {
   readonly secret?: string
   readonly jwksUrl?: string
@@ -24,20 +24,20 @@ export interface JwtSettings {
 }
 
 export interface Token {
-  /** Ours, not the CRM's. */
+  /** Issued here, not by the CRM. */
   readonly own: boolean
-  /** Of which tenant the subject is; null where it does not say, or not as a text. */
+  /** The subject's tenant; null if the token names none. */
   readonly tenant: string | null
   readonly subject: string
-  /** ms since the epoch; null where it does not say. */
+  /** ms since the epoch; null if the token does not say. */
   readonly issuedAt: number | null
   readonly expiresAt: number
-  /** When its holder logged in, ms since the epoch; of our own. */
+  /** Of our own tokens: when the holder logged in, ms since the epoch. */
   readonly since: number
   readonly claims: JWTPayload
 }
 
-/** Whose a token of ours is: an account of a tenant. */
+/** The account that one of our tokens is issued to. */
 export interface Holder {
   readonly tenant: string
   readonly id: string
@@ -48,19 +48,19 @@ export interface Issued {
   readonly expiresAt: Date
 }
 
-const MINUTE = 60 * 1000
-/** An access token of ours is good for so long, and renewed while it is. */
-export const TOKEN_MS: number = 15 * MINUTE
-/** So long after logging in one logs in again. */
-export const SESSION_MS: number = 12 * 60 * MINUTE
-/** A token of the CRM that is good for longer is taken for a mistake. */
-const LONGEST_MS = 31 * 24 * 60 * MINUTE
-/** Clocks may differ by so much, seconds. */
-const TOLERANCE = 5
+const MINUTE_MS = 60 * 1000
+/** Lifetime of our access tokens. They can be renewed while they are valid. */
+export const TOKEN_MS: number = 15 * MINUTE_MS
+/** Maximum session length; after it a new login is required. */
+export const SESSION_MS: number = 12 * 60 * MINUTE_MS
+/** Longer-lived tokens of the CRM are refused: they could not be revoked. */
+const MAX_CRM_LIFETIME_MS = 31 * 24 * 60 * MINUTE_MS
+/** Tolerated difference between our clock and the CRM's. */
+const CLOCK_TOLERANCE_S = 5
 const JWKS_TIMEOUT_MS = 3_000
 const OWN = { typ: 'bma+jwt', issuer: 'bma-social', audience: 'bma-social', algorithms: ['HS256'] }
 
-/** A key for one purpose, made of the installation's. */
+/** Derives a key for one purpose from the installation's. */
 export function deriveKey(sessionKey: Buffer | string, purpose: string): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync('sha256', sessionKey, '', `bma-social ${purpose}`, 32)))
 }
@@ -70,16 +70,16 @@ export class Tokens {
   readonly #crm: { readonly keys: JWTVerifyGetKey; readonly algorithms: string[]; readonly settings: JwtSettings } | null
 
   /**
-   * @param sessionKey signs our own
-   * @param jwt null where no CRM's tokens are taken
-   * @throws when both a secret and published keys are given: a published key must never be taken for a secret
+   * @param sessionKey signs our own tokens
+   * @param jwt null if the CRM's tokens are not accepted
+   * @throws if both a secret and published keys are given: a published key must never be used as a secret
    */
   constructor(sessionKey: Buffer | string, jwt: JwtSettings | null) {
     this.#own = deriveKey(sessionKey, 'access tokens')
     this.#crm = jwt === null ? null : { ...crmKeys(jwt), settings: jwt }
   }
 
-  /** An access token of ours. @param since when its holder logged in; both times in ms since the epoch. */
+  /** Issues an access token. @param since when the holder logged in; both times in ms since the epoch */
   async issue({ tenant, id }: Holder, issuedAt: number, since: number): Promise<Issued> {
     const expiresAt = Math.min(issuedAt + TOKEN_MS, since + SESSION_MS)
     const token = await new SignJWT({ since: since / 1000, tenant })
@@ -93,7 +93,7 @@ export class Tokens {
     return { token, expiresAt: new Date(expiresAt) }
   }
 
-  /** What a token says, once its signature and its times are found good; null otherwise. @throws {Problem} when the CRM's keys cannot be had. */
+  /** Verifies a token; null if it is not valid. @throws {Problem} `unavailable` if the CRM's keys cannot be fetched */
   async read(token: string): Promise<Token | null> {
     const typ = typeOf(token)
     if (typ === null) return null
@@ -128,19 +128,18 @@ export class Tokens {
     const { keys, algorithms, settings } = this.#crm
     const { payload } = await jwtVerify(token, keys, {
       algorithms,
-      clockTolerance: TOLERANCE,
+      clockTolerance: CLOCK_TOLERANCE_S,
       requiredClaims: ['exp'],
       ...(settings.issuer === undefined ? {} : { issuer: settings.issuer }),
       ...(settings.audience === undefined ? {} : { audience: settings.audience }),
     })
-    // A token for ever is one that nobody can take back.
-    return (payload.exp ?? 0) * 1000 > Date.now() + LONGEST_MS ? null : payload
+    return (payload.exp ?? 0) * 1000 > Date.now() + MAX_CRM_LIFETIME_MS ? null : payload
   }
 }
 
 /**
- * Whose a token is: the CRM's own say it in `user_id`, with what they are for in `token_type`. One for renewing has the signature and
- * the form of one for asking, and is none.
+ * The user of a token. The CRM's own tokens name it in `user_id`, and their purpose in `token_type`: its refresh tokens have the same
+ * signature and form as access tokens, and must be refused.
  */
 function subjectOf({ sub, user_id: user, token_type: type }: JWTPayload): string | null {
   if (type !== undefined && type !== 'access') return null
@@ -148,7 +147,7 @@ function subjectOf({ sub, user_id: user, token_type: type }: JWTPayload): string
   return typeof user === 'string' || Number.isSafeInteger(user) ? String(user) : null
 }
 
-/** The type that a token's header names, empty where it names none; null for a text that is no token. */
+/** The type in a token's header, empty if there is none; null if the text is not a token. */
 function typeOf(token: string): string | null {
   try {
     return decodeProtectedHeader(token).typ ?? ''
@@ -157,12 +156,12 @@ function typeOf(token: string): string | null {
   }
 }
 
-/** What a subject may be: it is looked up, logged and kept. */
+/** Subjects are looked up, logged and stored. */
 const SUBJECT = /^[\x21-\x7e]{1,200}$/
 
 function crmKeys({ secret, jwksUrl }: JwtSettings): { keys: JWTVerifyGetKey; algorithms: string[] } {
   if ((secret === undefined) === (jwksUrl === undefined)) {
-    throw new Error("the CRM's tokens are verified either with a secret (JWT_SECRET) or with published keys (JWT_JWKS_URL)")
+    throw new Error("set either JWT_SECRET or JWT_JWKS_URL to verify the CRM's tokens, not both")
   }
   if (secret !== undefined) {
     const key = createSecretKey(secret, 'utf8')
@@ -174,7 +173,7 @@ function crmKeys({ secret, jwksUrl }: JwtSettings): { keys: JWTVerifyGetKey; alg
       return await published(header, token)
     } catch (error) {
       if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error
-      throw new Problem('unavailable', "the keys of the CRM's tokens cannot be had now", { cause: error })
+      throw new Problem('unavailable', "the CRM's signing keys cannot be fetched: try again", { cause: error })
     }
   }
   return { keys, algorithms: ['EdDSA', 'ES256', 'RS256'] }

@@ -14,7 +14,7 @@ import { isFunction, listedFunctions } from './allowlist.ts'
 import { AT_ONCE } from './slots.ts'
 import { clickhouseRoute } from './clickhouse.ts'
 import type { AuditTrail, AuditEvent } from '../access/audit-trail.ts'
-import { auditRequests } from '../access/audit-hooks.ts'
+import { addAuditHooks } from '../access/audit-hooks.ts'
 import { Problem } from '../problem.ts'
 import { ATTACKS, PARAMETERS } from '../testing/attacks.ts'
 import { STATEMENTS } from '../testing/questions.ts'
@@ -310,12 +310,12 @@ test('an error of the parser tells its place in the statement as it was sent', a
 
 test('each statement is in the audit trail with its digest, whichever way it came, and never with its text', async () => {
   const events: AuditEvent[] = []
-  const trail: Pick<AuditTrail, 'add' | 'keep' | 'begin'> = {
-    begin: async () => {},
+  const trail: Pick<AuditTrail, 'add' | 'record' | 'accept'> = {
+    accept: async () => {},
     add: event => void events.push(event),
-    keep: (event, kept) => {
+    record: (event, recorded) => {
       events.push(event)
-      kept()
+      recorded()
     },
   }
   const audited = fastify()
@@ -323,7 +323,7 @@ test('each statement is in the audit trail with its digest, whichever way it cam
   audited.decorateRequest('audited', null as never)
   await audited.register(
     async scope => {
-      auditRequests(scope, trail)
+      addAuditHooks(scope, trail)
       clickhouseRoute(scope, { url: server.url })
     },
     { prefix: '/clickhouse' },

@@ -14,7 +14,10 @@ import { MOST_SQL, SqlRefused } from './parse.ts'
 import { LIMITS, parametersOf } from './settings.ts'
 import { Slots } from './slots.ts'
 import { checkFormat, otherDatabase } from './sql.ts'
-import type { Principal } from '../access/principal.ts'
+import { type Principal, permission } from '../access/principal.ts'
+
+const QUERY = permission('analytics:query', ['admin', 'analyst'])
+export const permissions = { QUERY }
 
 export interface ClickHouseRouteOptions {
   /** Of the service's ClickHouse: user, password and, as its path, the database. */
@@ -43,7 +46,13 @@ export function clickhouseRoute(app: FastifyInstance, options: ClickHouseRouteOp
     scope.setErrorHandler(answerError)
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: MOST_SQL }, (_request, body, done) => done(null, body))
-    const config = { permission: 'analytics:query' as const, whole: true as const, write: false, action: 'analytics.query' }
+    const config = {
+      permission: QUERY,
+      audited: true as const, // a statement may be sent by GET too
+      installationWide: true as const,
+      write: false,
+      action: 'analytics.query',
+    }
     scope.route({
       method: ['GET', 'POST'],
       url: '/',

@@ -1,4 +1,4 @@
-/** Logging in, for those who do not come with the CRM's token: a session is a short access token that is renewed while it is used. */
+/** Login, for users without a token of the CRM: a session is a short-lived access token that is renewed while it is used. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
@@ -7,15 +7,18 @@ import { oneOf, Text, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
 import { tokenOf } from '../access/authentication.ts'
 import type { Identities } from '../access/identities.ts'
-import { hashPassword, isPassword, NewPassword } from '../access/passwords.ts'
-import { may, nameOf, PERMISSIONS, type Permission, type Principal, ROLES } from '../access/principal.ts'
-import type { Throttle, Tried } from '../access/throttle.ts'
+import { hashPassword, verifyPassword, NewPassword } from '../access/passwords.ts'
+import { Names } from '../access/grants.ts'
+import { hasPermission, principalKey, type Permission, type Principal, ROLES } from '../access/principal.ts'
+import { SELF_READ, SELF_WRITE } from '../access/self.ts'
+import type { LoginAttempt, Throttle } from '../access/throttle.ts'
 import { SESSION_MS, type Tokens } from '../access/tokens.ts'
-import { Names } from './users.ts'
+
+export const permissions = { SELF_READ, SELF_WRITE }
 
 const Session = Type.Object({
-  token: Type.String({ description: 'to be sent as "Authorization: Bearer <token>"' }),
-  expiresAt: Type.Unsafe<Date>({ ...Time, description: 'renew it before' }),
+  token: Type.String({ description: 'Send it as "Authorization: Bearer <token>"' }),
+  expiresAt: Type.Unsafe<Date>({ ...Time, description: 'Renew it before this time' }),
 })
 
 const Credentials = Type.Object(
@@ -28,11 +31,11 @@ const Credentials = Type.Object(
 )
 
 const NewOwnPassword = Type.Object(
-  { password: Type.String({ minLength: 1, maxLength: 200, description: 'the present one' }), newPassword: NewPassword },
+  { password: Type.String({ minLength: 1, maxLength: 200, description: 'The current password' }), newPassword: NewPassword },
   { additionalProperties: false },
 )
 
-const Done = Type.Unsafe<undefined>({ type: 'null', description: 'done' })
+const Done = Type.Unsafe<undefined>({ type: 'null', description: 'Done' })
 
 const Me = Type.Object({
   id: Text,
@@ -50,6 +53,8 @@ export interface LoginOptions {
   readonly tokens: Tokens
   readonly throttle: Throttle
   readonly identities: Identities
+  /** Every permission there is. */
+  readonly permissions: readonly Permission[]
 }
 
 interface Account {
@@ -60,7 +65,7 @@ interface Account {
   readonly now: Date
 }
 
-export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: LoginOptions): void {
+export function routes(app: Api, { pool, tokens, throttle, identities, permissions }: LoginOptions): void {
   app.post(
     '/login',
     {
@@ -73,8 +78,8 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
     },
     async request => {
       const { email, password, tenant } = request.body
-      const tried = { account: `${tenant} ${email.toLowerCase()}`, address: request.ip }
-      await slowDown(throttle, tried)
+      const attempt = { account: `${tenant} ${email.toLowerCase()}`, address: request.ip }
+      await slowDown(throttle, attempt)
       const { rows } = await pool.query<Account>(
         `SELECT id, password_hash, disabled, tokens_from, clock_timestamp() AS now FROM users
          WHERE tenant = $1 AND lower(email) = lower($2)`,
@@ -82,12 +87,12 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
       )
       const [account] = rows
       request.audited.object = account?.id ?? null
-      // Whether there is such an account shows neither in the answer nor in its time.
-      const good = await isPassword(password, account?.password_hash ?? null)
+      // Neither the response nor its timing shows whether the account exists.
+      const good = await verifyPassword(password, account?.password_hash ?? null)
       if (!good || account === undefined || account.disabled) {
-        throw new Problem('invalid_credentials', 'e-mail or password is wrong')
+        throw new Problem('invalid_credentials', 'wrong e-mail address or password')
       }
-      await throttle.succeeded(tried)
+      await throttle.succeeded(attempt)
       const now = Math.max(account.now.getTime(), account.tokens_from.getTime())
       const session = await tokens.issue({ tenant, id: account.id }, now, now)
       const principal = await identities.of(session.token)
@@ -101,18 +106,18 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
   app.post(
     '/login/renew',
     {
-      config: { permission: 'self:write', action: 'login.renew', write: false },
+      config: { permission: SELF_WRITE, action: 'login.renew', write: false },
       schema: {
-        summary: `A new token for one that is still good, up to ${SESSION_MS / 3_600_000} hours after logging in`,
+        summary: `Renew a token while it is valid, up to ${SESSION_MS / 3_600_000} hours after login`,
         response: { 200: Session },
       },
     },
     async request => {
       const { principal } = request
       const token = await tokens.read(tokenOf(request) ?? '')
-      if (token === null || !token.own) throw new Problem('forbidden', 'only a token that came from /api/v1/login can be renewed')
+      if (token === null || !token.own) throw new Problem('forbidden', 'only tokens issued by /api/v1/login can be renewed')
       const now = Date.now()
-      if (now >= token.since + SESSION_MS) throw new Problem('unauthorized', 'the session is over: log in again')
+      if (now >= token.since + SESSION_MS) throw new Problem('unauthorized', 'the session has ended: log in again')
       request.audited.after = 'session renewed'
       return tokens.issue({ tenant: principal.scope.tenant, id: token.subject }, now, token.since)
     },
@@ -121,19 +126,19 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
   app.post(
     '/logout',
     {
-      config: { permission: 'self:write', action: 'logout', write: false },
+      config: { permission: SELF_WRITE, action: 'logout', write: false },
       schema: {
-        summary: 'End all sessions of whoever asks: every token that was issued to them before is void',
+        summary: 'End all of your sessions: all tokens issued before are invalid',
         response: { 204: Done },
       },
     },
     async ({ principal, audited }, reply) => {
-      // A millisecond on: what was issued in this one is void, too.
+      // One millisecond later, so that tokens issued in this millisecond are invalid too.
       const { rowCount } = await pool.query(
         "UPDATE users SET tokens_from = clock_timestamp() + interval '1 millisecond' WHERE id = $1 AND $2 = 'user' AND tenant = $3",
         [principal.id, principal.kind, principal.scope.tenant],
       )
-      if (rowCount === 0) throw new Problem('forbidden', 'only somebody with an account here can log out')
+      if (rowCount === 0) throw new Problem('forbidden', 'only users with an account here can log out')
       Object.assign(audited, { object: principal.id, after: 'every session ended' })
       await identities.changed()
       return reply.code(204).send(undefined)
@@ -143,18 +148,18 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
   app.get(
     '/me',
     {
-      config: { permission: 'self:read' },
-      schema: { summary: 'Who asks, and what they may do', response: { 200: Me } },
+      config: { permission: SELF_READ },
+      schema: { summary: 'The requester and their permissions', response: { 200: Me } },
     },
-    async ({ principal }) => me(principal),
+    async ({ principal }) => me(principal, permissions),
   )
 
   app.post(
     '/me/password',
     {
-      config: { permission: 'self:write', limit: 'login', action: 'me.password' },
+      config: { permission: SELF_WRITE, limit: 'login', action: 'me.password' },
       schema: {
-        summary: "Change one's own password; ends all sessions",
+        summary: 'Change your own password; ends all of your sessions',
         body: NewOwnPassword,
         response: { 204: Done },
       },
@@ -165,14 +170,14 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
         [principal.id, principal.kind, principal.scope.tenant],
       )
       const [account] = rows
-      if (account === undefined) throw new Problem('forbidden', 'only somebody with a password here can change it')
+      if (account === undefined) throw new Problem('forbidden', 'only users with a password here can change it')
       audited.object = principal.id
-      const tried = { account: nameOf(principal), address: ip }
-      await slowDown(throttle, tried)
-      if (!(await isPassword(body.password, account.password_hash))) {
-        throw new Problem('invalid_credentials', 'the present password is wrong')
+      const attempt = { account: principalKey(principal), address: ip }
+      await slowDown(throttle, attempt)
+      if (!(await verifyPassword(body.password, account.password_hash))) {
+        throw new Problem('invalid_credentials', 'the current password is wrong')
       }
-      await throttle.succeeded(tried)
+      await throttle.succeeded(attempt)
       await pool.query(
         "UPDATE users SET password_hash = $2, tokens_from = clock_timestamp() + interval '1 millisecond', updated_at = now() WHERE id = $1 AND tenant = $3",
         [principal.id, await hashPassword(body.newPassword), principal.scope.tenant],
@@ -184,16 +189,15 @@ export function loginRoutes(app: Api, { pool, tokens, throttle, identities }: Lo
   )
 }
 
-/** @throws {Problem} when a try has to wait. */
-async function slowDown(throttle: Throttle, tried: Tried): Promise<void> {
-  const { seconds, delayMs } = await throttle.attempt(tried)
+/** @throws {Problem} `rate_limited` if the attempt must wait */
+async function slowDown(throttle: Throttle, attempt: LoginAttempt): Promise<void> {
+  const { seconds, delayMs } = await throttle.attempt(attempt)
   if (seconds > 0) throw new Problem('rate_limited', `too many failed logins: try again in ${seconds} s`, { retryAfter: seconds })
   if (delayMs > 0) await sleep(delayMs)
 }
 
-function me(principal: Principal): Static<typeof Me> {
+function me(principal: Principal, permissions: readonly Permission[]): Static<typeof Me> {
   const { id, kind, name, role, scope } = principal
-  const permissions = (Object.keys(PERMISSIONS) as Permission[]).filter(permission => may(principal, permission))
   return {
     id,
     kind,
@@ -202,6 +206,6 @@ function me(principal: Principal): Static<typeof Me> {
     tenant: scope.tenant,
     regions: scope.regions === null ? null : [...scope.regions],
     venues: scope.venues === null ? null : [...scope.venues],
-    permissions,
+    permissions: permissions.filter(permission => hasPermission(principal, permission)).map(permission => permission.name),
   }
 }

@@ -6,7 +6,7 @@ import { Codec } from '../../topics/codec.ts'
 import { openLocalLog } from '../../topics/local/log.ts'
 import { handleError } from '../problem.ts'
 import { AuditTrail } from '../access/audit-trail.ts'
-import { auditRequests } from '../access/audit-hooks.ts'
+import { addAuditHooks } from '../access/audit-hooks.ts'
 
 const [file = '', folder = ''] = process.argv.slice(2)
 const log = await openLocalLog({ file, topics: allTopics() })
@@ -18,7 +18,7 @@ const app = fastify({ genReqId: ({ headers }) => String(headers['x-request-id'])
 app.setErrorHandler(handleError)
 app.decorateRequest('principal', null as never)
 app.decorateRequest('audited', null as never)
-auditRequests(app, trail)
+addAuditHooks(app, trail)
 app.addHook('onRequest', async request => {
   request.principal = { id: 'main:nok', kind: 'user', name: 'Nok', role: 'agent', scope: SCOPE }
 })

@@ -1,8 +1,8 @@
 import pino from 'pino'
 import { describe, afterEach, beforeEach, expect, test } from 'vitest'
-import { TestLog } from '../sinks/test-log.ts'
-import { type ApiServer, startApi } from './server.ts'
-import { TOKEN, testOptions, tokenFor } from './testing/client.ts'
+import { TestLog } from '../../sinks/test-log.ts'
+import { type ApiServer, startApi } from '../server.ts'
+import { TOKEN, testOptions, tokenFor } from '../testing/client.ts'
 
 const AT = Date.UTC(2026, 4, 1)
 let log: TestLog
