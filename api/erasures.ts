@@ -11,6 +11,7 @@ import type pg from 'pg'
 import { RECORD_AT, RECORD_ID } from '../engine/headers.ts'
 import { conversationId } from '../domain/ids.ts'
 import * as catalog from '../topics/catalog.ts'
+import type { ApiChannel } from './webhooks/channel.ts'
 import type { Codec, Decoded } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 import { partitionOf } from '../topics/murmur2.ts'
@@ -21,8 +22,6 @@ import type { TaskActor } from './tasks.ts'
 
 const DAY = 24 * 60 * 60_000
 const READ_BYTES = 1024 * 1024
-/** The connector of each channel: its inbox and its actor have names of their own. */
-const CONNECTORS: Readonly<Record<string, catalog.Topic>> = { whatsapp: catalog.whatsappInbox }
 
 /** What a receipt counts besides rows of conversations. */
 const BESIDE: readonly string[] = ['contacts', 'letters']
@@ -78,7 +77,7 @@ export interface ErasureOptions {
   readonly actors?: readonly TaskActor[]
   readonly hot?: Hot | null
   readonly threads?: Threads
-  readonly whatsapp?: { readonly phoneNumberId?: string } | null
+  readonly channels?: readonly Pick<ApiChannel, 'name' | 'account'>[]
 }
 
 export class Erasures {
@@ -103,13 +102,11 @@ export class Erasures {
     reason: string
     by: string
   }): Promise<{ id: string; conversations: number }> {
-    const { pool, erased, log, codec, tenantKey, whatsapp } = this.#options
+    const { pool, erased, log, codec, tenantKey, channels = [] } = this.#options
     const { channel, user, whom, known, shared, reason, by } = request
     // The serving store may not have it yet.
-    const own =
-      channel === 'whatsapp' && whatsapp?.phoneNumberId !== undefined
-        ? [conversationId(tenantKey, channel, whatsapp.phoneNumberId, user)]
-        : []
+    const account = channels.find(({ name }) => name === channel)?.account ?? null
+    const own = account === null ? [] : [conversationId(tenantKey, channel, account, user)]
     const conversations = [...new Set([...known, ...own])]
     const found = await erased.count(conversations)
     const { rows: issues } = await pool.query<{ id: string; conversation: string }>(
@@ -343,7 +340,7 @@ export class Erasures {
 }
 
 function inboxesOf(channel: string): string[] {
-  const connector = CONNECTORS[channel]
+  const connector = catalog.channelInboxes().get(channel)
   return [catalog.conversationInbox.name, ...(connector === undefined ? [] : [connector.name])]
 }
 

@@ -53,7 +53,7 @@ import { venueRoutes } from './routes/venues.ts'
 import { Threads } from './threads.ts'
 import { type TaskActor, TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
-import { whatsappWebhook } from './webhooks/whatsapp.ts'
+import { type ApiChannel, channelWebhook } from './webhooks/channel.ts'
 
 export interface ServerOptions extends InsiderOptions {
   readonly host: string
@@ -92,8 +92,8 @@ export interface ApiOptions extends ServerOptions {
   readonly redis?: Redis | null
   /** Other rate limits than the usual, requests per window of each. */
   readonly limits?: Partial<Record<LimitName, number>>
-  /** Null where WhatsApp is not configured: then there is no such webhook. */
-  readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string; readonly phoneNumberId?: string } | null
+  /** The message channels that are configured. */
+  readonly channels: readonly ApiChannel[]
   /** Where analysts' statements go; null where there is no ClickHouse. */
   readonly clickhouse?: ClickHouseRouteOptions | null
   /** Actors of the installation, whichever process has their tasks. */
@@ -226,7 +226,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
     for (const routes of ROUTES) scope.register(async v1 => routes(v1 as Api, context), { prefix: '/v1' })
   })
 
-  const { clickhouse = null, whatsapp } = options
+  const { clickhouse = null, channels } = options
   if (clickhouse !== null) guarded('/clickhouse', scope => clickhouseRoute(scope, clickhouse), true)
 
   const webhook = (routes: (scope: Api) => void) =>
@@ -234,7 +234,10 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
       scope.addHook('onRequest', limiter('webhooks'))
       routes(scope as Api)
     })
-  if (whatsapp !== null) webhook(scope => whatsappWebhook(scope, { ...options, ...whatsapp, metrics }))
+  for (const channel of channels) {
+    const { webhook: received } = channel
+    if (received !== null) webhook(scope => channelWebhook(scope, received, { ...options, metrics }))
+  }
 
   if (options.extend !== undefined) await options.extend(app)
   const { url, ownUrl, close } = await listen(app, options)

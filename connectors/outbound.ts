@@ -327,3 +327,9 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal, late: () => E
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
 }
+
+/** What readiness says of a provider. */
+export function healthOf({ state }: Outbound): { status: 'up' | 'degraded'; detail: string } {
+  if (state === 'closed') return { status: 'up', detail: '' }
+  return { status: 'degraded', detail: 'the provider fails: calls are held back until it answers again' }
+}

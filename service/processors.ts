@@ -6,16 +6,16 @@ import type { WorkerSettings } from '../engine/worker.ts'
 import { understandLookup, understandPort } from '../processors/understanding/port.ts'
 import { VenueIndex } from '../processors/understanding/venues.ts'
 import { syncLog, venueProfiles } from '../topics/catalog.ts'
-import type { Actors } from './actors.ts'
-import type { Outside } from './connectors.ts'
-import type { Actor, ActorPorts, Parts } from './parts.ts'
+import type { ServiceActor } from './actors.ts'
+import type { ActorPorts, Parts } from './parts.ts'
 import { createWorker } from './worker.ts'
 
+/** @param hasSheet whether this installation is configured to read a venue sheet */
 export async function startProcessors(
   parts: Parts,
-  { conversation, venue }: Actors,
+  actors: readonly ServiceActor[],
   stores: LmdbStores,
-  outside: Outside,
+  hasSheet: boolean,
 ): Promise<void> {
   const { log, codec, closers, onError, dependencies } = parts
   const index = new VenueIndex()
@@ -42,11 +42,12 @@ export async function startProcessors(
   })
   closers.push(() => runs.close())
   await Promise.all([venues.caughtUp, runs.caughtUp])
-  dependencies.venues = () => sheet.status(index.size, outside.venuesCsv !== null)
+  dependencies.venues = () => sheet.status(index.size, hasSheet)
 
   const ports = { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts }
   const lookups = { conversation: { understand: understandLookup({ index }) } } as unknown as WorkerSettings['lookups']
-  const worker = createWorker(parts, stores, 'processors', [conversation, venue] as unknown as Actor[], ports, lookups)
+  const running = actors.filter(({ worker }) => worker === 'processors').map(({ actor }) => actor)
+  const worker = createWorker(parts, stores, 'processors', running, ports, lookups)
   await worker.start()
   closers.push(() => worker.stop())
 }

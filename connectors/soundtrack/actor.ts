@@ -7,7 +7,7 @@ import { actor } from '../../engine/actor.ts'
 import type { SoundtrackState } from '../../schemas/types.ts'
 import { alerts, soundtrackInbox, syncLog, venueInbox, zoneKey } from '../../topics/catalog.ts'
 import { accountRead, poll, pollEnded, watch } from './account.ts'
-import type { SoundtrackSettings } from './settings.ts'
+import type { SoundtrackSettings } from './polling.ts'
 import { commandDone, commandEnded, zoneCommand, zoneRead, zoneReadEnded, zoneSooner } from './zone.ts'
 
 const effects = {

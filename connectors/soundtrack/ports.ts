@@ -7,7 +7,7 @@ import type { soundtrackActor } from './actor.ts'
 import type { Granted, SoundtrackClient } from './client.ts'
 import { endsFor, failureOf } from './failures.ts'
 import { type Reading, Schedule } from './schedule.ts'
-import { SOUNDTRACK_SETTINGS, type SoundtrackSettings } from './settings.ts'
+import { SOUNDTRACK_SETTINGS, type SoundtrackSettings } from './polling.ts'
 
 /** Zones in one part of a result: at some 500 bytes each, half of what a record may hold. */
 const ZONES_IN_PART = 500

@@ -12,7 +12,7 @@ import type { Purse } from './client.ts'
 import { BUCKET_TOKENS } from './budget.ts'
 import { leastCost } from './documents.ts'
 import { type Intervals, intervals, RANKS, type Rank } from './intervals.ts'
-import type { SoundtrackSettings } from './settings.ts'
+import type { SoundtrackSettings } from './polling.ts'
 import { Told } from './told.ts'
 
 /** As many requests as the provider's own client has under way. */

@@ -10,7 +10,7 @@ import { counter, Pause, type PauseOptions, pauseMs, retryAfterOf, spread } from
 import type { DeliveryPorts } from '../channel/delivery.ts'
 import { errorOf, post, requestBody, type WhatsappAccount } from './client.ts'
 import { LIMITS_OF_THE_NUMBER, OF_ONE_PERSON, PAIR_RATE, PASSING } from './errors.ts'
-import { opaque } from './webhook.ts'
+import { encodeCallbackData } from './webhook.ts'
 
 export interface WhatsappPortSettings extends WhatsappAccount {
   /** Messages a second from this number, until the provider says that they are too many. */
@@ -78,7 +78,7 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
     }
     let body: unknown
     try {
-      body = requestBody(message, opaque(message.conversation, run.attempt))
+      body = requestBody(message, encodeCallbackData(message.conversation, run.attempt))
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       return refused(null, error.message)

@@ -3,33 +3,44 @@
  * https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { ChatMessageInput, DeliveryStatusInput, MessageKind, ProviderStatus } from '../../schemas/types.ts'
+import type { AttachmentInput, ChatMessageInput, MessageKind, ProviderStatus } from '../../schemas/types.ts'
+import { receive } from '../channel/receive.ts'
+import type { ParsedStatus, ParsedWebhook, RefusedPart, Webhook } from '../channel/webhook.ts'
+import { whatsappChannel } from './channel.ts'
 
-export interface ParsedWebhook {
-  readonly messages: readonly ChatMessageInput[]
-  readonly statuses: readonly ParsedStatus[]
-  /** Malformed parts, for the dead letters; the good parts beside them are above. */
-  readonly refused: readonly RefusedPart[]
-}
+const { name: CHANNEL } = whatsappChannel
+/** Meta's own limit. */
+const MAX_BODY_BYTES = 3 * 1024 * 1024
 
-export interface ParsedStatus {
-  readonly status: DeliveryStatusInput
-  /** The conversation it belongs to, echoed by the provider; null where the message was not sent by us. */
-  readonly conversation: string | null
-  /** Whom the message went to, as `chat` of ChatMessage has it. */
-  readonly recipient: string | null
-  readonly account: string
-}
-
-export interface RefusedPart {
-  /** Where in the body: `entry[0].changes[1].value.messages[2]`. */
-  readonly path: string
-  readonly reason: string
-  readonly part: unknown
+/** The webhook of an app. */
+export function whatsappWebhook({
+  appSecret,
+  verifyToken,
+}: {
+  readonly appSecret: string
+  readonly verifyToken: string
+}): Webhook {
+  return {
+    channel: CHANNEL,
+    path: `/webhooks/${CHANNEL}`,
+    summary: 'Messages and statuses from WhatsApp',
+    maxBodyBytes: MAX_BODY_BYTES,
+    handshake: {
+      summary: "Meta's check that this webhook is ours",
+      parameters: ['hub.mode', 'hub.verify_token', 'hub.challenge'],
+      answer: query => handshake(query, verifyToken),
+      refusal: 'hub.mode or hub.verify_token is not the one configured',
+    },
+    refuse: (body, { 'x-hub-signature-256': signature }) =>
+      verifySignature(appSecret, body, typeof signature === 'string' ? signature : undefined)
+        ? null
+        : 'X-Hub-Signature-256 does not match the body',
+    receive: (body, context) => receive(whatsappChannel, parseWebhook(body, Date.now()), context),
+  }
 }
 
 /** Longest text that is kept, in UTF-16 units; WhatsApp itself ends at 4,096. */
-export const MAX_TEXT = 5000
+export const MAX_TEXT_CHARS = 5000
 
 /**
  * Whether the body was signed with the app's secret. `rawBody` is the body as it came: Meta escapes non-ASCII characters,
@@ -49,11 +60,11 @@ export function handshake(query: Readonly<Record<string, unknown>>, verifyToken:
 }
 
 /** What a send carries as `biz_opaque_callback_data`, and every status of it brings back. */
-export function opaque(conversation: string, attempt: string): string {
+export function encodeCallbackData(conversation: string, attempt: string): string {
   return `${conversation}/${attempt}`
 }
 
-export function parseOpaque(value: unknown): { conversation: string; attempt: string } | null {
+export function decodeCallbackData(value: unknown): { conversation: string; attempt: string } | null {
   if (typeof value !== 'string') return null
   const slash = value.lastIndexOf('/')
   if (slash < 1 || slash === value.length - 1) return null
@@ -118,7 +129,7 @@ function messageOf(message: Fields, contacts: readonly Fields[], account: string
   const kept = words === null ? null : cut(words)
   return {
     id,
-    channel: 'whatsapp',
+    channel: CHANNEL,
     account,
     chat,
     sender: { id: chat, phone, name },
@@ -129,7 +140,20 @@ function messageOf(message: Fields, contacts: readonly Fields[], account: string
     sentAt: millis(message.timestamp),
     receivedAt,
     truncated: kept !== words,
+    // The Cloud API has no groups: whoever writes there writes to us.
+    chatKind: 'PRIVATE',
+    attachments: attachmentsOf(message),
   }
+}
+
+const FILES: readonly unknown[] = ['image', 'video', 'audio', 'document', 'sticker']
+
+/** The file of a message. Its content stays with Meta; who wants it asks for it by its id. */
+function attachmentsOf({ type, ...message }: Fields): AttachmentInput[] {
+  if (!isText(type) || !FILES.includes(type)) return []
+  const { id, mime_type: mimeType, filename: fileName, file_size: bytes } = optional(message[type], isFields) ?? {}
+  if (!isText(id)) return []
+  return [{ id, mimeType: optional(mimeType, isText), fileName: optional(fileName, isText), bytes: optional(bytes, isInt) }]
 }
 
 interface Content {
@@ -190,7 +214,7 @@ const STATUSES = new Map<string, ProviderStatus>([
 ])
 
 function statusOf(status: Fields, account: string): ParsedStatus {
-  const ours = parseOpaque(status.biz_opaque_callback_data)
+  const ours = decodeCallbackData(status.biz_opaque_callback_data)
   const known = STATUSES.get(text(status.status, 'status')) ?? 'UNKNOWN'
   const error = known === 'FAILED' && Array.isArray(status.errors) ? optional(status.errors[0], isFields) : null
   const details = optional(error?.error_data, isFields)?.details
@@ -228,10 +252,10 @@ function millis(value: unknown): number {
   return Number(value) * 1000
 }
 
-/** At most MAX_TEXT units, without half a character at the end. */
+/** At most MAX_TEXT_CHARS units, without half a character at the end. */
 function cut(words: string): string {
-  const head = words.slice(0, MAX_TEXT)
-  return words.length > MAX_TEXT ? head.replace(/[\ud800-\udbff]$/, '') : head
+  const head = words.slice(0, MAX_TEXT_CHARS)
+  return words.length > MAX_TEXT_CHARS ? head.replace(/[\ud800-\udbff]$/, '') : head
 }
 
 function isFields(value: unknown): value is Fields {

@@ -1,0 +1,44 @@
+/** Who may use the API, from where and how often. */
+import { address, flag, list, number, secret, section, text } from './setting.ts'
+
+/** What is limited: `RATE_LIMIT_SEARCH` and so on. */
+export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'token', 'webhooks', 'other'] as const
+export type LimitedBy = (typeof LIMITED_BY)[number]
+
+export const accessSettings = section(
+  'Access',
+  {
+    adminToken: secret('ADMIN_TOKEN', "The installation's own token, of role admin; created in DATA_DIR where it is not set."),
+    sessionKey: secret('SESSION_KEY', 'Signs the tokens of those who log in here; created in DATA_DIR where it is not set.'),
+    tenantKey: secret('TENANT_KEY', 'Key of the ids of conversations; created in DATA_DIR where it is not set. Never changed.'),
+    tenantKeyKept: flag('TENANT_KEY_KEPT', 'Accepts a weak TENANT_KEY, because conversations are kept under it.'),
+    jwtSecret: secret('JWT_SECRET', "Verifies the CRM's tokens, by a shared secret."),
+    jwksUrl: address('JWT_JWKS_URL', ['https:', 'http:'], 'Where the CRM publishes the keys that verify its tokens.'),
+    issuer: text('JWT_ISSUER', "Issuer of the CRM's tokens."),
+    audience: text('JWT_AUDIENCE', "Audience of the CRM's tokens."),
+    metricsToken: secret('METRICS_TOKEN', 'Lets Prometheus read the metrics from another machine.'),
+    corsOrigins: list('CORS_ORIGINS', 'Origins whose pages may call the API, separated by commas.'),
+    trustedProxies: list('TRUSTED_PROXIES', 'Addresses of proxies in front of the API, which say who asks.'),
+    publicDetails: flag('PUBLIC_DETAILS', "Shows everybody metrics, the API's document, and what is wrong with a dependency."),
+  },
+  ({ jwtSecret, jwksUrl, issuer, audience, corsOrigins }, problems) => {
+    if (jwtSecret !== null && jwksUrl !== null)
+      problems.push('JWT_SECRET and JWT_JWKS_URL are both given; tokens have one kind of key')
+    for (const [name, value] of Object.entries({ JWT_ISSUER: issuer, JWT_AUDIENCE: audience })) {
+      if (jwksUrl !== null && value === null)
+        problems.push(`${name} is missing: whoever publishes keys at JWT_JWKS_URL signs tokens for others, too`)
+    }
+    for (const origin of corsOrigins) {
+      if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+        problems.push(`CORS_ORIGINS names "${origin}"; it must be an origin such as https://crm.example.com`)
+    }
+  },
+)
+
+const limit = (of: LimitedBy) =>
+  number(`RATE_LIMIT_${of.toUpperCase()}`, null, 1, 1e9, `Requests of the kind "${of}" that somebody may make in its window.`)
+
+export const limitSettings = section(
+  'Rate limits',
+  Object.fromEntries(LIMITED_BY.map(of => [of, limit(of)])) as Record<LimitedBy, ReturnType<typeof limit>>,
+)
