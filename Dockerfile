@@ -17,6 +17,7 @@ WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
 COPY LICENSE package.json config.ts main.ts ./
 COPY api api
+COPY cache cache
 COPY connectors connectors
 COPY demo demo
 COPY domain domain

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { CONNECTORS } from './connectors/index.ts'
 import { ConfigError, configFrom, knownSettings, SECTIONS } from './config.ts'
@@ -134,6 +136,14 @@ describe('the list of settings', () => {
       expect(settings.required.length).toBeGreaterThan(0)
       expect(settings.settings.map(({ name }) => name)).toEqual(expect.arrayContaining([...settings.required]))
     }
+  })
+
+  it('is that of docs/SETTINGS.md, which marks the same ones as secrets', () => {
+    const page = readFileSync(join(import.meta.dirname, 'docs/SETTINGS.md'), 'utf8')
+    const rows = [...page.matchAll(/^\| ([^|]+) \|.*\|([^|]*)\|$/gm)].flatMap(([, names = '', secret = '']) =>
+      [...names.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, name]) => [name, secret.includes('yes')]),
+    )
+    expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(knownSettings().map(({ name, secret }) => [name, secret])))
   })
 })
 

@@ -5,9 +5,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { LIMIT_NAMES, type LimitName } from './api/access/limits.ts'
 import type { ConfiguredConnector } from './connectors/connector.ts'
 import { CONNECTORS } from './connectors/index.ts'
-import { accessSettings, type LimitedBy, limitSettings } from './settings/access.ts'
+import { accessSettings, limitSettings } from './settings/access.ts'
 import { type KafkaConfig, kafkaSettings, saslSettings } from './settings/kafka.ts'
 import { processSettings, ROLES, type Role } from './settings/process.ts'
 import { type ProviderConfig, providerSettings } from './settings/providers.ts'
@@ -15,11 +16,12 @@ import { weakness } from './settings/secrets.ts'
 import { type Environment, type Section, type Setting, readSetting } from './settings/setting.ts'
 import { storeSettings } from './settings/stores.ts'
 
-export { LIMITED_BY, type LimitedBy } from './settings/access.ts'
 export type { KafkaConfig } from './settings/kafka.ts'
 export { ROLES, type Role } from './settings/process.ts'
 export type { ProviderConfig } from './settings/providers.ts'
 export { weakness } from './settings/secrets.ts'
+
+const rateLimits = limitSettings(LIMIT_NAMES)
 
 /** Every section there is, in the order of the reference page. */
 export const SECTIONS: readonly Section<unknown>[] = [
@@ -28,7 +30,7 @@ export const SECTIONS: readonly Section<unknown>[] = [
   kafkaSettings,
   saslSettings,
   accessSettings,
-  limitSettings,
+  rateLimits,
   providerSettings,
   ...CONNECTORS.map(connector => connector.settings),
 ]
@@ -80,7 +82,7 @@ export interface Config {
   /** Addresses of proxies in front of the API, whose word is taken for who asks. */
   readonly trustedProxies: readonly string[]
   /** Requests that somebody may make in the window of each limit; the usual ones where they are not named. */
-  readonly limits: Readonly<Partial<Record<LimitedBy, number>>>
+  readonly limits: Readonly<Partial<Record<LimitName, number>>>
   /** Lets Prometheus read the metrics from another machine. */
   readonly metricsToken: string | null
   /** Whether everybody sees metrics, the API's document, and what is wrong with a dependency. */
@@ -120,7 +122,7 @@ export function configFrom(env: Environment): Config {
   const cluster = read(kafkaSettings)
   const sasl = read(saslSettings)
   const { jwtSecret, jwksUrl, issuer, audience, ...access } = read(accessSettings)
-  const limits = Object.entries(read(limitSettings)).filter(([, most]) => most !== null)
+  const limits = Object.entries(read(rateLimits)).filter(([, most]) => most !== null)
   const providers = read(providerSettings)
   const connectorsOf = (changed: Environment, wrong: string[]) =>
     CONNECTORS.map(connector => connector.configure({ ...env, ...changed }, wrong)).filter(configured => configured !== null)

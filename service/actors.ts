@@ -5,6 +5,7 @@ import { CONNECTORS } from '../connectors/index.ts'
 import type { ActorDefinition } from '../engine/actor.ts'
 import { conversationActor } from '../processors/conversation/actor.ts'
 import { defaultConversationSettings } from '../processors/conversation/settings.ts'
+import { tenantActor } from '../processors/tenant/actor.ts'
 import { venueActor } from '../processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from '../processors/venue/settings.ts'
 import { allTopics, changelog, type Topic } from '../topics/catalog.ts'
@@ -40,7 +41,7 @@ export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tr
   })
   const venue = venueActor({ ...VENUE_DEFAULTS, controlTrust: least, timeScale, firstWordMs, commandMs: tryMs })
   // What their handlers take is checked where they are defined; a worker gives each of them the records of its own inbox.
-  const processors = [conversation, venue] as unknown as readonly ActorDefinition[]
+  const processors = [conversation, venue, tenantActor()] as unknown as readonly ActorDefinition[]
   return [
     ...processors.map(actor => ({ worker: 'processors', actor }) as const),
     ...CONNECTORS.map(connector => ({ worker: connector.worker, actor: connector.actor(timeScale) })),

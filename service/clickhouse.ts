@@ -1,11 +1,11 @@
 /** Starts ClickHouse, gives analysts their access, and checks that its roll-ups agree with their rows. */
 import { createHmac } from 'node:crypto'
-import type { ClickHouseRouteOptions } from '../api/clickhouse.ts'
+import type { ClickHouseRouteOptions } from '../api/analytics/clickhouse.ts'
 import type { DependencyStatus } from '../api/health.ts'
 import { ROLES } from '../config.ts'
 import { messageOf } from '../engine/errors.ts'
 import { analystsOf } from '../sinks/clickhouse/analyst.ts'
-import type { openClickHouse as clickHouseClient } from '../sinks/clickhouse/client.ts'
+import type { clickHouseClient } from '../sinks/clickhouse/client.ts'
 import { reconcile } from '../sinks/clickhouse/reconcile.ts'
 import type { Parts } from './parts.ts'
 import { optional } from './readiness.ts'

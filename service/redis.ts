@@ -1,9 +1,9 @@
-/** Hot look-ups, in Redis or in this process. */
+/** Cached lookups, in Redis or in this process. */
 import type { Redis } from 'ioredis'
 import { startProjection } from '../engine/projection.ts'
-import { MemoryCache } from '../sinks/redis/cache.ts'
-import { Hot } from '../sinks/redis/hot.ts'
-import { openRedis, RedisCache } from '../sinks/redis/redis.ts'
+import { MemoryCache } from '../cache/cache.ts'
+import { type ReadThrough, ReadThroughCache } from '../cache/read-through.ts'
+import { openRedis, RedisCache } from '../cache/redis.ts'
 import { CACHED, entriesOf } from '../sinks/redis/store.ts'
 import type { Decoded } from '../topics/codec.ts'
 import type { LogRecord } from '../topics/log.ts'
@@ -27,12 +27,12 @@ export function openRedisOf({ logger, closers }: Parts, url: string, timeoutMs: 
   return redis
 }
 
-/** Hot look-ups: in Redis, where the sink keeps them; otherwise in this process, which reads the log for them. */
-export async function startHot(parts: Parts): Promise<{ hot: Hot; redis: Redis | null }> {
+/** Cached lookups: in Redis, which the sink fills; otherwise in this process, filled from the log. */
+export async function startHot(parts: Parts): Promise<{ hot: ReadThrough; redis: Redis | null }> {
   const { settings, log, codec, closers, onError } = parts
   if (settings.redisUrl !== null) {
     const redis = openRedisOf(parts, settings.redisUrl, API_REDIS_MS)
-    return { hot: new Hot(new RedisCache(redis)), redis }
+    return { hot: new ReadThroughCache(new RedisCache(redis)), redis }
   }
   const cache = new MemoryCache()
   for (const topic of CACHED) {
@@ -40,5 +40,5 @@ export async function startHot(parts: Parts): Promise<{ hot: Hot; redis: Redis |
     const projection = startProjection({ log, codec, topic, apply, onError: error => onError('hot look-ups', error) })
     closers.push(() => projection.close())
   }
-  return { hot: new Hot(cache), redis: null }
+  return { hot: new ReadThroughCache(cache), redis: null }
 }

@@ -1,6 +1,6 @@
 /** Starts the sinks: Postgres, Redis where there is one, ClickHouse where there is one. */
 import type { DependencyStatus } from '../api/health.ts'
-import { openClickHouse as clickHouseClient } from '../sinks/clickhouse/client.ts'
+import { clickHouseClient } from '../sinks/clickhouse/client.ts'
 import { migrateClickHouse } from '../sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from '../sinks/clickhouse/store.ts'
 import { openPool } from '../sinks/postgres/pool.ts'

@@ -1,10 +1,6 @@
 /** Who may use the API, from where and how often. */
 import { address, flag, list, number, secret, section, text } from './setting.ts'
 
-/** What is limited: `RATE_LIMIT_SEARCH` and so on. */
-export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'token', 'webhooks', 'other'] as const
-export type LimitedBy = (typeof LIMITED_BY)[number]
-
 export const accessSettings = section(
   'Access',
   {
@@ -35,10 +31,9 @@ export const accessSettings = section(
   },
 )
 
-const limit = (of: LimitedBy) =>
-  number(`RATE_LIMIT_${of.toUpperCase()}`, null, 1, 1e9, `Requests of the kind "${of}" that somebody may make in its window.`)
-
-export const limitSettings = section(
-  'Rate limits',
-  Object.fromEntries(LIMITED_BY.map(of => [of, limit(of)])) as Record<LimitedBy, ReturnType<typeof limit>>,
-)
+/** `RATE_LIMIT_SEARCH` and so on: requests that somebody may make in the window of each limit. */
+export function limitSettings<N extends string>(names: readonly N[]) {
+  const limit = (of: N) =>
+    number(`RATE_LIMIT_${of.toUpperCase()}`, null, 1, 1e9, `Requests of the kind "${of}" that somebody may make in its window.`)
+  return section('Rate limits', Object.fromEntries(names.map(of => [of, limit(of)])) as Record<N, ReturnType<typeof limit>>)
+}

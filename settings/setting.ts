@@ -93,13 +93,18 @@ export function list(name: string, description: string): Setting<string[]> {
   return { name, description, default: null, secret: false, parse }
 }
 
-/** @param protocols with their colon, such as `https:` */
-export function address(name: string, protocols: readonly string[], description: string): Setting<string | null> {
+/** A URL, which is a secret where it may hold a password. @param protocols with their colon, such as `https:` */
+export function address(
+  name: string,
+  protocols: readonly string[],
+  description: string,
+  { secret = false }: Pick<About, 'secret'> = {},
+): Setting<string | null> {
   const parse = (given: string | null) => {
     if (given === null || (URL.canParse(given) && protocols.includes(new URL(given).protocol))) return given
     throw new Invalid(`must be a URL starting with ${protocols.map(p => `${p}//`).join(' or ')}`)
   }
-  return { name, description, default: null, secret: false, parse }
+  return { name, description, default: null, secret, parse }
 }
 
 type Declared = Readonly<Record<string, Setting>>

@@ -7,8 +7,11 @@ export const storeSettings = section('Stores', {
     'REDIS_URL',
     ['redis:', 'rediss:'],
     'Redis, for hot look-ups and shared rate limits; without it both are kept in the process.',
+    { secret: true },
   ),
-  clickhouseUrl: address('CLICKHOUSE_URL', ['http:', 'https:'], 'ClickHouse, for analytics; without it one runs in DATA_DIR.'),
+  clickhouseUrl: address('CLICKHOUSE_URL', ['http:', 'https:'], 'ClickHouse, for analytics; without it one runs in DATA_DIR.', {
+    secret: true,
+  }),
   messageRetentionDays: number(
     'MESSAGE_RETENTION_DAYS',
     null,

@@ -1,14 +1,14 @@
 import type pg from 'pg'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
 import { startPostgresSink } from '../../sinks/postgres/sink.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { auditLog } from '../../topics/catalog.ts'
 import { LogError } from '../../topics/log.ts'
-import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Answer, get, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 let postgres: TestPostgres
 let pool: pg.Pool

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { encodeCallbackData, whatsappWebhook } from '../../connectors/whatsapp/webhook.ts'
 import { conversationId, reference } from '../../domain/ids.ts'
 import { erasedRows } from '../../sinks/postgres/erasures.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 

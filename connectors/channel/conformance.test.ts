@@ -21,7 +21,7 @@ channelConformance({
     return {
       ports: {
         send: async ({ id, to, text, buttons }, run) => {
-          run.leave()
+          run.beforeSend()
           if (refusing) {
             refusing = false
             return { id, accepted: false, reason: 'no such loft', at: 0 }

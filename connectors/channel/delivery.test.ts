@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type KitStep, testkit } from '../../engine/testkit.ts'
+import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type { DeliveryStatusInput, SendMessageInput } from '../../schemas/types.ts'
 import { whatsappDelivery } from '../whatsapp/delivery.ts'
 import { DELIVERY_DEFAULTS, deliveryActor } from './delivery.ts'

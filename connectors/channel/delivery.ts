@@ -8,6 +8,7 @@
  * That a message was accepted is in its SendResult; the conversation does not need to know.
  */
 import { type Channel, freeTextUntil } from '../../domain/channel.ts'
+import { outranks } from '../../domain/delivery-status.ts'
 import { MINUTE } from '../../domain/time.ts'
 import { actor, type Context, type Ports } from '../../engine/actor.ts'
 import type { Delivery, DeliveryState, DeliveryStatus, MessageStatus, SendMessage } from '../../schemas/types.ts'
@@ -40,9 +41,6 @@ export const WINDOW_CLOSED = 'window_closed'
 
 const MAX_KEPT_SENDS = 30
 
-/** A status replaces only a lower one. A message reported as failed may still turn out to have arrived. */
-const RANK: Readonly<Record<MessageStatus, number>> = { QUEUED: 0, UNKNOWN: 1, SENT: 2, FAILED: 3, DELIVERED: 4, READ: 5 }
-
 // The effect's timeout leaves room for waiting in the account's budget; the request itself has 10 s.
 const effects = { send: { input: 'SendMessage', result: 'SendResult', retry: 'never', timeoutMs: 30_000 } } as const
 const emits = [conversationInbox, alerts] as const
@@ -68,7 +66,7 @@ export const deliveryActor = (of: DeliveryChannel, settings: DeliverySettings = 
   function change(state: DeliveryState, send: Delivery, to: Change, context: Ctx): DeliveryState {
     const { status, at, reason = '', errorCode = null } = to
     const known = { ...send, providerId: to.providerId ?? send.providerId }
-    if (RANK[status] <= RANK[send.status]) return keep(state, known)
+    if (!outranks(status, send.status)) return keep(state, known)
     const { id, providerId } = known
     if (to.told !== true || send.status !== 'QUEUED')
       context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })

@@ -114,12 +114,12 @@ describe('a webhook', () => {
 
   it('names the files of a message, which stay with the provider', () => {
     const file = { id: 'media-1', mime_type: 'application/pdf', filename: 'menu.pdf', file_size: 2_048, sha256: 'x' }
-    expect(one({ ...text('x'), type: 'document', document: file }).attachments).toEqual([
+    expect(one({ ...text('x'), type: 'document', document: file })?.attachments).toEqual([
       { id: 'media-1', mimeType: 'application/pdf', fileName: 'menu.pdf', bytes: 2_048 },
     ])
     const voice = one({ ...text('x'), type: 'audio', audio: { id: 'media-2', voice: true } })
-    expect(voice.attachments).toEqual([{ id: 'media-2', mimeType: null, fileName: null, bytes: null }])
-    expect(one({ ...text('x'), type: 'image', image: { caption: 'no id' } }).attachments).toEqual([])
+    expect(voice?.attachments).toEqual([{ id: 'media-2', mimeType: null, fileName: null, bytes: null }])
+    expect(one({ ...text('x'), type: 'image', image: { caption: 'no id' } })?.attachments).toEqual([])
   })
 
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { carry, testkit } from '../../engine/testkit.ts'
+import { carry, testkit } from '../../engine/testing/testkit.ts'
 import { recordSchema } from '../../schemas/index.ts'
 import type { ChatMessageInput } from '../../schemas/types.ts'
 import { defineTopic } from '../../topics/catalog.ts'

@@ -177,7 +177,7 @@ function received(turn: Turn, message: ChatMessage): State {
   })
   context.setTimer('idle', turn.after(settings.idleMs))
   // What may have been answered before, and what would not fit, a human reads; it is not answered by the bot.
-  const unread = context.maybeSeen ? 'message_of_before' : roomFor(state.waiting, queued) ? null : 'too_many_messages'
+  const unread = context.possiblyDuplicate ? 'message_of_before' : roomFor(state.waiting, queued) ? null : 'too_many_messages'
   if (unread === null) turn.set({ waiting: [...state.waiting, queued] })
   else if (turn.state.owner !== 'AGENT') turn.handOver({ department: 'GENERAL', priority: 'NORMAL', reason: unread }, false)
   return next(turn)

@@ -21,7 +21,7 @@ const ACTIONS: Readonly<Record<AgentAction['kind'], (turn: Turn, action: AgentAc
 
 export function act(turn: Turn, action: AgentAction): State {
   // It may have been done so long ago that it is not remembered: twice would be worse than not at all.
-  const refused = turn.context.maybeSeen ? 'maybe_done' : ACTIONS[action.kind](turn, action)
+  const refused = turn.context.possiblyDuplicate ? 'maybe_done' : ACTIONS[action.kind](turn, action)
   if (refused !== null) turn.context.refuse(refused)
   return turn.finish()
 }

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { analystSql, analystsOf } from './analyst.ts'
-import { openClickHouse } from './client.ts'
+import { clickHouseClient } from './client.ts'
 import { type EmbeddedClickHouse, startEmbeddedClickHouse } from './embedded.ts'
 
 let dataDir: string
@@ -17,7 +17,7 @@ let client: ClickHouseClient
 beforeAll(async () => {
   dataDir = mkdtempSync(join(tmpdir(), 'analyst-'))
   server = await startEmbeddedClickHouse({ dataDir, log: { info: () => {}, warn: () => {} } })
-  client = openClickHouse(server.url)
+  client = clickHouseClient(server.url)
 })
 
 afterAll(async () => {

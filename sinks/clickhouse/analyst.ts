@@ -5,7 +5,7 @@
  */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { messageOf } from '../../engine/errors.ts'
-import { openClickHouse, selectRows } from './client.ts'
+import { clickHouseClient, selectRows } from './client.ts'
 
 export interface ReadOnlyUser {
   readonly name: string
@@ -57,7 +57,7 @@ export function analystsOf(url: string, password: string): Analysts {
 }
 
 async function ensureAnalyst(url: string, password: string): Promise<ReadOnlyUser> {
-  const client = openClickHouse(url)
+  const client = clickHouseClient(url)
   try {
     const database = await currentDatabase(client)
     const user = { name: nameOf(database), password }
@@ -92,7 +92,7 @@ async function tryOut(url: string, { name, password }: ReadOnlyUser): Promise<vo
   const as = new URL(url)
   as.username = encodeURIComponent(name)
   as.password = encodeURIComponent(password)
-  const client = openClickHouse(as.href)
+  const client = clickHouseClient(as.href)
   try {
     await client.query({ query: 'SHOW TABLES' }).then(result => result.text())
     for (const query of FORBIDDEN) {

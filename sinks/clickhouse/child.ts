@@ -14,7 +14,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { createGunzip, createInflate, gzipSync } from 'node:zlib'
 import { type Compression, readBlocks, writeBlocks } from './blocks.ts'
-import { DATABASE, Engine, EngineError, type Outcome, type Statement } from './engine.ts'
+import { DATABASE, ChdbEngine, EngineError, type Outcome, type Statement } from './chdb.ts'
 import { NativeUnsupported, nativeFor } from './native.ts'
 
 const USER = 'default'
@@ -43,7 +43,7 @@ async function main(folder: string, port: number): Promise<void> {
   )
   process.umask(0o077)
   mkdirSync(folder, { recursive: true })
-  const engine = new Engine(await import('chdb'), folder)
+  const engine = new ChdbEngine(await import('chdb'), folder)
   const server = createServer((request, response) => void answer(engine, password, request, response))
   server.requestTimeout = 0
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
@@ -58,7 +58,7 @@ async function main(folder: string, port: number): Promise<void> {
   }
 }
 
-async function answer(engine: Engine, password: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(engine: ChdbEngine, password: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
   response.on('close', () => gone.abort())
   try {

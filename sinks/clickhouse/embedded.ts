@@ -19,7 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
 import { type Confinement, confine } from './confinement.ts'
-import { DATABASE } from './engine.ts'
+import { DATABASE } from './chdb.ts'
 
 export interface EmbeddedClickHouse {
   /** With user and password; the same as long as this process lives. */

@@ -1,14 +1,18 @@
 /** Where sinks stand, in Postgres: read at their start, and moved only from where they were read. */
 import type pg from 'pg'
 import { partitionKey, type TopicPartition } from '../../topics/log.ts'
-import { type Batch, type Claim, OwnershipLost } from '../sink.ts'
+import { type RecordBatch, type StartPosition, OwnershipLost } from '../store.ts'
 
 /** Below the session time-out of 30 s, so that nobody is waited for who has lost the partition. */
 export const LIMITS =
   "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
 
 /** Positions of these partitions, in their order; made where there are none. */
-export async function claimPositions(pool: pg.Pool, sink: string, partitions: readonly TopicPartition[]): Promise<Claim[]> {
+export async function claimPositions(
+  pool: pg.Pool,
+  sink: string,
+  partitions: readonly TopicPartition[],
+): Promise<StartPosition[]> {
   const where = [sink, partitions.map(p => p.topic), partitions.map(p => p.partition)]
   await pool.query(
     `INSERT INTO sink_positions (sink, topic, partition, position)
@@ -26,7 +30,7 @@ export async function claimPositions(pool: pg.Pool, sink: string, partitions: re
       { position: Number(row.position), ...(row.until === null ? {} : { until: Number(row.until) }) },
     ]),
   )
-  return partitions.map(partition => claims.get(partitionKey(partition)) as Claim)
+  return partitions.map(partition => claims.get(partitionKey(partition)) as StartPosition)
 }
 
 export interface Moved extends TopicPartition {
@@ -43,7 +47,7 @@ export interface Moved extends TopicPartition {
 export async function movePositions(
   client: pg.ClientBase,
   sink: string,
-  batches: readonly Batch[],
+  batches: readonly RecordBatch[],
   change: string,
 ): Promise<Moved[]> {
   const { rows } = await client.query<Moved>(

@@ -15,9 +15,9 @@ import { conversationProfiles, type Topic, venueProfiles } from '../../topics/ca
 import type { Decoded } from '../../topics/codec.ts'
 import type { LogRecord, Position, TopicPartition } from '../../topics/log.ts'
 import { conversationView, venueView } from '../../views/views.ts'
-import { type Batch, OwnershipLost, type Store } from '../sink.ts'
-import type { Entry, Kind } from './cache.ts'
-import { putAll, run } from './redis.ts'
+import { type RecordBatch, OwnershipLost, type Store } from '../store.ts'
+import type { Entry, Kind } from '../../cache/cache.ts'
+import { putAll, run } from '../../cache/redis.ts'
 
 /** Whose records make values. */
 export const CACHED: readonly Topic[] = [venueProfiles, conversationProfiles]
@@ -65,7 +65,7 @@ function positionKey({ topic, partition }: TopicPartition): string {
 }
 
 /** The newest of each key. */
-function newestOf(batches: readonly Batch[]): Entry[] {
+function newestOf(batches: readonly RecordBatch[]): Entry[] {
   const newest = new Map<string, Entry[]>()
   for (const { records } of batches) {
     for (const { record, decoded } of records) newest.set(`${record.topic} ${record.key}`, entriesOf(record, decoded))

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { conversationActor } from '../../../processors/conversation/actor.ts'
 import { defaultConversationSettings } from '../../../processors/conversation/settings.ts'
 import type { Run } from '../../../engine/actor.ts'
-import { carry, type Kit, type KitStep, testkit } from '../../../engine/testkit.ts'
+import { carry, type Kit, type KitStep, testkit } from '../../../engine/testing/testkit.ts'
 import type {
   ChatMessageInput,
   DeliveryStatusInput,
@@ -205,5 +205,5 @@ const GREETING: UnderstoodInput = {
 }
 
 function running(attempt: string): Run {
-  return { attempt, key: KEY, notAfter: null, signal: new AbortController().signal, leave: () => {} }
+  return { attempt, key: KEY, notAfter: null, signal: new AbortController().signal, beforeSend: () => {} }
 }

@@ -2,7 +2,7 @@
  * For tests: a person who writes to the conversation, and what comes back.
  */
 import { whatsappChannel } from '../../../connectors/whatsapp/channel.ts'
-import { type KitEmit, type KitStep, testkit } from '../../../engine/testkit.ts'
+import { type KitEmit, type KitStep, testkit } from '../../../engine/testing/testkit.ts'
 import type {
   ChatMessageInput,
   ConversationProfile,
