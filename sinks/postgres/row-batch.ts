@@ -71,8 +71,8 @@ export class RowBatch implements BatchRows {
   /** Every conversation that has rows in this batch, or loses some by it. */
   #conversations(): string[] {
     const ids = new Set<unknown>()
-    for (const of of [this.#rows, this.#deletions]) {
-      for (const [{ conversation }, rows] of of) {
+    for (const held of [this.#rows, this.#deletions]) {
+      for (const [{ conversation }, rows] of held) {
         if (conversation !== undefined) for (const row of rows.values()) ids.add(row[conversation])
       }
     }
