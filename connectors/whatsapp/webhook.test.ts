@@ -1,7 +1,9 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { recordSchema } from '../../schemas/index.ts'
-import { handshake, MAX_TEXT_CHARS, encodeCallbackData, decodeCallbackData, parseWebhook, verifySignature } from './webhook.ts'
+import { encodeCallbackData, decodeCallbackData } from './callback-data.ts'
+import { MAX_TEXT_CHARS, parseWebhook } from './parse.ts'
+import { handshake, verifySignature } from './webhook.ts'
 
 const RECEIVED = 1_750_000_000_000
 const metadata = { display_phone_number: '15550783881', phone_number_id: '106540352242922' }
