@@ -25,6 +25,7 @@ COPY engine engine
 COPY processors processors
 COPY schemas schemas
 COPY service service
+COPY settings settings
 COPY sinks sinks
 COPY topics topics
 COPY views views

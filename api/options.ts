@@ -14,6 +14,7 @@ import type { InsiderOptions } from './insiders.ts'
 import type { Workers } from './metrics.ts'
 import type { PublicSettings } from './routes/settings.ts'
 import type { TaskActor } from './tasks.ts'
+import type { ApiChannel } from './webhooks/channel.ts'
 
 export interface ServerOptions extends InsiderOptions {
   readonly host: string
@@ -52,8 +53,8 @@ export interface ApiOptions extends ServerOptions {
   readonly redis?: Redis | null
   /** Overrides of the rate limits, requests per window of each. */
   readonly limits?: Partial<Record<LimitName, number>>
-  /** Null if WhatsApp is not configured: then it has no webhook. */
-  readonly whatsapp: { readonly appSecret: string; readonly verifyToken: string; readonly phoneNumberId?: string } | null
+  /** The message channels that are configured. */
+  readonly channels: readonly ApiChannel[]
   /** Runs analysts' statements; null without ClickHouse. */
   readonly clickhouse?: ClickHouseRouteOptions | null
   /** The actors of the installation, whichever process has their tasks. */

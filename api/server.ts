@@ -27,7 +27,7 @@ import { handleError } from './problem.ts'
 import { COMMAND_TARGETS, PERMISSIONS, ROUTES, type RouteContext } from './routes/index.ts'
 import { TaskList } from './tasks.ts'
 import type { Api } from './types.ts'
-import { whatsappWebhook } from './webhooks/whatsapp.ts'
+import { channelWebhook } from './webhooks/channel.ts'
 
 export type { ApiOptions, ApiServer, Changes, ServerOptions } from './options.ts'
 
@@ -87,7 +87,7 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
     for (const { routes } of ROUTES) scope.register(async v1 => routes(v1 as Api, context), { prefix: '/v1' })
   })
 
-  const { clickhouse = null, whatsapp } = options
+  const { clickhouse = null, channels } = options
   if (clickhouse !== null) guarded('/clickhouse', scope => clickhouseRoute(scope, clickhouse), true)
 
   const webhook = (routes: (scope: Api) => void) =>
@@ -95,7 +95,10 @@ export async function startApi(options: ApiOptions): Promise<ApiServer & { audit
       scope.addHook('onRequest', limiter('webhooks'))
       routes(scope as Api)
     })
-  if (whatsapp !== null) webhook(scope => whatsappWebhook(scope, { ...options, ...whatsapp, metrics }))
+  for (const channel of channels) {
+    const { webhook: received } = channel
+    if (received !== null) webhook(scope => channelWebhook(scope, received, { ...options, metrics }))
+  }
 
   if (options.extend !== undefined) await options.extend(app)
   const { url, ownUrl, close } = await listen(app, options)

@@ -33,7 +33,7 @@ if (values.database === undefined) {
     host: '127.0.0.1',
     port: 0,
     adminToken: values.token ?? '',
-    whatsapp: null,
+    channels: [],
     auditFolder: `${values.log}.audit`,
     tenantKey: 'x',
     log,

@@ -1,11 +1,8 @@
 /** The actors of the service, the topics they need, and which worker runs which. */
 import type { TaskActor } from '../api/tasks.ts'
 import type { Config } from '../config.ts'
-import { SHEETS_DEFAULTS, sheetsActor } from '../connectors/sheets/actor.ts'
-import { soundtrackActor } from '../connectors/soundtrack/actor.ts'
-import { SOUNDTRACK_SETTINGS } from '../connectors/soundtrack/settings.ts'
-import { DELIVERY_DEFAULTS, deliveryActor } from '../connectors/channel/delivery.ts'
-import { whatsappDelivery } from '../connectors/whatsapp/delivery.ts'
+import { CONNECTORS } from '../connectors/index.ts'
+import type { ActorDefinition } from '../engine/actor.ts'
 import { conversationActor } from '../processors/conversation/actor.ts'
 import { defaultConversationSettings } from '../processors/conversation/settings.ts'
 import { tenantActor } from '../processors/tenant/actor.ts'
@@ -13,48 +10,61 @@ import { venueActor } from '../processors/venue/actor.ts'
 import { VENUE_DEFAULTS } from '../processors/venue/settings.ts'
 import { allTopics, changelog, type Topic } from '../topics/catalog.ts'
 
-/** The actors of the service, under these settings. */
-export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tryMs } }: Config) {
-  const least = controlTrust.toUpperCase() as Uppercase<typeof controlTrust>
-  return {
-    conversation: conversationActor({
-      ...defaultConversationSettings,
-      channels: [whatsappDelivery.channel],
-      tryMs,
-      controlTrust: least,
-      timeScale,
-    }),
-    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust: least, timeScale, firstWordMs, commandMs: tryMs }),
-    tenant: tenantActor(),
-    whatsapp: deliveryActor(whatsappDelivery, { ...DELIVERY_DEFAULTS, timeScale }),
-    soundtrack: soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale }),
-    sheets: sheetsActor({ ...SHEETS_DEFAULTS, timeScale }),
-  }
-}
-
-export type Actors = ReturnType<typeof actorsOf>
+export type WorkerName = 'processors' | 'channels' | 'sources'
 
 /**
- * Which worker has which actors. What is sent to people does not wait in one cycle with what is read of providers. Whoever had both
- * was the group of the connectors: the channels go on in it, so that no message is sent by two versions at a time; the sources have
- * one of their own, and go on where their changelogs say.
+ * The group of each worker. Messages to people do not wait in one cycle with readings of providers. Both were once in the group
+ * `connectors`: the channels stay in it, so that no message is sent by two versions at a time; the sources have a group of their own,
+ * and continue where their changelogs say.
  */
-export const WORKERS = {
-  processors: { group: 'processors', of: ['conversation', 'venue', 'tenant'] },
-  channels: { group: 'connectors', of: ['whatsapp'] },
-  sources: { group: 'sources', of: ['soundtrack', 'sheets'] },
-} as const satisfies Record<string, { readonly group: string; readonly of: readonly (keyof Actors)[] }>
-
-export function taskActor(group: string, { name, inbox }: Actors[keyof Actors]): TaskActor {
-  return { name, inbox: inbox.name, changelog: changelog(name, inbox).name, group: groupOf(group) }
+export const GROUPS: Readonly<Record<WorkerName, string>> = {
+  processors: 'processors',
+  channels: 'connectors',
+  sources: 'sources',
 }
 
-export function groupOf(name: string): string {
-  return `bma.${name}`
+export interface ServiceActor {
+  readonly worker: WorkerName
+  readonly actor: ActorDefinition
 }
 
-export function topicsOf(actors: Actors): Topic[] {
-  return [...allTopics(), ...Object.values(actors).map(a => changelog(a.name, a.inbox))]
+/** The actors of the service, under these settings: of every connector, whether it is configured here or not. */
+export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tryMs } }: Config): readonly ServiceActor[] {
+  const least = controlTrust.toUpperCase() as Uppercase<typeof controlTrust>
+  const channels = CONNECTORS.map(({ channel }) => channel).filter(channel => channel !== null)
+  const conversation = conversationActor({
+    ...defaultConversationSettings,
+    channels,
+    tryMs,
+    controlTrust: least,
+    timeScale,
+  })
+  const venue = venueActor({ ...VENUE_DEFAULTS, controlTrust: least, timeScale, firstWordMs, commandMs: tryMs })
+  // What their handlers take is checked where they are defined; a worker gives each of them the records of its own inbox.
+  const processors = [conversation, venue, tenantActor()] as unknown as readonly ActorDefinition[]
+  return [
+    ...processors.map(actor => ({ worker: 'processors', actor }) as const),
+    ...CONNECTORS.map(connector => ({ worker: connector.worker, actor: connector.actor(timeScale) })),
+  ]
+}
+
+/** The actor of this name. @throws when there is none */
+export function actorNamed(actors: readonly ServiceActor[], name: string): ActorDefinition {
+  const found = actors.find(({ actor }) => actor.name === name)?.actor
+  if (found === undefined) throw new Error(`no actor named "${name}"`)
+  return found
+}
+
+export function taskActor({ worker, actor: { name, inbox } }: ServiceActor): TaskActor {
+  return { name, inbox: inbox.name, changelog: changelog(name, inbox).name, group: groupOf(worker) }
+}
+
+export function groupOf(worker: WorkerName): string {
+  return `bma.${GROUPS[worker]}`
+}
+
+export function topicsOf(actors: readonly ServiceActor[]): Topic[] {
+  return [...allTopics(), ...actors.map(({ actor }) => changelog(actor.name, actor.inbox))]
 }
 
 /** Every topic that the service has with these settings. */

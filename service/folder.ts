@@ -10,6 +10,7 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError, isLoopback } from '../config.ts'
+import { CONNECTORS } from '../connectors/index.ts'
 import { messageOf } from '../engine/errors.ts'
 import { syncLog, type Topic } from '../topics/catalog.ts'
 import type { Codec } from '../topics/codec.ts'
@@ -69,7 +70,7 @@ function contentOf(dataDir: string): Content {
   const said = names.includes(MARK) ? readFileSync(join(dataDir, MARK), 'utf8').trim() : ''
   const first = said.split(/\s/, 1)[0] as string
   if (first !== 'demo' && first !== 'live' && first !== '')
-    throw new ConfigError([`${join(dataDir, MARK)} begins with "${first}"; its first word has to be demo or live`])
+    throw new ConfigError([`${join(dataDir, MARK)} begins with "${first}"; its first word must be demo or live`])
   return {
     mark: first === '' ? null : first,
     empty: names.every(name => name === MARK || OF_THE_VOLUME.includes(name)),
@@ -91,7 +92,8 @@ export function decide(settings: Config, { mark, empty, demo }: Content): Kind {
     return 'live' as const
   }
   const wanted = settings.demo === true
-  if (settings.demo === false || (!wanted && settings.whatsapp !== null)) return live()
+  if (settings.demo === false || (!wanted && settings.connectors().some(({ connector }) => connector.channel !== null)))
+    return live()
 
   const missing = `${CHANNEL} are missing, so that no channel is configured`
   const why = wanted ? 'DEMO is on' : missing
@@ -111,22 +113,20 @@ export function decide(settings: Config, { mark, empty, demo }: Content): Kind {
   return 'demo'
 }
 
-const CHANNEL = 'WHATSAPP_PHONE_NUMBER_ID, WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET and WHATSAPP_VERIFY_TOKEN'
+/** What a channel needs, of every one there is. */
+const CHANNEL = CONNECTORS.filter(({ channel }) => channel !== null)
+  .map(({ settings: { required } }) => new Intl.ListFormat('en-GB').format(required))
+  .join(' (or ')
 const HOW_TO_MARK = (dataDir: string) => `write "demo" or "live", whichever it is, into ${join(dataDir, MARK)}`
 
 /** Settings of an installation that is not the demo, for the demo has its own of each. */
 function configured(settings: Config): string[] {
-  const { whatsapp, soundtrack, venuesCsv, kafka, databaseUrl, redisUrl, clickhouseUrl } = settings
-  const given = {
-    WHATSAPP_PHONE_NUMBER_ID: whatsapp,
-    SOUNDTRACK_API_TOKEN: soundtrack,
-    VENUES_CSV: venuesCsv,
-    KAFKA_BROKERS: kafka,
-    DATABASE_URL: databaseUrl,
-    REDIS_URL: redisUrl,
-    CLICKHOUSE_URL: clickhouseUrl,
-  }
-  return Object.entries(given).flatMap(([name, value]) => (value === null ? [] : [name]))
+  const { kafka, databaseUrl, redisUrl, clickhouseUrl } = settings
+  const servers = { KAFKA_BROKERS: kafka, DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, CLICKHOUSE_URL: clickhouseUrl }
+  return [
+    ...settings.connectors().map(({ connector }) => connector.settings.required[0] as string),
+    ...Object.entries(servers).flatMap(([name, value]) => (value === null ? [] : [name])),
+  ]
 }
 
 /** Of two that start at once, the first marks it; the other is told what it has become. */

@@ -7,17 +7,17 @@ import { understandLookup, understandPort } from '../processors/understanding/po
 import { VenueIndex } from '../processors/understanding/venues.ts'
 import { tenantLookup } from '../processors/tenant/tenants.ts'
 import { syncLog, venueProfiles } from '../topics/catalog.ts'
-import type { Actors } from './actors.ts'
-import type { Outside } from './connectors.ts'
-import type { Actor, ActorPorts, Parts } from './parts.ts'
+import type { ServiceActor } from './actors.ts'
+import type { ActorPorts, Parts } from './parts.ts'
 import { startTenants } from './tenants.ts'
 import { createWorker } from './worker.ts'
 
+/** @param hasSheet whether this installation is configured to read a venue sheet */
 export async function startProcessors(
   parts: Parts,
-  { conversation, venue, tenant }: Actors,
+  actors: readonly ServiceActor[],
   stores: LmdbStores,
-  outside: Outside,
+  hasSheet: boolean,
 ): Promise<void> {
   const { log, codec, closers, onError, dependencies } = parts
   const index = new VenueIndex()
@@ -45,7 +45,7 @@ export async function startProcessors(
   closers.push(() => runs.close())
   const tenants = startTenants(parts)
   await Promise.all([venues.caughtUp, runs.caughtUp, tenants.caughtUp])
-  dependencies.venues = () => sheet.status(index.size, outside.venuesCsv !== null)
+  dependencies.venues = () => sheet.status(index.size, hasSheet)
 
   const ports = { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts }
   const decided = tenantLookup(tenants.tenants)
@@ -53,7 +53,8 @@ export async function startProcessors(
     conversation: { understand: understandLookup({ index }), tenant: decided },
     venue: { tenant: decided },
   } as unknown as WorkerSettings['lookups']
-  const worker = createWorker(parts, stores, 'processors', [conversation, venue, tenant] as unknown as Actor[], ports, lookups)
+  const running = actors.filter(({ worker }) => worker === 'processors').map(({ actor }) => actor)
+  const worker = createWorker(parts, stores, 'processors', running, ports, lookups)
   await worker.start()
   closers.push(() => worker.stop())
   await tenants.sayFirst()

@@ -10,6 +10,7 @@ import { RequestCache } from '../api/request-cache.ts'
 import { withTimeout } from '../engine/timeout.ts'
 import { startApi, startHealth } from '../api/server.ts'
 import type { Config } from '../config.ts'
+import { sheets } from '../connectors/sheets/index.ts'
 import { CacheBudget } from '../engine/generational-cache.ts'
 import { LmdbStores } from '../engine/lmdb.ts'
 import { listenForChanges, tellPeopleChanged } from '../sinks/postgres/changes.ts'
@@ -17,14 +18,14 @@ import { erasedRows } from '../sinks/postgres/erasures.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
 import { Codec } from '../topics/codec.ts'
 import { lockFile } from '../topics/lock.ts'
-import { actorsOf, taskActor, topicsOf, WORKERS } from './actors.ts'
+import { actorsOf, taskActor, topicsOf } from './actors.ts'
 import { analystAccess, startClickHouse } from './clickhouse.ts'
-import { type Outside, startConnectors } from './connectors.ts'
+import { startConnectors } from './connectors.ts'
 import { openFolder, settleLog } from './folder.ts'
 import { openLogger } from './logger.ts'
 import type { Parts } from './parts.ts'
 import { startProcessors } from './processors.ts'
-import { optional, LOG_MS, publicSettings, reachable } from './readiness.ts'
+import { LOG_MS, noChannel, optional, publicSettings, reachable } from './readiness.ts'
 import { startHot } from './redis.ts'
 import { loadOrCreateSecret } from './secrets.ts'
 import { startSinks } from './sinks.ts'
@@ -92,19 +93,20 @@ async function start(settings: Config, logger: Logger, closers: Parts['closers']
 
   const demo = kind === 'demo' ? await (await import('../demo/demo.ts')).startDemo({ dataDir }) : null
   if (demo !== null) closers.push(() => demo.close())
-  const outside: Outside = { ...settings, ...demo, ...(demo !== null && { sheetSource: 'demo' }) }
-  if (outside.whatsapp === null && roles.includes('connectors'))
-    parts.dependencies.channels = () => ({ status: 'degraded', detail: 'no channel is configured: set WHATSAPP_…' })
+  const connectors = settings.connectors(demo?.environment)
+  const channels = connectors.filter(({ connector }) => connector.channel !== null)
+  if (channels.length === 0 && roles.includes('connectors')) parts.dependencies.channels = () => noChannel()
 
   const serves = roles.includes('api') || roles.includes('sinks')
   const postgres = serves ? await openPostgres(settings, logger) : null
   if (postgres !== null) closers.push(() => postgres.close())
   const url = postgres?.url ?? null
   if (roles.includes('processors') || roles.includes('connectors')) {
+    const hasSheet = connectors.some(({ name }) => name === sheets.name)
     const stores = LmdbStores.open(join(dataDir, 'state'))
     closers.push(() => stores.close())
-    if (roles.includes('processors')) await startProcessors(parts, actors, stores, outside)
-    if (roles.includes('connectors')) await startConnectors(parts, actors, stores, outside)
+    if (roles.includes('processors')) await startProcessors(parts, actors, stores, hasSheet)
+    if (roles.includes('connectors')) await startConnectors(parts, actors, stores, connectors)
   }
   const clickhouse = serves ? await startClickHouse(parts) : null
   if (url !== null && roles.includes('sinks')) await startSinks(parts, url, clickhouse)
@@ -133,7 +135,7 @@ async function start(settings: Config, logger: Logger, closers: Parts['closers']
   const api = await startApi({
     ...server,
     adminToken: settings.adminToken ?? loadOrCreateSecret(join(dataDir, 'admin.token'), 24),
-    whatsapp: outside.whatsapp,
+    channels,
     tenantKey,
     jwt: settings.jwt,
     auditFolder: join(dataDir, 'audit'),
@@ -148,7 +150,7 @@ async function start(settings: Config, logger: Logger, closers: Parts['closers']
       people: () => tellPeopleChanged(pool),
     },
     settings: publicSettings(settings),
-    actors: Object.values(WORKERS).flatMap(({ group, of }) => of.map(actor => taskActor(group, actors[actor]))),
+    actors: actors.map(taskActor),
     clickhouse: clickhouse === null ? null : analystAccess(parts, clickhouse, tenantKey),
     codec,
     pool,

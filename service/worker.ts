@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { WorkerHealth } from '../api/workers.ts'
 import type { LmdbStores } from '../engine/lmdb.ts'
 import { Worker, type WorkerSettings } from '../engine/worker.ts'
-import { groupOf, WORKERS } from './actors.ts'
+import { GROUPS, groupOf, type WorkerName } from './actors.ts'
 import { codeVersion } from './code-version.ts'
 import type { Actor, Parts } from './parts.ts'
 import { loadOrCreate } from './secrets.ts'
@@ -11,21 +11,20 @@ import { loadOrCreate } from './secrets.ts'
 export function createWorker(
   parts: Parts,
   stores: LmdbStores,
-  name: keyof typeof WORKERS,
+  name: WorkerName,
   actors: readonly Actor[],
   ports: WorkerSettings['ports'],
   lookups: WorkerSettings['lookups'] = {},
 ) {
   const { log, codec, cache, onError, closers } = parts
-  const { group } = WORKERS[name]
   const worker = new Worker({
     log,
     codec,
     actors,
     ports,
     lookups,
-    group: groupOf(group),
-    instance: instanceOf(parts, group),
+    group: groupOf(name),
+    instance: instanceOf(parts, GROUPS[name]),
     codeVersion: codeVersion(),
     openStore: async (actor, partition) => stores.store(actor, partition),
     stores,

@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { ConfigError, configFrom, environment } from '../config.ts'
-import type { ActorDefinition } from '../engine/actor.ts'
 import { messageOf } from '../engine/errors.ts'
 import { replayPartition } from '../engine/replay.ts'
 import { actorsOf } from '../service/actors.ts'
@@ -27,7 +26,7 @@ class Wrong extends Error {}
 async function main(): Promise<boolean> {
   const { topic, partition, key } = asked()
   const settings = configFrom(environment())
-  const actors: readonly ActorDefinition[] = Object.values(actorsOf(settings)) as never
+  const actors = actorsOf(settings).map(({ actor }) => actor)
   const definition = actors.find(a => a.inbox.name === topic)
   if (definition === undefined)
     throw new Wrong(`no actor has the inbox "${topic}"; there are ${actors.map(a => a.inbox.name).join(', ')}`)

@@ -16,6 +16,7 @@ import { Problem } from '../problem.ts'
 import type { TaskActor } from '../tasks.ts'
 import { LogReadBack } from './log-read-back.ts'
 import { type Receipt, readStores, type StoreOptions, type StoreReceipt } from './receipts.ts'
+import type { ApiChannel } from '../webhooks/channel.ts'
 
 /** A shorter id may occur in unrelated dead letters by chance. */
 const MIN_ID_CHARS = 5
@@ -25,7 +26,7 @@ export interface ErasureOptions extends StoreOptions {
   readonly codec: Codec
   readonly tenantKey: Buffer | string
   readonly actors?: readonly TaskActor[]
-  readonly whatsapp?: { readonly phoneNumberId?: string } | null
+  readonly channels?: readonly Pick<ApiChannel, 'name' | 'account'>[]
 }
 
 export interface ErasureRequest {
@@ -124,8 +125,8 @@ export class Erasures {
 
   /** The person's own conversation, which Postgres may not have yet. */
   #unprojected(channel: string, user: string): string[] {
-    const { tenantKey, whatsapp } = this.#options
-    if (channel !== 'whatsapp' || whatsapp?.phoneNumberId === undefined) return []
-    return [conversationId(tenantKey, channel, whatsapp.phoneNumberId, user)]
+    const { tenantKey, channels = [] } = this.#options
+    const account = channels.find(({ name }) => name === channel)?.account ?? null
+    return account === null ? [] : [conversationId(tenantKey, channel, account, user)]
   }
 }

@@ -7,8 +7,6 @@ import type { TaskActor } from '../tasks.ts'
 
 const READ_BYTES = 1024 * 1024
 const READ_WAIT_MS = 1_000
-/** The inbox of each channel's connector. */
-const CONNECTORS: Readonly<Record<string, catalog.Topic>> = { whatsapp: catalog.whatsappInbox }
 
 /** The end of a key's partition when the erasure was ordered. */
 export interface Mark extends Position {
@@ -17,7 +15,7 @@ export interface Mark extends Position {
 
 /** The inboxes that the order is sent to, and those of the connector that forwards it. */
 export function inboxesOf(channel: string): string[] {
-  const connector = CONNECTORS[channel]
+  const connector = catalog.channelInboxes().get(channel)
   return [catalog.conversationInbox.name, ...(connector === undefined ? [] : [connector.name])]
 }
 

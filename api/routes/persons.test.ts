@@ -23,7 +23,7 @@ beforeAll(async () => {
   const options = testOptions(log, pool)
   api = await startApi({
     ...options,
-    whatsapp: { appSecret: 'secret-of-the-app', verifyToken: 'verify-me', phoneNumberId: '1055' },
+    channels: [{ name: 'whatsapp', account: '1055', webhook: null }],
     actors: [
       { name: 'conversation', inbox: 'conversation.inbox', changelog: 'conversation.profiles', group: 'bma.processors' },
       { name: 'whatsapp', inbox: 'whatsapp.inbox', changelog: 'conversation.profiles', group: 'bma.connectors' },

@@ -3,6 +3,7 @@ import { createSecretKey } from 'node:crypto'
 import { SignJWT } from 'jose'
 import type pg from 'pg'
 import pino from 'pino'
+import { whatsappWebhook } from '../../connectors/whatsapp/webhook.ts'
 import { erasedRows } from '../../sinks/postgres/erasures.ts'
 import type { TestLog } from '../../sinks/testing/log.ts'
 import type { Role } from '../access/principal.ts'
@@ -22,7 +23,13 @@ export function testOptions(log: TestLog, pool: pg.Pool): ApiOptions {
     jwt: { secret: JWT_SECRET },
     sessionKey: 'a-session-key-of-the-tests',
     limits: { search: MANY, status: MANY, sync: MANY, email: MANY, login: MANY, token: MANY, webhooks: MANY, other: MANY },
-    whatsapp: { appSecret: 'secret-of-the-app', verifyToken: 'verify-me' },
+    channels: [
+      {
+        name: 'whatsapp',
+        account: null,
+        webhook: whatsappWebhook({ appSecret: 'secret-of-the-app', verifyToken: 'verify-me' }),
+      },
+    ],
     tenantKey: 'key-of-the-tenant',
     log,
     codec: log.codec,

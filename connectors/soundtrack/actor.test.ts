@@ -3,7 +3,7 @@ import { type Kit, type KitStep, testkit } from '../../engine/testing/testkit.ts
 import type { WatchVenueInput, ZoneCommandInput, ZoneReadingInput } from '../../schemas/types.ts'
 import { zoneKey } from '../../topics/catalog.ts'
 import { soundtrackActor } from './actor.ts'
-import { SOUNDTRACK_SETTINGS } from './settings.ts'
+import { SOUNDTRACK_SETTINGS } from './polling.ts'
 
 const NOW = 1_750_000_000_000
 const MINUTE = 60_000

@@ -1,6 +1,6 @@
 /** What an error of the client means, in the words that the rest of the system knows. */
 import { messageOf } from '../../engine/errors.ts'
-import { BreakerOpen, HttpFailure, surelyNothing, TimedOut, TransportFailure } from '../outbound.ts'
+import { BreakerOpen, HttpFailure, neverSent, TimedOut, TransportFailure } from '../call-errors.ts'
 import { RateLimited } from './budget.ts'
 
 export type Reason =
@@ -39,7 +39,7 @@ export class GraphqlFailure extends Error {
 /** Explains an error of the client. @throws the error itself, where it is none of the provider's */
 export function failureOf(error: unknown): Failure {
   const detail = messageOf(error)
-  const uncertain = !surelyNothing(error)
+  const uncertain = !neverSent(error)
   if (error instanceof RateLimited) return { reason: 'rate_limited', uncertain, detail }
   if (error instanceof TimedOut) return { reason: 'provider_slow', uncertain, detail }
   if (error instanceof BreakerOpen || error instanceof TransportFailure) return { reason: 'provider_down', uncertain, detail }

@@ -1,13 +1,14 @@
 /** Does the effects of the Soundtrack actor with a client. */
 import { NotDone, SendRefused, type Port, type Ports, type Run } from '../../engine/actor.ts'
 import type { ReadZones, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
-import { surelyNothing } from '../outbound.ts'
+import { neverSent } from '../call-errors.ts'
 import { RENEW } from './account.ts'
 import type { soundtrackActor } from './actor.ts'
 import type { Granted, SoundtrackClient } from './client.ts'
 import { endsFor, failureOf } from './failures.ts'
-import { type Reading, Schedule } from './schedule.ts'
-import { SOUNDTRACK_SETTINGS, type SoundtrackSettings } from './settings.ts'
+import { Schedule } from './schedule.ts'
+import type { Reading } from './turns.ts'
+import { SOUNDTRACK_SETTINGS, type SoundtrackSettings } from './polling.ts'
 
 /** Zones in one part of a result: at some 500 bytes each, half of what a record may hold. */
 const ZONES_IN_PART = 500
@@ -94,7 +95,7 @@ export function soundtrackPorts(
         // What left before was refused for want of tokens: surely nothing was done.
         throw left ? new NotDone(late.message, { cause: error }) : late
       }
-      if (surelyNothing(error) || error instanceof NotDone) throw notDone(error)
+      if (neverSent(error) || error instanceof NotDone) throw notDone(error)
       const { reason, uncertain, detail } = failureOf(error)
       // The provider itself says that it failed: what may be done twice is tried again, as long as it is wanted.
       if (reason === 'provider_down' && command.kind !== 'SKIP') throw new Error(endsFor(error), { cause: error })

@@ -60,7 +60,7 @@ const ENDS = {
   NOT_DONE: { outcome: 'REFUSED', reason: 'provider_down' },
 } as const
 
-export function zoneSooner(
+export function readZoneNow(
   given: SoundtrackState | null,
   { account, zone, venue }: PollSooner & { zone: string },
   ctx: Ctx,

@@ -4,7 +4,7 @@
  */
 import type { ReplyButton, SendMessage } from '../../schemas/types.ts'
 import { cut, formOf } from '../channel/form.ts'
-import { fetchJson } from '../outbound.ts'
+import { fetchJson } from '../http.ts'
 import { whatsappChannel } from './channel.ts'
 
 export interface WhatsappAccount {

@@ -1,5 +1,5 @@
 /** A sheet with every kind of bad cell, and what has to become of each: for tests and benchmarks. */
-import type { SheetVenueInput } from '../../schemas/types.ts'
+import type { SheetVenueInput } from '../../../schemas/types.ts'
 
 export const COLUMN_NAMES = [
   'venue_id',

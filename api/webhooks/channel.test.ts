@@ -2,7 +2,8 @@ import { createHmac } from 'node:crypto'
 import type pg from 'pg'
 import pino from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { opaque } from '../../connectors/whatsapp/webhook.ts'
+import { encodeCallbackData } from '../../connectors/whatsapp/callback-data.ts'
+import { whatsappWebhook } from '../../connectors/whatsapp/webhook.ts'
 import { conversationId, reference } from '../../domain/ids.ts'
 import { erasedRows } from '../../sinks/postgres/erasures.ts'
 import { TestLog } from '../../sinks/testing/log.ts'
@@ -25,7 +26,7 @@ beforeEach(async () => {
     host: '127.0.0.1',
     port: 0,
     adminToken: null,
-    whatsapp: { appSecret: SECRET, verifyToken: 'verify-me' },
+    channels: [{ name: 'whatsapp', account: null, webhook: whatsappWebhook({ appSecret: SECRET, verifyToken: 'verify-me' }) }],
     tenantKey: TENANT_KEY,
     log,
     codec: log.codec,
@@ -202,7 +203,7 @@ test('a status goes to the conversation that it names, else to the recipient’s
   const status = (id: string, more: object) => ({ id, status: 'delivered', timestamp: '1750857384', ...more })
   const body = webhook({
     statuses: [
-      status('wamid.1', { recipient_id: NOK, biz_opaque_callback_data: opaque('main:somewhere', 'attempt-1') }),
+      status('wamid.1', { recipient_id: NOK, biz_opaque_callback_data: encodeCallbackData('main:somewhere', 'attempt-1') }),
       status('wamid.2', { recipient_id: NOK }),
       status('wamid.3', {}),
     ],
