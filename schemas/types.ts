@@ -222,6 +222,10 @@ export interface ConversationEvent {
   request: null | string
   /** When. */
   at: number
+  /** MESSAGE_OUT: the message that it answers, as a digest of its id; null in events written before the field was. */
+  answers: null | string
+  /** MESSAGE_OUT: the phrases that were said; agent where a person wrote it. */
+  phrases: string[]
 }
 
 export interface ConversationEventInput {
@@ -253,6 +257,10 @@ export interface ConversationEventInput {
   request?: null | string | undefined
   /** When. */
   at: number
+  /** MESSAGE_OUT: the message that it answers, as a digest of its id; null in events written before the field was. */
+  answers?: null | string | undefined
+  /** MESSAGE_OUT: the phrases that were said; agent where a person wrote it. */
+  phrases?: string[] | undefined
 }
 
 export type Owner = 'UNKNOWN' | 'BOT' | 'WAITING' | 'AGENT' | 'WATCH'
@@ -3257,7 +3265,7 @@ export interface VenueEvent {
   request: null | string
   /** Command id. */
   command: null | string
-  /** Fields changed, reason. */
+  /** For people: fields changed, what was requested and why it was not done. */
   detail: null | string
   /** Outcome. */
   outcome: null | string
@@ -3267,6 +3275,10 @@ export interface VenueEvent {
   to: null | number
   /** When. */
   at: number
+  /** REQUEST, COMMAND, COMMAND_ENDED: what was requested, such as SET_VOLUME or PAUSE; null in events written before the field was. */
+  action: null | string
+  /** REQUEST, COMMAND_ENDED: why it was refused, expired or could not be verified, as a code; or why the service made the request. */
+  reason: null | string
 }
 
 export interface VenueEventInput {
@@ -3282,7 +3294,7 @@ export interface VenueEventInput {
   request?: null | string | undefined
   /** Command id. */
   command?: null | string | undefined
-  /** Fields changed, reason. */
+  /** For people: fields changed, what was requested and why it was not done. */
   detail?: null | string | undefined
   /** Outcome. */
   outcome?: null | string | undefined
@@ -3292,6 +3304,10 @@ export interface VenueEventInput {
   to?: null | number | undefined
   /** When. */
   at: number
+  /** REQUEST, COMMAND, COMMAND_ENDED: what was requested, such as SET_VOLUME or PAUSE; null in events written before the field was. */
+  action?: null | string | undefined
+  /** REQUEST, COMMAND_ENDED: why it was refused, expired or could not be verified, as a code; or why the service made the request. */
+  reason?: null | string | undefined
 }
 
 /** A person of support forces a field of a venue to a value, or takes that back: a command. */
