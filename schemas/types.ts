@@ -2131,7 +2131,7 @@ export interface SheetSummary {
   refused: number
   /** Fingerprint of the content. */
   fingerprint: string
-  /** Why it could not be read: missing, empty, no_header … */
+  /** Why it could not be read, for people: missing, empty, no_header: … */
   error: null | string
   /** How long it took, ms. */
   durationMs: number
@@ -2141,6 +2141,8 @@ export interface SheetSummary {
   sample: string[]
   /** How many of the venues asked for are there. */
   known: number
+  /** Why it could not be read: missing, unreadable, empty, not_csv, no_header, too_large; null in records written before the field was. */
+  code: null | string
 }
 
 export interface SheetSummaryInput {
@@ -2152,7 +2154,7 @@ export interface SheetSummaryInput {
   refused: number
   /** Fingerprint of the content. */
   fingerprint?: string | undefined
-  /** Why it could not be read: missing, empty, no_header … */
+  /** Why it could not be read, for people: missing, empty, no_header: … */
   error?: null | string | undefined
   /** How long it took, ms. */
   durationMs: number
@@ -2162,6 +2164,8 @@ export interface SheetSummaryInput {
   sample?: string[] | undefined
   /** How many of the venues asked for are there. */
   known?: number | undefined
+  /** Why it could not be read: missing, unreadable, empty, not_csv, no_header, too_large; null in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** A refused row, or a cell that could not be read. */
