@@ -5,13 +5,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { LIMIT_NAMES, type LimitName } from './api/access/limits.ts'
 
 export const ROLES = ['api', 'processors', 'connectors', 'sinks'] as const
 export type Role = (typeof ROLES)[number]
-
-/** What is limited: `RATE_LIMIT_SEARCH` and so on. */
-export const LIMITED_BY = ['search', 'status', 'sync', 'email', 'login', 'token', 'webhooks', 'other'] as const
-export type LimitedBy = (typeof LIMITED_BY)[number]
 
 /** How long a provider's moods are borne, and who hears of them when. Times in ms. */
 export interface ProviderConfig {
@@ -93,7 +90,7 @@ export interface Config {
   /** Addresses of proxies in front of the API, whose word is taken for who asks. */
   readonly trustedProxies: readonly string[]
   /** Requests that somebody may make in the window of each limit; the usual ones where they are not named. */
-  readonly limits: Readonly<Partial<Record<LimitedBy, number>>>
+  readonly limits: Readonly<Partial<Record<LimitName, number>>>
   /** Lets Prometheus read the metrics from another machine. */
   readonly metricsToken: string | null
   /** Whether everybody sees metrics, the API's document, and what is wrong with a dependency. */
@@ -261,8 +258,8 @@ export function configFrom(env: Environment): Config {
     return value
   }
 
-  const limits: Partial<Record<LimitedBy, number>> = {}
-  for (const name of LIMITED_BY) {
+  const limits: Partial<Record<LimitName, number>> = {}
+  for (const name of LIMIT_NAMES) {
     const setting = `RATE_LIMIT_${name.toUpperCase()}`
     if (text(setting) !== null) limits[name] = number(setting, 0, 1, 1e9)
   }

@@ -4,7 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { WorkerStatus } from '../engine/worker.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { type Ends, type Log, type Position, partitionKey } from '../topics/log.ts'
-import { inTime } from './people/deadline.ts'
+import { withTimeout } from '../engine/timeout.ts'
 import { isStopped } from './workers.ts'
 
 /** What the workers of this process say of themselves, by name. */
@@ -81,7 +81,7 @@ export function serveMetrics(
   lookUpCounter(registry, lookUps)
   if (log.requests !== undefined) requestCounter(registry, log.requests.bind(log))
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus', produces: 'text/plain' } }, async (request, reply) => {
-    await inTime(refresh(), OFFSETS_MS).catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
+    await withTimeout(refresh(), OFFSETS_MS).catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
     return reply.type(registry.contentType).send(await registry.metrics())
   })
   return {

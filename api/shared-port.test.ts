@@ -4,7 +4,7 @@ import type pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
 import { TestLog } from '../sinks/testing/log.ts'
 import { type ApiServer, startApi } from './server.ts'
-import { testOptions, TOKEN } from './test-client.ts'
+import { testOptions, TOKEN } from './testing/client.ts'
 
 const opened: ApiServer[] = []
 afterEach(async () => {

@@ -6,7 +6,7 @@
  *   … Envelope, TaskPosition, TaskStop │ TaskDecision        the end of the changelog of a task that was stopped and resumed
  */
 import { messageOf } from '../engine/errors.ts'
-import { reserved } from '../engine/restore.ts'
+import { reserved } from '../engine/changelog.ts'
 import type { TaskStatus } from '../engine/worker.ts'
 import type { TaskAction, TaskDecision, TaskStop } from '../schemas/types.ts'
 import type { Codec } from '../topics/codec.ts'

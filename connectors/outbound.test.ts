@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { NotDone, NotLeaving, type Run } from '../engine/actor.ts'
+import { NotDone, SendRefused, type Run } from '../engine/actor.ts'
 import {
   BreakerOpen,
   fetchJson,
@@ -38,7 +38,7 @@ function run(overrides: Partial<Run> = {}): Run & { left: number } {
     notAfter: null,
     signal: new AbortController().signal,
     left: 0,
-    leave: () => {
+    beforeSend: () => {
       made.left += 1
     },
     ...overrides,
@@ -131,28 +131,28 @@ describe('retries', () => {
 describe('leaving', () => {
   it('says that nothing was done where a try came to nothing and the next may not leave', async () => {
     let leaves = 0
-    const leave = () => {
-      if (++leaves > 1) throw new NotLeaving('RELEASED', 'the worker is stopping')
+    const beforeSend = () => {
+      if (++leaves > 1) throw new SendRefused('RELEASED', 'the worker is stopping')
     }
     const refused = new TransportFailure('connection refused', false)
     const told = await open()
-      .call(run({ leave }), script(refused))
+      .call(run({ beforeSend }), script(refused))
       .catch(error => error)
     expect(told).toBeInstanceOf(NotDone)
     expect(told.message).toMatch(/the worker is stopping/)
     expect(leaves).toBe(2)
   })
 
-  it('lets NotLeaving pass: no request, no retry, no failure counted', async () => {
-    const expired = new NotLeaving('EXPIRED', 'too late')
+  it('lets SendRefused pass: no request, no retry, no failure counted', async () => {
+    const expired = new SendRefused('EXPIRED', 'too late')
     const request = script()
     const calls = open({ breaker: { failures: 1 } })
-    const leave = vi.fn(() => {
+    const beforeSend = vi.fn(() => {
       throw expired
     })
-    await expect(calls.call(run({ leave }), request, { retryable: () => true })).rejects.toBe(expired)
+    await expect(calls.call(run({ beforeSend }), request, { retryable: () => true })).rejects.toBe(expired)
     expect(request).not.toHaveBeenCalled()
-    expect(leave).toHaveBeenCalledTimes(1)
+    expect(beforeSend).toHaveBeenCalledTimes(1)
     expect(calls.state).toBe('closed')
   })
 
@@ -215,7 +215,7 @@ describe('leaving', () => {
     finish()
     await expect(first).resolves.toBe('done')
     await closed
-    await expect(calls.call(run(), script())).rejects.toBeInstanceOf(NotLeaving)
+    await expect(calls.call(run(), script())).rejects.toBeInstanceOf(SendRefused)
   })
 })
 
@@ -229,15 +229,15 @@ describe('reservoir', () => {
     await expect(fits).resolves.toBe('done')
     expect(tooMuch).not.toHaveBeenCalled()
     await calls.close()
-    await expect(waiting).rejects.toBeInstanceOf(NotLeaving)
+    await expect(waiting).rejects.toBeInstanceOf(SendRefused)
   })
 
   it('gives back what a request took that never left', async () => {
     const calls = open({ reservoir: { amount: 1, perMs: 60_000 } })
-    const leave = () => {
-      throw new NotLeaving('EXPIRED', 'too late')
+    const beforeSend = () => {
+      throw new SendRefused('EXPIRED', 'too late')
     }
-    await expect(calls.call(run({ leave }), script())).rejects.toBeInstanceOf(NotLeaving)
+    await expect(calls.call(run({ beforeSend }), script())).rejects.toBeInstanceOf(SendRefused)
     await expect(calls.call(run(), script())).resolves.toBe('done')
   })
 })
@@ -289,10 +289,10 @@ describe('breaker', () => {
   it('does not close because a try after the recovery time never left', async () => {
     const calls = open({ breaker: { failures: 1, probeMs: 1 } })
     await expect(calls.call(run(), script(status(503)), refuse)).rejects.toThrow('503')
-    const leave = () => {
-      throw new NotLeaving('EXPIRED', 'too late')
+    const beforeSend = () => {
+      throw new SendRefused('EXPIRED', 'too late')
     }
-    await vi.waitFor(() => expect(calls.call(run({ leave }), script())).rejects.toBeInstanceOf(NotLeaving))
+    await vi.waitFor(() => expect(calls.call(run({ beforeSend }), script())).rejects.toBeInstanceOf(SendRefused))
     expect(calls.state).toBe('open')
   })
 

@@ -2,7 +2,7 @@
  * Every call to the outside goes through here: a budget and a queue (bottleneck), then retries, a circuit breaker and a
  * time-out (cockatiel).
  *
- *   call ─▶ ┌ admitted? ─▶ reservoir ─▶ a free slot ─▶ breaker closed? ─▶ run.leave() ─▶ request, timed ┐ ─▶ result
+ *   call ─▶ ┌ admitted? ─▶ reservoir ─▶ a free slot ─▶ breaker closed? ─▶ run.beforeSend() ─▶ request, timed ┐ ─▶ result
  *           └──────────────────────────── again after a back-off, where that is safe ◀──────────────────┘
  */
 import Bottleneck from 'bottleneck'
@@ -17,7 +17,7 @@ import {
   TimeoutStrategy,
   timeout,
 } from 'cockatiel'
-import { NotDone, NotLeaving, type Run } from '../engine/actor.ts'
+import { NotDone, SendRefused, type Run } from '../engine/actor.ts'
 import { type BreakerOptions, judgeOf, openings } from './breaker.ts'
 
 export interface OutboundOptions {
@@ -59,9 +59,9 @@ export interface Outbound {
   /** Tries that wait for a slot. */
   readonly queued: number
   /**
-   * Runs one request: queues, then at every try calls `run.leave()` right before `request`.
+   * Runs one request: queues, then at every try calls `run.beforeSend()` right before `request`.
    * @throws {BreakerOpen} when nothing left, because the provider is down
-   * @throws {NotLeaving} as `run.leave()` threw it, or RELEASED once `close` was called, where no try had left
+   * @throws {SendRefused} as `run.beforeSend()` threw it, or RELEASED once `close` was called, where no try had left
    * @throws {NotDone} instead of it where earlier tries had left and surely came to nothing
    * @throws {TimedOut} when no answer came in time, or `run.signal` was aborted
    * @throws whatever `request` threw at the last try. When an earlier try may have been done and the last one surely was
@@ -118,7 +118,7 @@ const RETRIED_STATUS: readonly number[] = [500, 502, 503, 504]
 
 /** Nothing was done: safe to repeat, whatever the request was. */
 export function surelyNothing(error: unknown): boolean {
-  return error instanceof NotDone || error instanceof NotLeaving || (error instanceof TransportFailure && !error.left)
+  return error instanceof NotDone || error instanceof SendRefused || (error instanceof TransportFailure && !error.left)
 }
 
 /** Surely nothing, or a passing failure that the provider itself reports: HTTP 500, 502, 503, 504. */
@@ -178,20 +178,20 @@ export function outbound(options: OutboundOptions): Outbound {
     checkBreaker()
     await admit?.()
     let left = false
-    const leave = () => {
+    const beforeSend = () => {
       if (run.signal.aborted) throw new TimedOut(`${name}: given up while it waited`)
       // Checked again, without an await before the breaker's own check: it may have opened while this one queued.
       checkBreaker()
-      run.leave()
+      run.beforeSend()
       left = true
       return breaker.execute(() => noted(inTime(request, run.signal), party))
     }
-    const inSlot = () => slots.schedule({ priority }, leave)
+    const inSlot = () => slots.schedule({ priority }, beforeSend)
     try {
       return await (budget === null ? inSlot() : budget.schedule({ priority, weight }, inSlot))
     } catch (error) {
       if (budget !== null && !left && closing === null) void budget.incrementReservoir(weight)
-      if (error instanceof Bottleneck.BottleneckError) throw new NotLeaving('RELEASED', `${name}: ${error.message}`)
+      if (error instanceof Bottleneck.BottleneckError) throw new SendRefused('RELEASED', `${name}: ${error.message}`)
       throw error
     }
   }
@@ -235,7 +235,7 @@ export function outbound(options: OutboundOptions): Outbound {
     async call(run, request, call = {}) {
       const { retryable = transient } = call
       const again = (error: unknown) =>
-        !(error instanceof NotDone) && !(error instanceof NotLeaving) && retryable(error) && shutFor() === 0
+        !(error instanceof NotDone) && !(error instanceof SendRefused) && retryable(error) && shutFor() === 0
       let uncertain: unknown = null
       let asked = false
       const ask = (signal: AbortSignal) => {
@@ -255,7 +255,7 @@ export function outbound(options: OutboundOptions): Outbound {
       } catch (error) {
         if (uncertain !== null && surelyNothing(error)) throw uncertain
         // Something has left, and surely nothing came of it: only the port can know.
-        if (asked && error instanceof NotLeaving) throw new NotDone(`${name}: ${error.message}`, { cause: error })
+        if (asked && error instanceof SendRefused) throw new NotDone(`${name}: ${error.message}`, { cause: error })
         throw error
       }
     },

@@ -62,7 +62,7 @@ export interface Context<
   /** True for a result that came after its attempt had already ended as UNKNOWN. */
   readonly late: boolean
   /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
-  readonly maybeSeen: boolean
+  readonly possiblyDuplicate: boolean
   /** Outcomes of the newest commands to this actor, for its profile; that of the command being handled as it stands now. */
   readonly commands: readonly { readonly id: string; readonly outcome: string; readonly reason: string }[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
@@ -198,17 +198,17 @@ export interface Run {
   readonly signal: AbortSignal
   /**
    * To be called before the request's bytes leave, after all queueing, at every try: checks `notAfter` and the lease, and
-   * notes that the attempt leaves. @throws {NotLeaving}, which the port lets pass.
+   * notes that the attempt leaves. @throws {SendRefused}, which the port lets pass.
    */
-  leave(): void
+  beforeSend(): void
 }
 
 /** The attempt must not leave now: expired, the lease has run out, or the worker is draining. */
-export class NotLeaving extends Error {
+export class SendRefused extends Error {
   readonly outcome: 'EXPIRED' | 'RELEASED'
   constructor(outcome: 'EXPIRED' | 'RELEASED', message: string) {
     super(message)
-    this.name = 'NotLeaving'
+    this.name = 'SendRefused'
     this.outcome = outcome
   }
 }
@@ -226,7 +226,7 @@ export class NotDone extends Error {
 
 /**
  * Does an effect. Returns its result, in parts where it is larger than a record. A refusal by the outside is a result, not an
- * error. Throws `NotDone` when it surely did not happen; any other error once `leave()` was called means that it may have.
+ * error. Throws `NotDone` when it surely did not happen; any other error once `beforeSend()` was called means that it may have.
  */
 export type Port<N extends RecordName = RecordName, R extends RecordName = RecordName> = (
   input: Records[N],

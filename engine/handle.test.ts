@@ -5,10 +5,10 @@ import { defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
 import { handle } from './handle.ts'
 import { ATTEMPT, COMMAND, LAST, PART } from './headers.ts'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
-import { make, start } from './test-actor.ts'
-import { type Act, bounds, boundsOutputs } from './test-bounds.ts'
-import { EMPTY } from './test-state.ts'
-import { carry, codec, testkit } from './testkit.ts'
+import { make, start } from './testing/kit-actor.ts'
+import { type Act, bounds, boundsOutputs } from './testing/bounds-actor.ts'
+import { EMPTY } from './testing/trial-state.ts'
+import { carry, codec, testkit } from './testing/testkit.ts'
 
 describe('time and ids', () => {
   it('never runs backwards for a key', () => {
@@ -61,7 +61,7 @@ describe('timers', () => {
     const { at } = story.kit.timers[0] as { at: number }
     const due = (version: string) =>
       story.kit.handle('TimerDue', { name: 'tick:x', dueAt: at, version }, { at: story.kit.now }).result
-    expect(due('0.0')).toBe('put_back')
+    expect(due('0.0')).toBe('deferred')
     story.send(1, 'timer', { delayMs: 900 })
     story.kit.advance(10_000)
     expect(due('0.0')).toBe('stale')

@@ -63,6 +63,81 @@ export interface AuditEventInput {
   at: number
 }
 
+export type MessageStatus = 'UNKNOWN' | 'QUEUED' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
+
+/** A message that we sent, or tried to send. */
+export interface Delivery {
+  /** Our id of the message. */
+  id: string
+  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  attempt: null | string
+  /** The provider's id, once known. */
+  providerId: null | string
+  /** The newest status passed on. */
+  status: MessageStatus
+  /** True while an alert about it is open. */
+  alerted: boolean
+  /** When it got that status. */
+  at: number
+}
+
+export interface DeliveryInput {
+  /** Our id of the message. */
+  id: string
+  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  attempt?: null | string | undefined
+  /** The provider's id, once known. */
+  providerId?: null | string | undefined
+  /** The newest status passed on. */
+  status: MessageStatus
+  /** True while an alert about it is open. */
+  alerted?: boolean | undefined
+  /** When it got that status. */
+  at: number
+}
+
+/** State of a channel's delivery actor: the newest messages sent in one conversation. */
+export interface DeliveryState {
+  /** The newest messages sent, oldest first. */
+  sends: Delivery[]
+}
+
+export interface DeliveryStateInput {
+  /** The newest messages sent, oldest first. */
+  sends?: DeliveryInput[] | undefined
+}
+
+/** Result of a channel's effect `send`. The registry knows it by its first namespace, which therefore stays. */
+export interface SendResult {
+  /** Our id of the message. */
+  id: string
+  /** True when the provider accepted it. */
+  accepted: boolean
+  /** The provider's id of the message. */
+  providerId: null | string
+  /** The provider's error code, when it was not accepted. */
+  errorCode: null | number
+  /** Why it was not accepted, in the provider's words. */
+  reason: string
+  /** When the provider answered. */
+  at: number
+}
+
+export interface SendResultInput {
+  /** Our id of the message. */
+  id: string
+  /** True when the provider accepted it. */
+  accepted: boolean
+  /** The provider's id of the message. */
+  providerId?: null | string | undefined
+  /** The provider's error code, when it was not accepted. */
+  errorCode?: null | number | undefined
+  /** Why it was not accepted, in the provider's words. */
+  reason?: string | undefined
+  /** When the provider answered. */
+  at: number
+}
+
 export type AgentActionKind = 'UNKNOWN' | 'TAKE_OVER' | 'HAND_BACK' | 'REPLY' | 'NOTE' | 'ASSIGN' | 'RESOLVE' | 'APPROVE'
 
 export type Trust = 'UNKNOWN' | 'CLAIMED' | 'HINTED' | 'BOUND'
@@ -135,11 +210,36 @@ export interface SenderInput {
 
 export type MessageKind = 'UNKNOWN' | 'TEXT' | 'BUTTON' | 'LIST' | 'STICKER' | 'MEDIA' | 'LOCATION' | 'CONTACT' | 'REACTION' | 'OTHER'
 
+export type ChatKind = 'UNKNOWN' | 'PRIVATE' | 'GROUP'
+
+/** A file that came with a message; the file itself stays with the provider. */
+export interface Attachment {
+  /** The provider's id of the file. */
+  id: string
+  /** Its media type, such as image/jpeg. */
+  mimeType: null | string
+  /** Its name, as the sender has it. Personal data. */
+  fileName: null | string
+  /** Its size, where the provider says it. */
+  bytes: null | number
+}
+
+export interface AttachmentInput {
+  /** The provider's id of the file. */
+  id: string
+  /** Its media type, such as image/jpeg. */
+  mimeType?: null | string | undefined
+  /** Its name, as the sender has it. Personal data. */
+  fileName?: null | string | undefined
+  /** Its size, where the provider says it. */
+  bytes?: null | number | undefined
+}
+
 /** A message from a person, as the channel brought it. */
 export interface ChatMessage {
   /** The provider's message id. */
   id: string
-  /** whatsapp, line, green-api … */
+  /** Name of the channel, such as whatsapp; each has its own inbox. */
   channel: string
   /** Our account at the provider: phone number id, bot id, instance. */
   account: string
@@ -161,12 +261,28 @@ export interface ChatMessage {
   receivedAt: number
   /** True where the text was longer than we keep and was cut. */
   truncated: boolean
+  /** PRIVATE: one person and us. GROUP: a group or a room. UNKNOWN is read as PRIVATE. */
+  chatKind: ChatKind
+  /** False in a group where nobody spoke to us: it is not answered. */
+  addressed: boolean
+  /** What the provider wants with a reply, where it gives one. */
+  replyToken: null | string
+  /** Until when the reply token is valid; null where there is none. */
+  replyTokenExpiresAt: null | number
+  /** Files that came with it. */
+  attachments: Attachment[]
+  /** Subject, where the channel has one, such as e-mail. Personal data. */
+  subject: null | string
+  /** Provider's id of the earlier message that this one changes or withdraws. */
+  editOf: null | string
+  /** True where the person has withdrawn the message named in editOf. */
+  revoked: boolean
 }
 
 export interface ChatMessageInput {
   /** The provider's message id. */
   id: string
-  /** whatsapp, line, green-api … */
+  /** Name of the channel, such as whatsapp; each has its own inbox. */
   channel: string
   /** Our account at the provider: phone number id, bot id, instance. */
   account: string
@@ -188,6 +304,22 @@ export interface ChatMessageInput {
   receivedAt: number
   /** True where the text was longer than we keep and was cut. */
   truncated?: boolean | undefined
+  /** PRIVATE: one person and us. GROUP: a group or a room. UNKNOWN is read as PRIVATE. */
+  chatKind?: ChatKind | undefined
+  /** False in a group where nobody spoke to us: it is not answered. */
+  addressed?: boolean | undefined
+  /** What the provider wants with a reply, where it gives one. */
+  replyToken?: null | string | undefined
+  /** Until when the reply token is valid; null where there is none. */
+  replyTokenExpiresAt?: null | number | undefined
+  /** Files that came with it. */
+  attachments?: AttachmentInput[] | undefined
+  /** Subject, where the channel has one, such as e-mail. Personal data. */
+  subject?: null | string | undefined
+  /** Provider's id of the earlier message that this one changes or withdraws. */
+  editOf?: null | string | undefined
+  /** True where the person has withdrawn the message named in editOf. */
+  revoked?: boolean | undefined
 }
 
 export type ConversationEventKind = 'UNKNOWN' | 'OPENED' | 'IDENTIFIED' | 'STATE_CHANGED' | 'INTENT' | 'OWNER_CHANGED' | 'MESSAGE_IN' | 'MESSAGE_OUT' | 'MESSAGE_STATUS' | 'REQUEST' | 'REQUEST_ENDED' | 'DEDUPED' | 'HANDED_OVER' | 'RESPONDED' | 'RESOLVED' | 'ASSIGNED' | 'NOTE' | 'TRUST_CHANGED' | 'ERASED'
@@ -946,7 +1078,7 @@ export interface ConversationStateInput {
 
 export type ProviderStatus = 'UNKNOWN' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
 
-/** What the provider reports about a message that we sent. */
+/** What a channel's provider reports about a message that we sent. */
 export interface DeliveryStatus {
   /** The provider's id of our message. */
   providerId: string
@@ -1083,7 +1215,7 @@ export interface ReplyButton {
   id: string
   /** What the person sees. */
   title: string
-  /** Second line, for lists. */
+  /** More about it, where the channel can show that. */
   description: null | string
 }
 
@@ -1092,11 +1224,11 @@ export interface ReplyButtonInput {
   id: string
   /** What the person sees. */
   title: string
-  /** Second line, for lists. */
+  /** More about it, where the channel can show that. */
   description?: null | string | undefined
 }
 
-/** A message to a person: the conversation's order to a channel's connector. */
+/** A message to a person: what the conversation wants said, in full. The channel's connector decides its form: buttons, a list or numbered text, and what is cut. */
 export interface SendMessage {
   /** Our id of the message. */
   id: string
@@ -1108,13 +1240,13 @@ export interface SendMessage {
   account: string
   /** The chat it goes to. Personal data. */
   to: string
-  /** The text. Personal data. */
+  /** The text, however long. Personal data. */
   text: string
-  /** Choices: up to 3 are buttons, up to 10 a list. */
+  /** Choices that answer it, with their full titles. */
   buttons: ReplyButton[]
   /** Provider's id of the message it answers. */
   replyTo: null | string
-  /** When the person last wrote (24-hour window), provider's time. */
+  /** When the person last wrote, in the provider's time: a channel may take free text only for so long after that. */
   lastInboundAt: number
   /** When the conversation decided it. */
   createdAt: number
@@ -1131,19 +1263,17 @@ export interface SendMessageInput {
   account: string
   /** The chat it goes to. Personal data. */
   to: string
-  /** The text. Personal data. */
+  /** The text, however long. Personal data. */
   text: string
-  /** Choices: up to 3 are buttons, up to 10 a list. */
+  /** Choices that answer it, with their full titles. */
   buttons?: ReplyButtonInput[] | undefined
   /** Provider's id of the message it answers. */
   replyTo?: null | string | undefined
-  /** When the person last wrote (24-hour window), provider's time. */
+  /** When the person last wrote, in the provider's time: a channel may take free text only for so long after that. */
   lastInboundAt: number
   /** When the conversation decided it. */
   createdAt: number
 }
-
-export type MessageStatus = 'UNKNOWN' | 'QUEUED' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
 
 /** What became of a message that we sent; from the channel's connector to the conversation. */
 export interface SendOutcome {
@@ -4111,82 +4241,11 @@ export interface ZoneSnapshotInput {
   sameAsOf?: null | number | undefined
 }
 
-/** Result of the effect `send`. */
-export interface SendResult {
-  /** Our id of the message. */
-  id: string
-  /** True when the provider took it. */
-  accepted: boolean
-  /** The provider's id. */
-  providerId: null | string
-  /** Its error code. */
-  errorCode: null | number
-  /** Its words. */
-  reason: string
-  /** When. */
-  at: number
-}
-
-export interface SendResultInput {
-  /** Our id of the message. */
-  id: string
-  /** True when the provider took it. */
-  accepted: boolean
-  /** The provider's id. */
-  providerId?: null | string | undefined
-  /** Its error code. */
-  errorCode?: null | number | undefined
-  /** Its words. */
-  reason?: string | undefined
-  /** When. */
-  at: number
-}
-
-/** A message that we sent, or tried to. */
-export interface WhatsappSend {
-  /** Our id of the message. */
-  id: string
-  /** Effect attempt of the send, echoed by the provider; null where none was made. */
-  attempt: null | string
-  /** The provider's id, once known. */
-  providerId: null | string
-  /** The newest status passed on. */
-  status: MessageStatus
-  /** True while an alert about it is open. */
-  alerted: boolean
-  /** When it got that status. */
-  at: number
-}
-
-export interface WhatsappSendInput {
-  /** Our id of the message. */
-  id: string
-  /** Effect attempt of the send, echoed by the provider; null where none was made. */
-  attempt?: null | string | undefined
-  /** The provider's id, once known. */
-  providerId?: null | string | undefined
-  /** The newest status passed on. */
-  status: MessageStatus
-  /** True while an alert about it is open. */
-  alerted?: boolean | undefined
-  /** When it got that status. */
-  at: number
-}
-
-/** State of the WhatsApp connector of one conversation. */
-export interface WhatsappState {
-  /** The newest sends, oldest first. */
-  sends: WhatsappSend[]
-}
-
-export interface WhatsappStateInput {
-  /** The newest sends, oldest first. */
-  sends?: WhatsappSendInput[] | undefined
-}
-
 /** Every record type by name, as read. */
 export interface Records {
   AuditEvent: AuditEvent
+  DeliveryState: DeliveryState
+  SendResult: SendResult
   AgentAction: AgentAction
   ChatMessage: ChatMessage
   ConversationEvent: ConversationEvent
@@ -4246,13 +4305,13 @@ export interface Records {
   ZoneRequest: ZoneRequest
   ZoneResult: ZoneResult
   ZoneSnapshot: ZoneSnapshot
-  SendResult: SendResult
-  WhatsappState: WhatsappState
 }
 
 /** Every record type by name, as written. */
 export interface RecordInputs {
   AuditEvent: AuditEventInput
+  DeliveryState: DeliveryStateInput
+  SendResult: SendResultInput
   AgentAction: AgentActionInput
   ChatMessage: ChatMessageInput
   ConversationEvent: ConversationEventInput
@@ -4312,8 +4371,6 @@ export interface RecordInputs {
   ZoneRequest: ZoneRequestInput
   ZoneResult: ZoneResultInput
   ZoneSnapshot: ZoneSnapshotInput
-  SendResult: SendResultInput
-  WhatsappState: WhatsappStateInput
 }
 
 export type RecordName = keyof Records

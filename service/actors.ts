@@ -4,7 +4,8 @@ import type { Config } from '../config.ts'
 import { SHEETS_DEFAULTS, sheetsActor } from '../connectors/sheets/actor.ts'
 import { soundtrackActor } from '../connectors/soundtrack/actor.ts'
 import { SOUNDTRACK_SETTINGS } from '../connectors/soundtrack/settings.ts'
-import { WHATSAPP_DEFAULTS, whatsappActor } from '../connectors/whatsapp/actor.ts'
+import { DELIVERY_DEFAULTS, deliveryActor } from '../connectors/channel/delivery.ts'
+import { whatsappDelivery } from '../connectors/whatsapp/delivery.ts'
 import { conversationActor } from '../processors/conversation/actor.ts'
 import { defaultConversationSettings } from '../processors/conversation/settings.ts'
 import { tenantActor } from '../processors/tenant/actor.ts'
@@ -13,18 +14,19 @@ import { VENUE_DEFAULTS } from '../processors/venue/settings.ts'
 import { allTopics, changelog, type Topic } from '../topics/catalog.ts'
 
 /** The actors of the service, under these settings. */
-export function actorsOf({ controlTrust: least, timeScale, providers: { firstWordMs, tryMs } }: Config) {
-  const controlTrust = least.toUpperCase() as Uppercase<typeof least>
+export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tryMs } }: Config) {
+  const least = controlTrust.toUpperCase() as Uppercase<typeof controlTrust>
   return {
     conversation: conversationActor({
       ...defaultConversationSettings,
+      channels: [whatsappDelivery.channel],
       tryMs,
-      controlTrust,
+      controlTrust: least,
       timeScale,
     }),
-    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust, timeScale, firstWordMs, commandMs: tryMs }),
+    venue: venueActor({ ...VENUE_DEFAULTS, controlTrust: least, timeScale, firstWordMs, commandMs: tryMs }),
     tenant: tenantActor(),
-    whatsapp: whatsappActor({ ...WHATSAPP_DEFAULTS, timeScale }),
+    whatsapp: deliveryActor(whatsappDelivery, { ...DELIVERY_DEFAULTS, timeScale }),
     soundtrack: soundtrackActor({ ...SOUNDTRACK_SETTINGS, timeScale }),
     sheets: sheetsActor({ ...SHEETS_DEFAULTS, timeScale }),
   }

@@ -1,6 +1,6 @@
 /** Starts ClickHouse, gives analysts their access, and checks that its roll-ups agree with their rows. */
 import { createHmac } from 'node:crypto'
-import type { ClickHouseRouteOptions } from '../api/clickhouse.ts'
+import type { ClickHouseRouteOptions } from '../api/analytics/clickhouse.ts'
 import type { DependencyStatus } from '../api/health.ts'
 import { ROLES } from '../config.ts'
 import { messageOf } from '../engine/errors.ts'

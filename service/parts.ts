@@ -4,7 +4,7 @@ import type { Dependencies } from '../api/health.ts'
 import type { Workers } from '../api/metrics.ts'
 import type { Config } from '../config.ts'
 import type { ActorDefinition, Port } from '../engine/actor.ts'
-import type { CacheBudget } from '../engine/cache.ts'
+import type { CacheBudget } from '../engine/generational-cache.ts'
 import type { Codec } from '../topics/codec.ts'
 import type { Log, Position } from '../topics/log.ts'
 

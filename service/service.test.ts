@@ -26,7 +26,7 @@ it.each(['processors', 'connectors', 'sinks'])(
       await expect(starting).rejects.toMatchObject({
         code: 'locked',
         message: expect.stringMatching(
-          /instance\.lock is locked by .*process \d+ .*: stop it, or give this one a folder of its own/,
+          /instance\.lock is locked by .*process \d+ .*: stop it, or give this process another folder/,
         ),
       })
     } finally {

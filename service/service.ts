@@ -6,11 +6,11 @@
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { DependencyStatus } from '../api/health.ts'
-import { Memo } from '../api/memo.ts'
-import { inTime } from '../api/people/deadline.ts'
+import { RequestCache } from '../api/request-cache.ts'
+import { withTimeout } from '../engine/timeout.ts'
 import { startApi, startHealth } from '../api/server.ts'
 import type { Config } from '../config.ts'
-import { CacheBudget } from '../engine/cache.ts'
+import { CacheBudget } from '../engine/generational-cache.ts'
 import { LmdbStores } from '../engine/lmdb.ts'
 import { listenForChanges, tellPeopleChanged } from '../sinks/postgres/changes.ts'
 import { erasedRows } from '../sinks/postgres/erasures.ts'
@@ -46,7 +46,7 @@ export function serviceOf(settings: Config, onFatal: OnFatal): Service {
   const stop = async (partMs?: number) => {
     for (const close of closers.splice(0).reverse()) {
       try {
-        await (partMs === undefined ? close() : inTime(Promise.resolve(close()), partMs))
+        await (partMs === undefined ? close() : withTimeout(Promise.resolve(close()), partMs))
       } catch (error) {
         logger.error({ err: error }, 'while stopping')
       }
@@ -110,7 +110,7 @@ async function start(settings: Config, logger: Logger, closers: Parts['closers']
   if (url !== null && roles.includes('sinks')) await startSinks(parts, url, clickhouse)
 
   const { dependencies, readers, workers } = parts
-  const reached = new Memo<DependencyStatus>(LOG_MS, 1)
+  const reached = new RequestCache<DependencyStatus>(LOG_MS, 1)
   dependencies.log = () =>
     closed === null ? reached.get('log', () => reachable(log)) : { status: 'down', detail: closed.message }
   const { host, port, ownPort, metricsToken, publicDetails } = settings

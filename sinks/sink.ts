@@ -95,7 +95,7 @@ class SinkRunner implements Sink {
       group,
       topics: store.topics.map(t => t.name),
       instance,
-      byNumber: true,
+      copartitioned: true,
       assigned: assignment => this.#assign(assignment),
       revoked: async () => {
         this.#release()

@@ -38,6 +38,10 @@ function wrongIn(root: string, folder: string, file: string): string[] {
     if (target === undefined) continue
     const to = normalize(relative(root, join(dirname(file), target)))
     const into = to.split('/')[0] as string
+    if (TESTING.test(to)) {
+      wrong.push(`${relative(root, file)}:${at + 1} imports ${to}; only tests may import from a testing folder`)
+      continue
+    }
     if (into === folder || ALLOWED[folder]?.includes(into)) continue
     if (EXCEPTIONS.some(([from, pattern]) => from === folder && pattern.test(to))) continue
     wrong.push(
@@ -47,6 +51,8 @@ function wrongIn(root: string, folder: string, file: string): string[] {
   return wrong
 }
 
+/** What only tests use; it is no part of the image. */
+const TESTING = /(^|\/)testing\//
 /** Tests and what only they use may cross. */
 const TESTS = /\.test\.ts$|(^|\/)testing\/|(^|\/)(fixture|test-[\w-]+)\.ts$/
 

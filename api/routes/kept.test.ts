@@ -8,8 +8,8 @@ import { MemoryCache } from '../../cache/cache.ts'
 import { ReadThroughCache } from '../../cache/read-through.ts'
 import { TestLog } from '../../sinks/testing/log.ts'
 import { type ApiServer, type Changes, startApi } from '../server.ts'
-import { type Person, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Person, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const [VENUE, THREAD] = ['/api/v1/venues/main:v1', '/api/v1/conversations/main:c0']

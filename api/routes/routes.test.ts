@@ -7,8 +7,8 @@ import { TestLog } from '../../sinks/testing/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { auditLog } from '../../topics/catalog.ts'
 import { LogError } from '../../topics/log.ts'
-import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Answer, get, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 let postgres: TestPostgres
 let pool: pg.Pool

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { reserved } from '../../engine/restore.ts'
+import { reserved } from '../../engine/changelog.ts'
 import type { TaskStatus, WorkerStatus } from '../../engine/worker.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
 import { migrate } from '../../sinks/postgres/migrate.ts'
@@ -14,7 +14,7 @@ import { Codec } from '../../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../../topics/local/log.ts'
 import { type Assignment, LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { send, testOptions, tokenFor } from '../test-client.ts'
+import { send, testOptions, tokenFor } from '../testing/client.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
 const venueLog = changelog('venue', venueInbox)
@@ -238,8 +238,8 @@ describe('a decision', () => {
   })
 
   it.each([
-    [{ action: 'accept' }, /needs the offset/],
-    [{ action: 'accept', offset: -1 }, /-1 is no offset/],
+    [{ action: 'accept' }, /requires `offset`/],
+    [{ action: 'accept', offset: -1 }, /-1 is not a valid offset/],
     [{ action: 'accept', offset: 6 }, /6 is not an offset to go on from: venue.inbox\/4 holds 0 up to 5/],
     [{ action: 'resume', offset: 3 }, /resume takes no offset/],
   ])('%j is 422, and nothing is decided', async (body, why) => {

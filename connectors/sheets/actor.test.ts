@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type KitStep, testkit } from '../../engine/testkit.ts'
+import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type { SheetVenueInput } from '../../schemas/types.ts'
 import { SHEETS_DEFAULTS, sheetsActor } from './actor.ts'
 

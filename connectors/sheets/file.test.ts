@@ -18,7 +18,7 @@ async function read(
   input: Partial<ReadSheet> = {},
   settings: Partial<SheetFileSettings> = {},
 ): Promise<readonly SheetPartInput[]> {
-  const run: Run = { attempt: 'a1', key: 'venues', notAfter: null, signal: new AbortController().signal, leave: () => {} }
+  const run: Run = { attempt: 'a1', key: 'venues', notAfter: null, signal: new AbortController().signal, beforeSend: () => {} }
   const found = await sheetFilePort({ file, clock: () => 1_750_000_000_000, ...settings })(
     { sheet: 'venues', buckets: 4, fingerprint: null, sample: [], ...input },
     run,

@@ -39,7 +39,7 @@ export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'S
   const { file, source = sourceOf(file), accept = null, clock = Date.now } = settings
   const reader = `${READER}/${settings.country ?? ''}/${settings.dateOrder ?? ''}`
   return async (input, run) => {
-    run.leave()
+    run.beforeSend()
     const started = performance.now()
     const content = await contentOf(file, run.signal)
     const readAt = clock()

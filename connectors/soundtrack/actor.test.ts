@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Kit, type KitStep, testkit } from '../../engine/testkit.ts'
+import { type Kit, type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type { WatchVenueInput, ZoneCommandInput, ZoneReadingInput } from '../../schemas/types.ts'
 import { zoneKey } from '../../topics/catalog.ts'
 import { soundtrackActor } from './actor.ts'

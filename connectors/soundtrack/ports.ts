@@ -1,5 +1,5 @@
 /** Does the effects of the Soundtrack actor with a client. */
-import { NotDone, NotLeaving, type Port, type Ports, type Run } from '../../engine/actor.ts'
+import { NotDone, SendRefused, type Port, type Ports, type Run } from '../../engine/actor.ts'
 import type { ReadZones, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
 import { surelyNothing } from '../outbound.ts'
 import { RENEW } from './account.ts'
@@ -81,15 +81,15 @@ export function soundtrackPorts(
 
   const control: Port<'ZoneCommand', 'CommandDone'> = async (command, run) => {
     let left = false
-    const leave = () => {
-      run.leave()
+    const beforeSend = () => {
+      run.beforeSend()
       left = true
     }
     try {
-      await client.command(command, { ...run, leave })
+      await client.command(command, { ...run, beforeSend })
       return { command: command.id, accepted: true, at: now() }
     } catch (error) {
-      if (error instanceof NotLeaving) {
+      if (error instanceof SendRefused) {
         const late = outOfTokens(error, client.tokens)
         // What left before was refused for want of tokens: surely nothing was done.
         throw left ? new NotDone(late.message, { cause: error }) : late
@@ -135,9 +135,9 @@ function parts(zones: readonly ZoneReadingInput[]): ZoneReadingInput[][] {
 }
 
 /** What expired while it waited for tokens says so: a bucket this low is one that was waited for. */
-function outOfTokens(error: NotLeaving, tokens: number): NotLeaving {
+function outOfTokens(error: SendRefused, tokens: number): SendRefused {
   if (error.outcome !== 'EXPIRED' || tokens >= LOW_TOKENS) return error
-  return new NotLeaving('EXPIRED', `rate_limited: ${error.message}`)
+  return new SendRefused('EXPIRED', `rate_limited: ${error.message}`)
 }
 
 /** Surely not done, and why: that is told if nothing comes of it in time. */

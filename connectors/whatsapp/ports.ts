@@ -2,12 +2,12 @@
  * The port of the WhatsApp connector's effect `send`: one request per try, within the number's budget, and what the answer
  * means. A send has no idempotency key, so it is repeated only where the provider says that it was not taken.
  */
-import { NotDone, type Ports, type Run } from '../../engine/actor.ts'
+import { NotDone, type Run } from '../../engine/actor.ts'
 import type { SendMessage, SendResultInput } from '../../schemas/types.ts'
 import type { BreakerOptions } from '../breaker.ts'
 import { HttpFailure, type Outbound, outbound, providerFailure, TransportFailure } from '../outbound.ts'
 import { counter, Pause, type PauseOptions, pauseMs, retryAfterOf, spread } from '../pause.ts'
-import type { whatsappActor } from './actor.ts'
+import type { DeliveryPorts } from '../channel/delivery.ts'
 import { errorOf, post, requestBody, type WhatsappAccount } from './client.ts'
 import { LIMITS_OF_THE_NUMBER, OF_ONE_PERSON, PAIR_RATE, PASSING } from './errors.ts'
 import { opaque } from './webhook.ts'
@@ -29,7 +29,7 @@ export interface WhatsappPortSettings extends WhatsappAccount {
 }
 
 export interface WhatsappPorts {
-  readonly ports: Ports<ReturnType<typeof whatsappActor>>
+  readonly ports: DeliveryPorts
   /** For its state, in metrics and readiness. */
   readonly outbound: Outbound
   close(): Promise<void>

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { COMMAND, RECORD_ID } from '../../engine/headers.ts'
-import type { KitStep } from '../../engine/testkit.ts'
+import type { KitStep } from '../../engine/testing/testkit.ts'
 import type { AgentActionInput } from '../../schemas/types.ts'
-import { BAY, exact, LAGOON, PHONE, SOMCHAI, Talk, wants, yes } from './talk.ts'
+import { BAY, exact, LAGOON, PHONE, SOMCHAI, Talk, wants, yes } from './testing/talk.ts'
 
 const HOUR = 60 * 60_000
 const [NOK, LEK] = ['main:nok', 'main:lek']

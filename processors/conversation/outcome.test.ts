@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { RequestOutcome, VenueAnswerInput } from '../../schemas/types.ts'
-import { intent, LAGOON, MORNING, no, SOMCHAI, Talk, wants, yes } from './talk.ts'
+import { intent, LAGOON, MORNING, no, SOMCHAI, Talk, wants, yes } from './testing/talk.ts'
 
 const onFile = [SOMCHAI]
 const lobby = { zone: 'z-lobby', name: 'Lobby', status: 'ONLINE', volume: 6 } as const

@@ -1,10 +1,17 @@
 /** What can be set of a conversation. */
+import type { Channel } from '../../domain/channel.ts'
 import type { SupportHours } from '../../domain/support-hours.ts'
 import { DAY, MINUTE } from '../../domain/time.ts'
 import type { TenantSettings, Trust } from '../../schemas/types.ts'
+import type { ChannelInbox } from '../../topics/catalog.ts'
 import { isLanguage, type Language } from './words.ts'
 
+/** A channel that conversations are held on, with the inbox of its connector. */
+export type ConversationChannel = Channel<ChannelInbox>
+
 export interface ConversationSettings {
+  /** The channels that there are connectors for: constants of the code, so that a replay decides the same. */
+  readonly channels: readonly ConversationChannel[]
   /** Least trust of a sender who may control zones. */
   readonly controlTrust: Exclude<Trust, 'UNKNOWN'>
   /** Divides every durable timer and deadline. Times of the provider, such as the age of a message, are not scaled. */
@@ -26,7 +33,7 @@ export interface ConversationSettings {
   readonly language: Language
 }
 
-export const defaultConversationSettings: ConversationSettings = {
+export const defaultConversationSettings: Omit<ConversationSettings, 'channels'> = {
   controlTrust: 'HINTED',
   timeScale: 1,
   supportHours: { from: '08:00', to: '21:00', zone: 'Asia/Bangkok' },

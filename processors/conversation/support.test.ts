@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BAY, exact, intent, LAGOON, MORNING, type Meaning, no, SOMCHAI, Talk, wants, yes } from './talk.ts'
+import { BAY, exact, intent, LAGOON, MORNING, type Meaning, no, SOMCHAI, Talk, wants, yes } from './testing/talk.ts'
 
 const onFile = [SOMCHAI]
 const MINUTE = 60_000

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { DEFAULT_CHOICES } from '../../domain/tenants.ts'
 import { COMMAND } from '../../engine/headers.ts'
-import { testkit } from '../../engine/testkit.ts'
+import { testkit } from '../../engine/testing/testkit.ts'
 import type { TenantChangeInput } from '../../schemas/types.ts'
 import { tenantActor } from './actor.ts'
 

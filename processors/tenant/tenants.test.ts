@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { DEFAULT_CHOICES, type TenantChoices } from '../../domain/tenants.ts'
 import { clock } from '../../domain/time-zone.ts'
-import { Talk } from '../conversation/talk.ts'
+import { Talk } from '../conversation/testing/talk.ts'
 import { Tenants } from './tenants.ts'
 import { answers, commands, NOW, playing, profile, venue } from '../venue/fixture.ts'
 

@@ -1,5 +1,5 @@
 /** A venue under test: Blue Lagoon with its zones, and shorthand for what is said to it and what it says. */
-import { type KitStep, testkit } from '../../engine/testkit.ts'
+import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type {
   SheetRowInput,
   ZoneReadingInput,

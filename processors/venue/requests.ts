@@ -52,7 +52,7 @@ function refusal(state: VenueState | null, request: ZoneRequest, { context, sett
   if (control && !trusts(trust, settings.controlTrust)) {
     return refused('trust', `needs ${settings.controlTrust.toLowerCase()}`)
   }
-  if (control && (context.maybeSeen || context.now - requestedAt > settings.staleMs)) {
+  if (control && (context.possiblyDuplicate || context.now - requestedAt > settings.staleMs)) {
     return { outcome: 'EXPIRED', reason: 'stale' }
   }
   if (state.soundtrackAccount === null) return refused('no_account', 'no music account on file')

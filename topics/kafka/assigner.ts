@@ -5,17 +5,18 @@
 import type { TopicPartition } from '../log.ts'
 import { partitionKey } from '../log.ts'
 
-export interface Claim {
+/** What a member owned, and in which generation that was so. */
+export interface MemberClaim {
   readonly generation: number
   readonly partitions: readonly TopicPartition[]
 }
 
 export interface GroupMember {
   readonly id: string
-  readonly claim: Claim | null
+  readonly claim: MemberClaim | null
 }
 
-const NOTHING: Claim = { generation: -1, partitions: [] }
+const NOTHING: MemberClaim = { generation: -1, partitions: [] }
 
 /** @param topics how many partitions each has */
 export function assign(members: readonly GroupMember[], topics: ReadonlyMap<string, number>): Map<string, TopicPartition[]> {
@@ -49,7 +50,7 @@ export function assign(members: readonly GroupMember[], topics: ReadonlyMap<stri
 }
 
 /** The same, with partitions of one number of every topic given to one member: what several topics say of one key comes together. */
-export function assignByNumber(
+export function assignCopartitioned(
   members: readonly GroupMember[],
   topics: ReadonlyMap<string, number>,
 ): Map<string, TopicPartition[]> {
@@ -78,15 +79,15 @@ function ownersOf(members: readonly GroupMember[]): Map<string, string> {
   return new Map([...owners].map(([key, { id }]) => [key, id]))
 }
 
-export function encodeClaim(claim: Claim | null): Buffer {
+export function encodeClaim(claim: MemberClaim | null): Buffer {
   return claim === null ? Buffer.alloc(0) : Buffer.from(JSON.stringify(claim))
 }
 
 /** Null where there is none, or none that can be read. */
-export function decodeClaim(bytes: Buffer | null): Claim | null {
+export function decodeClaim(bytes: Buffer | null): MemberClaim | null {
   if (bytes === null || bytes.length === 0) return null
   try {
-    const { generation, partitions } = JSON.parse(bytes.toString()) as Claim
+    const { generation, partitions } = JSON.parse(bytes.toString()) as MemberClaim
     const whole =
       Array.isArray(partitions) && partitions.every(p => typeof p?.topic === 'string' && Number.isInteger(p.partition))
     return Number.isInteger(generation) && whole ? { generation, partitions } : null

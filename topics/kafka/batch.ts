@@ -8,12 +8,19 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { crc32c } from '@node-rs/crc32'
 import { LogError, type LogRecord, partitionKey, type TopicPartition } from '../log.ts'
-import { type Batch, decodeRecords, encodePayloads, type Passed, type Payload, type Window } from '../records.ts'
+import {
+  type EncodedBatch,
+  decodeRecords,
+  encodePayloads,
+  type DecodeProgress,
+  type Payload,
+  type ReadWindow,
+} from '../records.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd'
 
 /** Who writes a batch, for a broker that takes each batch once. */
-export interface Sender {
+export interface ProducerIdentity {
   readonly producerId: bigint
   readonly producerEpoch: number
   readonly transactional: boolean
@@ -31,7 +38,7 @@ const COMPRESS_FROM = 1024
 export function encodeBatch(
   records: readonly Payload[],
   timestamp: number,
-  sender: Sender,
+  sender: ProducerIdentity,
   firstSequence: number,
   compression: Compression,
 ): Buffer {
@@ -73,7 +80,7 @@ export interface Aborted {
  * A whole batch of committed records. They are decoded once they are taken: until then nothing of it is in memory but its bytes,
  * which several readers share.
  */
-export interface FetchedBatch extends Batch {
+export interface FetchedBatch extends EncodedBatch {
   /** Of the blob. */
   readonly codec: number
 }
@@ -152,7 +159,7 @@ function keepable(blob: Buffer): Buffer {
 }
 
 /** The batch with its records as they are to be decoded. @throws {LogError} `corrupt` */
-export function decompressed(where: TopicPartition, batch: FetchedBatch): Batch {
+export function decompressed(where: TopicPartition, batch: FetchedBatch): EncodedBatch {
   const { blob, codec, baseOffset } = batch
   if (codec === CODECS.none) return batch
   let plain: Buffer | null
@@ -166,7 +173,13 @@ export function decompressed(where: TopicPartition, batch: FetchedBatch): Batch 
 }
 
 /** Takes records of a batch as `decodeRecords` does. Where it cannot be read, nothing of it is taken. @throws {LogError} `corrupt` */
-export function takeRecords(where: TopicPartition, batch: Batch, window: Window, into: LogRecord[], passed: Passed): void {
+export function takeRecords(
+  where: TopicPartition,
+  batch: EncodedBatch,
+  window: ReadWindow,
+  into: LogRecord[],
+  passed: DecodeProgress,
+): void {
   const before = into.length
   try {
     decodeRecords(where, batch, window, into, passed)
@@ -181,11 +194,6 @@ export interface Decoded {
   readonly next: number
   readonly bytes: number
   readonly damage: LogError | null
-}
-
-/** All the records from an offset on. */
-export function decodeBatches(where: TopicPartition, bytes: Buffer, from: number, aborted: readonly Aborted[]): Decoded {
-  return decodeScanned(where, from, scanBatches(where, bytes, from, aborted))
 }
 
 /** All the records from an offset on. `damage` is of the batch at `next`. */

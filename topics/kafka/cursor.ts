@@ -1,16 +1,16 @@
 /** A place in a partition that is fetched ahead: what is queued is taken from `head` on, and fetched from `next` on. */
 import { type LogError, type LogRecord, partitionKey, type Position } from '../log.ts'
-import type { Batch } from '../records.ts'
+import type { EncodedBatch } from '../records.ts'
 import { decompressed, type FetchedBatch, takeRecords } from './batch.ts'
 
-/** Part of a partition that was fetched: everything that is for readers from where the last one ended up to `next`. */
-export interface Piece {
+/** OutgoingBatch of a partition that was fetched: everything that is for readers from where the last one ended up to `next`. */
+export interface FetchedPart {
   readonly batches: readonly FetchedBatch[]
   readonly next: number
 }
 
 /** What is taken of a partition at once. */
-export interface Range {
+export interface TakenRange {
   readonly from: number
   readonly next: number
   readonly records: LogRecord[]
@@ -19,7 +19,7 @@ export interface Range {
 /** A batch, how much of it is taken, and where what follows it begins. Null: nothing for readers up to there. */
 interface Queued {
   readonly batch: FetchedBatch | null
-  plain: Batch | null
+  plain: EncodedBatch | null
   readonly passed: { bytes: number; records: number }
   next: number
 }
@@ -36,8 +36,8 @@ export interface Subscriber {
   readonly onNews: (cursors: readonly Cursor[]) => void
 }
 
-const FIRST_PAUSE = 100
-const LONGEST_PAUSE = 10_000
+const FIRST_PAUSE_MS = 100
+const MAX_PAUSE_MS = 10_000
 
 export class Cursor {
   readonly topic: string
@@ -57,12 +57,12 @@ export class Cursor {
   count = 0
   /** An attempt at it failed; until then (monotonic ms) it is not fetched. */
   pausedUntil = 0
-  /** Somebody finds out about it: it is not fetched meanwhile. */
-  asking = false
-  /** A fetch that it shared with others got no answer, which may be for its sake: the next one is its own. */
+  /** It is being looked into: not fetched meanwhile. */
+  onHold = false
+  /** A fetch that it shared with others got no answer, perhaps because of it: the next one is its own. */
   suspect = false
-  /** When it was asked for last: a number that grows. */
-  askedAt = 0
+  /** Number of the last request that asked for it. */
+  requestedAt = 0
   /** Attempts that failed in a row, and when the first of them did. */
   #failures = 0
   #failingSince = 0
@@ -90,7 +90,7 @@ export class Cursor {
   }
 
   /** What begins at `next` or before it, and reaches beyond. */
-  add({ batches, next }: Piece): void {
+  add({ batches, next }: FetchedPart): void {
     if (next <= this.next) return
     for (const batch of batches) {
       if (batch.lastOffset < this.next) continue
@@ -105,7 +105,7 @@ export class Cursor {
   }
 
   /** At most so many records, and no more once so many bytes of them are reached; at least one where there is one. */
-  take(max: number, maxBytes: number): Range & { readonly bytes: number } {
+  take(max: number, maxBytes: number): TakenRange & { readonly bytes: number } {
     const from = this.head
     const records: LogRecord[] = []
     const window = { from, records: max, bytes: maxBytes }
@@ -118,7 +118,7 @@ export class Cursor {
           first.plain ??= decompressed(this, batch)
           takeRecords(this, first.plain, window, records, passed)
         } catch (error) {
-          this.#giveUp(error as LogError)
+          this.#refetch(error as LogError)
           break
         }
         this.count -= passed.records - before
@@ -135,7 +135,7 @@ export class Cursor {
   }
 
   /** What is queued cannot be read from `head` on: it is fetched anew, after a pause. */
-  #giveUp(error: LogError): void {
+  #refetch(error: LogError): void {
     this.#queue.length = 0
     this.queued = 0
     this.count = 0
@@ -148,8 +148,8 @@ export class Cursor {
   fail(error: LogError, quiet: number): void {
     const now = performance.now()
     if (this.#failures++ === 0) this.#failingSince = now
-    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#failures - 1, 20)) * (0.75 + Math.random() / 2)
-    this.pausedUntil = now + Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, pause))
+    const pause = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 20)) * (0.75 + Math.random() / 2)
+    this.pausedUntil = now + Math.min(MAX_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pause))
     if (now - this.#failingSince >= quiet) this.#error = error
   }
 
@@ -167,14 +167,14 @@ export class Cursor {
     this.#unreadable = null
   }
 
-  /** What the last attempt failed with and has not been told yet: it is told once all that was queued has been taken. */
-  get telling(): LogError | null {
+  /** The error of the last attempt, unless it was reported: it is due once everything queued has been taken. */
+  get pendingError(): LogError | null {
     return this.empty ? this.#error : null
   }
 
-  /** As `telling`; it has been told then. */
-  tell(): LogError | null {
-    const error = this.telling
+  /** As `pendingError`, which is reported by this. */
+  takeError(): LogError | null {
+    const error = this.pendingError
     if (error !== null) this.#error = null
     return error
   }

@@ -9,7 +9,7 @@
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import { wholeAnswers } from './gather.ts'
-import type { Kafka as PublicKafka, KafkaConfig, logLevel as LogLevels } from 'kafkajs'
+import type { Kafka as PublicKafka, KafkaConfig } from 'kafkajs'
 
 const require = createRequire(import.meta.url)
 
@@ -183,7 +183,6 @@ metadata.parse = async decoded => decoded
 
 export const { Kafka, logLevel, AssignerProtocol } = require('kafkajs') as typeof import('kafkajs')
 export type KafkaOptions = KafkaConfig
-export type LogLevel = LogLevels
 
 /** An error of the protocol, by its code (https://kafka.apache.org/protocol#protocol_error_codes). */
 export const protocolError = (
@@ -220,7 +219,7 @@ export function clusterOf(kafka: PublicKafka): Cluster {
 }
 
 /** More connections to a broker of the cluster: a request that is long in coming holds up all that are behind it on its own. */
-export async function apartFrom(cluster: Cluster, broker: Broker): Promise<Broker> {
+export async function extraConnection(cluster: Cluster, broker: Broker): Promise<Broker> {
   const { brokerPool, connectionPoolBuilder, rootLogger: logger } = cluster
   const { host, port, rack } = (broker as Broker & { readonly connectionPool: Address }).connectionPool
   const connectionPool = await connectionPoolBuilder.build({ host, port, rack })

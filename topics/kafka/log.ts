@@ -22,7 +22,10 @@ import {
 } from '../log.ts'
 import { Appends } from './appends.ts'
 import type { Compression } from './batch.ts'
-import { check, CODE, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { type KafkaSettings, kafkaOf } from './settings.ts'
+import { throwIfError, ErrorCode, isRetriable, toLogError } from './errors.ts'
+import { retry } from './retry.ts'
 import { Fetcher } from './fetcher.ts'
 import { requestsSent } from './hardening.ts'
 import { KafkaMembership } from './membership.ts'
@@ -122,7 +125,10 @@ export class KafkaLog implements Log {
   async ends(topic: string): Promise<Ends[]> {
     this.#check()
     const partitions = Array.from({ length: this.#partitions(topic) }, (_, partition) => ({ topic, partition }))
-    const [first, high] = await Promise.all([this.#client.offsets(partitions, 'first'), this.#client.offsets(partitions, 'high')])
+    const [first, high] = await Promise.all([
+      this.#client.offsets(partitions, 'earliest'),
+      this.#client.offsets(partitions, 'latest'),
+    ])
     const at = (of: readonly Position[], partition: number) => of.find(p => p.partition === partition)?.offset ?? 0
     return partitions.map(({ partition }) => ({ partition, low: at(first, partition), high: at(high, partition) }))
   }
@@ -140,9 +146,9 @@ export class KafkaLog implements Log {
   async #topicId(topic: string): Promise<string> {
     this.#check()
     this.#partitions(topic)
-    const found = await persist(10_000, isPassing, async () => {
+    const found = await retry(10_000, isRetriable, async () => {
       const [described] = await this.#client.describe([topic])
-      check(described?.errorCode ?? CODE.UNKNOWN_TOPIC)
+      throwIfError(described?.errorCode ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
       return described
     })
     if (!found?.id) throw new LogError('unavailable', `the cluster has no id for topic ${topic}: it wants Kafka 2.8 or later`)
@@ -186,9 +192,9 @@ export class KafkaLog implements Log {
   async groupOffsets(group: string): Promise<Position[]> {
     this.#check()
     const { prefix } = this.#client
-    return this.#client.coordinated('group', prefix + group, 10_000, async broker => {
+    return this.#client.withCoordinator('group', prefix + group, 10_000, async broker => {
       const { errorCode, offsets } = await this.#client.send(broker, offsetFetch(prefix, prefix + group, null, false))
-      check(errorCode)
+      throwIfError(errorCode)
       return offsets.filter(o => o.offset >= 0).map(({ topic, partition, offset }) => ({ topic, partition, offset }))
     })
   }
@@ -197,14 +203,14 @@ export class KafkaLog implements Log {
     this.#check()
     const admin = kafkaOf(this.#options.kafka).admin()
     try {
-      return await persist(10_000, isPassing, async () => {
+      return await retry(10_000, isRetriable, async () => {
         await admin.connect()
         const { groups } = await admin.listGroups()
         const { prefix } = this.#client
         return groups.filter(g => g.groupId.startsWith(prefix)).map(g => g.groupId.slice(prefix.length))
       })
     } catch (error) {
-      throw logError(error)
+      throw toLogError(error)
     } finally {
       await admin.disconnect().catch(() => {})
     }

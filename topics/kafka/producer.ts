@@ -12,22 +12,13 @@
  * is late finds that of the next one, and is refused.
  */
 import { LogError, partitionKey, type Position } from '../log.ts'
-import { type Compression, encodeBatch } from './batch.ts'
-import {
-  CODE,
-  check,
-  isMoved,
-  type Coordinator,
-  isPassing,
-  KafkaError,
-  type KafkaClient,
-  logError,
-  persist,
-  sleep,
-} from './client.ts'
+import type { Compression } from './batch.ts'
+import { BatchSender } from './batch-sender.ts'
+import type { Coordinator, KafkaClient } from './client.ts'
+import { ErrorCode, throwIfError, KafkaError, toLogError } from './errors.ts'
+import { retry } from './retry.ts'
 import type { Broker, Transactional } from './hardening.ts'
-import type { Outbox, Part } from './outbox.ts'
-import { produce } from './protocol.ts'
+import type { Outbox, OutgoingBatch } from './outbox.ts'
 import { endTxn, type Member, type TransactionVersion, transactionVersion, txnOffsetCommit } from './transaction-protocol.ts'
 
 export interface ProducerSettings {
@@ -40,25 +31,12 @@ export interface ProducerSettings {
   readonly version: TransactionVersion | null
 }
 
-/** Bytes of a request, about. */
-const REQUEST_BYTES = 1024 * 1024
-const SEQUENCES = 2 ** 31
-const PRODUCE_TIMEOUT = 10_000
-/** The broker will have the batch appended before long, or has not appended it at all. */
-const NOT_YET: ReadonlySet<number> = new Set([
-  // Another leader makes its partitions part of the transaction at this moment.
-  CODE.CONCURRENT_TRANSACTIONS,
-  CODE.NOT_ENOUGH_REPLICAS,
-  CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-  CODE.REQUEST_TIMED_OUT,
-])
-
 export class Producer {
   readonly #settings: ProducerSettings
   readonly #version: TransactionVersion
   /** Its epoch is that of the transaction, or of the next one. */
   #id: Transactional
-  readonly #sequences = new Map<string, number>()
+  readonly #batches: BatchSender
   /** Something failed: sequence numbers and transaction state are unknown, so this producer is done with. */
   #broken = false
 
@@ -66,6 +44,8 @@ export class Producer {
     this.#settings = settings
     this.#version = version
     this.#id = id
+    const { client, transactionalId, compression } = settings
+    this.#batches = new BatchSender({ client, transactionalId, compression, version })
   }
 
   /**
@@ -78,9 +58,9 @@ export class Producer {
     const init = { transactionalId, transactionTimeout }
     const version =
       settings.version ??
-      (await client.coordinated('transaction', transactionalId, forMs, broker => client.send(broker, transactionVersion())))
-    const { producerId, producerEpoch } = await client.coordinated('transaction', transactionalId, forMs, broker =>
-      persist(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(logError(error))), 5),
+      (await client.withCoordinator('transaction', transactionalId, forMs, broker => client.send(broker, transactionVersion())))
+    const { producerId, producerEpoch } = await client.withCoordinator('transaction', transactionalId, forMs, broker =>
+      retry(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(toLogError(error))), 5),
     )
     return new Producer(settings, version, { transactionalId, producerId: BigInt(producerId), producerEpoch })
   }
@@ -114,7 +94,7 @@ export class Producer {
       return ends
     } catch (error) {
       this.#broken = true
-      const failed = logError(error)
+      const failed = toLogError(error)
       if (failed.code !== 'unknown' && failed.code !== 'closed') await this.#abort()
       throw failed
     } finally {
@@ -123,13 +103,21 @@ export class Producer {
   }
 
   /** Records and offsets; the first offset of every batch. */
-  async #write(outbox: Outbox, offsets: readonly Position[], member: Member, sent: () => void): Promise<Map<Part, number>> {
+  async #write(
+    outbox: Outbox,
+    offsets: readonly Position[],
+    member: Member,
+    sent: () => void,
+  ): Promise<Map<OutgoingBatch, number>> {
     if (this.#version === 2) {
       await this.#commitOffsets(offsets, member)
-      return this.#produce(outbox, sent)
+      return this.#batches.send(this.#id, outbox, sent)
     }
     if (!outbox.empty) await this.#addPartitions(outbox)
-    const [produced, committed] = await Promise.allSettled([this.#produce(outbox, sent), this.#commitOffsets(offsets, member)])
+    const [produced, committed] = await Promise.allSettled([
+      this.#batches.send(this.#id, outbox, sent),
+      this.#commitOffsets(offsets, member),
+    ])
     if (committed.status === 'rejected') throw committed.reason
     if (produced.status === 'rejected') throw produced.reason
     return produced.value
@@ -149,7 +137,7 @@ export class Producer {
       await this.#coordinated('transaction', this.#id.transactionalId, broker => broker.addOffsetsToTxn({ ...this.#id, groupId }))
     await this.#coordinated('group', groupId, async broker => {
       const call = txnOffsetCommit(client.prefix, this.#id, member, offsets, this.#version)
-      for (const code of await client.send(broker, call)) check(code)
+      for (const code of await client.send(broker, call)) throwIfError(code)
     })
   }
 
@@ -161,14 +149,14 @@ export class Producer {
         try {
           await this.#endTxn(broker, true)
         } catch (error) {
-          const failed = logError(error)
+          const failed = toLogError(error)
           // No answer: it may have been done.
           if (!(failed instanceof KafkaError)) asked = true
           throw failed
         }
       })
     } catch (error) {
-      const failed = logError(error)
+      const failed = toLogError(error)
       if (failed.code === 'fenced' && !asked) throw failed
       throw new LogError('unknown', `the transaction may or may not have been committed: ${failed.message}`, { cause: failed })
     }
@@ -180,10 +168,10 @@ export class Producer {
       return
     }
     const { errorCode, producerId, producerEpoch } = await this.#settings.client.send(broker, endTxn(this.#id, commit))
-    check(errorCode)
+    throwIfError(errorCode)
     // Each epoch numbers its batches anew.
     this.#id = { ...this.#id, producerId, producerEpoch }
-    this.#sequences.clear()
+    this.#batches.restart()
   }
 
   /** As far as that is possible; a transaction left open is ended by the next `open`, or by its time-out. */
@@ -198,120 +186,12 @@ export class Producer {
   /** Again and again while a coordinator moves, and while it writes the markers of the last transaction: a few milliseconds. */
   #coordinated<T>(kind: Coordinator, id: string, request: (broker: Broker) => Promise<T>): Promise<T> {
     const { client, transactionTimeout } = this.#settings
-    return client.coordinated(kind, id, transactionTimeout, broker =>
-      persist(transactionTimeout, isConcurrent, () => request(broker), 1, 1.25),
+    return client.withCoordinator(kind, id, transactionTimeout, broker =>
+      retry(transactionTimeout, isConcurrent, () => request(broker), 1, 1.25),
     )
   }
-
-  /** The first offset of every batch. */
-  async #produce(outbox: Outbox, sent?: () => void): Promise<Map<Part, number>> {
-    const bases = new Map<Part, number>()
-    for (const [round, parts] of outbox.rounds.entries()) {
-      const first = await this.#send(parts, round === outbox.rounds.length - 1 ? sent : undefined)
-      for (const part of parts) bases.set(part, first.get(partitionKey(part)) as number)
-    }
-    return bases
-  }
-
-  /** One batch for each of these partitions; their first offsets. Tried again where it is sure that a batch was not appended. */
-  async #send(parts: readonly Part[], sent?: () => void): Promise<Map<string, number>> {
-    const { client } = this.#settings
-    await client.use([...new Set(parts.map(p => p.topic))])
-    const timestamp = Date.now()
-    const bases = new Map<string, number>()
-    const until = performance.now() + PRODUCE_TIMEOUT
-    let left: Numbered[] = parts.map(part => {
-      const key = partitionKey(part)
-      const sequence = this.#sequences.get(key) ?? 0
-      this.#sequences.set(key, (sequence + part.records.length) % SEQUENCES)
-      return { part, sequence, timestamp }
-    })
-    for (let wait = 10; ; wait = Math.min(wait * 2, 500)) {
-      const asked: Promise<Failed | null>[] = []
-      for (const [node, of] of Map.groupBy(left, ({ part }) => client.leader(part))) {
-        for (const [i, some] of requests(of).entries()) {
-          // The broker appends one request while the next is encoded.
-          if (i > 0) await turn()
-          const asking = this.#ask(node, some, bases)
-          // It may have failed before all of them are waited for.
-          asking.catch(() => {})
-          asked.push(asking)
-        }
-      }
-      await turn()
-      sent?.()
-      const failed = (await Promise.all(asked)).filter(f => f !== null)
-      if (failed.length === 0) return bases
-      if (performance.now() + wait > until) throw failed[0]?.cause
-      left = failed.flatMap(f => f.again)
-      await sleep(wait)
-      await client.refresh().catch(() => {})
-    }
-  }
-
-  /** One Produce request. Null when all of it was taken; what may be sent again under its sequence numbers otherwise. */
-  async #ask(node: number | null, batches: readonly Numbered[], bases: Map<string, number>): Promise<Failed | null> {
-    const { client, transactionalId, compression } = this.#settings
-    const { producerId, producerEpoch } = this.#id
-    if (node === null) return { again: batches, cause: new KafkaError(CODE.LEADER_NOT_AVAILABLE) }
-    const sender = { producerId, producerEpoch, transactional: true }
-    const version = this.#version === 2 ? 12 : 7
-    const encoded = batches.map(({ part, sequence, timestamp }) => {
-      const { topic, partition, records } = part
-      return { topic, partition, batch: encodeBatch(records, timestamp, sender, sequence, compression) }
-    })
-    try {
-      const broker = await client.broker(node)
-      const produced = await client.send(broker, produce(client.prefix, transactionalId, encoded, PRODUCE_TIMEOUT, version))
-      let cause: LogError | null = null
-      for (const { errorCode, baseOffset, ...at } of produced) {
-        if (errorCode === 0) bases.set(partitionKey(at), baseOffset)
-        else if (isMoved(errorCode) || NOT_YET.has(errorCode)) cause = new KafkaError(errorCode)
-        else throw new KafkaError(errorCode)
-      }
-      return cause === null ? null : { again: batches.filter(({ part }) => !bases.has(partitionKey(part))), cause }
-    } catch (error) {
-      const failed = logError(error)
-      // No answer. The broker knows a batch that it has by its sequence number.
-      if (failed instanceof KafkaError || !isPassing(failed)) throw failed
-      return { again: batches, cause: failed }
-    }
-  }
-}
-
-/** A record batch with its place in the sequence of its partition. */
-interface Numbered {
-  readonly part: Part
-  readonly sequence: number
-  readonly timestamp: number
-}
-
-interface Failed {
-  readonly again: readonly Numbered[]
-  readonly cause: LogError
-}
-
-/** Batches by request: several small ones go together. */
-function requests(batches: readonly Numbered[]): Numbered[][] {
-  const made: Numbered[][] = []
-  let bytes = 0
-  for (const batch of batches) {
-    const last = made.at(-1)
-    if (last === undefined || bytes + batch.part.bytes > REQUEST_BYTES) {
-      made.push([batch])
-      bytes = batch.part.bytes
-    } else {
-      last.push(batch)
-      bytes += batch.part.bytes
-    }
-  }
-  return made
-}
-
-function turn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }
 
 function isConcurrent(error: LogError): boolean {
-  return error instanceof KafkaError && error.kafka === CODE.CONCURRENT_TRANSACTIONS
+  return error instanceof KafkaError && error.kafka === ErrorCode.CONCURRENT_TRANSACTIONS
 }

@@ -4,11 +4,13 @@
  */
 import { LogError, partitionKey, type Read, type TopicPartition } from '../log.ts'
 import { decodeScanned } from './batch.ts'
-import { CODE, isMoved, isPassing, type KafkaClient, KafkaError, persist } from './client.ts'
+import type { KafkaClient } from './client.ts'
+import { ErrorCode, isStaleMetadata, isRetriable, KafkaError } from './errors.ts'
+import { retry } from './retry.ts'
 import type { Cursor } from './cursor.ts'
 import type { Fetcher } from './fetcher.ts'
 import { fetch } from './protocol.ts'
-import { once } from './session.ts'
+import { sessionless } from './session.ts'
 import type { Subscription } from './subscription.ts'
 
 const IDLE_MS = 2_000
@@ -53,15 +55,15 @@ export class Reader {
         if (!cursor.empty) {
           const at = cursor.head
           const { records, next } = cursor.take(Number.POSITIVE_INFINITY, maxBytes)
-          lane.go()
+          lane.wake()
           // Its batch turned out to be damaged.
           if (next === at && records.length === 0) continue
           // Without records, only what is not for readers was there: markers, aborted records.
           return { records, next }
         }
-        const { telling } = cursor
+        const { pendingError } = cursor
         // A leader that moves, or a broker that is away, is waited for.
-        if (telling !== null && (!isAway(telling) || performance.now() > until + AWAY_MS)) throw cursor.tell()
+        if (pendingError !== null && (!isAway(pendingError) || performance.now() > until + AWAY_MS)) throw cursor.takeError()
         const left = until - performance.now()
         if (cursor.answered && left <= 0) return { records: [], next: from }
         await this.#news(cursor, cursor.answered ? left : AWAY_MS)
@@ -82,14 +84,14 @@ export class Reader {
   /** One fetch of one place. */
   async #look(partition: TopicPartition, offset: number, maxBytes: number): Promise<Read> {
     const client = this.#client
-    await client.use([partition.topic])
-    return persist(10_000, isPassing, async () => {
+    await client.track([partition.topic])
+    return retry(10_000, isRetriable, async () => {
       const node = client.leader(partition)
       if (node === null) {
         await client.refresh()
-        throw new KafkaError(CODE.LEADER_NOT_AVAILABLE)
+        throw new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE)
       }
-      const asking = once(new Map([[partitionKey(partition), { ...partition, offset }]]))
+      const asking = sessionless(new Map([[partitionKey(partition), { ...partition, offset }]]))
       const broker = await client.broker(node, LOOKS)
       const [found] = (await client.send(broker, fetch(client.prefix, asking, 0, maxBytes, maxBytes))).partitions
       if (found === undefined) return { records: [], next: offset }
@@ -98,12 +100,12 @@ export class Reader {
         if (damage !== null && next === offset) throw damage
         return { records, next }
       }
-      if (found.errorCode === CODE.OFFSET_OUT_OF_RANGE) {
-        const [first] = await client.offsets([partition], 'first')
+      if (found.errorCode === ErrorCode.OFFSET_OUT_OF_RANGE) {
+        const [first] = await client.offsets([partition], 'earliest')
         if (first !== undefined && first.offset > offset) return this.#look(partition, first.offset, maxBytes)
         return { records: [], next: offset }
       }
-      if (isMoved(found.errorCode)) await client.refresh()
+      if (isStaleMetadata(found.errorCode)) await client.refresh()
       throw new KafkaError(found.errorCode)
     })
   }
@@ -132,7 +134,7 @@ export class Reader {
     const onNews = (cursors: readonly Cursor[]) => {
       for (const cursor of cursors) {
         this.#waiting.get(cursor)?.()
-        const error = cursor.telling
+        const error = cursor.pendingError
         if (error !== null && isAway(error)) this.#onError(`${cursor.key} cannot be read; trying again`, error)
       }
     }
@@ -168,5 +170,5 @@ export class Reader {
 
 /** It is the partition's leader that cannot be had, not the partition that cannot be read. */
 function isAway(error: LogError): boolean {
-  return error instanceof KafkaError ? isMoved(error.kafka) : isPassing(error)
+  return error instanceof KafkaError ? isStaleMetadata(error.kafka) : isRetriable(error)
 }

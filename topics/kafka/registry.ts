@@ -6,7 +6,7 @@
 import { COMPATIBILITY, SchemaRegistry as Client, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { CodecError, type SchemaRegistry } from '../codec.ts'
 import { LogError } from '../log.ts'
-import { sleep } from './client.ts'
+import { sleep } from './retry.ts'
 
 const TIMEOUT_MS = 10_000
 const TRIES = 6

@@ -7,7 +7,7 @@ export interface SubscriptionSettings extends Omit<Subscriber, 'holds'> {
   readonly bytes?: number
 }
 
-const BYTES = 16 * 1024 * 1024
+const QUEUE_BYTES = 16 * 1024 * 1024
 
 export class Subscription implements Subscriber {
   readonly below: Subscriber['below']
@@ -15,20 +15,20 @@ export class Subscription implements Subscriber {
   readonly onNews: Subscriber['onNews']
   readonly #bytes: number
   readonly #cursors = new Map<string, Cursor>()
-  readonly #go: () => void
+  readonly #wake: () => void
   readonly #closing: (closed: Subscription) => void
 
-  /** @param go looks for what can be fetched */
+  /** @param wake looks for what can be fetched */
   constructor(
-    { below, beyond, bytes = BYTES, onNews }: SubscriptionSettings,
-    go: () => void,
+    { below, beyond, bytes = QUEUE_BYTES, onNews }: SubscriptionSettings,
+    wake: () => void,
     closing: (closed: Subscription) => void,
   ) {
     this.below = below
     this.beyond = beyond
     this.onNews = onNews
     this.#bytes = bytes
-    this.#go = go
+    this.#wake = wake
     this.#closing = closing
   }
 
@@ -52,18 +52,18 @@ export class Subscription implements Subscriber {
   add(position: Position): Cursor {
     const cursor = new Cursor(position, this)
     this.#cursors.set(cursor.key, cursor)
-    this.#go()
+    this.#wake()
     return cursor
   }
 
   /** What it had queued is room for the others. */
   remove(partition: TopicPartition): void {
-    if (this.#cursors.delete(partitionKey(partition))) this.#go()
+    if (this.#cursors.delete(partitionKey(partition))) this.#wake()
   }
 
   clear(): void {
     this.#cursors.clear()
-    this.#go()
+    this.#wake()
   }
 
   /** Puts a cursor behind the others, so that they come first. */
@@ -74,8 +74,8 @@ export class Subscription implements Subscriber {
   }
 
   /** Something was taken: there may be room again. */
-  go(): void {
-    this.#go()
+  wake(): void {
+    this.#wake()
   }
 
   close(): void {
@@ -89,18 +89,18 @@ export class Subscription implements Subscriber {
    * thresholds for shared-memory packet switches, 1998). One that has nothing is fetched however much the others have: an answer may
    * have brought more than there was room for.
    */
-  wanted(now: number): Cursor[] {
+  fetchable(now: number): Cursor[] {
     const free = this.#free()
-    const wanted: Cursor[] = []
+    const fetchable: Cursor[] = []
     for (const cursor of this.#cursors.values()) {
-      if (hasRoom(cursor, free) && !cursor.asking && cursor.pausedUntil <= now) wanted.push(cursor)
+      if (hasRoom(cursor, free) && !cursor.onHold && cursor.pausedUntil <= now) fetchable.push(cursor)
     }
-    return wanted
+    return fetchable
   }
 
   /** What another reader has asked for may go to this one as well. */
-  takesAlong(cursor: Cursor): boolean {
-    return !cursor.asking && hasRoom(cursor, this.#free())
+  hasRoomFor(cursor: Cursor): boolean {
+    return !cursor.onHold && hasRoom(cursor, this.#free())
   }
 
   #free(): number {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { append, codeOf, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
-import { kafkaOf } from './client.ts'
+import { kafkaOf } from './settings.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { ensureTopics, settingsOf } from './topics.ts'
 

@@ -4,7 +4,10 @@
  */
 import type { Topic } from '../catalog.ts'
 import { LogError } from '../log.ts'
-import { isPassing, KafkaClient, kafkaOf, type KafkaSettings, logError, persist } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { kafkaOf, type KafkaSettings } from './settings.ts'
+import { isRetriable, toLogError } from './errors.ts'
+import { retry } from './retry.ts'
 
 export interface TopicsOptions {
   readonly kafka: KafkaSettings
@@ -30,7 +33,7 @@ const COMPACTED_SEGMENT = 64 * 1024 * 1024
 
 /** Another process may just have made the topics: brokers hear of it one after the other. */
 function isSettling(error: LogError): boolean {
-  return isPassing(error) || error.code === 'no_topic'
+  return isRetriable(error) || error.code === 'no_topic'
 }
 
 /**
@@ -75,7 +78,7 @@ export async function ensureTopics({ kafka, topics, replicationFactor }: TopicsO
   const wire = (topic: Topic) => prefix + topic.name
   let found: Found
   try {
-    found = await persist(LIMIT_MS, isSettling, async () => {
+    found = await retry(LIMIT_MS, isSettling, async () => {
       await admin.connect()
       const there = new Set(await admin.listTopics())
       const missing = topics.filter(t => !there.has(wire(t)))
@@ -111,7 +114,7 @@ export async function ensureTopics({ kafka, topics, replicationFactor }: TopicsO
       return { known, partitions, settings }
     })
   } catch (error) {
-    throw new LogError('unavailable', `the topics could not be read or created: ${logError(error).message}`, { cause: error })
+    throw new LogError('unavailable', `the topics could not be read or created: ${toLogError(error).message}`, { cause: error })
   } finally {
     await Promise.all([admin.disconnect().catch(() => {}), client.close()])
   }

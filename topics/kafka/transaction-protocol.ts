@@ -3,9 +3,9 @@
  * and generation), EndTxn v5 (KIP-890: every transaction has an epoch of its own), and which of the two ways a cluster goes.
  */
 import type { Position } from '../log.ts'
-import { check } from './client.ts'
+import { ErrorCode, throwIfError } from './errors.ts'
 import type { Call, Transactional } from './hardening.ts'
-import { byTopic, call, Reader, Writer } from './protocol.ts'
+import { byTopic, call, Reader, Writer } from './wire.ts'
 
 /**
  * How transactions go: 2 where Produce and TxnOffsetCommit make what they write to part of the transaction, and EndTxn hands out
@@ -22,7 +22,6 @@ export interface Member {
 
 /** A tagged field of the answer to ApiVersions. */
 const FINALIZED_FEATURES = 2
-const UNSUPPORTED_VERSION = 35
 
 /** The way that the whole cluster has agreed on: all its brokers go it. */
 export function transactionVersion(): Call<TransactionVersion> {
@@ -33,8 +32,8 @@ export function transactionVersion(): Call<TransactionVersion> {
     r => {
       const errorCode = r.int16()
       // From before Kafka 2.4.
-      if (errorCode === UNSUPPORTED_VERSION) return 1
-      check(errorCode)
+      if (errorCode === ErrorCode.UNSUPPORTED_VERSION) return 1
+      throwIfError(errorCode)
       r.compactArray(() => r.take(6)) // requests with their versions
       r.int32() // throttle time
       let version = 0
@@ -90,7 +89,7 @@ export function txnOffsetCommit(
   )
 }
 
-export interface Ended {
+export interface EndTxnResult {
   readonly errorCode: number
   /** Under which the next transaction goes; another id once the epochs of the last have run out. */
   readonly producerId: bigint
@@ -98,7 +97,7 @@ export interface Ended {
 }
 
 /** Commits or aborts. Repeated as it was it is answered as the first time, once its markers are written. */
-export function endTxn({ transactionalId, producerId, producerEpoch }: Transactional, commit: boolean): Call<Ended> {
+export function endTxn({ transactionalId, producerId, producerEpoch }: Transactional, commit: boolean): Call<EndTxnResult> {
   return call(
     { apiKey: 26, apiVersion: 5, apiName: 'EndTxn' },
     () => {

@@ -4,12 +4,12 @@
  */
 import { crc32 } from 'node:zlib'
 import type { TopicPartition } from '../log.ts'
-import { type Batch, decodeRecords } from '../records.ts'
+import { type EncodedBatch, decodeRecords } from '../records.ts'
 
 /** Added to checksums of rows of format 2; those of format 1 are of the records alone, and below it. */
 const WHOLE_ROW = 2 ** 32
 
-interface Row extends Batch {
+interface Row extends EncodedBatch {
   readonly tombstonesUntil: number | null
 }
 

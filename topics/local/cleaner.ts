@@ -3,12 +3,12 @@
  * small batches are joined, too, and what has become free goes back to the file system.
  */
 import { LogError } from '../log.ts'
+import { turn } from '../wait.ts'
 import { BATCH_BYTES } from './commits.ts'
 import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
-import { isOfFile } from './database.ts'
+import { isFileDamage } from './sqlite-errors.ts'
 import { joinSmall } from './joining.ts'
 import type { LocalTopic, Partition } from './partition.ts'
-import { turn } from './reader.ts'
 import type { BatchInfo, Storage, StoredBatch } from './storage.ts'
 import type { Tail } from './tail.ts'
 
@@ -218,7 +218,7 @@ export class Cleaner {
       } catch (error) {
         if (!(error instanceof LogError) || error.code !== 'corrupt') throw error
         damage ??= error
-        if (isOfFile(error)) break
+        if (isFileDamage(error)) break
       }
     }
     if (damage !== null) this.#tell(damage)

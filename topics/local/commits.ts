@@ -3,13 +3,13 @@
  * one sync of the disk. Offsets and log time are given here, and readers see nothing before the commit has returned.
  */
 import { type Assignment, type Headers, LogError, type Position } from '../log.ts'
-import { type Batch, type BatchRecord, encodeRecords } from '../records.ts'
+import { type EncodedBatch, type BatchRecord, encodeRecords } from '../records.ts'
 import type { Partition } from './partition.ts'
 import type { Storage } from './storage.ts'
 import type { Tail } from './tail.ts'
 
 /** A record that knows its partition. */
-export interface Placed {
+export interface PlacedRecord {
   readonly partition: Partition
   readonly key: string | null
   readonly value: Buffer | null
@@ -18,8 +18,8 @@ export interface Placed {
 }
 
 /** What is taken as one: an append, or a transaction with its input offsets. */
-export interface Unit {
-  readonly records: readonly Placed[]
+export interface CommitUnit {
+  readonly records: readonly PlacedRecord[]
   readonly fence?: { readonly assignment: Assignment; readonly offsets: readonly Position[] }
 }
 
@@ -28,7 +28,7 @@ export const BATCH_BYTES = 256 * 1024
 /** About how much one SQLite transaction takes; what is beyond waits for the next, and I/O comes between. */
 const COMMIT_BYTES = 2 * 1024 * 1024
 
-interface Waiting extends Unit {
+interface Waiting extends CommitUnit {
   readonly bytes: number
   /** @param offsets of the records, in their order */
   resolve(offsets: number[]): void
@@ -53,7 +53,7 @@ export class Commits {
   }
 
   /** Durable once resolved, with the offsets of the records. @throws {LogError} */
-  add(unit: Unit): Promise<number[]> {
+  add(unit: CommitUnit): Promise<number[]> {
     return new Promise((resolve, reject) => {
       let bytes = 0
       for (const record of unit.records) bytes += record.bytes
@@ -104,7 +104,7 @@ export class Commits {
   #commit(units: readonly Waiting[]): void {
     const { storage, tail, now } = this.#options
     const additions = new Map<Partition, BatchRecord[]>()
-    const batches: [Partition, Batch][] = []
+    const batches: [Partition, EncodedBatch][] = []
     const offsets: number[][] = []
     try {
       const time = Math.floor(now())
@@ -139,7 +139,7 @@ export class Commits {
 }
 
 /** Gives records their offsets and log time, which never runs backwards in a partition. Returns the offsets. */
-function place(records: readonly Placed[], additions: Map<Partition, BatchRecord[]>, now: number): number[] {
+function place(records: readonly PlacedRecord[], additions: Map<Partition, BatchRecord[]>, now: number): number[] {
   const offsets: number[] = []
   for (const { partition, key, value, headers } of records) {
     let added = additions.get(partition)
@@ -155,7 +155,7 @@ function place(records: readonly Placed[], additions: Map<Partition, BatchRecord
 }
 
 /** Records as batches of about the given size. */
-export function* inBatches(records: readonly BatchRecord[]): Generator<Batch> {
+export function* inBatches(records: readonly BatchRecord[]): Generator<EncodedBatch> {
   let start = 0
   let bytes = 0
   for (let end = 0; end < records.length; end++) {

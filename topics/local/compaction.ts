@@ -10,10 +10,10 @@
  * only less clean. A damaged batch stays as it is, and what only it says is not known: nothing is removed because of it.
  */
 import type { LogError, LogRecord } from '../log.ts'
-import type { Batch } from '../records.ts'
+import type { EncodedBatch } from '../records.ts'
 import { BATCH_BYTES, inBatches } from './commits.ts'
 import type { Partition } from './partition.ts'
-import { isOfRow, type Storage, type StoredBatch } from './storage.ts'
+import { isRowDamage, type Storage, type StoredBatch } from './storage.ts'
 import type { Tail } from './tail.ts'
 
 export interface CompactionSettings {
@@ -94,7 +94,7 @@ function readable(storage: Storage, partition: Partition, at: number, { damaged 
   try {
     return storage.batch(partition, at)
   } catch (error) {
-    if (!isOfRow(error)) throw error
+    if (!isRowDamage(error)) throw error
     damaged(error)
     const lastOffset = storage.batchInfo(partition, at)?.lastOffset ?? partition.high
     return lastOffset < partition.high ? lastOffset + 1 : null
@@ -168,7 +168,7 @@ export function replace(
   { kept, tombstonesUntil }: Pick<Rewritten, 'kept' | 'tombstonesUntil'>,
 ): void {
   const made = [...inBatches(kept)]
-  const sum = (batches: readonly Batch[]) => batches.reduce((bytes, { blob }) => bytes + blob.length, 0)
+  const sum = (batches: readonly EncodedBatch[]) => batches.reduce((bytes, { blob }) => bytes + blob.length, 0)
   const [removed, added] = [sum(old), sum(made)]
   storage.database.transaction(() => {
     for (const { id } of old) storage.removeBatch(id)

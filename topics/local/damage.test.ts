@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { defineTopic } from '../catalog.ts'
 import type { Assignment, LogError, Polled } from '../log.ts'
-import { DAY, Fixture, refusal } from './fixture.ts'
+import { DAY, Fixture, refusal } from './testing/fixture.ts'
 import type { LocalLog } from './log.ts'
 
 const spread = defineTopic('spread', 'key', [], { partitions: 3 })

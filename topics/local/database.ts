@@ -4,76 +4,22 @@
  *
  *   topics ─ partitions ─ batches      groups ─ group_offsets      schemas ─ subjects      identity
  */
-import { randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { forgetHolder, holderOf, nameHolder } from '../lock.ts'
+import { forgetHolder, nameHolder } from '../lock.ts'
 import { LogError } from '../log.ts'
+import { isFileDamage, isSyncFailure, toLogError, neverWritten } from './sqlite-errors.ts'
+import { prepareTables } from './tables.ts'
 
 /** How SQLite says that a file can get smaller, in steps. */
 const INCREMENTAL = 2
-/** "BMAL": says that a SQLite file is a log. */
-const APPLICATION_ID = 0x424d414c
 /** How much the WAL takes before a checkpoint. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
 /** A file of an earlier version is made anew at the start, so that it can get smaller, up to this size: that takes about a second. */
 const SMALL_FILE = 64 * 1024 * 1024
 /** What a transaction writes beside what is counted: pages of indexes and small tables. */
 const SMALL_BYTES = 16 * 1024
-
-/** 2: checksums of batches cover what their rows say. Rows of format 1 are read as they are. */
-const VERSION = 2
-
-/** A record batch is one row. `partitions.high` and `timestamp` hold what batches said that have since been removed. */
-const TABLES = `
-  CREATE TABLE identity (id TEXT NOT NULL) STRICT;
-  CREATE TABLE topics (
-    name TEXT PRIMARY KEY,
-    partitions INTEGER NOT NULL,
-    cleanup TEXT NOT NULL,
-    retention_ms INTEGER
-  ) STRICT;
-  CREATE TABLE partitions (
-    id INTEGER PRIMARY KEY,
-    topic TEXT NOT NULL REFERENCES topics,
-    partition INTEGER NOT NULL,
-    low INTEGER NOT NULL DEFAULT 0,
-    high INTEGER NOT NULL DEFAULT 0,
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    clean INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (topic, partition)
-  ) STRICT;
-  CREATE TABLE batches (
-    id INTEGER PRIMARY KEY,
-    partition_id INTEGER NOT NULL,
-    base_offset INTEGER NOT NULL,
-    last_offset INTEGER NOT NULL,
-    count INTEGER NOT NULL,
-    first_timestamp INTEGER NOT NULL,
-    max_timestamp INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    crc INTEGER NOT NULL,
-    tombstones_until INTEGER,
-    records BLOB NOT NULL
-  ) STRICT;
-  CREATE INDEX batches_by_offset ON batches (partition_id, last_offset, bytes);
-  CREATE INDEX batches_with_tombstones ON batches (partition_id, tombstones_until) WHERE tombstones_until IS NOT NULL;
-  CREATE TABLE groups (name TEXT PRIMARY KEY, generation INTEGER NOT NULL, member TEXT NOT NULL) STRICT;
-  CREATE TABLE group_offsets (
-    "group" TEXT NOT NULL REFERENCES groups,
-    topic TEXT NOT NULL,
-    partition INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    PRIMARY KEY ("group", topic, partition)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE schemas (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
-  CREATE TABLE subjects (
-    subject TEXT NOT NULL,
-    schema_id INTEGER NOT NULL REFERENCES schemas,
-    PRIMARY KEY (subject, schema_id)
-  ) STRICT, WITHOUT ROWID;
-`
 
 export class Database {
   readonly file: string
@@ -103,14 +49,14 @@ export class Database {
       // What retention and compaction remove is overwritten, as erasing a person asks for.
       db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${64 * 1024 * 1024}`)
       db.exec('BEGIN IMMEDIATE')
-      prepare(db, file)
+      prepareTables(db, file)
       db.exec('COMMIT')
       this.identity = db.prepare('SELECT id FROM identity').get()?.id as string
       this.#db = db
       nameHolder(file)
     } catch (error) {
       db?.close()
-      throw logError(error, file)
+      throw toLogError(error, file)
     }
   }
 
@@ -127,7 +73,7 @@ export class Database {
       this.#ahead += bytes + SMALL_BYTES
     } catch (error) {
       this.#rollBack()
-      if (error instanceof LogError && (error.code === 'unknown' || isOfFile(error))) this.broken(error)
+      if (error instanceof LogError && (error.code === 'unknown' || isFileDamage(error))) this.broken(error)
       throw error
     }
   }
@@ -146,8 +92,8 @@ export class Database {
     try {
       this.#statement('PRAGMA wal_checkpoint(PASSIVE)').all()
     } catch (error) {
-      const said = logError(error, this.file)
-      if (!isSync(error) && !isOfFile(said)) {
+      const said = toLogError(error, this.file)
+      if (!isSyncFailure(error) && !isFileDamage(said)) {
         this.troubled(said)
         return
       }
@@ -171,8 +117,8 @@ export class Database {
       this.#statement(`PRAGMA incremental_vacuum(${pages})`).all()
       this.#ahead += 2 * pages * this.#pragma('page_size') + SMALL_BYTES
     } catch (error) {
-      const said = logError(error, this.file)
-      if (isSync(error)) this.broken(said)
+      const said = toLogError(error, this.file)
+      if (isSyncFailure(error)) this.broken(said)
       throw said
     }
   }
@@ -204,7 +150,7 @@ export class Database {
     try {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
     } catch (error) {
-      this.broken(logError(error, this.file))
+      this.broken(toLogError(error, this.file))
     }
   }
 
@@ -212,7 +158,7 @@ export class Database {
     try {
       this.#statement('COMMIT').run()
     } catch (error) {
-      if (neverWritten(error)) throw logError(error, this.file)
+      if (neverWritten(error)) throw toLogError(error, this.file)
       throw new LogError('unknown', `${this.file}: a commit failed half-way: ${(error as Error).message}`, { cause: error })
     }
   }
@@ -221,7 +167,7 @@ export class Database {
     try {
       this.#statement(sql).run(...values)
     } catch (error) {
-      throw logError(error, this.file)
+      throw toLogError(error, this.file)
     }
   }
 
@@ -233,7 +179,7 @@ export class Database {
     try {
       return this.#statement(sql).all(...values) as T[]
     } catch (error) {
-      throw logError(error, this.file)
+      throw toLogError(error, this.file)
     }
   }
 
@@ -268,73 +214,5 @@ function makeFile(file: string): void {
     closeSync(openSync(file, 'wx', 0o600))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-}
-
-function prepare(db: DatabaseSync, file: string): void {
-  const pragma = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]
-  if (db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined) {
-    db.exec(TABLES)
-    db.prepare('INSERT INTO identity VALUES (?)').run(randomUUID())
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION}`)
-  } else if (pragma('application_id') !== APPLICATION_ID) {
-    throw new LogError('corrupt', `${file} is a SQLite file, but not a log; name another file`)
-  } else if (pragma('user_version') === 1) {
-    db.exec(`PRAGMA user_version = ${VERSION}`)
-  } else if (pragma('user_version') !== VERSION) {
-    throw new LogError(
-      'corrupt',
-      `${file} has format ${pragma('user_version')}, this version of the code reads ${VERSION}; run the version that wrote it`,
-    )
-  }
-}
-
-// Result codes of SQLite (https://www.sqlite.org/rescode.html); the low byte is the primary one.
-const SQLITE_BUSY = 5
-const SQLITE_CORRUPT = 11
-const SQLITE_FULL = 13
-const SQLITE_NOTADB = 26
-const SQLITE_IOERR_WRITE = 778
-const SQLITE_IOERR_FSYNC = 1034
-const SQLITE_IOERR_DIR_FSYNC = 1290
-
-function resultCode(error: unknown): number {
-  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
-}
-
-/** Whether SQLite itself cannot make sense of the file: it is damaged beyond one row. */
-export function isOfFile({ cause }: LogError): boolean {
-  const code = resultCode(cause) & 0xff
-  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
-}
-
-/** After it, what the system has written and what it has dropped cannot be told apart. */
-function isSync(error: unknown): boolean {
-  return [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].includes(resultCode(error))
-}
-
-/** The frame that marks the commit is the last to be written to the WAL, so a write that failed left none. */
-function neverWritten(error: unknown): boolean {
-  return resultCode(error) === SQLITE_FULL || resultCode(error) === SQLITE_IOERR_WRITE
-}
-
-function logError(error: unknown, file: string): LogError {
-  if (error instanceof LogError) return error
-  const message = (error as Error).message
-  if ((error as NodeJS.ErrnoException).code === 'ERR_OUT_OF_RANGE') return new LogError('corrupt', message, { cause: error })
-  switch (resultCode(error) & 0xff) {
-    case SQLITE_BUSY:
-      return new LogError(
-        'locked',
-        `${file} is in use by ${holderOf(file)}, and one process owns a local log: stop the other one, give this one a folder of its own, or use Kafka to run several`,
-        { cause: error },
-      )
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return new LogError('corrupt', `${file} is damaged (${message}): restore it from a backup, or move it away to begin anew`, {
-        cause: error,
-      })
-    default:
-      return new LogError('unavailable', `${file} cannot be read or written: ${message}`, { cause: error })
   }
 }

@@ -7,7 +7,7 @@ import type { LogError, LogRecord } from '../log.ts'
 import { BATCH_BYTES } from './commits.ts'
 import { replace, STEP_MS } from './compaction.ts'
 import type { Partition } from './partition.ts'
-import { isOfRow, type Storage, type StoredBatch } from './storage.ts'
+import { isRowDamage, type Storage, type StoredBatch } from './storage.ts'
 
 export interface JoiningSettings {
   /** Batches with newer records than this are left alone, ms since the epoch. */
@@ -74,7 +74,7 @@ function readable(storage: Storage, partition: Partition, at: number, { damaged 
   try {
     return storage.batch(partition, at)
   } catch (error) {
-    if (!isOfRow(error)) throw error
+    if (!isRowDamage(error)) throw error
     damaged(error)
     return null
   }

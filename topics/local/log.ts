@@ -22,15 +22,16 @@ import {
 } from '../log.ts'
 import { partitionOf } from '../murmur2.ts'
 import { payloadBytes } from '../records.ts'
+import { turn } from '../wait.ts'
 import { CLEANING, Cleaner, type Cleaning } from './cleaner.ts'
-import { Commits, type Placed } from './commits.ts'
+import { Commits, type PlacedRecord } from './commits.ts'
 import { Database } from './database.ts'
 import { LocalMembership, type Owner } from './membership.ts'
-import type { LocalTopic, Partition } from './partition.ts'
-import { arrival, Reader, turn } from './reader.ts'
+import { arrival, Reader } from './reader.ts'
 import { LocalRegistry } from './registry.ts'
-import { Storage, type TopicRow } from './storage.ts'
+import { Storage } from './storage.ts'
 import { Tail } from './tail.ts'
+import { LocalTopics } from './topics.ts'
 
 export interface LocalLogOptions {
   /** Path of the SQLite file; made with its folder where it does not exist. */
@@ -78,7 +79,7 @@ export class LocalLog implements Log, SchemaRegistry {
   readonly #commits: Commits
   readonly #cleaner: Cleaner
   readonly #owner: Owner
-  readonly #topics = new Map<string, LocalTopic>()
+  readonly #topics: LocalTopics
   /** The living member of each group. */
   readonly #members = new Map<string, LocalMembership>()
   #closed: LogError | null = null
@@ -89,8 +90,8 @@ export class LocalLog implements Log, SchemaRegistry {
     this.identity = database.identity
     this.#storage = new Storage(database)
     this.#registry = new LocalRegistry(database)
-    for (const topic of this.#storage.topics()) this.#load(topic)
-    for (const topic of topics) this.#ensure(topic)
+    this.#topics = new LocalTopics(this.#storage)
+    for (const topic of topics) this.#topics.ensure(topic)
     const tail = new Tail()
     this.#reader = new Reader(this.#storage, tail)
     this.#commits = new Commits({
@@ -106,7 +107,7 @@ export class LocalLog implements Log, SchemaRegistry {
       reader: this.#reader,
       check: () => this.#check(),
       place: record => this.#place(record),
-      partition: where => this.#partition(where),
+      partition: where => this.#topics.partition(where),
       committed: group => this.groupOffsets(group),
       commit: async unit => {
         this.#check()
@@ -117,7 +118,7 @@ export class LocalLog implements Log, SchemaRegistry {
     this.#cleaner = new Cleaner({
       storage: this.#storage,
       tail,
-      topics: this.#topics,
+      topics: this.#topics.byName,
       now,
       settings: { ...CLEANING, ...cleaning },
       failed: onError,
@@ -144,7 +145,7 @@ export class LocalLog implements Log, SchemaRegistry {
   async read(where: TopicPartition, from: number, options: { maxBytes?: number; wait?: number } = {}): Promise<Read> {
     this.#check()
     const { maxBytes = READ_BYTES, wait = 0 } = options
-    const partition = this.#partition(where)
+    const partition = this.#topics.partition(where)
     const records: LogRecord[] = []
     const window = { from, records: Number.POSITIVE_INFINITY, bytes: Math.max(1, maxBytes) }
     const deadline = performance.now() + wait
@@ -161,20 +162,20 @@ export class LocalLog implements Log, SchemaRegistry {
 
   async ends(topic: string): Promise<Ends[]> {
     this.#check()
-    return this.#topic(topic).owned.map(({ partition, low, high }) => ({ partition, low, high }))
+    return this.#topics.get(topic).owned.map(({ partition, low, high }) => ({ partition, low, high }))
   }
 
   /** A topic of this file lives as long as the file. */
   async topicId(topic: string): Promise<string> {
     this.#check()
-    return `${this.identity}/${this.#topic(topic).name}`
+    return `${this.identity}/${this.#topics.get(topic).name}`
   }
 
   /** @throws {LogError} `locked` while the group has a living member: here a group has one at a time. */
   async join({ group, topics, instance, assigned }: JoinOptions): Promise<Membership> {
     this.#check()
     const partitions = [...new Set(topics)].flatMap(name => {
-      return this.#topic(name).owned.map(({ topic, partition }) => ({ topic, partition }))
+      return this.#topics.get(name).owned.map(({ topic, partition }) => ({ topic, partition }))
     })
     const living = this.#members.get(group)
     if (living !== undefined) {
@@ -206,7 +207,7 @@ export class LocalLog implements Log, SchemaRegistry {
   /** Creates a topic that was defined after the log was opened. @throws {LogError} `no_topic` when it has other partitions. */
   async ensure(topic: Topic): Promise<void> {
     this.#check()
-    this.#ensure(topic)
+    this.#topics.ensure(topic)
   }
 
   async register(subject: string, schema: string): Promise<number> {
@@ -222,7 +223,7 @@ export class LocalLog implements Log, SchemaRegistry {
   /** Compacts a topic, or every compacted one, now. The background does it when enough is new. */
   async compact(topic?: string): Promise<void> {
     this.#check()
-    const topics = topic === undefined ? [...this.#topics.values()] : [this.#topic(topic)]
+    const topics = topic === undefined ? [...this.#topics.byName.values()] : [this.#topics.get(topic)]
     await this.#cleaner.compact(topics.filter(({ cleanup }) => cleanup === 'compact'))
   }
 
@@ -249,7 +250,7 @@ export class LocalLog implements Log, SchemaRegistry {
     this.#closed = error
     this.#cleaner.stop()
     this.#commits.refuse(error)
-    for (const { owned } of this.#topics.values()) {
+    for (const { owned } of this.#topics.byName.values()) {
       for (const { listeners } of owned) for (const listener of [...listeners]) listener()
     }
     for (const membership of this.#members.values()) membership.wake()
@@ -260,52 +261,13 @@ export class LocalLog implements Log, SchemaRegistry {
     if (this.#closed !== null) throw this.#closed
   }
 
-  #topic(name: string): LocalTopic {
-    const topic = this.#topics.get(name)
-    if (topic === undefined) throw new LogError('no_topic', `no topic "${name}" in ${this.#database.file}`)
-    return topic
-  }
-
-  #partition({ topic, partition }: TopicPartition): Partition {
-    const { owned, partitions } = this.#topic(topic)
-    const found = owned[partition]
-    if (found === undefined) throw new LogError('no_topic', `topic "${topic}" has ${partitions} partitions, no ${partition}`)
-    return found
-  }
-
-  #place({ topic, partition, key, value, headers = {} }: Append): Placed {
+  #place({ topic, partition, key, value, headers = {} }: Append): PlacedRecord {
     const bytes = payloadBytes({ key, value, headers })
     if (bytes > MAX_RECORD_BYTES) {
       const which = `a record of ${bytes} bytes for ${topic}, key ${JSON.stringify(key)}`
       throw new LogError('too_large', `${which}: the limit is ${MAX_RECORD_BYTES}; split it`)
     }
-    const number = partition ?? partitionOf(key, this.#topic(topic).partitions)
-    return { partition: this.#partition({ topic, partition: number }), key, value, headers, bytes }
-  }
-
-  #ensure(topic: Topic): void {
-    const { name, partitions, cleanup, retentionMs } = topic
-    const existing = this.#topics.get(name)
-    if (existing === undefined) {
-      this.#storage.saveTopic(topic)
-      this.#load({ name, partitions, cleanup, retentionMs })
-    } else if (existing.partitions !== partitions) {
-      throw new LogError(
-        'no_topic',
-        `topic "${name}" has ${existing.partitions} partitions in ${this.#database.file}, but the catalog says ${partitions}: ` +
-          'the number is final once a topic is made; set it back, or begin with a new file',
-      )
-    } else if (existing.cleanup !== cleanup || existing.retentionMs !== retentionMs) {
-      this.#storage.saveTopic(topic)
-      this.#topics.set(name, { ...existing, cleanup, retentionMs })
-    }
-  }
-
-  #load(topic: TopicRow): void {
-    const owned = this.#storage.partitions(topic.name).map(row => {
-      const contiguous = topic.cleanup === 'delete' && row.clean === 0
-      return { ...row, listeners: new Set<() => void>(), contiguous, joined: row.low }
-    })
-    this.#topics.set(topic.name, { ...topic, owned })
+    const number = partition ?? partitionOf(key, this.#topics.get(topic).partitions)
+    return { partition: this.#topics.partition({ topic, partition: number }), key, value, headers, bytes }
   }
 }

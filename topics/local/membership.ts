@@ -15,10 +15,12 @@ import {
   type TopicPartition,
   type Transaction,
 } from '../log.ts'
-import type { Window } from '../records.ts'
-import type { Placed, Unit } from './commits.ts'
+import type { ReadWindow } from '../records.ts'
+import { TransactionSequence } from '../transaction.ts'
+import { turn, Waiter } from '../wait.ts'
+import type { PlacedRecord, CommitUnit } from './commits.ts'
 import type { Partition } from './partition.ts'
-import { MAX_TIMER_MS, type Reader, turn } from './reader.ts'
+import type { Reader } from './reader.ts'
 
 /** What a membership needs of its log. */
 export interface Owner {
@@ -26,10 +28,10 @@ export interface Owner {
   /** @throws {LogError} `closed` */
   check(): void
   /** @throws {LogError} `no_topic`, `too_large` */
-  place(record: Append): Placed
+  place(record: Append): PlacedRecord
   partition(of: TopicPartition): Partition
   committed(group: string): Promise<Position[]>
-  commit(unit: Unit): Promise<number[]>
+  commit(unit: CommitUnit): Promise<number[]>
   left(membership: LocalMembership): void
 }
 
@@ -55,12 +57,12 @@ export class LocalMembership implements Membership {
   readonly #owner: Owner
   /** By partition; those polled longest ago come first. */
   readonly #started = new Map<string, Started>()
-  readonly #notify = () => this.#resume?.()
-  #resume: (() => void) | null = null
+  readonly #news = new Waiter()
+  readonly #notify = () => this.#news.wake()
+  readonly #transactions = new TransactionSequence()
   #polling = false
   #woken = false
   #left = false
-  #open: LocalTransaction | null = null
 
   constructor(owner: Owner, assignment: Assignment) {
     this.#owner = owner
@@ -113,7 +115,7 @@ export class LocalMembership implements Membership {
           this.#woken = false
           return polled
         }
-        await this.#news(Math.min(deadline, this.#nextTry()) - now)
+        await this.#news.wait(Math.min(deadline, this.#nextTry()) - now)
       }
     } finally {
       this.#polling = false
@@ -128,10 +130,16 @@ export class LocalMembership implements Membership {
 
   begin(assignment: Assignment): Transaction {
     this.#owner.check()
-    if (this.#open !== null && !this.#open.ended)
-      throw new Error(`group "${assignment.group}": a transaction is open; commit or abort it first`)
-    this.#open = new LocalTransaction(this.#owner, assignment)
-    return this.#open
+    const records: PlacedRecord[] = []
+    return this.#transactions.begin(assignment, {
+      append: record => {
+        records.push(this.#owner.place(record))
+      },
+      commit: async offsets => {
+        const appended = await this.#owner.commit({ records, fence: { assignment, offsets } })
+        return new Map(records.map(({ partition }, i) => [partitionKey(partition), appended[i] as number]))
+      },
+    })
   }
 
   lease(): number {
@@ -177,7 +185,7 @@ export class LocalMembership implements Membership {
   }
 
   /** What can be read of a partition; what is damaged, or gone, is an error of this partition alone. */
-  #range(started: Started, window: Window): Polled | null {
+  #range(started: Started, window: ReadWindow): Polled | null {
     const { partition, next: from, endedAt } = started
     const { topic, partition: number, low } = partition
     const records: LogRecord[] = []
@@ -208,73 +216,5 @@ export class LocalMembership implements Membership {
     let next = Number.POSITIVE_INFINITY
     for (const { failures, notBefore } of this.#started.values()) if (failures > 0) next = Math.min(next, notBefore)
     return next
-  }
-
-  /** Resolves when there may be something to poll, or after so many ms. */
-  #news(ms: number): Promise<void> {
-    return new Promise(resolve => {
-      const done = () => {
-        clearTimeout(timer)
-        this.#resume = null
-        resolve()
-      }
-      const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS))
-      this.#resume = done
-    })
-  }
-}
-
-/** Kept in memory until its commit, which takes all of it or nothing. */
-class LocalTransaction implements Transaction {
-  readonly #owner: Owner
-  readonly #assignment: Assignment
-  readonly #records: Placed[] = []
-  readonly #offsets = new Map<string, Position>()
-  #state: 'open' | 'committing' | 'ended' = 'open'
-
-  constructor(owner: Owner, assignment: Assignment) {
-    this.#owner = owner
-    this.#assignment = assignment
-  }
-
-  get ended(): boolean {
-    return this.#state === 'ended'
-  }
-
-  append(record: Append): void {
-    this.#checkOpen()
-    this.#records.push(this.#owner.place(record))
-  }
-
-  offsets(positions: readonly Position[]): void {
-    this.#checkOpen()
-    for (const position of positions) {
-      const key = partitionKey(position)
-      if (!this.#assignment.partitions.some(p => partitionKey(p) === key))
-        throw new Error(`${key} is not of the assignment that the transaction was begun with`)
-      this.#offsets.set(key, position)
-    }
-  }
-
-  async commit(): Promise<Map<string, number>> {
-    this.#checkOpen()
-    this.#state = 'committing'
-    try {
-      if (this.#offsets.size === 0) throw new Error('every transaction commits at least one input offset: it is the fence')
-      const fence = { assignment: this.#assignment, offsets: [...this.#offsets.values()] }
-      const offsets = await this.#owner.commit({ records: this.#records, fence })
-      return new Map(this.#records.map(({ partition }, i) => [partitionKey(partition), offsets[i] as number]))
-    } finally {
-      this.#state = 'ended'
-    }
-  }
-
-  async abort(): Promise<void> {
-    if (this.#state === 'committing') throw new Error('the transaction is being committed; it cannot be aborted any more')
-    this.#state = 'ended'
-  }
-
-  #checkOpen(): void {
-    if (this.#state !== 'open') throw new Error('the transaction has ended; begin another')
   }
 }

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
-import { append, DAY, events, Fixture, readAll, short } from './fixture.ts'
+import { append, DAY, events, Fixture, readAll, short } from './testing/fixture.ts'
 import type { LocalLog } from './log.ts'
 
 const fixture = new Fixture()

@@ -4,9 +4,10 @@
  */
 import type { Topic } from '../catalog.ts'
 import { LogError, type LogRecord, type Position, partitionKey, type TopicPartition } from '../log.ts'
-import { type Batch, decodeRecords, type Window } from '../records.ts'
+import { type EncodedBatch, decodeRecords, type ReadWindow } from '../records.ts'
 import { checksumOf, damageOf } from './checksum.ts'
-import { type Database, isOfFile } from './database.ts'
+import type { Database } from './database.ts'
+import { isFileDamage } from './sqlite-errors.ts'
 
 export type TopicRow = Pick<Topic, 'name' | 'partitions' | 'cleanup' | 'retentionMs'>
 
@@ -25,7 +26,7 @@ export interface PartitionRow extends TopicPartition {
 }
 
 /** A batch as it lies in the file. */
-export interface StoredBatch extends Batch {
+export interface StoredBatch extends EncodedBatch {
   readonly id: number
   /** Until when its tombstones stay, ms since the epoch; null where it has none, or compaction has not yet seen them. */
   readonly tombstonesUntil: number | null
@@ -111,7 +112,7 @@ export class Storage {
     )
   }
 
-  insertBatch({ id }: PartitionRow, batch: Batch, tombstonesUntil: number | null = null): void {
+  insertBatch({ id }: PartitionRow, batch: EncodedBatch, tombstonesUntil: number | null = null): void {
     const { baseOffset, lastOffset, count, firstTimestamp, maxTimestamp, blob } = batch
     this.database.run(
       `INSERT INTO batches (partition_id, base_offset, last_offset, count, first_timestamp, max_timestamp, bytes, crc,
@@ -155,14 +156,14 @@ export class Storage {
       )
       return found ?? null
     } catch (error) {
-      if (!isOfRow(error)) throw error
+      if (!isRowDamage(error)) throw error
       // A number that no log writes.
       throw this.#damaged(partition, { baseOffset: offset, lastOffset: offset }, error.message)
     }
   }
 
   /** `decodeRecords`, with what is wrong as a LogError: then nothing of the batch is taken. */
-  decode(partition: PartitionRow, batch: Batch, window: Window, into: LogRecord[]): void {
+  decode(partition: PartitionRow, batch: EncodedBatch, window: ReadWindow, into: LogRecord[]): void {
     const before = { ...window, taken: into.length }
     try {
       decodeRecords(partition, batch, window, into)
@@ -183,7 +184,7 @@ export class Storage {
   }
 
   /** All records of a batch. */
-  records(partition: PartitionRow, batch: Batch): LogRecord[] {
+  records(partition: PartitionRow, batch: EncodedBatch): LogRecord[] {
     const records: LogRecord[] = []
     this.decode(partition, batch, { from: 0, records: batch.count, bytes: Number.POSITIVE_INFINITY }, records)
     return records
@@ -255,7 +256,7 @@ export class Storage {
 
   #damaged(
     partition: PartitionRow,
-    { baseOffset, lastOffset }: Pick<Batch, 'baseOffset' | 'lastOffset'>,
+    { baseOffset, lastOffset }: Pick<EncodedBatch, 'baseOffset' | 'lastOffset'>,
     what: string,
   ): LogError {
     const where = `${partitionKey(partition)}, offsets ${baseOffset} to ${lastOffset}`
@@ -264,6 +265,6 @@ export class Storage {
 }
 
 /** Whether one batch is damaged, and the rest of the file is as it was. */
-export function isOfRow(error: unknown): error is LogError {
-  return error instanceof LogError && error.code === 'corrupt' && !isOfFile(error)
+export function isRowDamage(error: unknown): error is LogError {
+  return error instanceof LogError && error.code === 'corrupt' && !isFileDamage(error)
 }
