@@ -37,7 +37,10 @@ export interface Ended<N extends RecordName = RecordName> {
   readonly effect: string
   /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. NOT_DONE: given up before anything left. */
   readonly outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE'
+  /** For people. */
   readonly reason: string
+  /** The code that the port gave; null if it gave none, or the record is of an earlier version. */
+  readonly code: string | null
   readonly input: Records[N]
 }
 
@@ -206,10 +209,12 @@ export interface Run {
 /** The attempt must not leave now: expired, the lease has run out, or the worker is draining. */
 export class SendRefused extends Error {
   readonly outcome: 'EXPIRED' | 'RELEASED'
-  constructor(outcome: 'EXPIRED' | 'RELEASED', message: string) {
+  readonly code: string | null
+  constructor(outcome: 'EXPIRED' | 'RELEASED', message: string, { code = null }: { code?: string | null } = {}) {
     super(message)
     this.name = 'SendRefused'
     this.outcome = outcome
+    this.code = code
   }
 }
 
@@ -217,10 +222,22 @@ export class SendRefused extends Error {
 export class NotDone extends Error {
   /** When to try again, ms from now; the worker's own back-off where absent. */
   readonly retryAfterMs: number | undefined
-  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number }) {
+  readonly code: string | null
+  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number; code?: string | null }) {
     super(message, options)
     this.name = 'NotDone'
     this.retryAfterMs = options?.retryAfterMs
+    this.code = options?.code ?? null
+  }
+}
+
+/** Thrown by a port when what it tried may have happened, to tell the actor why by a code. */
+export class MaybeDone extends Error {
+  readonly code: string
+  constructor(message: string, { code, ...options }: ErrorOptions & { code: string }) {
+    super(message, options)
+    this.name = 'MaybeDone'
+    this.code = code
   }
 }
 

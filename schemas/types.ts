@@ -1723,6 +1723,8 @@ export interface EffectEnded {
   outcome: EffectOutcome
   /** Why, for people. */
   reason: string
+  /** Why, as a code of the connector, where its port gave one. */
+  code: null | string
 }
 
 export interface EffectEndedInput {
@@ -1736,6 +1738,8 @@ export interface EffectEndedInput {
   outcome: EffectOutcome
   /** Why, for people. */
   reason?: string | undefined
+  /** Why, as a code of the connector, where its port gave one. */
+  code?: null | string | undefined
 }
 
 /** A timer that is set. */
