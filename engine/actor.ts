@@ -2,7 +2,7 @@
  * What an actor is: data that says its inbox, its state, its pure handlers, its timers and its effects. The worker runs it;
  * the topology is read from it.
  */
-import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
+import type { EnvelopeCommand, RecordInputs, RecordName, Records } from '../schemas/types.ts'
 import { ENGINE_RECORDS, type EngineRecord, type Topic } from '../topics/catalog.ts'
 
 /** An effect: something done to the outside after the commit that recorded it, whose result comes back on the actor's own inbox. */
@@ -67,7 +67,7 @@ export interface Context<
   /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
   readonly possiblyDuplicate: boolean
   /** Outcomes of the newest commands to this actor, for its profile; that of the command being handled as it stands now. */
-  readonly commands: readonly { readonly id: string; readonly outcome: string; readonly reason: string }[]
+  readonly commands: readonly EnvelopeCommand[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
   id(): string
   emit<T extends Emits, N extends T['records'][number]>(topic: T, key: string, type: N, record: RecordInputs[N]): void
@@ -87,8 +87,8 @@ export interface Context<
   /** Sets or moves a timer. `name` is a key of `timers`, with an argument after a colon where it needs one. */
   setTimer(name: string, at: number): void
   clearTimer(name: string): void
-  /** Says that the command being handled is refused, and why. Comes before a profile is made of `commands`. */
-  refuse(reason: string): void
+  /** Refuses the command being handled, with a code and words for people. Call it before `commands` goes into a profile. */
+  refuse(code: string, detail?: string): void
 }
 
 export interface Timer {

@@ -471,6 +471,8 @@ export interface CommandOutcome {
   outcome: string
   /** Why. */
   reason: string
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code: null | string
 }
 
 export interface CommandOutcomeInput {
@@ -480,6 +482,8 @@ export interface CommandOutcomeInput {
   outcome: string
   /** Why. */
   reason?: string | undefined
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** A conversation as people see it. */
@@ -1856,6 +1860,8 @@ export interface EnvelopeCommand {
   outcome: string
   /** Why. */
   reason: string
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code: null | string
 }
 
 export interface EnvelopeCommandInput {
@@ -1865,6 +1871,8 @@ export interface EnvelopeCommandInput {
   outcome: string
   /** Why. */
   reason?: string | undefined
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** What the engine keeps of one actor: its state and the engine's own bookkeeping. Value of a changelog. */
