@@ -2,7 +2,7 @@
 import type { TenantSettings, Trust } from '../schemas/types.ts'
 import { isTimeZone, timeOfDay } from './time-zone.ts'
 
-/** The tenant of an installation that knows no other. */
+/** The tenant of the installation itself: whatever belongs to no venue and no conversation is its own. */
 export const DEFAULT_TENANT = 'main'
 
 /** The tenant of a venue, a conversation or a user: their ids begin with it. */

@@ -8,7 +8,8 @@ import { Problem } from '../problem.ts'
 import { BadTokens } from './bad-tokens.ts'
 import { verifySecret, parseKey } from './keys.ts'
 import { LIMITS } from './limits.ts'
-import { ADMIN_ID, HOME_TENANT, isRole, type Principal, type Scope, isWithinScope } from './principal.ts'
+import { DEFAULT_TENANT } from '../../domain/tenants.ts'
+import { ADMIN_ID, isRole, type Principal, type Scope, isWithinScope } from './principal.ts'
 import type { Token, Tokens } from './tokens.ts'
 
 /** How long a validated token is cached. A revocation made by another process takes effect within this time. */
@@ -254,7 +255,7 @@ const ADMIN: Principal = {
   kind: 'token',
   name: 'ADMIN_TOKEN',
   role: 'admin',
-  scope: { tenant: HOME_TENANT, regions: null, venues: null },
+  scope: { tenant: DEFAULT_TENANT, regions: null, venues: null },
 }
 
 function principalOf(kind: 'user' | 'key', row: Row, account: string | null): Principal | null {
@@ -263,7 +264,7 @@ function principalOf(kind: 'user' | 'key', row: Row, account: string | null): Pr
 }
 
 /** The principal of a CRM user without an account here, from the token's claims. @throws {Problem} if they are insufficient */
-function principalOfClaims(id: string, { role, tenant = HOME_TENANT, regions = null, venues = null }: JWTPayload): Principal {
+function principalOfClaims(id: string, { role, tenant = DEFAULT_TENANT, regions = null, venues = null }: JWTPayload): Principal {
   const refuse = (why: string) => new Problem('forbidden', `the token is valid, but its subject has no account here, and ${why}`)
   if (!isRole(role)) throw refuse('its claim "role" is not one of the roles here')
   if (typeof tenant !== 'string' || !TENANT.test(tenant)) throw refuse('its claim "tenant" is not a valid tenant name')

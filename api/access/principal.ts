@@ -1,5 +1,7 @@
 /** Who makes a request, what their role permits, and which venues they see. */
 
+import { DEFAULT_TENANT } from '../../domain/tenants.ts'
+
 export const ROLES = ['admin', 'agent', 'staff', 'analyst', 'ops'] as const
 /** `staff` work at a venue, `agent`s in support. */
 export type Role = (typeof ROLES)[number]
@@ -48,12 +50,9 @@ export function isRole(value: unknown): value is Role {
   return (ROLES as readonly unknown[]).includes(value)
 }
 
-/** The tenant of the installation itself. It owns whatever belongs to no venue and no conversation. */
-export const HOME_TENANT = 'main'
-
 /** Whether the scope covers the whole installation, as resources that are not divided by venue require. */
 export function isInstallationWide({ scope: { tenant, regions, venues } }: Principal): boolean {
-  return tenant === HOME_TENANT && regions === null && venues === null
+  return tenant === DEFAULT_TENANT && regions === null && venues === null
 }
 
 /** Whether `inner` holds nothing that `outer` does not. Nobody may grant more than they have. */

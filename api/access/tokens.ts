@@ -13,7 +13,7 @@ import {
   SignJWT,
 } from 'jose'
 import { Problem } from '../problem.ts'
-import { HOME_TENANT } from './principal.ts'
+import { DEFAULT_TENANT } from '../../domain/tenants.ts'
 
 /** How the CRM signs: with a shared secret (HS256), or with keys that it publishes (EdDSA, ES256, RS256). */
 export interface JwtSettings {
@@ -102,7 +102,7 @@ export class Tokens {
       const claims = own ? await this.#readOwn(token) : await this.#readCrm(token)
       const subject = claims === null ? null : subjectOf(claims)
       if (claims === null || subject === null || !SUBJECT.test(subject)) return null
-      const { iat, exp = 0, since, tenant = own ? null : HOME_TENANT } = claims
+      const { iat, exp = 0, since, tenant = own ? null : DEFAULT_TENANT } = claims
       return {
         own,
         tenant: typeof tenant === 'string' ? tenant : null,

@@ -17,6 +17,8 @@ test('who may do what', () => {
     'quarantine:write': 'admin ops',
     'tasks:read': 'admin ops',
     'tasks:write': 'admin ops',
+    'tenants:read': 'admin agent ops',
+    'tenants:change': 'admin',
     'audit:read': 'admin',
     'cache:flush': 'admin ops',
     'settings:read': 'admin ops',
@@ -38,6 +40,7 @@ test('each kind of object that commands are given to has its own inbox', () => {
   expect(COMMAND_TARGETS.map(({ name, inbox, profiles }) => [name, inbox.name, profiles])).toEqual([
     ['venue', 'venue.inbox', 'venues'],
     ['conversation', 'conversation.inbox', 'conversations'],
+    ['tenant', 'tenant.inbox', 'tenant_settings'],
   ])
 })
 

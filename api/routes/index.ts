@@ -34,6 +34,7 @@ import * as quarantine from './quarantine.ts'
 import * as settings from './settings.ts'
 import * as syncRuns from './sync-runs.ts'
 import * as tasks from './tasks.ts'
+import * as tenants from './tenants.ts'
 import * as users from './users.ts'
 import * as venueOverrides from './venue-overrides.ts'
 import * as venues from './venues.ts'
@@ -70,6 +71,7 @@ export const ROUTES: readonly RouteGroup[] = [
   audit,
   cache,
   settings,
+  tenants,
   users,
   apiKeys,
   persons,

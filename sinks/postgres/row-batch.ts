@@ -71,8 +71,8 @@ export class RowBatch implements BatchRows {
   /** Every conversation that has rows in this batch, or loses some by it. */
   #conversations(): string[] {
     const ids = new Set<unknown>()
-    for (const held of [this.#rows, this.#deletions]) {
-      for (const [{ conversation }, rows] of held) {
+    for (const byTable of [this.#rows, this.#deletions]) {
+      for (const [{ conversation }, rows] of byTable) {
         if (conversation !== undefined) for (const row of rows.values()) ids.add(row[conversation])
       }
     }

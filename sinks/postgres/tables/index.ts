@@ -18,6 +18,7 @@ import { messages } from './messages.ts'
 import { syncRefusals } from './sync-refusals.ts'
 import { syncRuns } from './sync-runs.ts'
 import type { Table } from './table.ts'
+import { tenantSettings } from './tenant-settings.ts'
 import { venueEvents } from './venue-events.ts'
 import { venues } from './venues.ts'
 import { zones } from './zones.ts'
@@ -36,6 +37,7 @@ export const TABLES: readonly Table[] = [
   messageReports, // after the messages they may belong to
   issues,
   alerts,
+  tenantSettings,
   syncRuns,
   syncRefusals,
   auditLog,
