@@ -219,7 +219,7 @@ describe('without a service', () => {
   })
 
   it('says which settings are wrong', async () => {
-    expect((await run('status', { PORT: port, ROLES: 'api' })).said).toMatch(/it cannot start: the settings are not usable/)
+    expect((await run('status', { PORT: port, ROLES: 'api' })).said).toMatch(/it cannot start: invalid configuration/)
   })
 
   it('says which brokers are away', async () => {
