@@ -7,7 +7,7 @@ import { type DateOrder, dateBy, dateIn, isAmbiguous } from './dates.ts'
 export interface SheetLocale {
   /** Calling code of phone numbers written nationally, in digits. */
   readonly country: string
-  /** Order of its dates; null where it cannot be told. */
+  /** Order of its dates; null if it cannot be determined. */
   readonly dates: DateOrder | null
   /** The present year. */
   readonly year: number
