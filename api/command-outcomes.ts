@@ -6,12 +6,15 @@ import type { CommandOutcome } from './command-schemas.ts'
 export interface Outcome {
   readonly outcome: CommandOutcome['outcome']
   readonly reason: string
+  /** Of a refusal; null in outcomes from before there were codes. */
+  readonly code: string | null
 }
 
 /** Columns of `commands`; null while the outcome is unknown. */
 export interface StoredOutcome {
   readonly outcome: CommandOutcome['outcome'] | null
   readonly reason: string | null
+  readonly code: string | null
 }
 
 /** Whether an outcome will not change. A parked command may still be handled. */
@@ -82,19 +85,20 @@ export class CommandOutcomes {
     const found = new Map<string, Outcome>()
     for (const [target, of] of Map.groupBy(commands, c => c.target)) {
       const { rows } = await this.#pool.query<{ id: string } & Outcome>(
-        `SELECT c.id, c.outcome, c.reason
-         FROM ${this.#profiles.get(target)} t, jsonb_to_recordset(t.commands) AS c (id text, outcome text, reason text)
+        `SELECT c.id, c.outcome, c.reason, c.code
+         FROM ${this.#profiles.get(target)} t, jsonb_to_recordset(t.commands) AS c (id text, outcome text, reason text, code text)
          WHERE t.id = ANY($1) AND c.id = ANY($2)`,
         [of.map(c => c.object), of.map(c => c.id)],
       )
-      for (const { id, outcome, reason } of rows) found.set(id, { outcome, reason })
+      for (const { id, ...outcome } of rows) found.set(id, outcome)
     }
     if (found.size > 0) {
       const outcomes = [...found.values()]
       await this.#pool.query(
-        `UPDATE commands c SET outcome = t.outcome, reason = t.reason FROM UNNEST($1::text[], $2::text[], $3::text[]) AS t (id, outcome, reason)
+        `UPDATE commands c SET outcome = t.outcome, reason = t.reason, code = t.code
+         FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[]) AS t (id, outcome, reason, code)
          WHERE c.id = t.id AND (c.outcome IS NULL OR c.outcome = 'parked')`,
-        [[...found.keys()], outcomes.map(o => o.outcome), outcomes.map(o => o.reason)],
+        [[...found.keys()], outcomes.map(o => o.outcome), outcomes.map(o => o.reason), outcomes.map(o => o.code)],
       )
     }
     return found

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { Problem } from './problem.ts'
-import { oneOf, Text, Time } from './schemas.ts'
+import { oneOf, orNull, Text, Time } from './schemas.ts'
 
 export const IdempotencyKey = (description: string) =>
   Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,200}$', description }))
@@ -21,6 +21,7 @@ export const CommandOutcome = Type.Object({
   action: Text,
   outcome: oneOf('pending', 'handled', 'refused', 'skipped', 'parked'),
   reason: Text,
+  code: orNull(Text, { description: 'why it was refused, as a code; null otherwise' }),
   at: Time,
 })
 export type CommandOutcome = Static<typeof CommandOutcome>
@@ -28,7 +29,7 @@ export type CommandOutcome = Static<typeof CommandOutcome>
 /** Responses of a write. */
 export const written = { 200: CommandOutcome, 202: CommandOutcome }
 
-export const PENDING = { outcome: 'pending', reason: '' } as const
+export const PENDING = { outcome: 'pending', reason: '', code: null } as const
 
 const DEFAULT_WAIT_MS = 2_000
 const MAX_WAIT_S = 10

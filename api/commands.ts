@@ -108,14 +108,14 @@ export class Commands {
   /** The outcome of one of the principal's commands; null if there is none with this id. */
   async outcomeOf(principal: Principal, id: string): Promise<CommandOutcome | null> {
     const { rows } = await this.#pool.query<{ action: string; target: string; object: string; at: Date } & StoredOutcome>(
-      'SELECT action, target, object, created_at AS at, outcome, reason FROM commands WHERE id = $1 AND principal = $2',
+      'SELECT action, target, object, created_at AS at, outcome, reason, code FROM commands WHERE id = $1 AND principal = $2',
       [id, principalKey(principal)],
     )
     if (rows[0] === undefined) return null
     const { action, target, object, at, ...stored } = rows[0]
     const outcome = isFinal(stored) ? stored : ((await this.#outcomes.find(target, object, id)) ?? stored)
     if (outcome.outcome === null) return { id, action, at, ...PENDING }
-    return { id, action, at, outcome: outcome.outcome, reason: outcome.reason ?? '' }
+    return { id, action, at, outcome: outcome.outcome, reason: outcome.reason ?? '', code: outcome.code }
   }
 
   /** @throws {Problem} `idempotency_key_reused` if the key was used for another request */
@@ -133,7 +133,7 @@ export class Commands {
     const { rows } = await this.#pool.query<{ id: string; request_hash: Buffer; at: Date } & StoredOutcome>(
       `INSERT INTO commands AS c (id, principal, idempotency_key, request_hash, action, target, object)
        VALUES ($1, $2, $3, $4, $5, $6, $7)
-       ON CONFLICT (principal, idempotency_key) DO UPDATE SET action = c.action RETURNING id, request_hash, created_at AS at, outcome, reason`,
+       ON CONFLICT (principal, idempotency_key) DO UPDATE SET action = c.action RETURNING id, request_hash, created_at AS at, outcome, reason, code`,
       [newId, by, key, hash, command.type, command.target, command.object],
     )
     const { id, request_hash, at, ...stored } = rows[0] as (typeof rows)[0]

@@ -354,6 +354,10 @@ export interface ConversationEvent {
   request: null | string
   /** When. */
   at: number
+  /** MESSAGE_OUT: the message that it answers, as a digest of its id; null in events written before the field was. */
+  answers: null | string
+  /** MESSAGE_OUT: the phrases that were said; agent where a person wrote it. */
+  phrases: string[]
 }
 
 export interface ConversationEventInput {
@@ -385,6 +389,10 @@ export interface ConversationEventInput {
   request?: null | string | undefined
   /** When. */
   at: number
+  /** MESSAGE_OUT: the message that it answers, as a digest of its id; null in events written before the field was. */
+  answers?: null | string | undefined
+  /** MESSAGE_OUT: the phrases that were said; agent where a person wrote it. */
+  phrases?: string[] | undefined
 }
 
 export type Owner = 'UNKNOWN' | 'BOT' | 'WAITING' | 'AGENT' | 'WATCH'
@@ -463,6 +471,8 @@ export interface CommandOutcome {
   outcome: string
   /** Why. */
   reason: string
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code: null | string
 }
 
 export interface CommandOutcomeInput {
@@ -472,6 +482,8 @@ export interface CommandOutcomeInput {
   outcome: string
   /** Why. */
   reason?: string | undefined
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** A conversation as people see it. */
@@ -1715,6 +1727,8 @@ export interface EffectEnded {
   outcome: EffectOutcome
   /** Why, for people. */
   reason: string
+  /** Why, as a code of the connector, where its port gave one. */
+  code: null | string
 }
 
 export interface EffectEndedInput {
@@ -1728,6 +1742,8 @@ export interface EffectEndedInput {
   outcome: EffectOutcome
   /** Why, for people. */
   reason?: string | undefined
+  /** Why, as a code of the connector, where its port gave one. */
+  code?: null | string | undefined
 }
 
 /** A timer that is set. */
@@ -1844,6 +1860,8 @@ export interface EnvelopeCommand {
   outcome: string
   /** Why. */
   reason: string
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code: null | string
 }
 
 export interface EnvelopeCommandInput {
@@ -1853,6 +1871,8 @@ export interface EnvelopeCommandInput {
   outcome: string
   /** Why. */
   reason?: string | undefined
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** What the engine keeps of one actor: its state and the engine's own bookkeeping. Value of a changelog. */
@@ -2253,7 +2273,7 @@ export interface SheetSummary {
   refused: number
   /** Fingerprint of the content. */
   fingerprint: string
-  /** Why it could not be read: missing, empty, no_header … */
+  /** Why it could not be read, for people: missing, empty, no_header: … */
   error: null | string
   /** How long it took, ms. */
   durationMs: number
@@ -2263,6 +2283,8 @@ export interface SheetSummary {
   sample: string[]
   /** How many of the venues asked for are there. */
   known: number
+  /** Why it could not be read: missing, unreadable, empty, not_csv, no_header, too_large; null in records written before the field was. */
+  code: null | string
 }
 
 export interface SheetSummaryInput {
@@ -2274,7 +2296,7 @@ export interface SheetSummaryInput {
   refused: number
   /** Fingerprint of the content. */
   fingerprint?: string | undefined
-  /** Why it could not be read: missing, empty, no_header … */
+  /** Why it could not be read, for people: missing, empty, no_header: … */
   error?: null | string | undefined
   /** How long it took, ms. */
   durationMs: number
@@ -2284,6 +2306,8 @@ export interface SheetSummaryInput {
   sample?: string[] | undefined
   /** How many of the venues asked for are there. */
   known?: number | undefined
+  /** Why it could not be read: missing, unreadable, empty, not_csv, no_header, too_large; null in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** A refused row, or a cell that could not be read. */
@@ -3387,7 +3411,7 @@ export interface VenueEvent {
   request: null | string
   /** Command id. */
   command: null | string
-  /** Fields changed, reason. */
+  /** For people: fields changed, what was requested and why it was not done. */
   detail: null | string
   /** Outcome. */
   outcome: null | string
@@ -3397,6 +3421,10 @@ export interface VenueEvent {
   to: null | number
   /** When. */
   at: number
+  /** REQUEST, COMMAND, COMMAND_ENDED: what was requested, such as SET_VOLUME or PAUSE; null in events written before the field was. */
+  action: null | string
+  /** REQUEST, COMMAND_ENDED: why it was refused, expired or could not be verified, as a code; or why the service made the request. */
+  reason: null | string
 }
 
 export interface VenueEventInput {
@@ -3412,7 +3440,7 @@ export interface VenueEventInput {
   request?: null | string | undefined
   /** Command id. */
   command?: null | string | undefined
-  /** Fields changed, reason. */
+  /** For people: fields changed, what was requested and why it was not done. */
   detail?: null | string | undefined
   /** Outcome. */
   outcome?: null | string | undefined
@@ -3422,6 +3450,10 @@ export interface VenueEventInput {
   to?: null | number | undefined
   /** When. */
   at: number
+  /** REQUEST, COMMAND, COMMAND_ENDED: what was requested, such as SET_VOLUME or PAUSE; null in events written before the field was. */
+  action?: null | string | undefined
+  /** REQUEST, COMMAND_ENDED: why it was refused, expired or could not be verified, as a code; or why the service made the request. */
+  reason?: null | string | undefined
 }
 
 /** A person of support forces a field of a venue to a value, or takes that back: a command. */

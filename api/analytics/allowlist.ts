@@ -1,4 +1,4 @@
-/** What analysts' statements may name: functions, table functions, tables of ClickHouse itself, formats. */
+/** What analysts' statements may use: functions, table functions, system tables, formats. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -8,7 +8,7 @@ const COMBINATORS =
 
 const { functions, aggregates } = readFunctions()
 
-/** Whether a function may be called, by its name or with combinators of an aggregate. */
+/** Whether a function may be called; aggregates also with combinators. */
 export function isFunction(name: string): boolean {
   if (functions.has(name.toLowerCase())) return true
   for (let rest = name; ; ) {
@@ -19,7 +19,7 @@ export function isFunction(name: string): boolean {
   }
 }
 
-/** All names of the list, as they are written there. */
+/** All names of the list, as written there. */
 export function listedFunctions(): string[] {
   return namesOf(readFileSync(FILE, 'utf8'))
 }
@@ -39,17 +39,17 @@ function namesOf(text: string): string[] {
 
 const set = (names: string) => new Set(names.split(' '))
 
-/** Table functions that reach nothing. */
+/** Table functions without access to anything outside the statement. */
 export const TABLE_FUNCTIONS: ReadonlySet<string> = set(
   'numbers numbers_mt zeros zeros_mt primes generate_series generateseries values sqlstandardvalues view null',
 )
 
-/** What clients ask a server of itself; nothing of it is about its users or their queries. */
+/** Metadata that clients read. None of it is about users or their queries. */
 export const SYSTEM_TABLES: ReadonlySet<string> = set(
   'one numbers numbers_mt zeros zeros_mt databases tables columns functions settings formats data_type_families table_functions table_engines database_engines time_zones build_options aggregate_function_combinators keywords collations codecs constraints parts parts_columns data_skipping_indices projections merge_tree_settings dictionaries contributors licenses completions documentation',
 )
 
-/** Databases of ClickHouse itself: the first is limited to SYSTEM_TABLES, the others describe what one may read. */
+/** ClickHouse's own databases: the first is limited to SYSTEM_TABLES, the others show only what the user may read. */
 export const SYSTEM_DATABASES: ReadonlySet<string> = set('system information_schema INFORMATION_SCHEMA')
 
 const FORMATS =

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readBlocks, writeBlocks } from '../../sinks/clickhouse/blocks.ts'
 import { type EmbeddedClickHouse, startEmbeddedClickHouse } from '../../sinks/clickhouse/embedded.ts'
 import { isFunction, listedFunctions } from './allowlist.ts'
-import { AT_ONCE } from './slots.ts'
+import { CONCURRENCY } from './slots.ts'
 import { clickhouseRoute } from './clickhouse.ts'
 import type { AuditTrail, AuditEvent } from '../access/audit-trail.ts'
 import { addAuditHooks } from '../access/audit-hooks.ts'
@@ -145,7 +145,7 @@ test('other databases of the server are not for analysts', async () => {
   await apart.register(async scope => clickhouseRoute(scope, { url: server.url }), { prefix: '/clickhouse' })
   for (const name of ['other.secrets', '`other`.secrets', '"other" . secrets']) {
     const { body } = await apart.inject({ method: 'POST', url: '/clickhouse/', payload: `SELECT * FROM ${name}` })
-    expect(body).toContain('database other is not offered to analysts')
+    expect(body).toContain('database other is not available to analysts')
   }
   await apart.close()
 })
@@ -228,7 +228,7 @@ test('statements beyond those that run wait their turn, and fail when it does no
   timeout: 30_000,
 }, async () => {
   const slow = 'SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(number)'
-  const busy = Array.from({ length: AT_ONCE.each }, () => ask(slow, { max_execution_time: '2' }))
+  const busy = Array.from({ length: CONCURRENCY.each }, () => ask(slow, { max_execution_time: '2' }))
   const [soon, late] = await Promise.all([
     ask('SELECT 1', { max_execution_time: '1' }),
     ask('SELECT 1', { max_execution_time: '20' }),
@@ -241,10 +241,10 @@ test('statements beyond those that run wait their turn, and fail when it does no
 
 test('who takes nothing of the answer is cut off, and holds nobody up', { timeout: 30_000 }, async () => {
   const impatient = fastify({ forceCloseConnections: true })
-  impatient.register(async scope => clickhouseRoute(scope, { url: server.url, silentMs: 500 }), { prefix: '/clickhouse' })
+  impatient.register(async scope => clickhouseRoute(scope, { url: server.url, idleMs: 500 }), { prefix: '/clickhouse' })
   const { port } = new URL(await impatient.listen({ host: '127.0.0.1', port: 0 }))
   const sql = "SELECT repeat('x', 1000) FROM numbers(31000)"
-  const silent = Array.from({ length: AT_ONCE.each }, () => {
+  const silent = Array.from({ length: CONCURRENCY.each }, () => {
     const socket = connect(Number(port), '127.0.0.1').pause()
     socket.write(
       `POST /clickhouse/ HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: ${sql.length}\r\n\r\n${sql}`,
@@ -298,7 +298,7 @@ test('one database is listed, read and named', async () => {
     expect((await ask(`SELECT count() FROM default.${table}`, { database: 'default' })).status).toBe(200)
   }
   const other = await ask('SELECT 1', { database: 'analytics' })
-  expect([other.status, other.text]).toEqual([403, expect.stringContaining('choose the database default')])
+  expect([other.status, other.text]).toEqual([403, expect.stringContaining('use the database default')])
 })
 
 test('an error of the parser tells its place in the statement as it was sent', async () => {

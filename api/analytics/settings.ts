@@ -1,29 +1,29 @@
 /**
- * Parameters of ClickHouse's HTTP interface, each by its exact name: what is passed on, what is bounded, what is left out since it has
- * no meaning here, and what is refused. None that names a file or a schema is among them.
+ * Parameters of ClickHouse's HTTP interface, each by its exact name: passed on, limited, ignored because they have no meaning here,
+ * or refused. None of those passed on names a file or a schema.
  */
 import { SqlRefused } from './parse.ts'
 
 const set = (names: string) => new Set(names.split(/\s+/))
 
-/** Of the protocol: they say how the answer comes. */
+/** Of the protocol: the form of the response. */
 const PROTOCOL = set(
   'query_id default_format compress client_protocol_version network_compression_method network_compression_level network_zstd_compression_level',
 )
 
 /**
- * Known, and served here (HTTP's compression) or without a meaning here. Who asks is known by the token; a statement has no session that could keep anything; an answer comes
- * once the first of it is there, and without progress; a client that goes away always takes its statement with it.
+ * Handled here (HTTP compression) or ignored: the token identifies the user, there are no sessions, responses are streamed without
+ * progress headers, and disconnecting always cancels the statement.
  */
-const LEFT_OUT = set(
+const IGNORED = set(
   `query decompress enable_http_compression http_zlib_compression_level user password quota_key database session_id session_timeout session_check close_session
   wait_end_of_query buffer_size send_progress_in_http_headers http_headers_progress_interval_ms
   cancel_http_readonly_queries_on_client_close log_comment log_queries result_overflow_mode stacktrace
   date_time_input_format http_write_exception_in_output_format async_insert wait_for_async_insert`,
 )
 
-/** Settings that one may choose: forms of the answer, and how it is computed. */
-const CHOSEN = set(
+/** Settings that clients may choose: formatting and evaluation. */
+const ALLOWED = set(
   `date_time_output_format session_timezone join_use_nulls extremes limit offset union_default_mode
   prefer_column_name_to_alias group_by_use_nulls aggregate_functions_null_for_empty any_join_distinct_right_table_keys
   cast_keep_nullable describe_compact_output describe_include_subcolumns final use_client_time_zone
@@ -58,8 +58,8 @@ const CHOSEN = set(
 const MIB = 1024 ** 2
 
 /**
- * Most that one statement may take: seconds, bytes of memory, rows and bytes of its answer. The embedded ClickHouse holds an answer
- * about six times over before it is sent: four at once stay below 2 GiB.
+ * Limits of a statement: seconds, bytes of memory, rows and bytes of its result. The embedded ClickHouse holds a result about six
+ * times in memory before it is sent: four at once stay below 2 GiB.
  */
 export const LIMITS = {
   max_execution_time: 30,
@@ -68,10 +68,10 @@ export const LIMITS = {
   max_result_bytes: 32 * MIB,
 } as const
 
-/** One may choose these, up to so much. */
-const UP_TO: Readonly<Record<string, number>> = { max_threads: 8, max_block_size: 1_000_000 }
+/** Settings that clients may choose, with their maximum. */
+const MAXIMUM: Readonly<Record<string, number>> = { max_threads: 8, max_block_size: 1_000_000 }
 
-/** Set for each: it fails rather than be cut, and goes to the disk, so far, before it fails for want of memory. */
+/** Set for every statement: exceeding a result limit is an error, and aggregations and sorts spill to disk, up to a limit. */
 const FIXED = {
   result_overflow_mode: 'throw',
   max_bytes_before_external_group_by: String(128 * MIB),
@@ -80,24 +80,24 @@ const FIXED = {
 } as const
 
 /**
- * What ClickHouse is sent of the parameters of a request.
- * @throws {SqlRefused} for any that is not known
+ * The parameters that ClickHouse is sent.
+ * @throws {SqlRefused} for an unknown parameter
  */
 export function parametersOf(given: URLSearchParams): { passed: Map<string, string>; seconds: number } {
   const passed = new Map<string, string>()
   const limits: Record<string, number> = { ...LIMITS }
   for (const [name, value] of given) {
-    if (/^param_\w+$/.test(name) || PROTOCOL.has(name) || CHOSEN.has(name)) passed.set(name, value)
-    else if (Object.hasOwn(LIMITS, name)) limits[name] = lower(Number(value), LIMITS[name as keyof typeof LIMITS])
-    else if (Object.hasOwn(UP_TO, name)) passed.set(name, String(lower(Number(value), UP_TO[name] as number)))
+    if (/^param_\w+$/.test(name) || PROTOCOL.has(name) || ALLOWED.has(name)) passed.set(name, value)
+    else if (Object.hasOwn(LIMITS, name)) limits[name] = limited(Number(value), LIMITS[name as keyof typeof LIMITS])
+    else if (Object.hasOwn(MAXIMUM, name)) passed.set(name, String(limited(Number(value), MAXIMUM[name] as number)))
     else if (name === 'readonly' && /^[12]$/.test(value)) continue
-    else if (!LEFT_OUT.has(name)) throw new SqlRefused(164, 'READONLY', `Cannot modify '${name}' setting in readonly mode`)
+    else if (!IGNORED.has(name)) throw new SqlRefused(164, 'READONLY', `Cannot modify '${name}' setting in readonly mode`)
   }
   for (const [name, value] of Object.entries(limits)) passed.set(name, String(value))
   for (const [name, value] of Object.entries(FIXED)) passed.set(name, value)
   return { passed, seconds: limits.max_execution_time as number }
 }
 
-function lower(wished: number, most: number): number {
-  return wished > 0 ? Math.min(wished, most) : most
+function limited(wanted: number, max: number): number {
+  return wanted > 0 ? Math.min(wanted, max) : max
 }

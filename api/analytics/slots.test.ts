@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { AT_ONCE, Slots } from './slots.ts'
+import { CONCURRENCY, Slots } from './slots.ts'
 
 const here = () => new AbortController().signal
 /** Whether it has entered by now. */
@@ -7,7 +7,7 @@ const isIn = async (entering: Promise<unknown>) => (await Promise.race([entering
 
 test('one who asks for much waits, and others pass', async () => {
   const slots = new Slots()
-  const first = await Promise.all(Array.from({ length: AT_ONCE.each }, () => slots.enter('nok', 1_000, here())))
+  const first = await Promise.all(Array.from({ length: CONCURRENCY.each }, () => slots.enter('nok', 1_000, here())))
   const third = slots.enter('nok', 1_000, here())
   expect(await isIn(third)).toBe(false)
   const other = await slots.enter('ploy', 1_000, here())
@@ -20,7 +20,7 @@ test('one who asks for much waits, and others pass', async () => {
 
 test('of all there are no more than the limit; who came first goes first', async () => {
   const slots = new Slots()
-  const names = Array.from({ length: AT_ONCE.all }, (_, n) => `p${n}`)
+  const names = Array.from({ length: CONCURRENCY.all }, (_, n) => `p${n}`)
   const running = await Promise.all(names.map(name => slots.enter(name, 1_000, here())))
   const order: string[] = []
   const waiting = ['a', 'b'].map(name => slots.enter(name, 1_000, here()).then(() => order.push(name)))
@@ -37,7 +37,7 @@ test('who waits too long, or has gone, has no place and keeps none', async () =>
   vi.useFakeTimers()
   try {
     const slots = new Slots()
-    const running = await Promise.all(Array.from({ length: AT_ONCE.each }, () => slots.enter('nok', 1_000, here())))
+    const running = await Promise.all(Array.from({ length: CONCURRENCY.each }, () => slots.enter('nok', 1_000, here())))
     const late = slots.enter('nok', 1_000, here())
     const gone = new AbortController()
     const left = slots.enter('nok', 60_000, gone.signal)

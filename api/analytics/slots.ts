@@ -1,16 +1,16 @@
 /**
- * How many statements run at once. Those beyond wait their turn, first come first served; one who asks for much waits behind the
- * others, not they behind him.
+ * Limits how many statements run at once, in total and per principal. The others wait, first come first served; a principal at their
+ * own limit does not block others.
  */
 
-/** All together, and of one principal. */
-export const AT_ONCE = { all: 4, each: 2 } as const
-/** More than that do not wait: they are refused at once. */
-const MOST_WAITING = { all: 200, each: 50 } as const
+/** In total, and per principal. */
+export const CONCURRENCY = { all: 4, each: 2 } as const
+/** Beyond this queue length statements are refused at once. */
+const MAX_WAITING = { all: 200, each: 50 } as const
 
 interface Waiting {
   readonly who: string
-  readonly enter: (beforeSend: () => void) => void
+  readonly enter: (release: () => void) => void
 }
 
 export class Slots {
@@ -19,31 +19,31 @@ export class Slots {
   readonly #waiting: Waiting[] = []
 
   /**
-   * Resolves with what is to be called once the statement has ended; null where there was no place in time, or nobody waits any more.
+   * Resolves with a function to call once the statement has ended; null if no slot was free in time, or the client has gone.
    */
-  enter(who: string, ms: number, gone: AbortSignal): Promise<(() => void) | null> {
+  enter(who: string, timeoutMs: number, gone: AbortSignal): Promise<(() => void) | null> {
     if (this.#isFree(who)) return Promise.resolve(this.#take(who))
     const own = this.#waiting.filter(waiting => waiting.who === who).length
-    if (gone.aborted || this.#waiting.length >= MOST_WAITING.all || own >= MOST_WAITING.each) return Promise.resolve(null)
+    if (gone.aborted || this.#waiting.length >= MAX_WAITING.all || own >= MAX_WAITING.each) return Promise.resolve(null)
     return new Promise(resolve => {
-      const settle = (leave: (() => void) | null) => {
+      const settle = (release: (() => void) | null) => {
         clearTimeout(timer)
         gone.removeEventListener('abort', giveUp)
-        resolve(leave)
+        resolve(release)
       }
       const waiting = { who, enter: settle }
       const giveUp = () => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
         settle(null)
       }
-      const timer = setTimeout(giveUp, ms)
+      const timer = setTimeout(giveUp, timeoutMs)
       gone.addEventListener('abort', giveUp, { once: true })
       this.#waiting.push(waiting)
     })
   }
 
   #isFree(who: string): boolean {
-    return this.#running < AT_ONCE.all && (this.#of.get(who) ?? 0) < AT_ONCE.each
+    return this.#running < CONCURRENCY.all && (this.#of.get(who) ?? 0) < CONCURRENCY.each
   }
 
   #take(who: string): () => void {

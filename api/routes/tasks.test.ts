@@ -240,7 +240,7 @@ describe('a decision', () => {
   it.each([
     [{ action: 'accept' }, /requires `offset`/],
     [{ action: 'accept', offset: -1 }, /-1 is not a valid offset/],
-    [{ action: 'accept', offset: 6 }, /6 is not an offset to go on from: venue.inbox\/4 holds 0 up to 5/],
+    [{ action: 'accept', offset: 6 }, /cannot continue at offset 6: venue.inbox\/4 allows 0 to 5/],
     [{ action: 'resume', offset: 3 }, /resume takes no offset/],
   ])('%j is 422, and nothing is decided', async (body, why) => {
     await arrive(4, 5)
@@ -327,7 +327,7 @@ describe('a decision on a task of another process of which no stop is known', ()
     for (const action of ['resume', 'rebuild']) expect((await decide('venue.inbox/5', { action })).status).toBe(202)
     expect(await decide('venue.inbox/5', { action: 'accept', offset: 0 })).toMatchObject({
       status: 409,
-      body: { detail: expect.stringContaining('goes on or has nothing to handle') },
+      body: { detail: expect.stringContaining('it is making progress or has nothing to handle') },
     })
   })
 

@@ -23,6 +23,7 @@ import type {
 } from '../../schemas/types.ts'
 import { alerts, sheetsInbox, syncLog, venueInbox } from '../../topics/catalog.ts'
 import { isAnother, isSwapped } from './sample.ts'
+import { codeIn, isUnread, problem, textOf } from './problem.ts'
 
 export interface SheetsSettings {
   readonly tenant: string
@@ -94,10 +95,11 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
   }
 
   function summaryRead(state: SheetState, reading: Reading, summary: Summary, part: SheetPart, context: Ctx): SheetState {
-    const { rows, refused, cells, durationMs, error, fingerprint, unchanged } = summary
+    const { rows, refused, cells, durationMs, error, code, fingerprint, unchanged } = summary
     const found = { ...reading, fingerprint: null, rows, refused, cells, durationMs, next: 0 }
     if (error !== null) {
-      const outcome = /^(missing|unreadable)/.test(error) ? 'FAILED' : 'REFUSED'
+      // Summaries of earlier versions have the code in their text alone.
+      const outcome = isUnread(code ?? codeIn(error)) ? 'FAILED' : 'REFUSED'
       return refuse(state, found, outcome, error, part, context)
     }
     if (unchanged) {
@@ -286,7 +288,7 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     effects,
     ended: (state, { attempt, reason }, context) => {
       if (state.reading?.attempt !== attempt) return state
-      return refuse(state, state.reading, 'FAILED', `unreadable: ${reason}`, null, context)
+      return refuse(state, state.reading, 'FAILED', textOf(problem('unreadable', reason)), null, context)
     },
     emits,
   })

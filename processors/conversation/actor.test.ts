@@ -283,7 +283,12 @@ describe('what others read', () => {
     for (const personal of ['John', 'Smith', '66812345678', 'stopped']) expect(events).not.toContain(personal)
     expect(reply.events('INTENT')).toMatchObject([{ detail: 'no_sound', score: 0.92 }])
     expect(reply.events('MESSAGE_IN')).toHaveLength(1)
-    expect(reply.events('MESSAGE_OUT')).toHaveLength(1)
+    const [sent] = reply.events('MESSAGE_OUT')
+    expect(sent).toMatchObject({
+      answers: expect.stringMatching(/^[0-9a-f]{20}$/),
+      phrases: [expect.stringMatching(/^[a-z.]+$/)],
+    })
+    expect(reply.events('MESSAGE_IN')).toMatchObject([{ message: (sent as unknown as { answers: string }).answers }])
     expect(reply.events('REQUEST')).toHaveLength(1)
   })
 

@@ -60,7 +60,7 @@ describe('taking over', () => {
   test('makes the bot silent, and the issue theirs', () => {
     const { talk } = handedOver()
     const taken = act(talk, 'TAKE_OVER')
-    expect(taken.outcome).toEqual({ id: expect.any(String), outcome: 'handled', reason: '' })
+    expect(taken.outcome).toEqual({ id: expect.any(String), outcome: 'handled', reason: '', code: null })
     expect(talk.state).toMatchObject({ owner: 'AGENT', assignee: NOK })
     expect(taken.of('Issue')).toMatchObject([{ status: 'ACKNOWLEDGED', assignee: NOK }])
     expect(talk.say('are you there?', wants('greeting')).sent).toEqual([])
@@ -69,7 +69,11 @@ describe('taking over', () => {
   test('of what somebody else has is refused, until it is assigned', () => {
     const { talk } = handedOver()
     act(talk, 'TAKE_OVER')
-    expect(act(talk, 'TAKE_OVER', { by: LEK }).outcome).toMatchObject({ outcome: 'refused', reason: 'taken_by_other' })
+    expect(act(talk, 'TAKE_OVER', { by: LEK }).outcome).toMatchObject({
+      outcome: 'refused',
+      reason: 'taken_by_other',
+      code: 'taken_by_other',
+    })
     expect(act(talk, 'REPLY', { by: LEK, text: 'hi' }).of('SendMessage')).toEqual([])
     expect(act(talk, 'ASSIGN', { assignee: LEK }).outcome).toMatchObject({ outcome: 'handled' })
     expect(act(talk, 'REPLY', { by: LEK, text: 'hi' }).of('SendMessage')).toHaveLength(1)

@@ -65,6 +65,8 @@ interface EventFields {
   readonly runnerUp?: number | null
   readonly message?: string
   readonly request?: string
+  readonly answers?: string
+  readonly phrases?: string[]
 }
 
 export class Turn {
@@ -143,8 +145,12 @@ export class Turn {
     const choices = this.#choices
     const body = this.#lines.map(line => line.text).join('\n\n')
     const hello = state.greet ? `${this.words('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
-    const said = this.#lines.map(line => line.word).join(' ')
-    this.#emit(hello + body, choices, about, said)
+    this.#emit(
+      hello + body,
+      choices,
+      about,
+      this.#lines.map(line => line.word),
+    )
     this.set({ greet: false })
     this.#lines = []
     this.#choices = []
@@ -153,10 +159,10 @@ export class Turn {
 
   /** Sends what a person of support wrote, as it is. */
   forward(text: string): this {
-    return this.#emit(text, [], this.#state.lastMessage, 'agent')
+    return this.#emit(text, [], this.#state.lastMessage, ['agent'])
   }
 
-  #emit(text: string, choices: readonly ReplyButtonInput[], about: string, said: string): this {
+  #emit(text: string, choices: readonly ReplyButtonInput[], about: string, phrases: readonly string[]): this {
     const { context, now, state } = this
     const id = context.id()
     context.emit(this.channel.inbox, context.key, 'SendMessage', {
@@ -172,7 +178,9 @@ export class Turn {
       lastInboundAt: state.lastInboundAt,
       createdAt: now,
     })
-    this.event('MESSAGE_OUT', { message: id, detail: `${said} (answers ${reference(about)})` })
+    const answers = reference(about)
+    const detail = `${phrases.join(' ')} (answers ${answers})`
+    this.event('MESSAGE_OUT', { message: id, detail, answers, phrases: [...phrases] })
     return this.set({ said: state.said + 1 })
   }
 

@@ -26,7 +26,7 @@ function change(before: TenantSettings | null, command: TenantChange, context: T
   if (first && before !== null) return before
   const refusal = refusalOf(before, expected, choices)
   if (refusal !== null) {
-    context.refuse(refusal)
+    context.refuse(refusal.code, refusal.detail)
     if (before !== null) publish(before, context)
     return before
   }
@@ -36,12 +36,18 @@ function change(before: TenantSettings | null, command: TenantChange, context: T
   return after
 }
 
-function refusalOf(before: TenantSettings | null, expected: number | null, choices: TenantChoices): string | null {
+/** Why a change is refused: a code, and words for people. */
+interface Refusal {
+  readonly code: string
+  readonly detail: string
+}
+
+function refusalOf(before: TenantSettings | null, expected: number | null, choices: TenantChoices): Refusal | null {
   const version = before?.version ?? 0
   if (expected !== null && expected !== version)
-    return `conflict: the settings have version ${version} by now, and ${expected} was changed`
+    return { code: 'conflict', detail: `the settings have version ${version} by now, and ${expected} was changed` }
   const [wrong] = Object.entries(wrongChoices(choices))
-  return wrong === undefined ? null : `invalid: ${wrong[0]}: ${wrong[1]}`
+  return wrong === undefined ? null : { code: 'invalid', detail: `${wrong[0]}: ${wrong[1]}` }
 }
 
 function publish(settings: TenantSettings, context: TenantContext): void {

@@ -171,7 +171,9 @@ describe('a control request is refused', () => {
     const step = scene.ask('PAUSE', ['z1'], { trust: 'CLAIMED' })
     expect(answers(step)).toMatchObject(refused('trust'))
     expect(commands(step)).toEqual([])
-    expect(events(step, 'REQUEST')).toMatchObject([{ outcome: 'REFUSED', detail: 'PAUSE: trust' }])
+    expect(events(step, 'REQUEST')).toMatchObject([
+      { outcome: 'REFUSED', detail: 'PAUSE: trust', action: 'PAUSE', reason: 'trust' },
+    ])
     expect(answers(scene.ask('STATUS', ['z1'], { trust: 'CLAIMED' }))).toMatchObject([{ outcome: 'CONFIRMED' }])
   })
 

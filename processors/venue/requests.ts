@@ -23,17 +23,20 @@ const ZONES_ALONE = 5
 const MAX_RESUMES = 10
 /** A timed resume waits for what is under way at its zones. */
 const RESUME_AGAIN_MS = 30_000
+/** Why the service itself requests that a zone plays. */
+const PAUSE_OVER = 'the pause is over'
 
 export function takeRequest(state: VenueState | null, request: ZoneRequest, turn: Turn): VenueState | null {
   if (state?.requests.some(open => open.id === request.id)) return state
   const refused = refusal(state, request, turn)
   if (state === null || refused !== null) {
     const { outcome, reason } = refused ?? NOT_FOUND
-    note(turn, { kind: 'REQUEST', request: request.id, outcome, detail: `${request.kind}: ${reason}` })
+    const what = { detail: `${request.kind}: ${reason}`, action: request.kind, reason }
+    note(turn, { kind: 'REQUEST', request: request.id, outcome, ...what })
     answer(turn, state, request, { ...(refused ?? NOT_FOUND), zones: state === null ? [] : named(state, request.zones) })
     return state
   }
-  note(turn, { kind: 'REQUEST', request: request.id, detail: request.kind })
+  note(turn, { kind: 'REQUEST', request: request.id, detail: request.kind, action: request.kind })
   const watched = talkedAbout(state, named(state, request.zones), turn)
   return isQuestion(request.kind) ? takeQuestion(watched, request, turn) : takeControl(watched, request, turn)
 }
@@ -196,7 +199,7 @@ export function resumeDue(state: VenueState, zoneId: string, turn: Turn): VenueS
   }
   const free = zones.reduce((held, paused) => dropResume(held, paused, turn), state)
   const id = context.id()
-  note(turn, { kind: 'REQUEST', request: id, detail: 'PLAY: the pause is over' })
+  note(turn, { kind: 'REQUEST', request: id, detail: `PLAY: ${PAUSE_OVER}`, action: 'PLAY', reason: PAUSE_OVER })
   const ids = zones.map(paused => paused.zone)
   return takeControl(free, { id, conversation: due.conversation, kind: 'PLAY', value: null, durationMs: null, zones: ids }, turn)
 }

@@ -1,6 +1,6 @@
 /**
- * One statement on chdb, as ClickHouse's HTTP interface takes it. Every statement has a session of its own, so that no setting,
- * parameter or `USE` of one is seen by another; sessions of one data folder share the engine and run side by side.
+ * Runs statements on chdb, as ClickHouse's HTTP interface does. Every statement has its own session, so that none sees the settings,
+ * parameters or `USE` of another; sessions of one data folder share the engine and run concurrently.
  */
 import { randomUUID } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
@@ -10,17 +10,17 @@ import type { Session } from 'chdb'
 type Chdb = typeof import('chdb')
 
 /**
- * Where tables are: the database that every client asks for unless it is told otherwise. In chdb a name there that is a path is the file:
- * the API lets through names of tables only.
+ * The database of the tables, which clients use by default. In chdb, a table name in it that is a path means the file, so the API lets
+ * through table names only.
  */
 export const DATABASE = 'default'
-/** Where they were before. */
+/** The database of the tables in earlier versions. */
 const FORMER = 'analytics'
 
 export interface Statement {
-  /** SQL; behind an INSERT … FORMAT its data, in the bytes of that format. */
+  /** SQL; after an INSERT … FORMAT its data, in the bytes of that format. */
   readonly body: Buffer
-  /** Output format where the SQL names none. */
+  /** Output format if the SQL names none. */
   readonly format: string
   readonly database: string
   readonly settings: Readonly<Record<string, string>>
@@ -30,7 +30,7 @@ export interface Statement {
 export interface Outcome {
   readonly body: Uint8Array
   readonly format: string
-  /** Types of the columns, where the answer does not say all of them. */
+  /** Types of the columns, if the answer does not carry them in full. */
   readonly types: readonly string[] | null
   readonly elapsedMs: number
   readonly readRows: number
@@ -39,7 +39,7 @@ export interface Outcome {
   readonly writtenBytes: number
 }
 
-/** What the engine says, with ClickHouse's code. */
+/** An error of the engine, with ClickHouse's code. */
 export class EngineError extends Error {
   readonly code: number
   constructor(code: number, message: string) {
@@ -51,11 +51,11 @@ export class EngineError extends Error {
 export class ChdbEngine {
   readonly #chdb: Chdb
   readonly #folder: string
-  /** Keeps the folder open, and ends what others have given up. */
+  /** Keeps the folder open, and kills statements that nobody waits for. */
   readonly #first: Session
   readonly version: string
 
-  /** @throws when another process has the folder */
+  /** @throws when another process uses the folder */
   constructor(chdb: Chdb, folder: string) {
     this.#chdb = chdb
     this.#folder = folder
@@ -89,22 +89,22 @@ export class ChdbEngine {
   }
 
   /**
-   * Tables of a folder from before move with their rows. Views name the database: they are dropped, and the migrations, which can be
-   * repeated, make them anew. What broke off is begun again.
+   * Moves the tables of an earlier version, with their rows. Views name the database: they are dropped, and the migrations, which are
+   * repeatable, create them again. An interrupted move is continued.
    */
   #moveFormer(): void {
     const names = (sql: string) => this.#first.query(sql, 'TabSeparatedRaw').split('\n').filter(Boolean)
     const tables = (database: string, where: string) =>
       names(`SELECT name FROM system.tables WHERE database = '${database}' AND ${where}`)
     if (names(`SELECT name FROM system.databases WHERE name = '${FORMER}'`).length === 0) return
-    if (tables(DATABASE, "engine LIKE '%MergeTree'").length > 0) return // it is in use already
+    if (tables(DATABASE, "engine LIKE '%MergeTree'").length > 0) return // already in use
     const anew = tables(FORMER, "(engine LIKE '%View' OR name = 'schema_migrations')")
     for (const table of anew) this.#first.query(`DROP TABLE ${FORMER}.${identifier(table)} SYNC`)
     this.#first.query(`DROP DATABASE ${DATABASE} SYNC`)
     this.#first.query(`RENAME DATABASE ${FORMER} TO ${DATABASE}`)
   }
 
-  /** Ends a statement that nobody waits for any more. */
+  /** Kills a statement that nobody waits for any more. */
   #kill(mark: string): void {
     this.#first.queryAsync(`KILL QUERY WHERE Settings['log_comment'] = '${mark}' ASYNC`).catch(() => {})
   }
@@ -149,7 +149,7 @@ export class ChdbEngine {
   }
 }
 
-/** Settings last but one, `readonly` last of all: nothing can be set after it. */
+/** `readonly` last: nothing can be set after it. */
 function prepare(session: Session, { database, settings, parameters }: Statement, mark: string): void {
   session.query(`USE ${identifier(database)}`)
   const { readonly, ...others } = settings
@@ -182,7 +182,7 @@ interface Insert {
   readonly values: Buffer
 }
 
-/** Formats and names that chdb takes with bytes; others go through a file. */
+/** Formats and names for which chdb accepts bytes; others go through a file. */
 const STREAMED = new Set(['JSONEachRow', 'JSONCompactEachRow', 'CSV', 'CSVWithNames', 'TabSeparated', 'TabSeparatedWithNames'])
 const PLAIN = /^\w+(\.\w+)?$/
 const NAME = '(?:`[^`\\\\]+`|"[^"\\\\]+"|\\w+)'
@@ -192,7 +192,7 @@ const INSERT = new RegExp(
 )
 const LONGEST_HEAD = 64 * 1024
 
-/** The parts of an INSERT whose data follows; null for every other statement. */
+/** The parts of an INSERT that is followed by its data; null for any other statement. */
 export function readInsert(body: Buffer): Insert | null {
   const head = body.subarray(0, LONGEST_HEAD).toString('latin1')
   const found = INSERT.exec(head)
@@ -213,7 +213,7 @@ export function readInsert(body: Buffer): Insert | null {
 
 const FORMAT_AT_END = /\bFORMAT\s+(\w+)\s*(?:SETTINGS\s[^;]*)?;?\s*$/i
 
-/** As a file, Native leaves out the time zone of a DateTime. Null where the statement is none that can be described. */
+/** The types of the columns, since Native as a file leaves out time zones. Null if the statement cannot be described. */
 async function typesOf(session: Session, sql: string): Promise<string[] | null> {
   try {
     const described = await session.queryAsync(`DESCRIBE TABLE (${sql.replace(FORMAT_AT_END, '')}\n)`, {

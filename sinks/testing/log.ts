@@ -1,4 +1,4 @@
-/** A log in memory for tests of what reads and writes one: appends, reads that wait, ends, groups of one member. No transactions. */
+/** A log in memory: appends, reads that wait, ends, groups of one member. No transactions. */
 import { once, setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RecordInputs, RecordName } from '../../schemas/types.ts'
@@ -22,7 +22,7 @@ export class TestLog implements Log {
   readonly codec: Codec
   readonly #records = new Map<string, LogRecord[][]>()
   readonly #arrived = new EventTarget()
-  /** While set, nothing is taken. */
+  /** While set, appends fail with it. */
   failing: LogError | null = null
   groupPositions: Record<string, Position[]> = {}
 
@@ -94,7 +94,7 @@ export class TestLog implements Log {
     return this.groupPositions[group] ?? []
   }
 
-  /** A member that has everything, and polls nothing. */
+  /** A member that owns every partition, and polls nothing. */
   async join({ group, topics, instance, assigned }: JoinOptions): Promise<Membership> {
     const partitions = topics.flatMap(topic => this.#topic(topic).map((_, partition) => ({ topic, partition })))
     assigned({ group, member: instance, generation: 1, partitions })

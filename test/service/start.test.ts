@@ -80,7 +80,7 @@ describe('npm start with nothing configured', () => {
 
   it('writes log lines that have each name once', () => {
     const lines = output.split('\n').filter(line => line.startsWith('{'))
-    expect(lines.join('\n')).toMatch(/embedded Postgres runs/)
+    expect(lines.join('\n')).toMatch(/embedded Postgres is running/)
     for (const line of lines) expect(line.match(/"pid":/g)).toHaveLength(1)
   })
 

@@ -239,7 +239,7 @@ describe('a record batch', () => {
 
   test('compressed in a way that is not supported is refused by name', () => {
     const batch = changed(encodeBatch([{ key: 'k', value: null }], 0, sender, 0, 'none'), b => b.writeInt16BE(2, 21))
-    expect(() => records(batch)).toThrow('venue.inbox/3: the batch at 0 is compressed by codec 2')
+    expect(() => records(batch)).toThrow('venue.inbox/3: the batch at offset 0 is compressed by codec 2')
   })
 })
 

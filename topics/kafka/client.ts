@@ -1,6 +1,6 @@
 /**
- * A client of the cluster: who leads a partition, who coordinates a group or a transaction, and retries while that changes.
- * Each has connections of its own, for a broker serves one request of a connection at a time.
+ * A client of the cluster: finds the leaders of partitions and the coordinators of groups and transactions, and retries while these change.
+ * Each client has connections of its own, because a broker serves one request of a connection at a time.
  */
 import { LogError, type Position, type TopicPartition } from '../log.ts'
 import { extraConnection, type Broker, type Call, type Cluster, clusterOf, send } from './hardening.ts'
@@ -9,20 +9,22 @@ import { metadata, type TopicMetadata } from './protocol.ts'
 import { retry, sleep } from './retry.ts'
 import { type KafkaSettings, kafkaOf } from './settings.ts'
 
-/** A broker that has not answered a plain question by then is not the only one to be asked, ms. */
+/** When a broker has not answered within this time, another one is asked as well. */
 const HEDGE_MS = 1_000
+const RETRY_MS = 10_000
+const CLOSE_MS = 1_000
 
 export type Coordinator = 'group' | 'transaction'
 
 export class KafkaClient {
-  /** Of topics and groups, on the cluster. */
+  /** Of the names of topics and groups on the cluster. */
   readonly prefix: string
   readonly #cluster: Cluster
   readonly #coordinators = new Map<string, Broker>()
-  /** By topic, those that are used; null until a broker was asked. */
+  /** The tracked topics; null until a broker has answered. */
   readonly #topics = new Map<string, TopicMetadata | null>()
-  /** More connections to brokers, by node and number. */
-  readonly #apart = new Map<string, { of: Broker; broker: Broker }>()
+  /** Further connections to brokers, by node and number. */
+  readonly #extra = new Map<string, { of: Broker; broker: Broker }>()
   #connecting: Promise<void> | null = null
   #refreshing: Promise<void> | null = null
   #closed = false
@@ -37,14 +39,14 @@ export class KafkaClient {
   }
 
   /**
-   * Metadata of these topics is kept from now on.
-   * @throws {LogError} `unavailable` when no broker answers, `no_topic`; of other topics nothing is said
+   * Fetches the metadata of these topics, and keeps it fresh from now on.
+   * @throws {LogError} `unavailable` when no broker answers, `no_topic`; errors of other topics are not reported
    */
   async track(topics: readonly string[]): Promise<void> {
     const unknown = topics.filter(topic => !this.hasMetadata(topic))
     if (unknown.length === 0) return
     for (const topic of unknown) if (!this.#topics.has(topic)) this.#topics.set(topic, null)
-    // One that is under way may have been sent without them.
+    // A refresh in progress may have been sent without them.
     if (this.#refreshing !== null) await this.#refreshing.catch(() => {})
     if (!unknown.every(topic => this.hasMetadata(topic))) await this.refresh()
     for (const topic of unknown) {
@@ -53,24 +55,24 @@ export class KafkaClient {
     }
   }
 
-  /** A broker has told of this topic, and nothing is wrong with it. */
+  /** Whether a broker has described this topic, without an error. */
   hasMetadata(topic: string): boolean {
     return this.#topics.get(topic)?.errorCode === 0
   }
 
-  /** What is wrong with a topic, as far as is known. */
+  /** The last known error of a topic. */
   topicError(topic: string): KafkaError | null {
     const code = this.#topics.get(topic)?.errorCode ?? 0
     return code === 0 ? null : new KafkaError(code)
   }
 
-  /** Node id of the leader of a partition, or null where there is none now. */
+  /** Node id of the leader of a partition; null while it has none. */
   leader({ topic, partition }: TopicPartition): number | null {
     const leader = this.#topics.get(topic)?.leaders.get(partition) ?? -1
     return leader < 0 ? null : leader
   }
 
-  /** Asks anew who leads what. @throws {LogError} when no broker answers */
+  /** Fetches the metadata of tracked topics again. @throws {LogError} when no broker answers */
   refresh(): Promise<void> {
     this.#refreshing ??= (async () => {
       const topics = [...this.#topics.keys()]
@@ -81,7 +83,7 @@ export class KafkaClient {
     return this.#refreshing
   }
 
-  /** These topics as a broker knows them now, each with its own error. @throws {LogError} when no broker answers */
+  /** Current metadata of these topics, each with its own error. @throws {LogError} when no broker answers */
   async describe(topics: readonly string[]): Promise<TopicMetadata[]> {
     const call = metadata(topics.map(topic => this.prefix + topic))
     const found = await this.onAnyBroker(broker => this.send(broker, call))
@@ -89,8 +91,8 @@ export class KafkaClient {
   }
 
   /**
-   * Asks one broker after the other until one has answered. One that does not answer soon is not waited for: it may be reached,
-   * but hang.
+   * Asks one broker after another until one has answered. One that does not answer soon is not waited for: it may accept connections and
+   * hang.
    * @throws {LogError} of the last broker that was asked
    */
   async onAnyBroker<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
@@ -106,7 +108,7 @@ export class KafkaClient {
     const answer = Promise.withResolvers<T>()
     const timers: NodeJS.Timeout[] = []
     let waiting = 0
-    let last = new LogError('unavailable', 'no broker of the cluster is known')
+    let last = new LogError('unavailable', 'the brokers of the cluster are unknown')
     const next = () => {
       const node = nodes.shift()
       if (node === undefined) {
@@ -127,7 +129,7 @@ export class KafkaClient {
     try {
       return await answer.promise
     } catch (error) {
-      // None of them can be reached: they may all have moved, and those of the settings know where to.
+      // None can be reached: all may have new addresses, which the brokers of the settings know.
       if (isRetriable(last) && !(last instanceof KafkaError)) void this.#cluster.refreshMetadata().catch(() => {})
       throw error
     } finally {
@@ -135,38 +137,38 @@ export class KafkaClient {
     }
   }
 
-  /** @param apart number of further connections to it; 0 for those that all share */
-  async broker(nodeId: number, apart = 0): Promise<Broker> {
+  /** @param connection number of a further connection to it; 0 for the shared ones */
+  async broker(nodeId: number, connection = 0): Promise<Broker> {
     this.#checkOpen()
     try {
       await this.#locateBrokers()
-      if (apart === 0) return await this.#cluster.findBroker({ nodeId })
+      if (connection === 0) return await this.#cluster.findBroker({ nodeId })
       const of = this.#cluster.brokerPool.brokers[nodeId] ?? (await this.#cluster.findBroker({ nodeId }))
-      const key = `${nodeId}/${apart}`
-      let there = this.#apart.get(key)
-      // The node may have another address by now.
+      const key = `${nodeId}/${connection}`
+      let there = this.#extra.get(key)
+      // The node may have a new address.
       if (there === undefined || there.of !== of) {
         const broker = await extraConnection(this.#cluster, of)
         there = { of, broker }
-        this.#apart.set(key, there)
+        this.#extra.set(key, there)
       }
       await this.#cluster.brokerPool.connectBroker(there.broker)
       return there.broker
     } catch (error) {
-      // Where it is may be known by now.
-      if (apart > 0) void this.#cluster.refreshMetadata().catch(() => {})
+      // Its address may have changed.
+      if (connection > 0) void this.#cluster.refreshMetadata().catch(() => {})
       throw toLogError(error)
     }
   }
 
-  /** Sends to a broker. A request that got no answer closes the connection, for what comes after it would wait as well. */
+  /** Sends to a broker. A request that times out closes the connection, because later requests on it would wait as well. */
   async send<T>(broker: Broker, call: Call<T>): Promise<T> {
     this.#checkOpen()
     try {
       return await send(broker, call)
     } catch (error) {
       if ((error as Error).name === 'KafkaJSRequestTimeoutError') {
-        for (const [key, there] of this.#apart) if (there.broker === broker) this.#apart.delete(key)
+        for (const [key, there] of this.#extra) if (there.broker === broker) this.#extra.delete(key)
         void broker.disconnect().catch(() => {})
       }
       throw toLogError(error)
@@ -174,12 +176,12 @@ export class KafkaClient {
   }
 
   /**
-   * First offsets of partitions, the next ones to be written (`high`), or the ends of what is committed (`stable`).
+   * Log start offsets of partitions (`earliest`), high watermarks (`latest`), or last stable offsets.
    * @throws {LogError}
    */
   async offsets(partitions: readonly TopicPartition[], which: 'earliest' | 'latest' | 'lastStable'): Promise<Position[]> {
     await this.track([...new Set(partitions.map(p => p.topic))])
-    return retry(10_000, isRetriable, async () => {
+    return retry(RETRY_MS, isRetriable, async () => {
       const byNode = new Map<number, TopicPartition[]>()
       for (const partition of partitions) {
         const node = this.leader(partition)
@@ -216,7 +218,7 @@ export class KafkaClient {
     })
   }
 
-  /** The coordinator, looked up once and kept until a request to it says that it has moved. */
+  /** The coordinator; looked up once and kept until a request to it fails. */
   async coordinator(kind: Coordinator, id: string): Promise<Broker> {
     this.#checkOpen()
     const key = `${kind}/${id}`
@@ -234,14 +236,15 @@ export class KafkaClient {
     }
   }
 
-  /** Looks the coordinator up anew the next time. */
+  /** The next call looks the coordinator up again. */
   forgetCoordinator(kind: Coordinator, id: string): void {
     this.#coordinators.delete(`${kind}/${id}`)
   }
 
   /**
-   * A request to a coordinator, again and again while it moves, loads or cannot be reached, for so long.
-   * @throws the last error, as `toLogError` has it.
+   * A request to a coordinator, repeated while it moves, loads or cannot be reached.
+   * @param forMs how long
+   * @throws {LogError} the last error
    */
   async withCoordinator<T>(kind: Coordinator, id: string, forMs: number, request: (broker: Broker) => Promise<T>): Promise<T> {
     return retry(forMs, isRetriable, async () => {
@@ -256,17 +259,17 @@ export class KafkaClient {
     })
   }
 
-  /** Breaks off what is under way; never throws, and waits no longer than it has to. */
+  /** Aborts requests in flight; never throws. */
   async close(): Promise<void> {
     this.#closed = true
-    const apart = [...this.#apart.values()].map(({ broker }) => broker.disconnect())
-    await Promise.race([Promise.allSettled([this.#cluster.disconnect(), ...apart]), sleep(1_000)])
+    const extra = [...this.#extra.values()].map(({ broker }) => broker.disconnect())
+    await Promise.race([Promise.allSettled([this.#cluster.disconnect(), ...extra]), sleep(CLOSE_MS)])
   }
 
-  /** Where the brokers are is known. One at a time: kafkajs answers a second caller before the first has connected. */
+  /** Resolves once the brokers are known. One caller at a time: kafkajs answers a second one before the first has connected. */
   async #locateBrokers(): Promise<void> {
     const { brokerPool } = this.#cluster
-    // One that hangs is not waited for to reach another one.
+    // A broker that hangs must not hold up requests to others.
     if (Object.keys(brokerPool.brokers).length > 0) return
     this.#connecting ??= (async () => {
       if (!this.#cluster.isConnected()) await this.#cluster.connect()

@@ -1,4 +1,4 @@
-/** Errors of a cluster: what brokers answer by number, and what becomes of it for the callers of the log. */
+/** Errors of a cluster: the codes that brokers answer with, and what they mean to callers of the log. */
 import { LogError } from '../log.ts'
 import { protocolError } from './hardening.ts'
 
@@ -40,15 +40,15 @@ export const ErrorCode = {
   TRANSACTION_ABORTABLE: 120,
 } as const
 
-/** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
-const MOVED: ReadonlySet<number> = new Set([
+/** The partition's leader has moved, or is being elected: fresh metadata is needed. */
+const STALE_METADATA: ReadonlySet<number> = new Set([
   ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
   ErrorCode.LEADER_NOT_AVAILABLE,
   ErrorCode.NOT_LEADER_OR_FOLLOWER,
   ErrorCode.KAFKA_STORAGE_ERROR,
 ])
 
-/** Passes by itself: a connection, a coordinator or a leader that is not there now. */
+/** Goes away by itself: a connection, a coordinator or a leader that is not available now. */
 export function isRetriable(error: LogError): boolean {
   return error.code === 'unavailable' && !(error instanceof KafkaError && error.kafka === ErrorCode.TRANSACTION_ABORTABLE)
 }
@@ -57,7 +57,7 @@ const FENCING: ReadonlySet<number> = new Set([
   ErrorCode.ILLEGAL_GENERATION,
   ErrorCode.UNKNOWN_MEMBER_ID,
   ErrorCode.INVALID_PRODUCER_EPOCH,
-  // The coordinator has ended the transaction by itself: its time was up.
+  // The coordinator has aborted the transaction, because it had timed out.
   ErrorCode.INVALID_TXN_STATE,
   ErrorCode.INVALID_PRODUCER_ID_MAPPING,
   ErrorCode.FENCED_INSTANCE_ID,
@@ -81,7 +81,7 @@ function codeOf(kafka: number): LogError['code'] {
   return 'unavailable'
 }
 
-/** Any error as a LogError; what a broker answered keeps its code. */
+/** Any error as a LogError; one that a broker answered keeps its code. */
 export function toLogError(error: unknown): LogError {
   if (error instanceof LogError) return error
   const { code, message } = error as { code?: unknown; message: string }
@@ -96,5 +96,5 @@ export function throwIfError(code: number): void {
 }
 
 export function isStaleMetadata(code: number): boolean {
-  return MOVED.has(code)
+  return STALE_METADATA.has(code)
 }

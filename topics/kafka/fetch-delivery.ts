@@ -14,10 +14,8 @@ export interface FetchDeliverySettings {
   readonly quiet: number
   /** A new leader learns within this time how far its records are committed, ms. */
   readonly catchUp: number
-  /** A cursor is paused: it is fetched again after that. */
-  readonly onPaused: () => void
-  /** A cursor can be fetched again. */
-  readonly onReleased: () => void
+  /** A cursor was paused, or can be fetched again. */
+  readonly onChange: () => void
 }
 
 const BEYOND_PAUSE_MS = 250
@@ -71,7 +69,7 @@ export class FetchDelivery {
     cursor.fail(error, passing ? this.#settings.quiet : 0)
     const { subscriber } = cursor
     if (subscriber.holds(cursor)) subscriber.onNews([cursor])
-    this.#settings.onPaused()
+    this.#settings.onChange()
   }
 
   #deliverTo(cursor: Cursor, part: FetchedPartition, offset: number, news: Set<Cursor>): void {
@@ -100,7 +98,7 @@ export class FetchDelivery {
 
   /** Its next offset is below the log start offset, or beyond the log end offset. */
   async #outOfRange(cursor: Cursor): Promise<void> {
-    const { client, catchUp, onReleased } = this.#settings
+    const { client, catchUp, onChange } = this.#settings
     const { below, beyond, onNews } = cursor.subscriber
     cursor.onHold = true
     try {
@@ -130,7 +128,7 @@ export class FetchDelivery {
       if (!this.#closed) this.fail(cursor, toLogError(error))
     } finally {
       cursor.onHold = false
-      onReleased()
+      onChange()
     }
   }
 }

@@ -73,8 +73,7 @@ export class Fetcher {
     this.#delivery = new FetchDelivery({
       ...this.#settings,
       subscriptions: this.#subscriptions,
-      onPaused: () => this.#setAlarm(),
-      onReleased: () => this.wake(),
+      onChange: () => this.wake(),
     })
   }
 
@@ -108,7 +107,8 @@ export class Fetcher {
 
   #start(): void {
     const { client } = this.#settings
-    for (const [node, cursors] of Map.groupBy(this.#fetchable(), cursor => client.leader(cursor))) {
+    const now = performance.now()
+    for (const [node, cursors] of Map.groupBy(this.#fetchable(now), cursor => client.leader(cursor))) {
       if (node === null) {
         void this.#findLeaders(cursors)
         continue
@@ -120,7 +120,7 @@ export class Fetcher {
       if (free !== undefined && someUnrequested(connections, cursors)) void this.#pump(node, free, cursors)
       if (!shortPoll.busy && someUnrequested(connections, cursors)) void this.#pump(node, shortPoll, cursors)
     }
-    this.#setAlarm()
+    this.#setAlarm(now)
   }
 
   #connectionsTo(node: number): BrokerConnections {
@@ -131,18 +131,19 @@ export class Fetcher {
     return connections
   }
 
-  #fetchable(): Cursor[] {
-    const now = performance.now()
+  #fetchable(now: number): Cursor[] {
     return [...this.#subscriptions].flatMap(subscription => subscription.fetchable(now))
   }
 
   #fetchableFrom(node: number): Cursor[] {
-    return this.#fetchable().filter(cursor => this.#settings.client.leader(cursor) === node)
+    return this.#fetchable(performance.now()).filter(cursor => this.#settings.client.leader(cursor) === node)
   }
 
-  /** Looks again once the first of the paused cursors may be tried. */
-  #setAlarm(): void {
-    const now = performance.now()
+  /**
+   * Looks again once the first of the paused cursors may be tried.
+   * @param now when it was last seen which cursors can be fetched: one whose pause has ended since then is not forgotten
+   */
+  #setAlarm(now: number): void {
     let at = Number.POSITIVE_INFINITY
     for (const subscription of this.#subscriptions) {
       for (const { pausedUntil } of subscription.cursors()) if (pausedUntil > now) at = Math.min(at, pausedUntil)

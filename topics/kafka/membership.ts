@@ -32,35 +32,35 @@ import type { TransactionVersion } from './transaction-protocol.ts'
 
 export interface MembershipSettings {
   readonly kafka: KafkaSettings
-  /** Shared with all others of the process. */
+  /** Shared by everything in the process that reads. */
   readonly fetcher: Fetcher
   readonly join: JoinOptions
-  /** Where the member id is kept for the next life of this instance; null: nowhere. */
+  /** Where the member id is kept over restarts of this instance; null: nowhere. */
   readonly memberFile: string | null
   /** Partitions by topic. */
   readonly topics: ReadonlyMap<string, number>
   readonly sessionTimeout: number
   readonly rebalanceTimeout: number
   readonly transactionTimeout: number
-  /** Without a poll for so long, the worker hangs: the group is left, ms. */
+  /** The group is left when the worker has not polled for this long, ms. */
   readonly pollTimeout: number
   readonly compression: Compression
-  /** Null: as the cluster has it. */
+  /** Null: that of the cluster. */
   readonly transactionVersion: TransactionVersion | null
-  /** Of any topic of the log. @throws {LogError} `no_topic` */
+  /** Number of partitions of any topic of the log. @throws {LogError} `no_topic` */
   partitions(topic: string): number
   readonly onError: (what: string, error: unknown) => void
   /** It has left, or was closed. */
   readonly onLeft: () => void
 }
 
-/** Most that one poll brings, so that it stays short. */
+/** Most that one poll returns, so that it stays short. */
 const POLL_BYTES = 8 * 1024 * 1024
-/** What may be queued of all its partitions: the records of the next transaction are there once the last has been sent. */
+/** What may be queued for all its partitions, so that the records of the next transaction are ready once the last has been sent. */
 const QUEUE_BYTES = 24 * 1024 * 1024
 const FENCE_MS = 60_000
 const JOIN_MS = 30_000
-/** A poll that waits for longer still says that often that the worker is alive. */
+/** A poll that waits for longer reports in this interval that the worker is alive. */
 const MAX_WAIT_MS = 5_000
 
 export class KafkaMembership implements Membership {
@@ -128,7 +128,7 @@ export class KafkaMembership implements Membership {
     if (partitions.length === 0) return []
     const { prefix } = this.#client
     return this.#client.withCoordinator('group', this.#group, FENCE_MS, broker =>
-      // A transaction that holds an offset ends at the latest by its time-out.
+      // A transaction that holds an offset ends at its timeout at the latest.
       retry(
         FENCE_MS,
         isUnstable,
@@ -159,12 +159,12 @@ export class KafkaMembership implements Membership {
 
   async poll({ max, wait }: { max: number; wait: number }): Promise<Polled[]> {
     this.#check()
-    if (this.#polling) throw new Error(`group "${this.#settings.join.group}": a poll is under way; one at a time`)
+    if (this.#polling) throw new Error(`group "${this.#settings.join.group}": another poll is in progress`)
     this.#polling = true
     this.#session.polled()
     try {
       const deadline = performance.now() + wait
-      // What the worker does with the next records is done while the broker appends the last ones, not before they are sent.
+      // The worker handles the next records while the broker appends the last ones, but not before these are sent.
       await this.#sending
       for (;;) {
         if (this.#closed) throw closed()
@@ -225,7 +225,7 @@ export class KafkaMembership implements Membership {
     this.#settings.onLeft()
   }
 
-  /** The log is being closed: whatever is under way ends with `closed`. */
+  /** The log is being closed: whatever is in progress ends with `closed`. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
@@ -242,7 +242,7 @@ export class KafkaMembership implements Membership {
     if (this.#left) throw new LogError('fenced', `${this.#session.member} has left group "${this.#settings.join.group}"`)
   }
 
-  /** Records of those that have some, and what is wrong with those that have none left. */
+  /** Records of partitions that have some, and the errors of those that have none left. */
   #take(max: number): Polled[] {
     const cursors = [...this.#feed.cursors()]
     const polled: Polled[] = []
@@ -254,16 +254,16 @@ export class KafkaMembership implements Membership {
       const share = Math.ceil((max - records) / among)
       if (share <= 0) break
       const taken = cursor.take(share, Math.ceil(bytes / among))
-      // Its batch turned out to be damaged.
+      // The next batch is damaged.
       if (taken.from === taken.next) continue
       records += taken.records.length
       bytes -= taken.bytes
       polled.push(rangeOf(cursor, taken))
       this.#feed.rotate(cursor)
     }
-    const there = new Set(polled.map(partitionKey))
+    const served = new Set(polled.map(partitionKey))
     for (const cursor of cursors) {
-      const error = there.has(cursor.key) ? null : cursor.takeError()
+      const error = served.has(cursor.key) ? null : cursor.takeError()
       if (error === null) continue
       const { topic, partition, head } = cursor
       polled.push({ topic, partition, from: head, next: head, records: [], error })
@@ -272,11 +272,11 @@ export class KafkaMembership implements Membership {
     return polled
   }
 
-  /** What holds nothing for readers goes along with what else there is: nobody is woken for the sake of a marker. */
+  /** Ranges without records (markers, aborted records) are added to others: they do not wake the worker. */
   #takeEmpty(polled: Polled[]): void {
-    const there = new Set(polled.map(partitionKey))
+    const served = new Set(polled.map(partitionKey))
     for (const cursor of this.#feed.cursors()) {
-      if (cursor.empty || cursor.count > 0 || there.has(cursor.key)) continue
+      if (cursor.empty || cursor.count > 0 || served.has(cursor.key)) continue
       polled.push(rangeOf(cursor, cursor.take(0, 0)))
     }
   }

@@ -1,9 +1,9 @@
-/** Records on their way out: which partition each goes to, and how many go into one record batch. */
+/** Outgoing records: the partition of each, and how many go into one record batch. */
 import { type Append, LogError, MAX_RECORD_BYTES, type TopicPartition } from '../log.ts'
 import { partitionOf } from '../murmur2.ts'
 import { payloadBytes } from '../records.ts'
 
-/** Payload of a record batch, at most: Kafka takes a batch of up to 1 MB (`max.message.bytes`). */
+/** Largest payload of a record batch: Kafka accepts batches of up to 1 MB (`max.message.bytes`). */
 export const BATCH_BYTES = 900 * 1024
 /** What a record takes beside its payload, at most about. */
 export const RECORD_OVERHEAD_BYTES = 32
@@ -15,7 +15,7 @@ export function place(record: Append, partitionsOf: (topic: string) => number): 
   const { topic, key } = record
   const bytes = payloadBytes(record)
   if (bytes > MAX_RECORD_BYTES) {
-    throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}, ${MAX_RECORD_BYTES} at most`)
+    throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}: the limit is ${MAX_RECORD_BYTES}; split it`)
   }
   const partitions = partitionsOf(topic)
   const partition = record.partition ?? partitionOf(key, partitions)
@@ -23,13 +23,13 @@ export function place(record: Append, partitionsOf: (topic: string) => number): 
   return { partition, bytes }
 }
 
-/** Records of one record batch. */
+/** The records of one record batch. */
 export interface OutgoingBatch extends TopicPartition {
   readonly records: Append[]
   bytes: number
 }
 
-/** Records on their way out, by record batch: those of one round have different partitions. */
+/** The records of a transaction, by record batch: the batches of one round have different partitions. */
 export class Outbox {
   readonly rounds: OutgoingBatch[][] = []
   readonly #partitions: (topic: string) => number
@@ -68,7 +68,7 @@ export class Outbox {
     return part
   }
 
-  /** Every partition that something goes to, by topic. */
+  /** The partitions that records go to, by topic. */
   topics(): Map<string, number[]> {
     return new Map([...this.#open].map(([topic, parts]) => [topic, parts.filter(Boolean).map(p => p.partition)]))
   }

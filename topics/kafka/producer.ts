@@ -1,15 +1,14 @@
 /**
- * The producer of transactions, one after the other. It numbers the record batches of every partition, so that the broker takes
- * each once, in order. TxnOffsetCommit is fenced by member and generation (KIP-447).
+ * Commits transactions, one after another. TxnOffsetCommit is fenced by member and generation (KIP-447).
  *
  *   TxnOffsetCommit ─▶ Produce … ─▶ EndTxn                           from Kafka 4.0 on (KIP-890)
  *
- *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn  before
+ *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn  earlier versions
  *                      └▶ AddOffsetsToTxn ─▶ TxnOffsetCommit ┘
  *
- * Of the newer way the order matters. While the markers of the last transaction are written, TxnOffsetCommit is refused at once,
- * and can be repeated after a millisecond; a Produce would wait for 20 ms inside the broker. Every transaction has its epoch: what
- * is late finds that of the next one, and is refused.
+ * In the newer protocol the order matters. While the markers of the last transaction are being written, TxnOffsetCommit is refused at
+ * once, and can be repeated after a millisecond; a Produce would wait inside the broker for 20 ms. Every transaction has its own producer
+ * epoch, so the broker refuses late requests of an earlier one.
  */
 import { LogError, partitionKey, type Position } from '../log.ts'
 import type { Compression } from './batch.ts'
@@ -27,17 +26,17 @@ export interface ProducerSettings {
   /** An open transaction is aborted by its coordinator after this long, ms. */
   readonly transactionTimeout: number
   readonly compression: Compression
-  /** How transactions go; null: as the cluster has it. */
+  /** Protocol of transactions; null: the cluster's. */
   readonly version: TransactionVersion | null
 }
 
 export class Producer {
   readonly #settings: ProducerSettings
   readonly #version: TransactionVersion
-  /** Its epoch is that of the transaction, or of the next one. */
+  /** With the epoch of the open transaction, or of the next one. */
   #id: Transactional
   readonly #batches: BatchSender
-  /** Something failed: sequence numbers and transaction state are unknown, so this producer is done with. */
+  /** After a failure sequence numbers and transaction state are unknown, and this producer cannot be used again. */
   #broken = false
 
   private constructor(settings: ProducerSettings, version: TransactionVersion, id: Transactional) {
@@ -49,9 +48,9 @@ export class Producer {
   }
 
   /**
-   * Fences earlier lives of this transactional id, and resolves once whatever they had open has ended. Whoever opens another after
-   * a failure goes the way that the cluster goes by then.
-   * @throws {LogError} `unavailable` when the cluster cannot be reached for so long, ms.
+   * Fences earlier producers of this transactional id, and resolves once their open transactions have ended. The protocol of the cluster is
+   * looked up each time, since an upgrade may have changed it.
+   * @throws {LogError} `unavailable` when the cluster cannot be reached within `forMs`
    */
   static async open(settings: ProducerSettings, forMs = 30_000): Promise<Producer> {
     const { client, transactionalId, transactionTimeout } = settings
@@ -74,9 +73,10 @@ export class Producer {
   }
 
   /**
-   * One transaction: the records, and the offsets of this member. The last offset appended to each partition. `sent` is called
-   * once all records are on their way, or will not be.
-   * @throws {LogError} `unknown` when it may have been committed, otherwise it surely was not. The producer is broken then.
+   * Commits one transaction: the records, and the offsets of this member.
+   * @param sent called once all records are on their way, or will not be sent
+   * @returns the last offset appended to each partition
+   * @throws {LogError} `unknown` when it may have been committed; otherwise it certainly was not. The producer is broken then.
    */
   async commit(
     outbox: Outbox,
@@ -102,7 +102,7 @@ export class Producer {
     }
   }
 
-  /** Records and offsets; the first offset of every batch. */
+  /** Writes records and offsets; returns the first offset of every batch. */
   async #write(
     outbox: Outbox,
     offsets: readonly Position[],
@@ -123,7 +123,7 @@ export class Producer {
     return produced.value
   }
 
-  /** The partitions become part of the transaction; the coordinator may still be writing the markers of the last one. */
+  /** Adds the partitions to the transaction; the coordinator may still be writing the markers of the last one. */
   async #addPartitions(outbox: Outbox): Promise<void> {
     const { prefix } = this.#settings.client
     const topics = [...outbox.topics()].map(([topic, partitions]) => ({ topic: prefix + topic, partitions }))
@@ -141,23 +141,23 @@ export class Producer {
     })
   }
 
-  /** Commits. A repeated EndTxn is answered as the first was, so it may be sent until there is an answer. */
+  /** Commits. A repeated EndTxn gets the answer of the first, so it may be sent until there is one. */
   async #end(): Promise<void> {
-    let asked = false
+    let mayBeCommitted = false
     try {
       await this.#coordinated('transaction', this.#id.transactionalId, async broker => {
         try {
           await this.#endTxn(broker, true)
         } catch (error) {
           const failed = toLogError(error)
-          // No answer: it may have been done.
-          if (!(failed instanceof KafkaError)) asked = true
+          // No answer: it may have been committed.
+          if (!(failed instanceof KafkaError)) mayBeCommitted = true
           throw failed
         }
       })
     } catch (error) {
       const failed = toLogError(error)
-      if (failed.code === 'fenced' && !asked) throw failed
+      if (failed.code === 'fenced' && !mayBeCommitted) throw failed
       throw new LogError('unknown', `the transaction may or may not have been committed: ${failed.message}`, { cause: failed })
     }
   }
@@ -169,12 +169,11 @@ export class Producer {
     }
     const { errorCode, producerId, producerEpoch } = await this.#settings.client.send(broker, endTxn(this.#id, commit))
     throwIfError(errorCode)
-    // Each epoch numbers its batches anew.
     this.#id = { ...this.#id, producerId, producerEpoch }
     this.#batches.restart()
   }
 
-  /** As far as that is possible; a transaction left open is ended by the next `open`, or by its time-out. */
+  /** Aborts if possible; otherwise the next `open`, or the timeout, ends the transaction. */
   async #abort(): Promise<void> {
     try {
       await this.#endTxn(await this.#settings.client.coordinator('transaction', this.#id.transactionalId), false)
@@ -183,7 +182,7 @@ export class Producer {
     }
   }
 
-  /** Again and again while a coordinator moves, and while it writes the markers of the last transaction: a few milliseconds. */
+  /** Repeats a request while a coordinator moves, and while it writes the markers of the last transaction: a few milliseconds. */
   #coordinated<T>(kind: Coordinator, id: string, request: (broker: Broker) => Promise<T>): Promise<T> {
     const { client, transactionTimeout } = this.#settings
     return client.withCoordinator(kind, id, transactionTimeout, broker =>

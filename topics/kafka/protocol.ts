@@ -1,7 +1,7 @@
 /**
- * Requests that kafkajs has in too old a version, or at too high a price: Produce v7 and v12 and Fetch v11 (record batches in
- * one pass), OffsetFetch v7 (KIP-447: only stable offsets); those of transactions are in `transaction-protocol.ts`. The layouts
- * are those of https://kafka.apache.org/protocol.
+ * Requests that kafkajs has only in an older version, or implements too slowly: Produce v7 and v12 and Fetch v11 (record batches in one
+ * pass), Metadata v10 (topic ids), OffsetFetch v7 (KIP-447: only stable offsets). Those of transactions are in `transaction-protocol.ts`.
+ * Layouts: https://kafka.apache.org/protocol.
  */
 import { LogError, type Position, type TopicPartition } from '../log.ts'
 import { type Aborted, type Scanned, scanBatches } from './batch.ts'
@@ -17,10 +17,10 @@ export interface ProduceResult extends TopicPartition {
   readonly baseOffset: number
 }
 
-/** The newer version makes its partitions part of the transaction by itself (KIP-890); its numbers are short. */
+/** The newer version adds its partitions to the transaction by itself (KIP-890), and has compact fields. */
 export type ProduceVersion = 7 | 12
 
-/** One record batch per partition, acknowledged by all replicas in sync. @param prefix of topics, on the cluster */
+/** One record batch per partition, acknowledged by all in-sync replicas. @param prefix of topics on the cluster */
 export function produce(
   prefix: string,
   transactionalId: string | null,
@@ -69,8 +69,8 @@ export function produce(
       const topic = r.compactText().slice(prefix.length)
       return r.compactArray(() => {
         const part = producedPart(r, topic)
-        r.compactArray(() => r.int32() + r.compactText().length) // records that are at fault
-        r.compactText() // in words
+        r.compactArray(() => r.int32() + r.compactText().length) // record errors
+        r.compactText() // error message
         return part
       })
     })
@@ -85,14 +85,14 @@ function producedPart(r: Reader, topic: string): ProduceResult {
   return part
 }
 
-/** What a Fetch says: all that is wanted, or of a session what has changed since the last (KIP-227). */
+/** What a Fetch asks for: everything, or what has changed since the last request of a session (KIP-227). */
 export interface FetchRequest {
   readonly session: number
-  /** -1: without a session. 0: begins one. */
+  /** -1: no session. 0: starts one. */
   readonly epoch: number
   readonly wanted: readonly Position[]
   readonly forgotten: readonly TopicPartition[]
-  /** Where a partition is read from, whether it is named in this request or an earlier one of the session. */
+  /** Where a partition is read from, whether this request names it or an earlier one of the session. */
   offset(partition: TopicPartition): number
 }
 
@@ -101,17 +101,17 @@ export interface FetchedPartition extends TopicPartition, Scanned {
 }
 
 export interface FetchResponse {
-  /** Of the session. */
+  /** Concerns the session. */
   readonly errorCode: number
-  /** 0 where the broker keeps none. */
+  /** 0 when the broker keeps no session. */
   readonly session: number
-  /** In a session, without those of which there is nothing new. */
+  /** In a session, only partitions that have something new. */
   readonly partitions: readonly FetchedPartition[]
 }
 
 /**
- * Committed records, not yet decoded.
- * @param waitMs how long the broker waits for the first byte @param partitionBytes of a partition, at most @param maxBytes of all
+ * Fetches committed records, not yet decoded.
+ * @param waitMs how long the broker waits for the first byte @param partitionBytes most per partition @param maxBytes most in total
  */
 export function fetch(
   prefix: string,
@@ -150,11 +150,11 @@ export function fetch(
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
           const offset = request.offset({ topic, partition })
-          // One partition that is damaged keeps none of the others back.
+          // Damage in one partition does not hold up the others.
           let scanned = scanBatches({ topic, partition }, bytes, offset, aborted)
           if (bytes.length > 0 && scanned.bytes === 0 && scanned.damage === null) {
-            // The first batch of an answer is never cut short.
-            const damage = new LogError('corrupt', `${topic}/${partition}: the batch at ${offset} is longer than what came of it`)
+            // The first batch of an answer is never truncated.
+            const damage = new LogError('corrupt', `${topic}/${partition}: the batch at offset ${offset} is truncated`)
             scanned = { ...scanned, damage }
           }
           return { topic, partition, errorCode, ...scanned }
@@ -169,20 +169,20 @@ export function fetch(
 export interface TopicMetadata {
   readonly topic: string
   readonly errorCode: number
-  /** As `kafka-topics.sh --describe` shows it; empty on a cluster that has none. */
+  /** As `kafka-topics.sh --describe` shows it; empty on a cluster without topic ids. */
   readonly id: string
-  /** Node id of each partition's leader; negative where there is none now. */
+  /** Node id of each partition's leader; negative while there is none. */
   readonly leaders: ReadonlyMap<number, number>
 }
 
-/** Topics as a broker knows them, each with its own error code. Names are as they are on the cluster. */
+/** Metadata of topics, each with its own error code. @param topics named as on the cluster */
 export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
   return call(
     { apiKey: 3, apiVersion: 10, apiName: 'Metadata' },
     () => {
-      const w = new Writer(64 + topics.length * 64).noTags() // ends the request's header
+      const w = new Writer(64 + topics.length * 64).noTags() // end of the request header
       w.compactArray(topics, topic => w.int64(0).int64(0).compactText(topic))
-      return w.int8(0).int8(0).int8(0).noTags() // neither to be created nor with what is allowed
+      return w.int8(0).int8(0).int8(0).noTags() // do not create topics, no authorized operations
     },
     r => {
       r.tags()
@@ -201,14 +201,14 @@ export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
         const id = r.take(16)
         r.take(1) // internal
         const partitions = r.compactArray(() => {
-          r.int16() // without a leader: negative below
+          r.int16() // error code; without a leader the id below is negative
           const partition = r.int32()
           const leader = r.int32()
           r.int32() // epoch
-          for (let i = 0; i < 3; i++) r.take(4 * Math.max(0, r.uvarint() - 1)) // replicas, those in sync, those offline
+          for (let i = 0; i < 3; i++) r.take(4 * Math.max(0, r.uvarint() - 1)) // replicas, in-sync replicas, offline replicas
           return [partition, leader] as const
         })
-        r.int32() // what is allowed
+        r.int32() // authorized operations
         return {
           topic,
           errorCode,
@@ -222,11 +222,11 @@ export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
 
 export interface CommittedOffset extends TopicPartition {
   readonly errorCode: number
-  /** -1 where none is committed. */
+  /** -1 when none is committed. */
   readonly offset: number
 }
 
-/** Committed offsets of a group; of all its partitions where none are named. Error 88 says that a transaction still holds one. */
+/** Committed offsets of a group, by default of all its partitions. UNSTABLE_OFFSET_COMMIT: an open transaction holds one. */
 export function offsetFetch(
   prefix: string,
   group: string,

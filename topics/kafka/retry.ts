@@ -1,22 +1,24 @@
-/** Trying again while an error is of a kind that goes away. */
+/** Trying again while an error is retriable. */
 import type { LogError } from '../log.ts'
 import { toLogError } from './errors.ts'
 
-/** Tries again while the error is of the kind that passes, for so long; first after `from` ms, then each time `growth` as late. */
+const MAX_PAUSE_MS = 500
+
+/** Tries again while the error is retriable, for up to `forMs`; after `pauseMs` first, then each time `growth` times as long. */
 export async function retry<T>(
   forMs: number,
-  passing: (error: LogError) => boolean,
+  retriable: (error: LogError) => boolean,
   attempt: () => Promise<T>,
-  from = 20,
+  pauseMs = 20,
   growth = 2,
 ): Promise<T> {
   const until = performance.now() + forMs
-  for (let wait = from; ; wait = Math.min(wait * growth, 500)) {
+  for (let wait = pauseMs; ; wait = Math.min(wait * growth, MAX_PAUSE_MS)) {
     try {
       return await attempt()
     } catch (error) {
       const failed = toLogError(error)
-      if (!passing(failed) || performance.now() + wait > until) throw failed
+      if (!retriable(failed) || performance.now() + wait > until) throw failed
       await sleep(wait)
     }
   }

@@ -1,6 +1,6 @@
 /**
- * A fetch session (KIP-227): the broker remembers what was asked for, so that a request says only what has changed, and an answer
- * only where there is something new. Where it keeps none, or has forgotten it, all is said anew.
+ * A fetch session (KIP-227): the broker remembers what was requested, so that a request names only what has changed, and a response only
+ * partitions with something new. When the broker keeps no session, or has forgotten it, requests are complete.
  */
 import { partitionKey, type Position } from '../log.ts'
 import { ErrorCode, KafkaError } from './errors.ts'
@@ -9,7 +9,7 @@ import type { FetchRequest, FetchResponse } from './protocol.ts'
 const LAST_EPOCH = 2 ** 31 - 1
 const LOST: ReadonlySet<number> = new Set([ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH])
 
-/** One request, without a session. */
+/** A request without a session. */
 export function sessionless(wanted: ReadonlyMap<string, Position>): FetchRequest {
   return {
     session: 0,
@@ -22,12 +22,12 @@ export function sessionless(wanted: ReadonlyMap<string, Position>): FetchRequest
 
 export class FetchSession {
   #id = 0
-  /** Of the next request; 0 until the broker has begun a session. */
+  /** Of the next request; 0 until the broker has started a session. */
   #epoch = 0
   /** What the broker remembers. */
   readonly #known = new Map<string, Position>()
 
-  /** The next request. One at a time: `answered` or `reset` comes before the one after it. */
+  /** The next request. One at a time: `answered` or `reset` comes before the next one. */
   next(wanted: ReadonlyMap<string, Position>): FetchRequest {
     if (this.#epoch === 0) this.#known.clear()
     const changed: Position[] = []
@@ -45,7 +45,7 @@ export class FetchSession {
     return { ...sessionless(wanted), session: this.#id, epoch: this.#epoch, wanted: changed, forgotten }
   }
 
-  /** False where the broker has forgotten the session: what was asked for is asked anew. @throws {KafkaError} anything else */
+  /** False when the broker has forgotten the session: the request must be repeated. @throws {KafkaError} on any other error */
   answered({ errorCode, session }: FetchResponse): boolean {
     if (errorCode !== 0) {
       const lost = LOST.has(errorCode) && this.#epoch > 0
@@ -58,7 +58,7 @@ export class FetchSession {
     return true
   }
 
-  /** Nobody knows what the broker has taken of the last request. */
+  /** Starts a new session: it is unknown what the broker has seen of the last request. */
   reset(): void {
     this.#id = 0
     this.#epoch = 0

@@ -5,16 +5,16 @@ import { Kafka, type KafkaOptions, logLevel } from './hardening.ts'
 export interface KafkaSettings {
   readonly brokers: readonly string[]
   readonly clientId?: string
-  /** Put before the names of topics, groups and transactional ids: several installations may share a cluster. */
+  /** Prefix of topics, groups and transactional ids: several installations may share a cluster. */
   readonly prefix?: string
-  /** TLS; `true` with the system's authorities. */
+  /** TLS; `true` uses the system's certificate authorities. */
   readonly ssl?: KafkaOptions['ssl']
   readonly sasl?: {
     readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
     readonly username: string
     readonly password: string
   }
-  /** A request without an answer fails after this long, ms. */
+  /** A request fails when there is no answer within this time, ms. */
   readonly requestTimeout?: number
 }
 
@@ -30,7 +30,7 @@ export function kafkaOf(settings: KafkaSettings): InstanceType<typeof Kafka> {
     authenticationTimeout: 5_000,
     requestTimeout,
     retry: { initialRetryTime: 20, multiplier: 2, maxRetryTime: 1_000, retries: 5 },
-    // Every error it logs also reaches the caller of the request, who retries or reports it.
+    // Every error that it would log also reaches the caller of the request, who retries or reports it.
     logLevel: logLevel.NOTHING,
   })
 }

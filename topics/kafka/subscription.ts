@@ -1,9 +1,9 @@
-/** What one reader follows: a cursor for each of its partitions, and a bound to the bytes that are queued for all of them. */
+/** What one reader follows: a cursor for each of its partitions, and a limit for the bytes that are queued for all of them. */
 import { partitionKey, type Position, type TopicPartition } from '../log.ts'
 import { Cursor, type Subscriber } from './cursor.ts'
 
 export interface SubscriptionSettings extends Omit<Subscriber, 'holds'> {
-  /** Bytes that may be queued, about: beyond them one answer of a broker may lie. */
+  /** Bytes that may be queued, about: one answer of a broker may exceed it. */
   readonly bytes?: number
 }
 
@@ -48,7 +48,7 @@ export class Subscription implements Subscriber {
     return this.#cursors.get(cursor.key) === cursor
   }
 
-  /** From now on this partition is fetched, from this offset on; what was fetched of it before is dropped. */
+  /** Starts fetching this partition at this offset; what was fetched before is dropped. */
   add(position: Position): Cursor {
     const cursor = new Cursor(position, this)
     this.#cursors.set(cursor.key, cursor)
@@ -56,7 +56,7 @@ export class Subscription implements Subscriber {
     return cursor
   }
 
-  /** What it had queued is room for the others. */
+  /** Stops fetching this partition; its queued bytes are free for the others. */
   remove(partition: TopicPartition): void {
     if (this.#cursors.delete(partitionKey(partition))) this.#wake()
   }
@@ -66,14 +66,14 @@ export class Subscription implements Subscriber {
     this.#wake()
   }
 
-  /** Puts a cursor behind the others, so that they come first. */
+  /** Moves a cursor behind the others. */
   rotate(cursor: Cursor): void {
     if (!this.holds(cursor)) return
     this.#cursors.delete(cursor.key)
     this.#cursors.set(cursor.key, cursor)
   }
 
-  /** Something was taken: there may be room again. */
+  /** Records were taken: there may be room again. */
   wake(): void {
     this.#wake()
   }
@@ -84,10 +84,9 @@ export class Subscription implements Subscriber {
   }
 
   /**
-   * Those that have room and are not to be left alone for now. A partition may queue as much as is still free of the bytes of all:
-   * alone it gets half, and where some are not taken, there is always room for the others (Choudhury and Hahne, Dynamic queue length
-   * thresholds for shared-memory packet switches, 1998). One that has nothing is fetched however much the others have: an answer may
-   * have brought more than there was room for.
+   * Cursors that have room and are neither paused nor on hold. A partition may queue as much as is free of the shared limit: alone it
+   * gets half, and when some are not taken, there is always room for the others (Choudhury and Hahne, Dynamic queue length thresholds
+   * for shared-memory packet switches, 1998). A cursor with an empty queue is fetched in any case: an answer may have exceeded the limit.
    */
   fetchable(now: number): Cursor[] {
     const free = this.#free()
@@ -98,7 +97,7 @@ export class Subscription implements Subscriber {
     return fetchable
   }
 
-  /** What another reader has asked for may go to this one as well. */
+  /** Whether it can take what was fetched for another reader. */
   hasRoomFor(cursor: Cursor): boolean {
     return !cursor.onHold && hasRoom(cursor, this.#free())
   }

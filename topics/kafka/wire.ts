@@ -2,28 +2,28 @@
 import type { TopicPartition } from '../log.ts'
 import type { Call, Encoded } from './hardening.ts'
 
-/** Bytes in front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
+/** In front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
 const FRAME_BYTES = 128
 
-/** Bytes from which on it costs more to copy them than to send them by themselves. */
+/** From this size on, copying bytes costs more than sending them as a piece of their own. */
 export const LARGE_BYTES = 4 * 1024
 
-/** Writes a request into a growing buffer, behind room for its frame. What is large goes out as it lies, between pieces of it. */
+/** Writes a request into a growing buffer, with room in front for the frame. Large byte strings are not copied, but sent as pieces in between. */
 export class Writer implements Encoded {
   readonly #pieces: Buffer[] = []
   #buffer: Buffer
-  /** Where the piece begins that is being written. */
+  /** Where the current piece starts. */
   #from = 0
   #at = FRAME_BYTES
 
   constructor(size = 256) {
     this.#buffer = Buffer.allocUnsafe(FRAME_BYTES + size)
   }
-  /** The whole request: size, header, body. It can be made once more with another correlation id. */
+  /** The whole request: size, header, body. Can be called again with another correlation id. */
   frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer[] {
     const id = Buffer.from(clientId)
     const start = FRAME_BYTES - 14 - id.length
-    if (start < 0) throw new RangeError(`a client id of ${id.length} bytes, ${FRAME_BYTES - 14} at most`)
+    if (start < 0) throw new RangeError(`a client id of ${id.length} bytes; the limit is ${FRAME_BYTES - 14}`)
     const last = this.#buffer.subarray(this.#from, this.#at)
     const [first = last, ...others] = [...this.#pieces, last]
     const size = others.reduce((sum, piece) => sum + piece.length, first.length) - start - 4
@@ -88,7 +88,7 @@ export class Writer implements Encoded {
     for (const item of items) write(item)
     return this
   }
-  /** A compact array of structs, each with its (no) tagged fields. */
+  /** A compact array of structs, each ending with no tagged fields. */
   compactArray<T>(items: readonly T[], write: (item: T) => void): this {
     this.uvarint(items.length + 1)
     for (const item of items) {
@@ -177,7 +177,7 @@ export function call<T>(api: Api, write: () => Writer, read: (reader: Reader) =>
   return {
     request: { ...api, expectResponse: () => true, encode: async () => write() },
     response: {
-      // kafkajs looks at `clientSideThrottleTime` of what was decoded.
+      // kafkajs reads `clientSideThrottleTime` of the decoded response.
       decode: async raw => ({ clientSideThrottleTime: 0, body: read(new Reader(raw)) }),
       parse: async decoded => (decoded as { body: T }).body,
     },

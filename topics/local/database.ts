@@ -12,25 +12,25 @@ import { LogError } from '../log.ts'
 import { isFileDamage, isSyncFailure, toLogError, neverWritten } from './sqlite-errors.ts'
 import { prepareTables } from './tables.ts'
 
-/** How SQLite says that a file can get smaller, in steps. */
+/** Value of `PRAGMA auto_vacuum` for a file that can shrink step by step. */
 const INCREMENTAL = 2
-/** How much the WAL takes before a checkpoint. */
+/** Size of the WAL at which a checkpoint is due. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
-/** A file of an earlier version is made anew at the start, so that it can get smaller, up to this size: that takes about a second. */
-const SMALL_FILE = 64 * 1024 * 1024
+/** Up to this size a file of an earlier version is rewritten at the start so that it can shrink: that takes about a second. */
+const MAX_REWRITE_BYTES = 64 * 1024 * 1024
 /** What a transaction writes beside what is counted: pages of indexes and small tables. */
-const SMALL_BYTES = 16 * 1024
+const OVERHEAD_BYTES = 16 * 1024
 
 export class Database {
   readonly file: string
-  /** A random UUID, made with the file. */
+  /** A random UUID, created with the file. */
   readonly identity: string
-  /** Called when the file cannot be trusted with another commit, as after a failed sync, whose data the system may have dropped. */
-  broken: (error: LogError) => void = () => {}
-  /** Told of a checkpoint that failed and will be tried again. */
-  troubled: (error: LogError) => void = () => {}
-  /** Bytes that were written since the last checkpoint, about. */
-  #ahead = 0
+  /** Called when the file must not be written to any more, as after a failed sync, whose data the system may have dropped. */
+  onBroken: (error: LogError) => void = () => {}
+  /** Called for failures after which the log goes on, as of a checkpoint that will be tried again. */
+  onProblem: (error: LogError) => void = () => {}
+  /** Bytes in the WAL that no checkpoint has copied yet, about. */
+  #walBytes = 0
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
 
@@ -39,14 +39,14 @@ export class Database {
     this.file = file
     let db: DatabaseSync | undefined
     try {
-      makeFile(file)
+      createFile(file)
       db = new DatabaseSync(file, { timeout: 0 })
-      // The exclusive lock comes first: in WAL mode it then needs no shared memory, and a second process is refused here.
+      // The exclusive lock comes first: WAL mode then needs no shared memory, and a second process is refused here.
       db.exec('PRAGMA locking_mode = EXCLUSIVE')
-      // Before the first page is written: later only VACUUM changes it.
+      // Before the first page is written: later only VACUUM can change it.
       db.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       db.exec('PRAGMA wal_autocheckpoint = 0')
-      // What retention and compaction remove is overwritten, as erasing a person asks for.
+      // What retention and compaction remove is overwritten: the erasure of a person requires it.
       db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${64 * 1024 * 1024}`)
       db.exec('BEGIN IMMEDIATE')
       prepareTables(db, file)
@@ -63,81 +63,83 @@ export class Database {
   /**
    * All of `work` or nothing.
    * @param bytes how much it writes, about
-   * @throws {LogError} `unavailable` or `corrupt`: nothing of it is there; `unknown`: the commit itself failed half-way.
+   * @throws {LogError} `unavailable` or `corrupt`: nothing was written; `unknown`: the commit itself failed half-way.
    */
   transaction(work: () => void, bytes = 0): void {
     try {
       this.run('BEGIN IMMEDIATE')
       work()
       this.#commit()
-      this.#ahead += bytes + SMALL_BYTES
+      this.#walBytes += bytes + OVERHEAD_BYTES
     } catch (error) {
       this.#rollBack()
-      if (error instanceof LogError && (error.code === 'unknown' || isFileDamage(error))) this.broken(error)
+      if (error instanceof LogError && (error.code === 'unknown' || isFileDamage(error))) this.onBroken(error)
       throw error
     }
   }
 
-  /** Whether it is time for one. */
+  /** Whether the WAL is large enough for a checkpoint. */
   get checkpointDue(): boolean {
-    return this.#ahead >= CHECKPOINT_BYTES
+    return this.#walBytes >= CHECKPOINT_BYTES
   }
 
   /**
-   * Brings what was committed from the WAL into the file. It takes about as long as writing it did, so that whoever writes
-   * gives it a turn of its own; SQLite would do it within a commit, and keep its failures to itself.
+   * Copies committed pages from the WAL into the file. It takes about as long as writing them did, so callers give it a turn of the event
+   * loop of its own; SQLite would do it within a commit, and would not report its failures.
    */
   checkpoint(): void {
-    this.#ahead = 0
+    this.#walBytes = 0
     try {
       this.#statement('PRAGMA wal_checkpoint(PASSIVE)').all()
     } catch (error) {
-      const said = toLogError(error, this.file)
-      if (!isSyncFailure(error) && !isFileDamage(said)) {
-        this.troubled(said)
+      const failed = toLogError(error, this.file)
+      if (!isSyncFailure(error) && !isFileDamage(failed)) {
+        this.onProblem(failed)
         return
       }
-      this.broken(new LogError(said.code, `${this.file}: a checkpoint failed: ${(error as Error).message}`, { cause: error }))
+      this.onBroken(new LogError(failed.code, `${this.file}: a checkpoint failed: ${(error as Error).message}`, { cause: error }))
     }
   }
 
-  /** Whether the file can get smaller. */
-  get shrinks(): boolean {
+  /** Whether the file can shrink. */
+  get canShrink(): boolean {
     return this.#pragma('auto_vacuum') === INCREMENTAL
   }
 
-  /** How many pages the file has, and how many of them hold nothing. */
-  room(): { pages: number; free: number } {
+  /** How many pages the file has, and how many of them are free. */
+  pageCounts(): { pages: number; free: number } {
     return { pages: this.#pragma('page_count'), free: this.#pragma('freelist_count') }
   }
 
-  /** Moves what lies at the end of the file to free pages, and cuts so many off. Nothing of it is there when it fails. @throws {LogError} */
+  /** Moves pages from the end of the file to free ones, and truncates it by this many pages. On failure nothing changes. @throws {LogError} */
   shrink(pages: number): void {
     try {
       this.#statement(`PRAGMA incremental_vacuum(${pages})`).all()
-      this.#ahead += 2 * pages * this.#pragma('page_size') + SMALL_BYTES
+      this.#walBytes += 2 * pages * this.#pragma('page_size') + OVERHEAD_BYTES
     } catch (error) {
-      const said = toLogError(error, this.file)
-      if (isSyncFailure(error)) this.broken(said)
-      throw said
+      const failed = toLogError(error, this.file)
+      if (isSyncFailure(error)) this.onBroken(failed)
+      throw failed
     }
   }
 
-  /** A file that an earlier version made keeps every page it ever had. A small one is changed; of a larger one somebody is told. */
+  /** A file of an earlier version keeps every page it ever had. A small one is rewritten; for a large one the fix is reported. */
   makeShrinkable(): void {
-    if (this.shrinks) return
+    if (this.canShrink) return
     const bytes = this.#pragma('page_count') * this.#pragma('page_size')
-    const how = `"PRAGMA auto_vacuum = INCREMENTAL; VACUUM" of SQLite, while the service is stopped, changes that`
-    const what = `${this.file} does not get smaller when records are removed, for an earlier version made it: ${how}`
-    if (bytes > SMALL_FILE) {
-      this.troubled(new LogError('unavailable', what))
+    const how = `run "PRAGMA auto_vacuum = INCREMENTAL; VACUUM" on it with SQLite while the service is stopped`
+    const what = `${this.file} was created by an earlier version and does not shrink when records are removed: ${how}`
+    if (bytes > MAX_REWRITE_BYTES) {
+      this.onProblem(new LogError('unavailable', what))
       return
     }
     try {
       this.#db.exec('VACUUM')
-      this.#ahead += bytes
+      this.#walBytes += bytes
     } catch (error) {
-      this.troubled(new LogError('unavailable', `${what}; at the start it failed: ${(error as Error).message}`, { cause: error }))
+      this.onProblem(
+        new LogError('unavailable', `${what}; at startup that failed: ${(error as Error).message}`, { cause: error }),
+      )
     }
   }
 
@@ -145,12 +147,12 @@ export class Database {
     return Number(Object.values(this.get<Record<string, number>>(`PRAGMA ${name}`) ?? {})[0])
   }
 
-  /** A failed write may have rolled it back already. */
+  /** A failed write may already have rolled back. */
   #rollBack(): void {
     try {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
     } catch (error) {
-      this.broken(toLogError(error, this.file))
+      this.onBroken(toLogError(error, this.file))
     }
   }
 
@@ -198,17 +200,17 @@ export class Database {
   #statement(sql: string): StatementSync {
     const known = this.#statements.get(sql)
     if (known !== undefined) return known
-    const made = this.#db.prepare(sql)
-    this.#statements.set(sql, made)
-    return made
+    const prepared = this.#db.prepare(sql)
+    this.#statements.set(sql, prepared)
+    return prepared
   }
 }
 
 /**
- * It holds personal data: for its owner only; SQLite gives the WAL the same rights. A file that is there is not touched: to
- * open and close it would drop the lock of a log of this very process (POSIX locks belong to process and file).
+ * The file holds personal data, so only its owner may read it; SQLite gives the WAL the same permissions. An existing file is not
+ * touched: opening and closing it would release the lock of a log in this process (POSIX locks belong to process and file).
  */
-function makeFile(file: string): void {
+function createFile(file: string): void {
   mkdirSync(dirname(file), { recursive: true })
   try {
     closeSync(openSync(file, 'wx', 0o600))

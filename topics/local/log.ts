@@ -26,7 +26,7 @@ import { turn } from '../wait.ts'
 import { CLEANING, Cleaner, type Cleaning } from './cleaner.ts'
 import { Commits, type PlacedRecord } from './commits.ts'
 import { Database } from './database.ts'
-import { LocalMembership, type Owner } from './membership.ts'
+import { LocalMembership, type MembershipHost } from './membership.ts'
 import { arrival, Reader } from './reader.ts'
 import { LocalRegistry } from './registry.ts'
 import { Storage } from './storage.ts'
@@ -34,23 +34,23 @@ import { Tail } from './tail.ts'
 import { LocalTopics } from './topics.ts'
 
 export interface LocalLogOptions {
-  /** Path of the SQLite file; made with its folder where it does not exist. */
+  /** Path of the SQLite file; created with its folder if it does not exist. */
   readonly file: string
-  /** Topics to be there. New ones are created. */
+  /** Topics that the log must have. Missing ones are created. */
   readonly topics: readonly Topic[]
   /** The wall clock, ms since the epoch. */
   readonly now?: (() => number) | undefined
-  /** Told what nobody waits for: failures in the background, and why the log closed itself. */
+  /** Called with errors that no caller waits for: failures in the background, and why the log closed itself. */
   readonly onError?: ((error: Error) => void) | undefined
-  /** Told once when the log has closed itself, for it cannot trust its file any more: only another process can open it again. */
+  /** Called once when the log has closed itself because it can no longer trust its file: only another process can open it again. */
   readonly onClosed?: ((error: LogError) => void) | undefined
   readonly cleaning?: Partial<Cleaning> | undefined
 }
 
 /**
  * Opens the log in a file.
- * @throws {LogError} `locked` when another process owns the file, `corrupt` when it is damaged or none of ours,
- * `unavailable` when it cannot be read or written, `no_topic` when a topic has other partitions than the catalog says.
+ * @throws {LogError} `locked` when another process owns the file, `corrupt` when it is damaged or not a log,
+ * `unavailable` when it cannot be read or written, `no_topic` when a topic has another number of partitions than the catalog says.
  */
 export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> {
   const database = new Database(options.file)
@@ -62,15 +62,15 @@ export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> 
   }
 }
 
-/** What a read brings at most where it does not say, bytes. */
+/** Most that a read returns unless the caller says otherwise. */
 const READ_BYTES = 1024 * 1024
-/** A long read lets other work come first after this long, ms. */
+/** After this long a read lets other work run. */
 const STEP_MS = 4
 
 export class LocalLog implements Log, SchemaRegistry {
-  /** SQLite takes a transaction in one go, during which nothing else is done: 50 to 80 ms for so much. */
+  /** SQLite writes a transaction without interruption: 50 to 80 ms for this much. */
   readonly transactionBytes = 9 * 1024 * 1024
-  /** A random UUID, made with the file. */
+  /** A random UUID, created with the file. */
   readonly identity: string
   readonly #database: Database
   readonly #storage: Storage
@@ -78,9 +78,9 @@ export class LocalLog implements Log, SchemaRegistry {
   readonly #reader: Reader
   readonly #commits: Commits
   readonly #cleaner: Cleaner
-  readonly #owner: Owner
+  readonly #host: MembershipHost
   readonly #topics: LocalTopics
-  /** The living member of each group. */
+  /** The current member of each group. */
   readonly #members = new Map<string, LocalMembership>()
   #closed: LogError | null = null
 
@@ -98,12 +98,12 @@ export class LocalLog implements Log, SchemaRegistry {
       storage: this.#storage,
       tail,
       now,
-      holds: ({ group, member, generation }) => {
-        const present = this.#members.get(group)?.assignment
-        return present?.member === member && present.generation === generation
+      isCurrent: ({ group, member, generation }) => {
+        const current = this.#members.get(group)?.assignment
+        return current?.member === member && current.generation === generation
       },
     })
-    this.#owner = {
+    this.#host = {
       reader: this.#reader,
       check: () => this.#check(),
       place: record => this.#place(record),
@@ -121,11 +121,11 @@ export class LocalLog implements Log, SchemaRegistry {
       topics: this.#topics.byName,
       now,
       settings: { ...CLEANING, ...cleaning },
-      failed: onError,
+      onError,
     })
-    database.troubled = onError
+    database.onProblem = onError
     database.makeShrinkable()
-    database.broken = error => {
+    database.onBroken = error => {
       if (this.#closed !== null) return
       const closed = new LogError('closed', `the log closed itself: ${error.message}`, { cause: error })
       this.#end(closed)
@@ -171,22 +171,22 @@ export class LocalLog implements Log, SchemaRegistry {
     return `${this.identity}/${this.#topics.get(topic).name}`
   }
 
-  /** @throws {LogError} `locked` while the group has a living member: here a group has one at a time. */
+  /** @throws {LogError} `locked` while the group has a member: on a local log a group has one at a time. */
   async join({ group, topics, instance, assigned }: JoinOptions): Promise<Membership> {
     this.#check()
     const partitions = [...new Set(topics)].flatMap(name => {
       return this.#topics.get(name).owned.map(({ topic, partition }) => ({ topic, partition }))
     })
-    const living = this.#members.get(group)
-    if (living !== undefined) {
+    const existing = this.#members.get(group)
+    if (existing !== undefined) {
       throw new LogError(
         'locked',
-        `group "${group}" has a living member, ${living.assignment.member}, and one member on a local log: leave first`,
+        `group "${group}" already has a member, ${existing.assignment.member}, and can have one on a local log: it must leave first`,
       )
     }
     const member = `${instance}-${randomUUID()}`
     const generation = this.#storage.newGeneration(group, member, topics)
-    const membership = new LocalMembership(this.#owner, { group, member, generation, partitions })
+    const membership = new LocalMembership(this.#host, { group, member, generation, partitions })
     this.#members.set(group, membership)
     assigned(membership.assignment)
     return membership
@@ -204,7 +204,7 @@ export class LocalLog implements Log, SchemaRegistry {
     return this.#storage.groups()
   }
 
-  /** Creates a topic that was defined after the log was opened. @throws {LogError} `no_topic` when it has other partitions. */
+  /** Creates a topic that was defined after the log was opened. @throws {LogError} `no_topic` when it exists with another number of partitions */
   async ensure(topic: Topic): Promise<void> {
     this.#check()
     this.#topics.ensure(topic)
@@ -220,14 +220,14 @@ export class LocalLog implements Log, SchemaRegistry {
     return this.#registry.schema(id)
   }
 
-  /** Compacts a topic, or every compacted one, now. The background does it when enough is new. */
+  /** Compacts a topic, or every compacted topic, now. The background does it when enough is new. */
   async compact(topic?: string): Promise<void> {
     this.#check()
     const topics = topic === undefined ? [...this.#topics.byName.values()] : [this.#topics.get(topic)]
     await this.#cleaner.compact(topics.filter(({ cleanup }) => cleanup === 'compact'))
   }
 
-  /** Removes what is older than its topic keeps, now. The background does it every minute. */
+  /** Removes records that are past the retention of their topic, now. The background does it every minute. */
   async retain(): Promise<void> {
     this.#check()
     await this.#cleaner.retain()
@@ -238,7 +238,7 @@ export class LocalLog implements Log, SchemaRegistry {
     return this.#database.size()
   }
 
-  /** What has been given to the log before is durable or refused when this resolves. Every later call is refused. */
+  /** When this resolves, everything appended before is durable or refused. Every later call is refused. */
   async close(): Promise<void> {
     if (this.#closed !== null) return
     this.#closed = new LogError('closed', `the log in ${this.#database.file} is closed`)

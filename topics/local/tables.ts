@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto'
 import type { DatabaseSync } from 'node:sqlite'
 import { LogError } from '../log.ts'
 
-/** "BMAL": says that a SQLite file is a log. */
+/** "BMAL": marks a SQLite file as a log. */
 const APPLICATION_ID = 0x424d414c
-/** 2: checksums of batches cover what their rows say. Rows of format 1 are read as they are. */
-const VERSION = 2
+/** 2: checksums cover the whole row of a batch. Rows of format 1 can still be read. */
+const FORMAT = 2
 
-/** A record batch is one row. `partitions.high` and `timestamp` hold what batches said that have since been removed. */
+/** A record batch is one row. `partitions.high` and `timestamp` keep what batches said that have been removed since. */
 const TABLES = `
   CREATE TABLE identity (id TEXT NOT NULL) STRICT;
   CREATE TABLE topics (
@@ -64,15 +64,15 @@ export function prepareTables(db: DatabaseSync, file: string): void {
   if (db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined) {
     db.exec(TABLES)
     db.prepare('INSERT INTO identity VALUES (?)').run(randomUUID())
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION}`)
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FORMAT}`)
   } else if (pragma('application_id') !== APPLICATION_ID) {
-    throw new LogError('corrupt', `${file} is a SQLite file, but not a log; name another file`)
+    throw new LogError('corrupt', `${file} is a SQLite file, but not a log; choose another file`)
   } else if (pragma('user_version') === 1) {
-    db.exec(`PRAGMA user_version = ${VERSION}`)
-  } else if (pragma('user_version') !== VERSION) {
+    db.exec(`PRAGMA user_version = ${FORMAT}`)
+  } else if (pragma('user_version') !== FORMAT) {
     throw new LogError(
       'corrupt',
-      `${file} has format ${pragma('user_version')}, this version of the code reads ${VERSION}; run the version that wrote it`,
+      `${file} has format ${pragma('user_version')}, but this version reads format ${FORMAT}; run the version that wrote it`,
     )
   }
 }

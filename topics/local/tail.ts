@@ -1,17 +1,17 @@
 /**
- * The newest batches of all partitions in memory, so that readers at the end of a partition (the worker, sinks, projections)
- * need no SQLite. Of each partition it holds the end, without a gap; over the bounds the oldest batch goes first.
+ * The newest batches of all partitions in memory, so that readers at the end of a partition (worker, sinks, projections) need no SQLite.
+ * It holds the end of each partition without a gap; when it is full, the oldest batch goes first.
  */
 import type { EncodedBatch } from '../records.ts'
 import type { Partition } from './partition.ts'
 
 const MAX_BYTES = 16 * 1024 * 1024
-/** Keeps removal at the front of the arrays cheap where batches are small. */
+/** Keeps removal from the front of the arrays cheap when batches are small. */
 const MAX_BATCHES = 4096
 
 export class Tail {
   readonly #batches = new Map<Partition, EncodedBatch[]>()
-  /** Whose batches, in the order in which they came. */
+  /** The partition of each batch, in order of arrival. */
   readonly #owners = new Map<EncodedBatch, Partition>()
   #bytes = 0
 
@@ -27,7 +27,7 @@ export class Tail {
     }
   }
 
-  /** Forgets what lies below an offset: retention or compaction have changed it in the file. */
+  /** Drops batches below an offset: retention or compaction has changed them in the file. */
   drop(partition: Partition, below: number): void {
     const batches = this.#batches.get(partition) ?? []
     while (batches[0] !== undefined && batches[0].lastOffset < below) this.#removeOldest(partition)
@@ -39,7 +39,7 @@ export class Tail {
     this.#bytes -= batch.blob.length
   }
 
-  /** The batch of an offset, where it reaches back that far. */
+  /** The batch that contains an offset, if the tail reaches back that far. */
   find(partition: Partition, offset: number): EncodedBatch | null {
     const batches = this.#batches.get(partition)
     const oldest = batches?.[0]

@@ -1,4 +1,4 @@
-/** Takes a lock, says so, and holds it until it is killed. */
+/** Takes a lock, prints `held`, and holds it until the process is killed. */
 import { lockFile } from '../lock.ts'
 
 lockFile(process.argv[2] ?? '')

@@ -1,5 +1,5 @@
 /** The steps of requests to a venue's zones. */
-import type { VenueEventKind } from '../../../schemas/types.ts'
+import type { VenueEvent, VenueEventKind } from '../../../schemas/types.ts'
 import { venueEvents } from '../../../topics/catalog.ts'
 import { defineTable, lower, timeText } from './table.ts'
 
@@ -27,7 +27,7 @@ export const commands = defineTable({
       rows: event => {
         const step = STEPS[event.kind]
         if (step === undefined) return []
-        const [kind = '', reason = ''] = (event.detail ?? '').split(': ', 2)
+        const { kind, reason } = requestOf(event)
         return {
           event_id: event.id,
           venue_id: event.venue,
@@ -57,6 +57,13 @@ export const commands = defineTable({
     },
   ],
 })
+
+/** What was requested, and why it ended as it did. Events of earlier versions have it in their detail alone: `PAUSE: trust`. */
+function requestOf({ action, reason, detail }: VenueEvent): { kind: string; reason: string } {
+  if (action !== null) return { kind: action, reason: reason ?? '' }
+  const [kind = '', why = ''] = (detail ?? '').split(': ', 2)
+  return { kind, reason: why }
+}
 
 /** Within what the column can hold. */
 function volume(value: number | null): number | null {

@@ -21,7 +21,7 @@ const DETAILED: readonly ConversationEventKind[] = [
   'REQUEST',
   'HANDED_OVER',
 ]
-/** What a MESSAGE_OUT says besides its words. */
+/** What earlier versions wrote after the phrases of a MESSAGE_OUT, when events had no field for it. */
 const ANSWERS = / ?\(answers ([^)]*)\)$/
 
 export const conversationEvents = defineTable({
@@ -94,7 +94,8 @@ export const conversationEvents = defineTable({
   ],
 })
 
-function detailOf({ kind, detail: text }: ConversationEvent): { detail: string; answers: string } {
+function detailOf({ kind, detail: text, answers, phrases }: ConversationEvent): { detail: string; answers: string } {
+  if (kind === 'MESSAGE_OUT' && answers !== null) return { detail: phrases.join(' '), answers }
   const detail = DETAILED.includes(kind) ? (text ?? '') : ''
   if (kind !== 'MESSAGE_OUT') return { detail, answers: '' }
   return { detail: detail.replace(ANSWERS, ''), answers: ANSWERS.exec(detail)?.[1] ?? '' }

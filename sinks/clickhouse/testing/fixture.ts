@@ -1,4 +1,4 @@
-/** For tests: the two servers, records as the sink gives them to the store, and a small invented world of two days. */
+/** The two servers, records as the sink gives them to a store, and a stand-in for the sink. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ export interface Servers {
   readonly client: ClickHouseClient
   readonly pool: pg.Pool
   readonly codec: Codec
-  /** Empties every table, and forgets every position. */
+  /** Empties every table and drops every position. */
   clear(): Promise<void>
   stop(): Promise<void>
 }
@@ -71,7 +71,7 @@ export async function startServers(): Promise<Servers> {
   }
 }
 
-/** A record of the log, decoded, as of its time. */
+/** A record of the log, decoded. */
 export function readable<N extends RecordName>(
   codec: Codec,
   at: { topic: string; key: string; offset: number; timestamp: number },
@@ -84,7 +84,7 @@ export function readable<N extends RecordName>(
 }
 
 /**
- * What the sink does with a store, without a log: claims, batches of random length, one write after the other, until all is written.
+ * Does with a store what the sink does, without a log: claims, then writes batches of random length until everything is written.
  * @param random numbers of [0, 1)
  */
 export async function fill(store: Store, records: readonly SinkRecord[], random: () => number): Promise<void> {
@@ -112,7 +112,7 @@ export async function fill(store: Store, records: readonly SinkRecord[], random:
   }
 }
 
-/** Goes on over faults, as the sink does, each time as a process started anew. */
+/** Continues after faults, as the sink does, each time as a new process. */
 export async function fillAll(store: () => Store, records: readonly SinkRecord[], random: () => number): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {

@@ -62,6 +62,8 @@ function talk(put: Put, name: string, channel: string, language: string) {
   }
   const venueEvent = (at: number, kind: VenueEventInput['kind'], more: Partial<VenueEventInput>) =>
     put('venue.events', venue ?? '', 'VenueEvent', { id: `${name}-${events++}`, venue: venue ?? '', kind, at, ...more }, at)
+  // Every other event is as earlier versions wrote it, when its fields were parts of the detail.
+  const ofNow = <T extends object>(fields: T): T | object => (events % 2 === 0 ? fields : {})
   const self = {
     /** The person writes. Returns the message's id. */
     says(at: number, text: string): string {
@@ -86,7 +88,12 @@ function talk(put: Put, name: string, channel: string, language: string) {
     /** We answer; `fate` is how far the answer came. */
     answers(at: number, about: string, word: string, text: string, fate: 'READ' | 'DELIVERED' | 'FAILED' | null = 'READ'): void {
       const [id, providerId] = [`${name}-out-${messages++}`, `provider-${name}-${messages}`]
-      event(at, 'MESSAGE_OUT', { message: id, detail: `${word} (answers ${reference(about)})` })
+      const answers = reference(about)
+      event(at, 'MESSAGE_OUT', {
+        message: id,
+        detail: `${word} (answers ${answers})`,
+        ...ofNow({ answers, phrases: [word] }),
+      })
       const sent = { id, conversation, channel, account: '1', to: `66-${name}`, text, lastInboundAt: at, createdAt: at }
       put('whatsapp.inbox', conversation, 'SendMessage', sent, at)
       if (fate === null) return
@@ -118,12 +125,22 @@ function talk(put: Put, name: string, channel: string, language: string) {
       const request = `${name}-request`
       const { outcome, reason, from = null, to = null } = end
       event(at, 'REQUEST', { request, detail: kind.toLowerCase() })
-      venueEvent(at, 'REQUEST', { request, detail: kind })
+      venueEvent(at, 'REQUEST', { request, detail: kind, ...ofNow({ action: kind }) })
       const refused = outcome === 'REFUSED'
       const command = refused ? null : `${request}.1`
-      if (!refused) venueEvent(at + 300, 'COMMAND', { request, zone, command, detail: 'VOLUME', from, to })
+      if (!refused)
+        venueEvent(at + 300, 'COMMAND', { request, zone, command, detail: 'VOLUME', ...ofNow({ action: 'VOLUME' }), from, to })
       const detail = reason === undefined ? kind : `${kind}: ${reason}`
-      venueEvent(end.at, 'COMMAND_ENDED', { request, zone, command, outcome, detail, from, to })
+      venueEvent(end.at, 'COMMAND_ENDED', {
+        request,
+        zone,
+        command,
+        outcome,
+        detail,
+        ...ofNow({ action: kind, reason }),
+        from,
+        to,
+      })
       event(end.at, 'REQUEST_ENDED', { request, to: outcome.toLowerCase(), detail: reason ?? '' })
     },
     handedOver(

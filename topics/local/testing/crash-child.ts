@@ -1,6 +1,6 @@
 /**
- * The process that `crash.test.ts` kills: producers, a worker and the cleaner on one log, as busy as they can be. It says
- * what the log has acknowledged, a line each, before it goes on:
+ * The process that `crash.test.ts` kills: producers, a worker and the cleaner on one log, as busy as possible. It prints
+ * what the log has acknowledged, one line each, before it continues:
  *
  *   opening · ready · appended <partition> <offset> <id> · committed <partition> <next>
  */
@@ -53,7 +53,7 @@ async function produce(log: LocalLog, name: string): Promise<void> {
   for (let n = 0; ; ) {
     const records = Array.from({ length: 1 + (n % 4) }, (): Append => {
       const id = `${name}:${n++}`
-      // Now and then one so large that the write takes a while.
+      // Some are so large that the write takes a while.
       const value = Buffer.from(n % 50 === 0 ? `${id} ${'x'.repeat(100_000)}` : id)
       return { topic: inbox.name, key: `key-${n % 17}`, value }
     })

@@ -1,6 +1,6 @@
 /**
- * The process that `database.test.ts` gives little room on disk: it appends until the log refuses, then says how much was taken
- * and what the refusals were.
+ * The process that `database.test.ts` runs with little disk space: it appends until the log refuses, then prints how much was accepted and
+ * what the errors were.
  */
 import { pathToFileURL } from 'node:url'
 import { defineTopic } from '../../catalog.ts'
@@ -8,10 +8,10 @@ import type { LogError } from '../../log.ts'
 import { openLocalLog } from '../log.ts'
 
 export const topic = defineTopic('full', 'key', [], { partitions: 2 })
-/** Records of one append; their order in the partitions tells whether one was taken by half. */
+/** Records of one append; their order in the partitions tells whether half of one was stored. */
 export const TOGETHER = 10
 
-export interface Told {
+export interface Result {
   readonly taken: number
   readonly refused: readonly string[]
 }
@@ -30,5 +30,5 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
       refused.push((error as LogError).code)
     }
   }
-  console.log(JSON.stringify({ taken, refused } satisfies Told))
+  console.log(JSON.stringify({ taken, refused } satisfies Result))
 }

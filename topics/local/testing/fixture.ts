@@ -42,7 +42,7 @@ export class Fixture {
     return log
   }
 
-  /** Turns the clock until the background has been all the way round: what is too old on `short` has gone, twice. */
+  /** Advances the clock until the background has done a whole round: the old records of `short` have gone, twice. */
   async cleaned(log: LocalLog): Promise<void> {
     for (let rounds = 0; rounds < 2; rounds++) {
       await append(log, short, 'k', 'v')
@@ -73,7 +73,7 @@ export async function readAll(log: LocalLog, topic: Topic, maxBytes = 1024 * 102
   return records
 }
 
-/** The LogError that this ends with. */
+/** The LogError with which this fails. */
 export async function refusal(work: Promise<unknown>): Promise<LogError> {
   const error = await work.then(
     () => 'no error',

@@ -1,6 +1,6 @@
 /**
- * The process in which `io-error.test.ts` lets a log meet a device that fails: it puts /dev/null in the place of the open file,
- * which takes every write and cannot be synced, and cannot be read where it is open for writing only.
+ * The process in which `io-error.test.ts` gives a log a failing device: it replaces the open file by /dev/null, which accepts every
+ * write but cannot be synced, and cannot be read when it is open for writing only.
  */
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
@@ -10,13 +10,13 @@ import { openLocalLog } from '../log.ts'
 
 export const topic = defineTopic('failing', 'key', [], { partitions: 2 })
 
-export interface Told {
-  /** What each step came to: `ok`, or the code of its refusal. */
+export interface Result {
+  /** The result of each step: `ok`, or the code of its error. */
   readonly steps: readonly string[]
   readonly closed: readonly string[]
 }
 
-/** Every later use of the open file with this ending reaches a device that cannot do it. */
+/** Replaces the open file with this ending by a device that fails every later use of it. */
 function replace(ending: string): void {
   const descriptor = readdirSync('/proc/self/fd')
     .map(Number)
@@ -24,7 +24,7 @@ function replace(ending: string): void {
       try {
         return readlinkSync(`/proc/self/fd/${fd}`).endsWith(ending)
       } catch {
-        return false // the folder itself, read a moment ago
+        return false // the descriptor of the listing itself, closed by now
       }
     })
   if (descriptor === undefined) throw new Error(`no open file ends with ${ending}`)
@@ -33,7 +33,7 @@ function replace(ending: string): void {
   if (device !== descriptor) throw new Error(`got descriptor ${device} instead of ${descriptor}`)
 }
 
-async function run(file: string, what: string): Promise<Told> {
+async function run(file: string, what: string): Promise<Result> {
   const closed: string[] = []
   const log = await openLocalLog({ file, topics: [topic], onClosed: error => closed.push(error.message) })
   const steps: string[] = []
@@ -58,7 +58,7 @@ async function run(file: string, what: string): Promise<Told> {
     const value = Buffer.alloc(400_000, 'x')
     await step(() => log.append(Array.from({ length: 12 }, () => ({ topic: topic.name, key: 'k', value, partition: 1 }))))
     replace('log.db-wal')
-    // The checkpoint has the next turn.
+    // The checkpoint runs in the next turn.
     await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
     await step(append(100))
   } else {
@@ -72,7 +72,7 @@ async function run(file: string, what: string): Promise<Told> {
     })
     replace('log.db')
     await step(() => log.read({ topic: topic.name, partition: 0 }, 0))
-    // What was appended lately is in memory.
+    // Recent records are in memory.
     const { high } = (await log.ends(topic.name))[1] as { high: number }
     membership.start({ topic: topic.name, partition: 0, offset: 0 })
     membership.start({ topic: topic.name, partition: 1, offset: high - 1 })
