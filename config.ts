@@ -204,7 +204,7 @@ function problemsOfRoles({ roles, kafka, databaseUrl, tenantKey, sessionKey }: C
   const serves = roles.includes('api') || roles.includes('sinks')
   if (split && serves && databaseUrl === null) problems.push(`${named}: DATABASE_URL is missing, which api and sinks share`)
   for (const [name, key] of Object.entries({ TENANT_KEY: tenantKey, SESSION_KEY: sessionKey })) {
-    // With servers of its own elsewhere there may be other processes, and a person must be the same one to all of them.
+    // With a separate Postgres there may be other processes, and they must all identify a person in the same way.
     if ((split || databaseUrl !== null) && roles.includes('api') && key === null)
       problems.push(`${named}: ${name} is missing, which every api shares`)
   }
@@ -231,7 +231,7 @@ function problemsOfSecrets(config: Config, split: boolean, env: Environment): st
     if (why === null || (setting.name === 'TENANT_KEY' && config.tenantKeyKept)) continue
     const kept =
       setting.name === 'TENANT_KEY' ? '; where conversations are kept under it already, it stays: TENANT_KEY_KEPT=1' : ''
-    problems.push(`${setting.name} ${why}: whoever guesses it is let in; make one with "openssl rand -hex 32"${kept}`)
+    problems.push(`${setting.name} ${why}: anyone who guesses it gets access; make one with "openssl rand -hex 32"${kept}`)
   }
   return problems
 }
