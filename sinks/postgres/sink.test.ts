@@ -531,6 +531,8 @@ const SINCE = [
   '0006_sync_refusals',
   '0007_erasures',
   '0008_override_claims',
+  '0009_tenant_settings',
+  '0010_refusal_codes',
 ]
 
 test('migrations may run in several processes at once, and run once', async () => {
