@@ -281,8 +281,8 @@ test('one long poll has all of it before long, whatever is added meanwhile', asy
     .poll(async () => {
       const before = cluster.requests.length
       await expect.poll(() => cluster.requests.length, { timeout: 5_000 }).toBeGreaterThanOrEqual(before + 3)
-      return cluster.requests.slice(before).every(({ way, partitions }) => {
-        return way === cluster.requests[before]?.way && partitions.length === 3
+      return cluster.requests.slice(before).every(({ connection, partitions }) => {
+        return connection === cluster.requests[before]?.connection && partitions.length === 3
       })
     })
     .toBe(true)
@@ -311,7 +311,7 @@ test('a reader that has caught up waits by a long poll, though the one that was 
   expect(await take(behind, 10)).toHaveLength(10)
   await expect
     .poll(() => fetches(cluster).at(-1))
-    .toMatchObject({ partitions: [partitionKey(A)], way: expect.toSatisfy(way => way < 2) })
+    .toMatchObject({ partitions: [partitionKey(A)], connection: expect.toSatisfy(connection => connection < 2) })
   expect(full.count).toBeLessThan(5)
   cluster.at(A).put(batch('more'))
   expect(await take(behind, 1)).toEqual(['more'])
