@@ -6,7 +6,7 @@ import { append, join, newGroup, newTopic, readAll, texts } from '../../test/con
 import { freePort } from '../../test/stack/server.ts'
 import { type Broker, startBroker } from '../../test/stack/stack.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
-import { brokenOff } from '../../test/torture/meddlers.ts'
+import { brokenOff } from '../../test/torture/interceptors.ts'
 import { type ApiName, type BrokerProxy, startProxy } from '../../test/torture/proxy.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import type { TransactionVersion } from './transaction-protocol.ts'
@@ -109,7 +109,7 @@ await describeWithStack('an answer of the broker that is lost', () => {
     const wanted = Array.from({ length: 100 }, (_, n) => `${n} ${'x'.repeat(1_000)}`)
     await log.append(wanted.map(text => append(topic, 'k', text)))
     const broken = brokenOff({ topic: topic.name, partition: 0 }, 3)
-    const ends = broken.meddlers.map(meddler => proxy.meddle(meddler))
+    const ends = broken.interceptors.map(interceptor => proxy.intercept(interceptor))
     expect(texts(await readAll(log, topic))).toEqual(wanted)
     expect(broken.hits()).toBe(3)
     for (const end of ends) end()
