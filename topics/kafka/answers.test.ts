@@ -57,7 +57,7 @@ await describeWithStack('an answer of the broker that is lost', () => {
     return result
   }
 
-  it('to an append leaves its records there once, in order', async () => {
+  it('to an append leaves its records stored once, in order', async () => {
     const topic = outputs.pop()!
     await log.append([append(topic, 'k', 'first')])
     const positions = await losing('Produce', 2, () => log.append([append(topic, 'k', 'a'), append(topic, 'k', 'b')]))
@@ -93,7 +93,7 @@ await describeWithStack('an answer of the broker that is lost', () => {
     })
   }
 
-  it('to a read, or to InitProducerId, is asked for again', async () => {
+  it('to a read, or to InitProducerId, is requested again', async () => {
     const topic = outputs.pop()!
     await log.append([append(topic, 'k', 'kept')])
     const { records } = await losing('Fetch', 1, () => log.read({ topic: topic.name, partition: 0 }, 0, { wait: 10_000 }))
@@ -104,7 +104,7 @@ await describeWithStack('an answer of the broker that is lost', () => {
     await membership.leave()
   })
 
-  it('to a read, of which only a part has come, is asked for again, and is not mixed with the next', async () => {
+  it('to a read, of which only a part has arrived, is requested again, and not mixed with the next', async () => {
     const topic = outputs.pop()!
     const wanted = Array.from({ length: 100 }, (_, n) => `${n} ${'x'.repeat(1_000)}`)
     await log.append(wanted.map(text => append(topic, 'k', text)))
