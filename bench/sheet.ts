@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import { sheetFilePort } from '../connectors/sheets/file.ts'
-import { oddSheet } from '../connectors/sheets/fixture.ts'
+import { oddSheet } from '../connectors/sheets/testing/fixture.ts'
 import type { Run } from '../engine/actor.ts'
 import type { SheetPartInput } from '../schemas/types.ts'
 
@@ -26,7 +26,7 @@ export async function benchSheet(rows = 10_000): Promise<SheetRead> {
     const file = join(folder, 'venues.csv')
     const { text } = oddSheet(rows)
     writeFileSync(file, text)
-    const run: Run = { attempt: 'a', key: 'venues', notAfter: null, signal: new AbortController().signal, leave: () => {} }
+    const run: Run = { attempt: 'a', key: 'venues', notAfter: null, signal: new AbortController().signal, beforeSend: () => {} }
     const read = sheetFilePort({ file })
     const [ms, parts] = await timed(() => read({ sheet: 'venues', buckets: 64, fingerprint: null, sample: [] }, run))
     const [parsedMs] = await timed(async () => parse(text, { relax_quotes: true, relax_column_count: true }))

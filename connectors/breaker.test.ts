@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Run } from '../engine/actor.ts'
-import { HttpFailure, type OutboundOptions, outbound } from './outbound.ts'
+import { HttpFailure } from './call-errors.ts'
+import { type OutboundOptions, outbound } from './outbound.ts'
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['Date'] }))
 afterEach(() => vi.useRealTimers())
 
-const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, leave: () => {} }
+const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, beforeSend: () => {} }
 const status = (code: number) => new HttpFailure(code, '', new Headers())
 
 function open(options: Partial<OutboundOptions> = {}) {

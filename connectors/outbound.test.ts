@@ -1,19 +1,10 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { NotDone, NotLeaving, type Run } from '../engine/actor.ts'
-import {
-  BreakerOpen,
-  fetchJson,
-  HttpFailure,
-  type Outbound,
-  type OutboundOptions,
-  outbound,
-  repeatable,
-  surelyNothing,
-  TimedOut,
-  TransportFailure,
-} from './outbound.ts'
+import { NotDone, SendRefused, type Run } from '../engine/actor.ts'
+import { BreakerOpen, HttpFailure, neverSent, TimedOut, TransportFailure } from './call-errors.ts'
+import { fetchJson } from './http.ts'
+import { type Outbound, type OutboundOptions, outbound } from './outbound.ts'
 
 const opened: Outbound[] = []
 const servers: Server[] = []
@@ -38,7 +29,7 @@ function run(overrides: Partial<Run> = {}): Run & { left: number } {
     notAfter: null,
     signal: new AbortController().signal,
     left: 0,
-    leave: () => {
+    beforeSend: () => {
       made.left += 1
     },
     ...overrides,
@@ -97,13 +88,13 @@ describe('retries', () => {
 
   it('repeats a connection that was never made, even for a request that must not happen twice', async () => {
     const request = script(new TransportFailure('refused', false))
-    await expect(open().call(run(), request, { retryable: surelyNothing })).resolves.toBe('done')
+    await expect(open().call(run(), request, { retryable: neverSent })).resolves.toBe('done')
   })
 
   it('does not repeat a 503 or a broken connection for a request that must not happen twice', async () => {
     for (const error of [status(503), new TransportFailure('reset', true)]) {
       const request = script(error)
-      await expect(open().call(run(), request, { retryable: surelyNothing })).rejects.toBe(error)
+      await expect(open().call(run(), request, { retryable: neverSent })).rejects.toBe(error)
       expect(request).toHaveBeenCalledTimes(1)
     }
   })
@@ -118,41 +109,41 @@ describe('retries', () => {
       )
     }
     await expect(open({ timeoutMs: 20 }).call(run(), slowOnce())).rejects.toBeInstanceOf(TimedOut)
-    await expect(open({ timeoutMs: 20 }).call(run(), slowOnce(), { retryable: repeatable })).resolves.toBe('done')
+    await expect(open({ timeoutMs: 20 }).call(run(), slowOnce(), { retryable: () => true })).resolves.toBe('done')
   })
 
   it('says that an earlier try may have been done, when the last one surely was not', async () => {
     const reset = new TransportFailure('reset', true)
     const request = script(reset, new TransportFailure('refused', false), new TransportFailure('refused', false))
-    await expect(open().call(run(), request, { retryable: repeatable })).rejects.toBe(reset)
+    await expect(open().call(run(), request, { retryable: () => true })).rejects.toBe(reset)
   })
 })
 
 describe('leaving', () => {
   it('says that nothing was done where a try came to nothing and the next may not leave', async () => {
     let leaves = 0
-    const leave = () => {
-      if (++leaves > 1) throw new NotLeaving('RELEASED', 'the worker is stopping')
+    const beforeSend = () => {
+      if (++leaves > 1) throw new SendRefused('RELEASED', 'the worker is stopping')
     }
     const refused = new TransportFailure('connection refused', false)
     const told = await open()
-      .call(run({ leave }), script(refused))
+      .call(run({ beforeSend }), script(refused))
       .catch(error => error)
     expect(told).toBeInstanceOf(NotDone)
     expect(told.message).toMatch(/the worker is stopping/)
     expect(leaves).toBe(2)
   })
 
-  it('lets NotLeaving pass: no request, no retry, no failure counted', async () => {
-    const expired = new NotLeaving('EXPIRED', 'too late')
+  it('lets SendRefused pass: no request, no retry, no failure counted', async () => {
+    const expired = new SendRefused('EXPIRED', 'too late')
     const request = script()
     const calls = open({ breaker: { failures: 1 } })
-    const leave = vi.fn(() => {
+    const beforeSend = vi.fn(() => {
       throw expired
     })
-    await expect(calls.call(run({ leave }), request, { retryable: () => true })).rejects.toBe(expired)
+    await expect(calls.call(run({ beforeSend }), request, { retryable: () => true })).rejects.toBe(expired)
     expect(request).not.toHaveBeenCalled()
-    expect(leave).toHaveBeenCalledTimes(1)
+    expect(beforeSend).toHaveBeenCalledTimes(1)
     expect(calls.state).toBe('closed')
   })
 
@@ -215,7 +206,7 @@ describe('leaving', () => {
     finish()
     await expect(first).resolves.toBe('done')
     await closed
-    await expect(calls.call(run(), script())).rejects.toBeInstanceOf(NotLeaving)
+    await expect(calls.call(run(), script())).rejects.toBeInstanceOf(SendRefused)
   })
 })
 
@@ -229,15 +220,15 @@ describe('reservoir', () => {
     await expect(fits).resolves.toBe('done')
     expect(tooMuch).not.toHaveBeenCalled()
     await calls.close()
-    await expect(waiting).rejects.toBeInstanceOf(NotLeaving)
+    await expect(waiting).rejects.toBeInstanceOf(SendRefused)
   })
 
   it('gives back what a request took that never left', async () => {
     const calls = open({ reservoir: { amount: 1, perMs: 60_000 } })
-    const leave = () => {
-      throw new NotLeaving('EXPIRED', 'too late')
+    const beforeSend = () => {
+      throw new SendRefused('EXPIRED', 'too late')
     }
-    await expect(calls.call(run({ leave }), script())).rejects.toBeInstanceOf(NotLeaving)
+    await expect(calls.call(run({ beforeSend }), script())).rejects.toBeInstanceOf(SendRefused)
     await expect(calls.call(run(), script())).resolves.toBe('done')
   })
 })
@@ -289,10 +280,10 @@ describe('breaker', () => {
   it('does not close because a try after the recovery time never left', async () => {
     const calls = open({ breaker: { failures: 1, probeMs: 1 } })
     await expect(calls.call(run(), script(status(503)), refuse)).rejects.toThrow('503')
-    const leave = () => {
-      throw new NotLeaving('EXPIRED', 'too late')
+    const beforeSend = () => {
+      throw new SendRefused('EXPIRED', 'too late')
     }
-    await vi.waitFor(() => expect(calls.call(run({ leave }), script())).rejects.toBeInstanceOf(NotLeaving))
+    await vi.waitFor(() => expect(calls.call(run({ beforeSend }), script())).rejects.toBeInstanceOf(SendRefused))
     expect(calls.state).toBe('open')
   })
 
@@ -329,7 +320,7 @@ describe('fetchJson', () => {
     await new Promise(resolve => servers.pop()?.close(resolve))
     const error = await fetchJson(url, {}, signal).catch(e => e)
     expect(error).toBeInstanceOf(TransportFailure)
-    expect(surelyNothing(error)).toBe(true)
+    expect(neverSent(error)).toBe(true)
   })
 
   it('knows that a connection cut after the request may have done something', async () => {

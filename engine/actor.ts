@@ -2,7 +2,7 @@
  * What an actor is: data that says its inbox, its state, its pure handlers, its timers and its effects. The worker runs it;
  * the topology is read from it.
  */
-import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
+import type { EnvelopeCommand, RecordInputs, RecordName, Records } from '../schemas/types.ts'
 import { ENGINE_RECORDS, type EngineRecord, type Topic } from '../topics/catalog.ts'
 
 /** An effect: something done to the outside after the commit that recorded it, whose result comes back on the actor's own inbox. */
@@ -37,7 +37,10 @@ export interface Ended<N extends RecordName = RecordName> {
   readonly effect: string
   /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. NOT_DONE: given up before anything left. */
   readonly outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE'
+  /** For people. */
   readonly reason: string
+  /** The code that the port gave; null if it gave none, or the record is of an earlier version. */
+  readonly code: string | null
   readonly input: Records[N]
 }
 
@@ -62,9 +65,9 @@ export interface Context<
   /** True for a result that came after its attempt had already ended as UNKNOWN. */
   readonly late: boolean
   /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
-  readonly maybeSeen: boolean
+  readonly possiblyDuplicate: boolean
   /** Outcomes of the newest commands to this actor, for its profile; that of the command being handled as it stands now. */
-  readonly commands: readonly { readonly id: string; readonly outcome: string; readonly reason: string }[]
+  readonly commands: readonly EnvelopeCommand[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
   id(): string
   emit<T extends Emits, N extends T['records'][number]>(topic: T, key: string, type: N, record: RecordInputs[N]): void
@@ -84,8 +87,8 @@ export interface Context<
   /** Sets or moves a timer. `name` is a key of `timers`, with an argument after a colon where it needs one. */
   setTimer(name: string, at: number): void
   clearTimer(name: string): void
-  /** Says that the command being handled is refused, and why. Comes before a profile is made of `commands`. */
-  refuse(reason: string): void
+  /** Refuses the command being handled, with a code and words for people. Call it before `commands` goes into a profile. */
+  refuse(code: string, detail?: string): void
 }
 
 export interface Timer {
@@ -198,18 +201,20 @@ export interface Run {
   readonly signal: AbortSignal
   /**
    * To be called before the request's bytes leave, after all queueing, at every try: checks `notAfter` and the lease, and
-   * notes that the attempt leaves. @throws {NotLeaving}, which the port lets pass.
+   * notes that the attempt leaves. @throws {SendRefused}, which the port lets pass.
    */
-  leave(): void
+  beforeSend(): void
 }
 
 /** The attempt must not leave now: expired, the lease has run out, or the worker is draining. */
-export class NotLeaving extends Error {
+export class SendRefused extends Error {
   readonly outcome: 'EXPIRED' | 'RELEASED'
-  constructor(outcome: 'EXPIRED' | 'RELEASED', message: string) {
+  readonly code: string | null
+  constructor(outcome: 'EXPIRED' | 'RELEASED', message: string, { code = null }: { code?: string | null } = {}) {
     super(message)
-    this.name = 'NotLeaving'
+    this.name = 'SendRefused'
     this.outcome = outcome
+    this.code = code
   }
 }
 
@@ -217,16 +222,28 @@ export class NotLeaving extends Error {
 export class NotDone extends Error {
   /** When to try again, ms from now; the worker's own back-off where absent. */
   readonly retryAfterMs: number | undefined
-  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number }) {
+  readonly code: string | null
+  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number; code?: string | null }) {
     super(message, options)
     this.name = 'NotDone'
     this.retryAfterMs = options?.retryAfterMs
+    this.code = options?.code ?? null
+  }
+}
+
+/** Thrown by a port when what it tried may have happened, to tell the actor why by a code. */
+export class MaybeDone extends Error {
+  readonly code: string
+  constructor(message: string, { code, ...options }: ErrorOptions & { code: string }) {
+    super(message, options)
+    this.name = 'MaybeDone'
+    this.code = code
   }
 }
 
 /**
  * Does an effect. Returns its result, in parts where it is larger than a record. A refusal by the outside is a result, not an
- * error. Throws `NotDone` when it surely did not happen; any other error once `leave()` was called means that it may have.
+ * error. Throws `NotDone` when it surely did not happen; any other error once `beforeSend()` was called means that it may have.
  */
 export type Port<N extends RecordName = RecordName, R extends RecordName = RecordName> = (
   input: Records[N],

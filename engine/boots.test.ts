@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { NEW_INSTANCE } from './instance.ts'
 import { LmdbStores } from './lmdb.ts'
 import type { StoreBatch } from './store.ts'
-import { at, changes, eventually, openWorld, stateOf, statusOf } from './test-world.ts'
+import { at, changes, eventually, openWorld, stateOf, statusOf } from './testing/world.ts'
 
 let base = ''
 let folder = ''
@@ -50,7 +50,7 @@ function failed(from: string): string {
 
 describe('a store whose process was killed', () => {
   it('has all that was written, though nothing was synced', async () => {
-    const script = join(import.meta.dirname, 'lmdb-child.ts')
+    const script = join(import.meta.dirname, 'testing/lmdb-child.ts')
     const child: ChildProcess = spawn(process.execPath, [script, 'write', folder], { stdio: ['ignore', 'pipe', 'inherit'] })
     let written = 0
     for await (const line of createInterface({ input: child.stdout! })) {

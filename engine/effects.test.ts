@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { EffectEnded } from '../schemas/types.ts'
 import { type Append, type Log, LogError, MAX_RECORD_BYTES } from '../topics/log.ts'
-import { type ActorDefinition, NotDone, NotLeaving, type Port, type Run } from './actor.ts'
+import { type ActorDefinition, MaybeDone, NotDone, SendRefused, type Port, type Run } from './actor.ts'
 import { Corrupted } from './errors.ts'
 import { Effects } from './effects.ts'
 import { MemoryStore } from './store.ts'
 import type { Startable, Task } from './task.ts'
-import { bounds } from './test-bounds.ts'
-import { codec } from './testkit.ts'
+import { bounds } from './testing/bounds-actor.ts'
+import { codec } from './testing/testkit.ts'
 
 const INBOX = { topic: 'bounds.inbox', partition: 0 }
 const TIMEOUT = 1_000
@@ -105,7 +105,7 @@ const port = (work: (run: Run) => unknown): Port<never, never> => (async (_input
 /** One that leaves, and then does this. */
 const leaving = (work: () => unknown) =>
   port(run => {
-    run.leave()
+    run.beforeSend()
     return work()
   })
 const never = () => new Promise<never>(() => {})
@@ -120,7 +120,7 @@ describe('an attempt ends', () => {
       { attempt: 'a1', part: '0', last: '0' },
       { attempt: 'a1', part: '1', last: '1' },
     ])
-    expect([w.effects.size, w.store.noted('a1')]).toEqual([0, true])
+    expect([w.effects.size, w.store.wasSent('a1')]).toEqual([0, true])
   })
 
   it('as not done, where its effect, its port or its input is missing, and as UNKNOWN where an earlier start may have done it', async () => {
@@ -130,7 +130,7 @@ describe('an attempt ends', () => {
       ['port', { effect: 'large' }, 'no port for "large"'],
       ['input', {}, 'its input cannot be read: lost'],
     ] as const) {
-      const w = world({ small: port(run => run.leave()) })
+      const w = world({ small: port(run => run.beforeSend()) })
       if (what === 'input') {
         w.task.input = () => {
           throw new Corrupted('no_input', 'lost')
@@ -172,7 +172,7 @@ describe('an attempt ends', () => {
     ] as const) {
       const w = world({
         small: port(run => {
-          if (leaves) run.leave()
+          if (leaves) run.beforeSend()
           return result
         }),
       })
@@ -203,7 +203,7 @@ describe('an attempt ends', () => {
     w.refuse.with = () => new LogError(code, 'told to refuse')
     w.start({ attempt: 'a2' })
     await w.clock.pass(60_000)
-    expect([w.effects.size, errors.at(-1)]).toEqual([0, 'effect small of bounds: not appended: told to refuse'])
+    expect([w.effects.size, errors.at(-1)]).toEqual([0, 'effect small of bounds failed: not appended: told to refuse'])
   })
 
   it('once the log takes it again, asked ever more rarely', async () => {
@@ -223,7 +223,7 @@ describe('an attempt ends', () => {
     for (const thrown of ['x'.repeat(1_000_000), Symbol('x'), Object.create(null), new Error('x'.repeat(1_000_000)), undefined]) {
       const w = world({
         small: port(run => {
-          run.leave()
+          run.beforeSend()
           throw thrown
         }),
       })
@@ -232,6 +232,40 @@ describe('an attempt ends', () => {
       expect(w.told).toEqual([expect.stringMatching(/^UNKNOWN: /)])
       expect((w.told[0] as string).length).toBeLessThan(1_100)
     }
+  })
+})
+
+describe('the code that a port gives its error', () => {
+  const codes = (w: ReturnType<typeof world>) =>
+    w.appended.map(({ value }) => (codec.decode(value as Buffer).value as EffectEnded).code)
+
+  it.each([
+    ['what was not done', () => new NotDone('busy', { code: 'rate_limited' }), 'rate_limited'],
+    ['what may have been done', () => new MaybeDone('broken', { code: 'provider_down' }), 'provider_down'],
+    ['what was refused before it was sent', () => new SendRefused('EXPIRED', 'late', { code: 'rate_limited' }), 'rate_limited'],
+    ['an error of another kind', () => Object.assign(new Error('reset'), { code: 'ECONNRESET' }), null],
+  ])('is told of %s, and of nothing else', async (_, error, code) => {
+    const w = world({
+      small: leaving(() => {
+        throw error()
+      }),
+    })
+    w.start()
+    await w.clock.pass(600_000)
+    expect(codes(w)).toEqual([code])
+  })
+
+  it('is that of the try which kept it from being done', async () => {
+    let tries = 0
+    const w = world({
+      small: port(() => {
+        tries += 1
+        throw tries === 1 ? new NotDone('busy', { code: 'rate_limited' }) : new SendRefused('EXPIRED', 'late')
+      }),
+    })
+    w.start({ notAfter: w.clock.time + 60_000 })
+    await w.clock.pass(600_000)
+    expect([w.told, codes(w)]).toEqual([['EXPIRED: busy; late'], ['rate_limited']])
   })
 })
 
@@ -275,13 +309,13 @@ describe('what surely was not done', () => {
   it('has its note taken back', async () => {
     const w = world({
       small: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new NotDone('refused')
       }),
     })
     w.start({ notAfter: w.clock.time })
     await settle()
-    expect(w.store.noted('a1')).toBe(false)
+    expect(w.store.wasSent('a1')).toBe(false)
   })
 
   it('keeps its note while an earlier try may have left', async () => {
@@ -289,28 +323,28 @@ describe('what surely was not done', () => {
     const w = world({
       large: port(run => {
         tries += 1
-        run.leave()
+        run.beforeSend()
         throw tries === 1 ? new Error('connection reset') : new NotDone('refused')
       }),
     })
     w.start({ effect: 'large', notAfter: w.clock.time + 600 })
     await w.clock.pass(550)
-    expect([tries, w.store.noted('a1')]).toEqual([2, true])
+    expect([tries, w.store.wasSent('a1')]).toEqual([2, true])
     await w.clock.pass(600)
-    expect([w.told, w.store.noted('a1')]).toEqual([['UNKNOWN: refused'], true])
+    expect([w.told, w.store.wasSent('a1')]).toEqual([['UNKNOWN: refused'], true])
   })
 
   it('keeps its note where an earlier owner may have left', async () => {
     const w = world({
       large: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new NotDone('refused')
       }),
     })
-    w.store.note('a1')
+    w.store.markSent('a1')
     w.start({ effect: 'large', uncertain: true, notAfter: w.clock.time + 1 })
     await w.clock.pass(10)
-    expect([w.told, w.store.noted('a1')]).toEqual([['UNKNOWN: refused'], true])
+    expect([w.told, w.store.wasSent('a1')]).toEqual([['UNKNOWN: refused'], true])
   })
 
   it('is one that could not be noted: nothing leaves, and it is tried again', async () => {
@@ -321,7 +355,7 @@ describe('what surely was not done', () => {
         return { sequence: 1 }
       }),
     })
-    const note = vi.spyOn(w.store, 'note').mockImplementationOnce(() => {
+    const note = vi.spyOn(w.store, 'markSent').mockImplementationOnce(() => {
       throw new Error('no space left on device')
     })
     w.start()
@@ -334,11 +368,11 @@ describe('what surely was not done', () => {
   it('ends though its note cannot be taken back', async () => {
     const w = world({
       small: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new NotDone('refused')
       }),
     })
-    vi.spyOn(w.store, 'forget').mockImplementation(() => {
+    vi.spyOn(w.store, 'clearSent').mockImplementation(() => {
       throw new Error('no space left on device')
     })
     w.start({ notAfter: w.clock.time + 1 })
@@ -354,13 +388,13 @@ describe('what may not leave', () => {
       small: port(async run => {
         await w.clock.sleep(10)
         await arrange(w)
-        run.leave()
+        run.beforeSend()
         left = true
         return { sequence: 1 }
       }),
     })
     w.start(more)
-    return w.clock.pass(5_000).then(() => ({ told: w.told, left, noted: w.store.noted('a1') }))
+    return w.clock.pass(5_000).then(() => ({ told: w.told, left, noted: w.store.wasSent('a1') }))
   }
 
   it('is released while the worker is draining, when its lease is over, and when the task has moved', async () => {
@@ -379,22 +413,22 @@ describe('what may not leave', () => {
 
   it('is expired past its notAfter', async () => {
     const { told, left } = await once(() => {}, { notAfter: 1_000_009 })
-    expect([told, left]).toEqual([[expect.stringMatching(/^EXPIRED: it had to leave by 1970-01-01T00:16:40.009Z/)], false])
+    expect([told, left]).toEqual([[expect.stringMatching(/^EXPIRED: it had to be sent by 1970-01-01T00:16:40.009Z/)], false])
   })
 
   it('is uncertain where an earlier leave of the same try has let it pass', async () => {
     const twice = (effect: 'small' | 'large', then: (w: ReturnType<typeof world>) => void) => {
       const w = world({
         [effect]: port(async run => {
-          run.leave()
+          run.beforeSend()
           await w.clock.sleep(10)
           then(w)
-          run.leave()
+          run.beforeSend()
           return { sequence: 1 }
         }),
       })
       w.start({ effect, notAfter: w.clock.time + 100 })
-      return w.clock.pass(5_000).then(() => [w.told, w.store.noted('a1')])
+      return w.clock.pass(5_000).then(() => [w.told, w.store.wasSent('a1')])
     }
     const move = (w: ReturnType<typeof world>) => {
       w.state.generation = 2
@@ -403,7 +437,7 @@ describe('what may not leave', () => {
       w.clock.time += 200
     }
     const fill = (w: ReturnType<typeof world>) => {
-      w.store.note = () => {
+      w.store.markSent = () => {
         throw new Error('no space left on device')
       }
     }
@@ -416,9 +450,9 @@ describe('what may not leave', () => {
 
   it('is what a try wants that was given up, or has ended', async () => {
     const refused: unknown[] = []
-    const leave = (run: Run) => {
+    const beforeSend = (run: Run) => {
       try {
-        run.leave()
+        run.beforeSend()
       } catch (error) {
         refused.push(error)
         throw error
@@ -430,12 +464,12 @@ describe('what may not leave', () => {
         tries += 1
         if (tries > 1) return { sequence: tries }
         await w.clock.sleep(5 * TIMEOUT + 100)
-        leave(run)
+        beforeSend(run)
       }),
     })
     w.start()
     await w.clock.pass(20_000)
-    expect([w.told, refused]).toEqual([[2], [expect.any(NotLeaving)]])
+    expect([w.told, refused]).toEqual([[2], [expect.any(SendRefused)]])
 
     const runs: Run[] = []
     const other = world({
@@ -446,8 +480,8 @@ describe('what may not leave', () => {
     })
     other.start()
     await other.clock.pass(0)
-    expect(() => runs[0]?.leave()).toThrow(NotLeaving)
-    expect(other.store.noted('a1')).toBe(false)
+    expect(() => runs[0]?.beforeSend()).toThrow(SendRefused)
+    expect(other.store.wasSent('a1')).toBe(false)
   })
 })
 
@@ -456,7 +490,7 @@ describe('a result that comes after its time-out', () => {
     let answer: (result: unknown) => void = () => {}
     const w = world({
       small: port(run => {
-        run.leave()
+        run.beforeSend()
         return new Promise(resolve => {
           answer = resolve
         })
@@ -483,7 +517,7 @@ describe('a result that comes after its time-out', () => {
     const w = await late(result)
     await w.clock.pass(60_000)
     expect(w.told).toHaveLength(1)
-    expect(errors).toEqual([expect.stringMatching(/^a late result of small/)])
+    expect(errors).toEqual([expect.stringMatching(/^late result of effect small/)])
   })
 })
 
@@ -504,7 +538,7 @@ describe('draining', () => {
         throw new NotDone('nobody there')
       }),
       large: port(run => {
-        run.leave()
+        run.beforeSend()
         throw new Error('connection reset')
       }),
     })
@@ -547,7 +581,7 @@ describe('an effect that waits its turn', () => {
       runs += 1
       if (runs > 1) return { sequence: runs }
       await turn.promise
-      run.leave()
+      run.beforeSend()
       return never()
     })
     w.start()
@@ -564,7 +598,7 @@ describe('an effect that waits its turn', () => {
     let runs = 0
     const w = waiting(run => {
       runs += 1
-      run.leave()
+      run.beforeSend()
       throw new NotDone('nothing new', { retryAfterMs: 100 })
     })
     w.start({ notAfter: w.clock.time + 10_000 })

@@ -21,7 +21,7 @@ import {
   type World,
   withMembership,
   withOther,
-} from './test-world.ts'
+} from './testing/world.ts'
 
 /** Much of it waits for pauses that grow. */
 vi.setConfig({ testTimeout: 30_000 })
@@ -449,7 +449,7 @@ describe('a cluster that is not as the task left it', () => {
     const topicId = world.log.topicId.bind(world.log)
     const log = changed({ topicId: async topic => (topic === inbox.name ? 'another' : topicId(topic)) })
     const worker = await world.start({ log })
-    await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/deleted and made again/)
+    await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/deleted and recreated/)
     await world.append(['a', 0, { sequence: 7 }])
     await world.decide(0, 'ACCEPT', 1)
     await eventually(() => stateOf(worker, 'a', 0)?.count).toBe(2)
@@ -469,7 +469,7 @@ describe('a cluster that is not as the task left it', () => {
       ends: async topic => [...(await ends(topic)), ...(topic === inbox.name ? [{ partition: 3, low: 0, high: 0 }] : [])],
     })
     const worker = await world.start({ log: more })
-    await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/had 3 partitions .* and has 4/)
+    await eventually(() => statusOf(worker, 0)?.stopped).toMatch(/had 3 partitions .* and now has 4/)
   })
 
   it('its inbox has other partitions, and the end of its changelog is gone: who accepts the one is told of the other', async () => {
@@ -485,7 +485,7 @@ describe('a cluster that is not as the task left it', () => {
     )
     const worker = await world.start({ log: more })
     await eventually(() => statusOf(worker, 0)?.stopped).toMatch(
-      /and has 4.*Besides, .*committed offset is 5, but the state .* is that of 3/,
+      /now has 4.*Besides, .*committed offset is 5, but the state .* is that of 3/,
     )
     await world.decide(0, 'ACCEPT', 3)
     await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')

@@ -5,8 +5,8 @@
 import type avro from 'avsc'
 import { recordSchema } from '../schemas/index.ts'
 import type { Envelope, EnvelopeCommand, EnvelopeDecision, EnvelopeParked, EnvelopeTimer, RecordName } from '../schemas/types.ts'
-import { EMPTY_RING, type Ring, ringOf } from './ring.ts'
-import { partOf, type SchemaBook } from './schemas.ts'
+import { EMPTY_RING, type Ring, ringOf } from './dedup-ring.ts'
+import { partOf, type WriterSchemas } from './writer-schemas.ts'
 
 export interface Attempt {
   readonly attempt: string
@@ -115,16 +115,16 @@ export function encodeInstance(instance: Instance, state: RecordName): Buffer {
 const INDEXED = partOf('Envelope', ['timers', 'ledger'])
 
 /** What the store has indexes for, of an instance in raw Avro. */
-export function decodeIndexed(bytes: Buffer, written: string, book: SchemaBook): Pick<Instance, 'timers' | 'ledger'> {
-  return book.decodePart(INDEXED, written, bytes)
+export function decodeIndexed(bytes: Buffer, written: string, writerSchemas: WriterSchemas): Pick<Instance, 'timers' | 'ledger'> {
+  return writerSchemas.decodePart(INDEXED, written, bytes)
 }
 
 /** The instance of raw Avro; `written` is the fingerprint of the Envelope schema that wrote it. */
-export function decodeInstance(bytes: Buffer, written: string, state: RecordName, book: SchemaBook): Instance {
-  const { fingerprint, state: raw, ring, horizon, ...rest } = book.decode('Envelope', written, bytes)
+export function decodeInstance(bytes: Buffer, written: string, state: RecordName, writerSchemas: WriterSchemas): Instance {
+  const { fingerprint, state: raw, ring, horizon, ...rest } = writerSchemas.decode('Envelope', written, bytes)
   return {
     ...rest,
-    state: raw === null ? null : book.decode(state, fingerprint as string, raw),
+    state: raw === null ? null : writerSchemas.decode(state, fingerprint as string, raw),
     ring: ringOf(ring, horizon),
   }
 }

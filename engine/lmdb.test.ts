@@ -11,7 +11,7 @@ import { NEW_INSTANCE } from './instance.ts'
 import { LmdbStores } from './lmdb.ts'
 import { MAX_KEY_BYTES, type StateStore, type StoreBatch } from './store.ts'
 
-const CHILD = join(import.meta.dirname, 'lmdb-child.ts')
+const CHILD = join(import.meta.dirname, 'testing/lmdb-child.ts')
 let base = ''
 let folder = ''
 const opened: LmdbStores[] = []
@@ -64,7 +64,7 @@ describe('the folder', () => {
     expect(second).toThrow(folder)
     expect(readFileSync(join(folder, 'left'), 'utf8')).toBe(before)
     await kill(child)
-    expect(opening().store('actor', 0).noted('a')).toBe(true)
+    expect(opening().store('actor', 0).wasSent('a')).toBe(true)
   })
 
   it('is refused to the same process until it is closed', async () => {
@@ -113,7 +113,7 @@ describe('the owner', () => {
     await kill(child)
     const stores = opening()
     const store = stores.store('actor', 0)
-    expect([store.id, store.noted('a'), store.noted('b'), store.noted('c')]).toEqual([id, true, true, false])
+    expect([store.id, store.wasSent('a'), store.wasSent('b'), store.wasSent('c')]).toEqual([id, true, true, false])
     await stores.close()
     expect(opening().store('other', 1).id).toBe(id)
   })
@@ -159,9 +159,9 @@ describe('the owner', () => {
     const files = ['left', 'left.mark'].map(file => join(folder, file))
     const stores = opening()
     const store = stores.store('actor', 0)
-    store.note('a')
+    store.markSent('a')
     const older = files.map(file => readFileSync(file))
-    store.note('b')
+    store.markSent('b')
     if (how === 'closed since') await stores.close()
     else await store.write(batch({ k: 'v' }))
     const now = join(base, 'killed') // as the folder is, were the process killed now
@@ -183,7 +183,7 @@ describe('the owner', () => {
     const stores = opening()
     const store = stores.store('actor', 0)
     expect(store.id).not.toBe('an id of before')
-    expect([store.get('k')?.toString(), store.noted('a'), store.noted('b')]).toEqual(['v', false, true])
+    expect([store.get('k')?.toString(), store.wasSent('a'), store.wasSent('b')]).toEqual(['v', false, true])
     await stores.close()
     expect(opening().store('actor', 0).id).toBe(store.id)
   })
@@ -194,7 +194,7 @@ describe('stores of tasks', () => {
     const stores = opening()
     for (const partition of [0, 7]) await stores.store('a/b', partition).write(batch({ k: `of ${partition}` }))
     await stores.store('c', 0).write(batch({ k: 'c' }))
-    stores.store('a/b', 0).note('attempt')
+    stores.store('a/b', 0).markSent('attempt')
     const listed = () => stores.list().map(({ actor, partition }) => `${actor}/${partition}`)
     expect(listed().sort()).toEqual(['a/b/0', 'a/b/7', 'c/0'])
     await stores.drop('a/b', 0)
@@ -202,7 +202,7 @@ describe('stores of tasks', () => {
     await stores.drop('nobody', 3)
     expect(listed().sort()).toEqual(['a/b/7', 'c/0'])
     const anew = stores.store('a/b', 0)
-    expect([anew.get('k'), anew.checkpoint(), anew.noted('attempt')]).toEqual([null, null, true])
+    expect([anew.get('k'), anew.checkpoint(), anew.wasSent('attempt')]).toEqual([null, null, true])
     expect([stores.store('a/b', 7).get('k')?.toString(), stores.store('c', 0).get('k')?.toString()]).toEqual(['of 7', 'c'])
     await stores.close()
     const again = opening()
@@ -307,7 +307,7 @@ describe('a write', () => {
     await last
     await expect(store.write(batch({ k: 'w' }))).rejects.toThrow(expect.objectContaining({ code: 'closed' }))
     expect(() => store.get('k')).toThrow(expect.objectContaining({ code: 'closed' }))
-    expect(() => store.note('a')).toThrow(Retryable)
+    expect(() => store.markSent('a')).toThrow(Retryable)
     expect(() => stores.store('actor', 1)).toThrow(expect.objectContaining({ code: 'closed' }))
     expect(opening().store('actor', 0).get('k')?.toString()).toBe('v')
   })

@@ -12,8 +12,8 @@ import { ASKED_BY, LOOKUP, RECORD_ID } from './headers.ts'
 import type { LookupsOf } from './lookups.ts'
 import { replayPartition } from './replay.ts'
 import { MemoryStore } from './store.ts'
-import { type Act, bounds, boundsOutputs, EMPTY } from './test-bounds.ts'
-import { carry, testkit } from './testkit.ts'
+import { type Act, bounds, boundsOutputs, EMPTY } from './testing/bounds-actor.ts'
+import { carry, testkit } from './testing/testkit.ts'
 import { Worker } from './worker.ts'
 
 const inbox = { ...bounds({}).inbox, partitions: 1 }

@@ -7,7 +7,7 @@ import { Codec, type SchemaRegistry } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
 import { LogError } from '../topics/log.ts'
 import { startProjection } from './projection.ts'
-import { eventually, withOther } from './test-world.ts'
+import { eventually, withOther } from './testing/world.ts'
 
 const topic = defineTopic('projected', 'key', ['TrialOutput'], { partitions: 2, cleanup: 'compact' })
 let folder: string

@@ -5,8 +5,8 @@ import type { Codec } from '../topics/codec.ts'
 import type { Log, TopicPartition } from '../topics/log.ts'
 import { decodeInstance, type Instance } from './instance.ts'
 import { pieces } from './pieces.ts'
-import { reserved } from './restore.ts'
-import { SchemaBook } from './schemas.ts'
+import { reserved } from './changelog.ts'
+import { WriterSchemas } from './writer-schemas.ts'
 import type { ActorDefinition } from './actor.ts'
 
 /** An actor as of a position of its inbox: null where nothing was kept of it. */
@@ -36,7 +36,7 @@ export async function readRecorded(options: {
   readonly low: number
 }): Promise<Recorded> {
   const { log, codec, definition, changelog, low } = options
-  const book = new SchemaBook()
+  const writerSchemas = new WriterSchemas()
   const states = new Map<string, Instance>()
   const bases = new Map<string, Base>()
   const inputs = new Map<string, LedgerInput>()
@@ -63,12 +63,12 @@ export async function readRecorded(options: {
       } else if (key.startsWith('\0')) {
         const read = value === null ? null : codec.decode(value)
         if (read?.type === 'LogIdentity') logId = read.value.id
-        else if (read?.type === 'SchemaText') book.add(read.value.schema)
+        else if (read?.type === 'SchemaText') writerSchemas.add(read.value.schema)
       } else if (key.includes('\0')) {
         const read = value === null ? null : codec.decode(value)
         if (read?.type === 'LedgerInput') inputs.set(read.value.attempt, read.value)
       } else {
-        pending.set(key, value === null ? null : instanceOf(value, codec, definition, book))
+        pending.set(key, value === null ? null : instanceOf(value, codec, definition, writerSchemas))
       }
     }
   }
@@ -77,13 +77,13 @@ export async function readRecorded(options: {
     const effect = definition.effects?.[kept?.effect ?? '']
     if (kept === undefined || effect === undefined)
       throw new Error(`the changelog has no input of attempt ${attempt} that this code can read`)
-    return book.decode(effect.input, kept.fingerprint, kept.input)
+    return writerSchemas.decode(effect.input, kept.fingerprint, kept.input)
   }
   return { logId, position, states, bases, input }
 }
 
-function instanceOf(value: Buffer, codec: Codec, { state }: ActorDefinition, book: SchemaBook): Instance {
+function instanceOf(value: Buffer, codec: Codec, { state }: ActorDefinition, writerSchemas: WriterSchemas): Instance {
   const { fingerprint, raw } = codec.unwrap(value)
-  if (fingerprint !== recordSchema('Envelope').fingerprint) book.add(codec.schemaOf(value))
-  return decodeInstance(raw, fingerprint, state, book)
+  if (fingerprint !== recordSchema('Envelope').fingerprint) writerSchemas.add(codec.schemaOf(value))
+  return decodeInstance(raw, fingerprint, state, writerSchemas)
 }

@@ -8,11 +8,11 @@ import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
 import type { Append, Log } from '../topics/log.ts'
 import type { ActorDefinition, Port } from './actor.ts'
-import type { Emit } from './handle.ts'
+import type { Emit } from './step/step.ts'
 import { COMMAND, RECORD_ID } from './headers.ts'
 import { type Difference, replayPartition } from './replay.ts'
 import { MemoryStore } from './store.ts'
-import { type Act, bounds, boundsOutputs, EMPTY } from './test-bounds.ts'
+import { type Act, bounds, boundsOutputs, EMPTY } from './testing/bounds-actor.ts'
 import { Worker } from './worker.ts'
 
 const acts: Record<string, Act> = {
@@ -46,8 +46,8 @@ const input = (key: string, kind: string, headers: Record<string, string> = {}):
 
 /** What the records of its inbox make of the actor, in two lives of the worker. */
 async function run(codeVersion: string, records: () => readonly Append[]): Promise<void> {
-  const port: Port<never, never> = (async (asked: { sequence: number }, attempt: { leave(): void }) => {
-    attempt.leave()
+  const port: Port<never, never> = (async (asked: { sequence: number }, attempt: { beforeSend(): void }) => {
+    attempt.beforeSend()
     if (asked.sequence < 0) throw new Error('connection reset')
     return { sequence: asked.sequence }
   }) as never

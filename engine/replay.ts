@@ -9,7 +9,8 @@ import type { Log, LogRecord } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { deadLetter } from './dead-letter.ts'
 import { cut, messageOf } from './errors.ts'
-import { type Answer, type Emit, handle, type Place, type Question } from './handle.ts'
+import { handle } from './handle.ts'
+import type { Answer, Emit, TaskScope, Question } from './step/step.ts'
 import { incoming } from './incoming.ts'
 import { type Instance, isEmpty } from './instance.ts'
 import { readJournal } from './lookups.ts'
@@ -44,7 +45,7 @@ type Decision = Instance['decisions'][number]
 
 export class Replay {
   readonly #options: ReplayOptions
-  readonly #place: Place
+  readonly #place: TaskScope
   readonly #states = new Map<string, Instance | null>()
   readonly #inputs = new Map<string, unknown>()
   /** All that was decided, by key. */

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import type { ActorDefinition } from './actor.ts'
 import { actor } from './actor.ts'
 import { Corrupted, Fatal } from './errors.ts'
-import { handle, type Place } from './handle.ts'
+import { handle } from './handle.ts'
+import type { TaskScope } from './step/step.ts'
 import { ATTEMPT } from './headers.ts'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
-import { type Act, bounds, EMPTY } from './test-bounds.ts'
-import { codec, testkit } from './testkit.ts'
+import { type Act, bounds, EMPTY } from './testing/bounds-actor.ts'
+import { codec, testkit } from './testing/testkit.ts'
 
 const acts: Record<string, Act> = {
   small: context => void context.perform('small', { sequence: 1 }),
@@ -105,7 +106,7 @@ describe('an effect that new code does not have', () => {
       const step = kit.handle('TrialDone', { sequence: 1 }, { headers: { [ATTEMPT]: attempt } })
       expect([step.result, step.closed, kit.started]).toEqual(['handled', [attempt], []])
       expect(step.emits.map(e => e.record.cause)).toEqual(
-        handled ? [] : [`effect "small" is retired: nobody handles the result of attempt ${attempt}`],
+        handled ? [] : [`effect "small" is retired: nothing handles the result of attempt ${attempt}`],
       )
       expect(kit.state?.digest).toBe(handled ? 'done,' : '')
     }
@@ -153,7 +154,7 @@ it('an end whose input is lost is a dead letter; one whose input is damaged is t
   const before: Instance = { ...NEW_INSTANCE, state: EMPTY, ledger: [attempt] }
   const raw = codec.encode('bounds.inbox', 'EffectEnded', { attempt: 'a', effect: 'small', start: 0, outcome: 'NOT_DONE' })
   const end = (code: string) => {
-    const place: Place = {
+    const place: TaskScope = {
       scope: '',
       topic: 'bounds.inbox',
       partition: 0,

@@ -6,8 +6,8 @@ import { MAX_RECORD_BYTES } from '../topics/log.ts'
 import { payloadBytes } from '../topics/records.ts'
 import { COMMAND } from './headers.ts'
 import { keptBytes, MAX_KEY_BYTES, MAX_TIMER_NAME_BYTES } from './size.ts'
-import { type Act, bounds, boundsOutputs } from './test-bounds.ts'
-import { codec, type KitStep, testkit } from './testkit.ts'
+import { type Act, bounds, boundsOutputs } from './testing/bounds-actor.ts'
+import { codec, type KitStep, testkit } from './testing/testkit.ts'
 
 const KEY = 'main:key'
 /** The envelope's value in its changelog is five bytes longer than its raw Avro; the key comes on top. */
@@ -221,7 +221,8 @@ describe('parked records', () => {
         expect(made.bytes).toBeLessThanOrEqual(ENVELOPE)
         expect(largest(step)).toBeLessThanOrEqual(MAX_RECORD_BYTES)
         // It is kept, or it is among the dead letters as what is gone.
-        if (n > 0 || bytes > 480_000) expect(step.result === 'waiting' || step.emits[0]?.record.decision === 'SKIP').toBe(true)
+        if (n > 0 || bytes > 480_000)
+          expect(step.result === 'parked_behind' || step.emits[0]?.record.decision === 'SKIP').toBe(true)
       }
     },
   )

@@ -8,7 +8,7 @@ import { MAX_RECORD_BYTES } from '../topics/log.ts'
 import { type Payload, payloadBytes } from '../topics/records.ts'
 import { Poison } from './errors.ts'
 import { type Attempt, type Instance, MAX_STATE_BYTES } from './instance.ts'
-import { RING_BYTES } from './ring.ts'
+import { RING_BYTES } from './dedup-ring.ts'
 import { inputKey } from './store.ts'
 
 /** A key is part of other keys, those of a local store among them, which may have 1,978 bytes. */
@@ -128,6 +128,6 @@ function decisionBytes({ decision, codeVersion }: EnvelopeDecision): number {
   return HISTORY_ENTRY_BYTES + 3 * (decision.length + codeVersion.length)
 }
 
-function commandBytes({ id, outcome, reason }: EnvelopeCommand): number {
-  return HISTORY_ENTRY_BYTES + 3 * (id.length + outcome.length + reason.length)
+function commandBytes({ id, outcome, reason, code }: EnvelopeCommand): number {
+  return HISTORY_ENTRY_BYTES + 3 * (id.length + outcome.length + reason.length + (code?.length ?? 0))
 }

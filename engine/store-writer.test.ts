@@ -105,13 +105,13 @@ describe('what is committed', () => {
 
   it('stays to be read when it could not be written, and nothing is written behind it until the store is made anew', async () => {
     writer.add(committed('a', '1', { closed: ['attempt'] }), NOW, 0)
-    store.note('attempt')
+    store.markSent('attempt')
     const written = writer.written()
     writer.add(committed('b', '1'), NOW, 0)
     store.end(new Error('no space left'))
     await written
     expect([writer.failure, writer.get('a')?.raw?.toString()]).toEqual([new Error('no space left'), '1'])
-    expect([shown, store.noted('attempt')]).toEqual([[], true])
+    expect([shown, store.wasSent('attempt')]).toEqual([[], true])
     writer.flush()
     await writer.written()
     expect(store.batches).toHaveLength(1)
@@ -121,6 +121,6 @@ describe('what is committed', () => {
     const again = writer.written()
     store.end()
     await again
-    expect([store.get('c')?.subarray(8).toString(), store.noted('attempt')]).toEqual(['1', false])
+    expect([store.get('c')?.subarray(8).toString(), store.wasSent('attempt')]).toEqual(['1', false])
   })
 })

@@ -8,7 +8,7 @@
  */
 import { recordSchema } from '../schemas/index.ts'
 import type { Instance } from './instance.ts'
-import { type Change, type Checkpoint, type StateStore, stored } from './store.ts'
+import { type Change, type Checkpoint, type StateStore, encodeStored } from './store.ts'
 
 /** An actor that a transaction has changed; `raw` is its Avro, null where nothing is kept of it. */
 export interface Changed {
@@ -139,7 +139,7 @@ export class StoreWriter {
     try {
       const changes = [...touched].map(([key, changed]) => change(key, changed))
       await this.#store.write({ changes, inputs, schemas, checkpoint })
-      if (closed.length > 0) this.#store.forget(closed)
+      if (closed.length > 0) this.#store.clearSent(closed)
       this.#writing = null
       this.#shown(touched)
     } catch (error) {
@@ -161,5 +161,5 @@ function concernsTimers(before: Instance | null, after: Instance, by: number): b
 
 function change(key: string, { before, after, raw }: Changed): Change {
   if (raw === null) return { key, before, after: null, bytes: null }
-  return { key, before, after, bytes: stored(recordSchema('Envelope').fingerprint, raw) }
+  return { key, before, after, bytes: encodeStored(recordSchema('Envelope').fingerprint, raw) }
 }

@@ -93,13 +93,13 @@ describe.each(stores)('the state store %s', (_name, make) => {
   it('lists keys with open attempts, and remembers which attempts have left', async () => {
     const { store, reopen } = make()
     await store.write(batch([change('k', null, withOpenAttempt(), 'v'), change('l', null, NEW_INSTANCE, 'v')]))
-    store.note('a1')
+    store.markSent('a1')
     const again = await reopen()
     expect(again.open()).toEqual(['k'])
-    expect(again.noted('a1')).toBe(true)
-    expect(again.noted('a2')).toBe(false)
+    expect(again.wasSent('a1')).toBe(true)
+    expect(again.wasSent('a2')).toBe(false)
     await again.write(batch([change('k', withOpenAttempt(), NEW_INSTANCE, 'v')]))
-    again.forget(['a1'])
+    again.clearSent(['a1'])
     expect(again.open()).toEqual([])
   })
 

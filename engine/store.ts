@@ -44,7 +44,7 @@ export interface Change {
   readonly key: string
   readonly before: Indexed | null
   readonly after: Indexed | null
-  /** Fingerprint of the Envelope schema and raw Avro, as `stored` makes them. */
+  /** Fingerprint of the Envelope schema and raw Avro, as `encodeStored` makes them. */
   readonly bytes: Buffer | null
 }
 
@@ -80,10 +80,10 @@ export interface StateStore {
    * Notes that an attempt leaves, before it returns. Outlives the process under the same `id`.
    * @throws {Retryable} when it could not be noted; the attempt must not leave then
    */
-  note(attempt: string): void
-  noted(attempt: string): boolean
+  markSent(attempt: string): void
+  wasSent(attempt: string): boolean
   /** Does not fail: what could not be forgotten counts as noted, at most after a restart. */
-  forget(attempts: readonly string[]): void
+  clearSent(attempts: readonly string[]): void
   /** All of it or nothing; notes stay. */
   wipe(): Promise<void>
 }
@@ -105,11 +105,11 @@ export function inputKey(key: string, attempt: string): string {
 
 /** Timers and open attempts that a change takes away and brings. */
 export function indexChanges({ before, after }: Change) {
-  const gone = (before?.timers ?? []).filter(b => !after?.timers.some(a => a.name === b.name && a.version === b.version))
-  const come = (after?.timers ?? []).filter(a => !before?.timers.some(b => a.name === b.name && a.version === b.version))
+  const removed = (before?.timers ?? []).filter(b => !after?.timers.some(a => a.name === b.name && a.version === b.version))
+  const added = (after?.timers ?? []).filter(a => !before?.timers.some(b => a.name === b.name && a.version === b.version))
   const wasOpen = isOpen(before)
   const open = isOpen(after)
-  return { gone, come, opened: open && !wasOpen, closed: wasOpen && !open }
+  return { removed, added, opened: open && !wasOpen, closed: wasOpen && !open }
 }
 
 function isOpen(instance: Indexed | null): boolean {
@@ -120,7 +120,7 @@ function isOpen(instance: Indexed | null): boolean {
 export const MAX_KEY_BYTES = 1_900
 
 /** Bytes of a stored envelope: the fingerprint of its schema (8 bytes), raw Avro. */
-export function stored(fingerprint: string, raw: Buffer): Buffer {
+export function encodeStored(fingerprint: string, raw: Buffer): Buffer {
   let mark = marks.get(fingerprint)
   if (mark === undefined) {
     mark = Buffer.from(fingerprint, 'hex')
@@ -135,7 +135,7 @@ export function stored(fingerprint: string, raw: Buffer): Buffer {
 /** Fingerprints as bytes. */
 const marks = new Map<string, Buffer>()
 
-export function unstored(bytes: Buffer): { fingerprint: string; raw: Buffer } {
+export function decodeStored(bytes: Buffer): { fingerprint: string; raw: Buffer } {
   return { fingerprint: bytes.toString('hex', 0, 8), raw: bytes.subarray(8) }
 }
 
@@ -186,9 +186,9 @@ export class MemoryStore implements StateStore {
       const { key, bytes } = change
       if (bytes === null) this.#values.delete(key)
       else this.#values.set(key, bytes)
-      const { gone, come, opened, closed } = indexChanges(change)
-      for (const { name } of gone) this.#timers.delete(`${key}\0${name}`)
-      for (const { name, at, version } of come) this.#timers.set(`${key}\0${name}`, { key, name, at, version })
+      const { removed, added, opened, closed } = indexChanges(change)
+      for (const { name } of removed) this.#timers.delete(`${key}\0${name}`)
+      for (const { name, at, version } of added) this.#timers.set(`${key}\0${name}`, { key, name, at, version })
       if (opened) this.#open.add(key)
       if (closed) this.#open.delete(key)
     }
@@ -199,13 +199,13 @@ export class MemoryStore implements StateStore {
     for (const [fingerprint, text] of batch.schemas) this.#schemas.set(fingerprint, text)
     this.#checkpoint = batch.checkpoint
   }
-  note(attempt: string): void {
+  markSent(attempt: string): void {
     this.notes.add(attempt)
   }
-  noted(attempt: string): boolean {
+  wasSent(attempt: string): boolean {
     return this.notes.has(attempt)
   }
-  forget(attempts: readonly string[]): void {
+  clearSent(attempts: readonly string[]): void {
     for (const attempt of attempts) this.notes.delete(attempt)
   }
   async wipe(): Promise<void> {

@@ -4,14 +4,14 @@ import { recordSchema } from '../schemas/index.ts'
 import { changelog } from '../topics/catalog.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Budget } from './budget.ts'
-import { CacheBudget } from './cache.ts'
+import { CacheBudget } from './generational-cache.ts'
 import { systemClock } from './clock.ts'
-import { reserved } from './restore.ts'
-import { SchemaBook } from './schemas.ts'
+import { reserved } from './changelog.ts'
+import { WriterSchemas } from './writer-schemas.ts'
 import { MemoryStore } from './store.ts'
 import { Task } from './task.ts'
-import { type Act, bounds } from './test-bounds.ts'
-import { carry, codec } from './testkit.ts'
+import { type Act, bounds } from './testing/bounds-actor.ts'
+import { carry, codec } from './testing/testkit.ts'
 
 /** A task that has nothing behind it; `fold` hands over one record, `seal` makes the transaction that writes what was folded. */
 async function newTask(acts: Readonly<Record<string, Act>> = {}) {
@@ -27,7 +27,7 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
     cache: new CacheBudget(100_000),
     lookup: () => null,
   }
-  const task = new Task({ ...settings, changelog: changes }, new SchemaBook())
+  const task = new Task({ ...settings, changelog: changes }, new WriterSchemas())
   task.restored({
     position: 0,
     changelogNext: 0,

@@ -12,18 +12,19 @@ import type { Codec } from '../topics/codec.ts'
 import type { Append, LogRecord, Polled, Position, TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import type { Budget } from './budget.ts'
-import type { Cache, CacheBudget } from './cache.ts'
+import type { Cache, CacheBudget } from './generational-cache.ts'
 import { Corrupted, Fatal, messageOf } from './errors.ts'
 import { deadLetter } from './dead-letter.ts'
-import { handle, type Place, type Question, type Step } from './handle.ts'
+import { handle } from './handle.ts'
+import type { TaskScope, Question, Step } from './step/step.ts'
 import { type Incoming, incoming } from './incoming.ts'
 import { type Attempt, decodeInstance, FORGET, envelopeOf, type Instance, isEmpty } from './instance.ts'
 import { journaled } from './lookups.ts'
 import { PoisonRate } from './poison-rate.ts'
-import { reserved } from './restore.ts'
+import { reserved } from './changelog.ts'
 import { timerName, unknown } from './retired.ts'
-import type { SchemaBook } from './schemas.ts'
-import { type DueTimer, inputKey, type StateStore, stored, unstored } from './store.ts'
+import type { WriterSchemas } from './writer-schemas.ts'
+import { type DueTimer, inputKey, type StateStore, encodeStored, decodeStored } from './store.ts'
 import { type Changed, StoreWriter } from './store-writer.ts'
 
 export type TaskState = 'CREATED' | 'RESTORING' | 'RUNNING' | 'STOPPED' | 'DRAINING' | 'CLOSED'
@@ -103,7 +104,7 @@ export class Task {
   stopped: { codeVersion: string; cause: string } | null = null
   readonly #settings: TaskSettings
   readonly #codec: Codec
-  readonly book: SchemaBook
+  readonly writerSchemas: WriterSchemas
   readonly #knownSchemas = new Map<string, string>()
   #newSchemas = new Map<string, string>()
   #identityWritten = true
@@ -128,13 +129,13 @@ export class Task {
   readonly #fired = new Map<string, number>()
   readonly #rate = new PoisonRate()
 
-  constructor(settings: TaskSettings, book: SchemaBook) {
+  constructor(settings: TaskSettings, writerSchemas: WriterSchemas) {
     const { definition, changelog, partition, codec, store, cache } = settings
     this.#settings = settings
     this.#cache = cache.open()
     this.#writer = new StoreWriter(store, touched => this.#shown(touched))
     this.#codec = codec
-    this.book = book
+    this.writerSchemas = writerSchemas
     this.definition = definition
     this.store = store
     this.inbox = { topic: definition.inbox.name, partition }
@@ -221,7 +222,7 @@ export class Task {
     overlay.passes ||= (markers || overlay.passed) && overlay.next !== (this.#sealed?.next ?? this.position)
   }
 
-  #handle(record: LogRecord, overlay: Overlay, place: Place, budget: Budget): void {
+  #handle(record: LogRecord, overlay: Overlay, place: TaskScope, budget: Budget): void {
     const incoming = this.#incoming(record, overlay)
     if (incoming === null) return
     const { key } = incoming
@@ -339,7 +340,7 @@ export class Task {
       this.#instanceBytes = Math.round(this.#instanceBytes * 0.9 + (entry.raw?.length ?? 0) * 0.1)
       if (value !== null || entry.before !== null) put(key, value)
     }
-    for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', unstored(value).raw))
+    for (const [key, value] of inputs) put(key, value === null ? null : codec.wrap(topic, 'LedgerInput', decodeStored(value).raw))
     const { stop } = sealed
     if (changes.length === 0 && stop === null && next === this.position && !this.#unsettled) return appends
     put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))
@@ -448,7 +449,7 @@ export class Task {
 
   /** True where the local notes prove that nothing of an attempt has left. */
   neverLeft({ attempt, owner }: { attempt: string; owner: string }): boolean {
-    return !this.#givenUp && owner === this.store.id && !this.store.noted(attempt)
+    return !this.#givenUp && owner === this.store.id && !this.store.wasSent(attempt)
   }
 
   /** True while this start of an attempt has not ended. */
@@ -463,10 +464,10 @@ export class Task {
     const unwritten = newer === undefined ? this.#writer.input(at) : newer
     const bytes = unwritten ?? this.store.input(at)
     if (bytes === null) throw new Corrupted('no_input', `the input of attempt ${attempt} is not in the ledger`)
-    const { fingerprint, raw } = unstored(bytes)
-    const kept = this.book.decode('LedgerInput', fingerprint, raw)
+    const { fingerprint, raw } = decodeStored(bytes)
+    const kept = this.writerSchemas.decode('LedgerInput', fingerprint, raw)
     if (this.definition.effects?.[kept.effect] === undefined) throw unknown(this.definition, 'effect', kept.effect)
-    return this.book.decode(this.definition.effects?.[kept.effect]?.input as RecordName, kept.fingerprint, kept.input)
+    return this.writerSchemas.decode(this.definition.effects?.[kept.effect]?.input as RecordName, kept.fingerprint, kept.input)
   }
 
   /** The state of a key as of the last commit, decoded; for tests and queries. */
@@ -499,8 +500,8 @@ export class Task {
     const bytes = this.store.get(key)
     let instance: Instance | null = null
     if (bytes !== null) {
-      const { fingerprint, raw } = unstored(bytes)
-      instance = decodeInstance(raw, fingerprint, this.definition.state, this.book)
+      const { fingerprint, raw } = decodeStored(bytes)
+      instance = decodeInstance(raw, fingerprint, this.definition.state, this.writerSchemas)
     }
     this.#remember(key, instance, bytes?.length ?? 0)
     return instance
@@ -520,7 +521,7 @@ export class Task {
     this.lives++
   }
 
-  #place(): Place {
+  #place(): TaskScope {
     const { codec, codeVersion, store, lookup } = this.#settings
     return {
       scope: `${this.logId}${this.inboxAs.scope}/${this.inbox.topic}/${this.inbox.partition}`,
@@ -554,7 +555,7 @@ export class Task {
       const { fingerprint } = recordSchema(name)
       const kept: LedgerInput = { key, attempt, effect, fingerprint, input }
       const ledger = recordSchema('LedgerInput')
-      overlay.inputs.set(inputKey(key, attempt), stored(ledger.fingerprint, ledger.type.toBuffer(kept)))
+      overlay.inputs.set(inputKey(key, attempt), encodeStored(ledger.fingerprint, ledger.type.toBuffer(kept)))
     }
     for (const attempt of step.closed) {
       overlay.inputs.set(inputKey(key, attempt), null)
@@ -563,7 +564,7 @@ export class Task {
     }
     for (const attempt of step.started) overlay.started.set(attempt, key)
     if (step.result === 'poisoned') this.#rate.poisoned(key, incoming.timestamp)
-    if (step.result === 'put_back' && record.type === 'TimerDue') {
+    if (step.result === 'deferred' && record.type === 'TimerDue') {
       const { name, version, dueAt } = record.value
       overlay.putBack.push({ timer: timerId({ key, name, version }), at: dueAt - step.instance.now })
     }

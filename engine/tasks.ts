@@ -19,12 +19,13 @@ import {
 } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import { Backoff } from './backoff.ts'
-import type { CacheBudget } from './cache.ts'
+import type { CacheBudget } from './generational-cache.ts'
 import type { Clock } from './clock.ts'
 import { Corrupted, Fatal, messageOf, Retryable } from './errors.ts'
 import { answering, type LookupsOf } from './lookups.ts'
-import { reserved, restore } from './restore.ts'
-import { SchemaBook } from './schemas.ts'
+import { reserved } from './changelog.ts'
+import { restore } from './restore.ts'
+import { WriterSchemas } from './writer-schemas.ts'
 import type { StateStore, StateStores } from './store.ts'
 import { Task } from './task.ts'
 
@@ -230,7 +231,7 @@ export class Tasks {
       const { partition } = at
       const changelog = changelogOf(definition.name, definition.inbox)
       const lookup = answering(definition, partition, { codec, onError, lookups: all[definition.name] ?? {} })
-      return new Task({ definition, changelog, partition, codec, store, codeVersion, cache, lookup }, new SchemaBook())
+      return new Task({ definition, changelog, partition, codec, store, codeVersion, cache, lookup }, new WriterSchemas())
     } catch (error) {
       this.#lookForLoss(error)
       given.waits = `its store cannot be opened: ${messageOf(error)}`
@@ -292,27 +293,27 @@ export class Tasks {
     const given = this.#givenOf(task)
     const { log, codec, clock, newId, maxCheckpointAge, joined } = this.#settings
     const life = task.lives
-    const still = () => {
+    const assertCurrent = () => {
       if (!this.#holds(assignment) || task.lives !== life) throw new MovedOn()
     }
     if (given === null) return
     try {
       const membership = await joined
-      still()
+      assertCurrent()
       if (retained && (await this.#unchanged(task, committed))) {
-        still()
+        assertCurrent()
         task.retain()
       } else {
-        still()
+        assertCurrent()
         task.state = 'RESTORING'
         const turn = clock.turn ?? (async () => {})
-        const { book } = task
+        const { writerSchemas } = task
         const { distrusted } = given
         const restoring = task.written().then(() =>
           restore({
             log,
             codec,
-            book,
+            writerSchemas,
             task,
             committed,
             wallClock: clock.now,
@@ -320,7 +321,7 @@ export class Tasks {
             distrusted,
             newId,
             turn,
-            still,
+            assertCurrent,
           }),
         )
         const landed = restoring.then(

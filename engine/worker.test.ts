@@ -12,7 +12,7 @@ import { partitionOf } from '../topics/murmur2.ts'
 import { actor } from './actor.ts'
 import { systemClock } from './clock.ts'
 import { LmdbStores } from './lmdb.ts'
-import { reserved } from './restore.ts'
+import { reserved } from './changelog.ts'
 import { Worker, type WorkerSettings } from './worker.ts'
 
 const inbox = defineTopic('counter.inbox', 'key', ['TrialInput', ...ENGINE_RECORDS], { partitions: 1 })

@@ -24,7 +24,7 @@ import {
 import type { ActorDefinition, Port } from './actor.ts'
 import { Backoff } from './backoff.ts'
 import { Budget } from './budget.ts'
-import { CacheBudget } from './cache.ts'
+import { CacheBudget } from './generational-cache.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Effects } from './effects.ts'
 import { Corrupted, messageOf, SchemasMissing } from './errors.ts'

@@ -78,8 +78,10 @@ export const conversationInbox = inbox(
   ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome', 'AgentAction', 'ErasePerson'],
   30,
 )
-/** How messages were understood, when a service was asked. Copartitioned with the inbox, and kept as long. */
-export const conversationJournal = topic('conversation.journal', 'conversation', ['Understood'], { keepDays: 30 })
+/** What look-ups answered: how messages were understood, and settings. Copartitioned with the inbox, and kept as long. */
+export const conversationJournal = topic('conversation.journal', 'conversation', ['Understood', 'TenantSettings'], {
+  keepDays: 30,
+})
 export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
   cleanup: 'compact',
 })
@@ -96,17 +98,29 @@ export const venueInbox = inbox(
   ['SheetRow', 'ZoneSnapshot', 'ZoneRequest', 'ZoneResult', 'VenueOverride', 'VenueRefresh'],
   7,
 )
+/** Settings that look-ups answered. Copartitioned with the inbox, and kept as long. */
+export const venueJournal = topic('venue.journal', 'venue', ['TenantSettings'], { keepDays: 7 })
 export const venueProfiles = topic('venue.profiles', 'venue', ['VenueProfile'], { cleanup: 'compact' })
 export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'], {
   keptForever: 'the history of zones and commands, a record for each change: tables and analytics are rebuilt from it',
 })
 
-export const whatsappInbox = inbox(
-  'whatsapp.inbox',
-  'conversation',
-  ['SendMessage', 'DeliveryStatus', 'SendResult', 'ErasePerson'],
-  30,
-)
+const channels = new Map<string, ChannelInbox>()
+
+/** The inbox of a channel's connector. Every channel has its own, with the same records. */
+function channelInbox(channel: string) {
+  const made = inbox(`${channel}.inbox`, 'conversation', ['SendMessage', 'DeliveryStatus', 'SendResult', 'ErasePerson'], 30)
+  channels.set(channel, made)
+  return made
+}
+export type ChannelInbox = Topic<'SendMessage' | 'DeliveryStatus' | 'SendResult' | 'ErasePerson' | EngineRecord>
+
+export const whatsappInbox = channelInbox('whatsapp')
+
+/** The inbox of every channel, by the channel's name. */
+export function channelInboxes(): ReadonlyMap<string, ChannelInbox> {
+  return channels
+}
 
 export const soundtrackInbox = inbox(
   'soundtrack.inbox',
@@ -127,6 +141,13 @@ export const sheetsInbox = inbox(
   3,
   SINGLE_PARTITION,
 )
+
+export const tenantInbox = inbox('tenant.inbox', 'tenant', ['TenantChange'], 30, SINGLE_PARTITION)
+/** What each tenant has decided: hours, languages, who may control. Few and small. */
+export const tenantSettings = topic('tenant.settings', 'tenant', ['TenantSettings'], {
+  partitions: SINGLE_PARTITION,
+  cleanup: 'compact',
+})
 
 export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
 export const syncLog = topic('sync.log', 'source', ['SyncRun', 'SyncRefusals'], {

@@ -12,7 +12,7 @@
  */
 import { join } from 'node:path'
 import { type ActorDefinition, actor } from '../../engine/actor.ts'
-import { CacheBudget } from '../../engine/cache.ts'
+import { CacheBudget } from '../../engine/generational-cache.ts'
 import { LmdbStores } from '../../engine/lmdb.ts'
 import { Worker } from '../../engine/worker.ts'
 import { changelog, deadLetters, defineTopic, type Topic } from '../../topics/catalog.ts'

@@ -2,7 +2,7 @@
  * What the cells of the sheet mean, one by one: numbers, ids, e-mail addresses, lists, texts. A cell says something, nothing, or
  * something that cannot be read.
  */
-import { phonesIn, plainText, unquoted } from '../../schemas/phone.ts'
+import { phonesIn, plainText, unquoted } from '../../domain/phone.ts'
 
 /** What a cell says. With a value and `expected` the rest of the cell was left out. */
 export interface CellRead {

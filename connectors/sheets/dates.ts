@@ -2,7 +2,7 @@
  * Dates as spreadsheets show them. 4/5/2026 is the fourth of May or the fifth of April: a column has one order, which the cells
  * that can be read in one way only decide, or a setting. Without either such a cell is not read.
  */
-import { unquoted } from '../../schemas/phone.ts'
+import { unquoted } from '../../domain/phone.ts'
 
 export const DATE_ORDERS = ['dmy', 'mdy', 'ymd'] as const
 export type DateOrder = (typeof DATE_ORDERS)[number]

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { NotLeaving, type Run } from '../../engine/actor.ts'
+import { SendRefused, type Run } from '../../engine/actor.ts'
 import type { ReadZones, ZoneCommand } from '../../schemas/types.ts'
 import { type SoundtrackClient, type SoundtrackClientOptions, soundtrackClient } from './client.ts'
 import { type FakeSoundtrack, type FakeSoundtrackOptions, startFakeSoundtrack, type World, world } from './fake.ts'
@@ -43,7 +43,7 @@ const run = (overrides: Partial<Run> = {}): Run => ({
   key: 'k',
   notAfter: null,
   signal: new AbortController().signal,
-  leave: () => {},
+  beforeSend: () => {},
   ...overrides,
 })
 const all = (overrides: Partial<ReadZones> = {}): ReadZones => ({
@@ -201,13 +201,13 @@ describe('commands', () => {
     await start()
     fake.fault({ kind: 'status', times: 1 })
     let left = 0
-    await client.command(order('PAUSE'), run({ leave: () => void left++ }))
+    await client.command(order('PAUSE'), run({ beforeSend: () => void left++ }))
     expect(left).toBe(2)
-    const late = new NotLeaving('EXPIRED', 'too late')
-    const leave = () => {
+    const late = new SendRefused('EXPIRED', 'too late')
+    const beforeSend = () => {
       throw late
     }
-    await expect(client.command(order('PLAY'), run({ leave }))).rejects.toBe(late)
+    await expect(client.command(order('PLAY'), run({ beforeSend }))).rejects.toBe(late)
     expect(fake.zones.get(zone('Lobby'))?.playing).toBe(false)
   })
 

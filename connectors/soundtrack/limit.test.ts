@@ -20,7 +20,7 @@ afterEach(async () => {
   vi.useRealTimers()
 })
 
-const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, leave: () => {} }
+const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, beforeSend: () => {} }
 
 /** Lets the clock go on, with time for what is on its way through the sockets. */
 async function pass(ms: number): Promise<void> {

@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { NotDone, NotLeaving, type Run } from '../../engine/actor.ts'
-import { type Kit, type KitEmit, testkit } from '../../engine/testkit.ts'
+import { NotDone, SendRefused, type Run } from '../../engine/actor.ts'
+import { type Kit, type KitEmit, testkit } from '../../engine/testing/testkit.ts'
 import type { ReadZones, ZoneCommand, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
 import { zoneKey } from '../../topics/catalog.ts'
 import { soundtrackActor } from './actor.ts'
 import { type SoundtrackClient, soundtrackClient } from './client.ts'
 import { type FakeSoundtrack, startFakeSoundtrack, world } from './fake.ts'
 import { soundtrackPorts } from './ports.ts'
-import { SOUNDTRACK_SETTINGS } from './settings.ts'
+import { SOUNDTRACK_SETTINGS } from './polling.ts'
 
 const terrace = world([{ name: 'Siam Terrace', locations: [{ name: 'House', zones: ['Bar', { name: 'Spa', kind: 'trial' }] }] }])
 const account = terrace.accounts[0]?.id as string
@@ -27,7 +27,7 @@ afterEach(async () => {
   await fake.close()
 })
 
-const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, leave: () => {} }
+const run: Run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, beforeSend: () => {} }
 const all: ReadZones = {
   account,
   zone: null,
@@ -122,12 +122,12 @@ describe('through ports', () => {
 describe('ports', () => {
   it('let a late command pass as such', async () => {
     await start()
-    const late = new NotLeaving('EXPIRED', 'too late')
-    const leave = () => {
+    const late = new SendRefused('EXPIRED', 'too late')
+    const beforeSend = () => {
       throw late
     }
-    await expect(ports.control(order('PAUSE'), { ...run, leave })).rejects.toBe(late)
-    await expect(ports.read(all, { ...run, leave })).rejects.toBe(late)
+    await expect(ports.control(order('PAUSE'), { ...run, beforeSend })).rejects.toBe(late)
+    await expect(ports.read(all, { ...run, beforeSend })).rejects.toBe(late)
   })
 
   it('say that a command was not done when it never left, so that it is tried again while it is wanted', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { NotDone, NotLeaving, type Run } from '../../engine/actor.ts'
+import { NotDone, SendRefused, type Run } from '../../engine/actor.ts'
 import type { SendMessage, SendResult } from '../../schemas/types.ts'
-import { BreakerOpen, TimedOut, TransportFailure } from '../outbound.ts'
+import { BreakerOpen, TimedOut, TransportFailure } from '../call-errors.ts'
 import { type FakeWhatsApp, type FakeWhatsAppOptions, startFakeWhatsApp } from './fake.ts'
 import { type WhatsappPorts, whatsappPorts } from './ports.ts'
 
@@ -29,7 +29,7 @@ function port(settings: Partial<Parameters<typeof whatsappPorts>[0]> = {}) {
       key: 'main:c1',
       notAfter: null,
       signal: new AbortController().signal,
-      leave: () => {},
+      beforeSend: () => {},
       ...run,
     }
     return ports.ports.send({ ...message, ...more }, attempt) as Promise<SendResult>
@@ -73,18 +73,18 @@ function expectWaits(waits: readonly (number | undefined)[], least: readonly num
 
 describe('sending', () => {
   it('gives the provider id of what was taken, and marks it with conversation and attempt', async () => {
-    const leave = vi.fn()
-    const result = await port()({}, { leave })
+    const beforeSend = vi.fn()
+    const result = await port()({}, { beforeSend })
     expect(fake.sent).toMatchObject([{ to: '66812345678', text: 'สวัสดีค่ะ', opaque: 'main:c1/a1' }])
     expect(result).toEqual({ id: 'm1', accepted: true, providerId: fake.sent[0]?.id, at: 1234 })
-    expect(leave).toHaveBeenCalledTimes(1)
+    expect(beforeSend).toHaveBeenCalledTimes(1)
   })
 
   it('does not leave when it may not', async () => {
-    const leave = () => {
-      throw new NotLeaving('EXPIRED', 'too late')
+    const beforeSend = () => {
+      throw new SendRefused('EXPIRED', 'too late')
     }
-    await expect(port()({}, { leave })).rejects.toThrow(NotLeaving)
+    await expect(port()({}, { beforeSend })).rejects.toThrow(SendRefused)
     expect(fake.requests).toBe(0)
   })
 

@@ -27,7 +27,7 @@ const input: Understand = {
   language: null,
   message: 'm1',
 }
-const run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, leave: () => {} }
+const run = { attempt: 'a', key: 'k', notAfter: null, signal: new AbortController().signal, beforeSend: () => {} }
 
 describe('the port of understand', () => {
   it('waits for the zones of a venue that is only just known', async () => {

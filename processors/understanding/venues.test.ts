@@ -190,6 +190,9 @@ describe('the index over time', () => {
     index.upsert(profile('a', 'One Leaf', { contactPhone: '66899999999' }))
     expect(index.byPhone('66812345678').map(({ venue }) => venue)).toEqual(['b'])
     expect(index.byPhone('')).toEqual([])
+    index.upsert(profile('m', 'Agave House', { contactPhone: '525512340101' }))
+    expect(index.byPhone('5215512340101').map(({ venue }) => venue)).toEqual(['m'])
+    expect(index.byPhone('5215512340102')).toEqual([])
   })
 
   test("the sender's venues come first among equals", () => {

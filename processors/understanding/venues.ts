@@ -3,6 +3,7 @@
  * across Thai and Latin; the answer is decided by score and by the margin to the next, for an answer of "none" or a question
  * costs less than a wrong venue.
  */
+import { canonicalPhone } from '../../domain/phone.ts'
 import type { MatchDecision, VenueProfile } from '../../schemas/types.ts'
 import { candidatesOf, readingOf } from './candidates.ts'
 import { Catalogue, type Document } from './catalogue.ts'
@@ -134,7 +135,7 @@ export class VenueIndex {
     return this.#entries.get(id)?.profile ?? null
   }
 
-  /** Venues whose contact on file has this phone, in E.164 digits. */
+  /** Venues whose contact on file has this phone, in E.164 digits as the channel writes them. */
   byPhone(phone: string): VenueProfile[] {
     return [...(this.#phones.get(digits(phone)) ?? [])].map(id => this.#entries.get(id)!.profile)
   }
@@ -253,5 +254,5 @@ function candidate({ venue, name, location }: VenueProfile, score: number): Cand
 }
 
 function digits(phone: string | null): string {
-  return (phone ?? '').replace(/\D/g, '')
+  return canonicalPhone((phone ?? '').replace(/\D/g, ''))
 }

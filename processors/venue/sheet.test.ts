@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { KitStep } from '../../engine/testkit.ts'
+import type { KitStep } from '../../engine/testing/testkit.ts'
 import { answers, events, MINUTE, NOW, of, playing, profile, venue } from './fixture.ts'
 
 const watches = (step: KitStep) =>

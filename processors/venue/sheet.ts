@@ -2,7 +2,7 @@
  * A venue's row of the sheet: merged into what is known, and what follows from it for the account that is watched.
  */
 import { soundtrackInbox } from '../../topics/catalog.ts'
-import { phoneDigits } from '../../schemas/phone.ts'
+import { phoneDigits } from '../../domain/phone.ts'
 import type { SheetRow, VenueState } from '../../schemas/types.ts'
 import { note, type Turn, watchAccount } from './context.ts'
 import { merge } from './merge.ts'

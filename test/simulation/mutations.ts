@@ -29,9 +29,9 @@ const all: readonly Mutation[] = [
   ),
   one(
     'a failed handler takes what its look-ups were answered with it',
-    'engine/handle.ts',
-    'this.#emits.length = emits',
-    'this.#emits.length = emits\n      this.#answers.length = 0',
+    'engine/step/draft.ts',
+    'this.emits.length = emits',
+    'this.emits.length = emits\n      this.answers.length = 0',
   ),
   one('no fence of an earlier producer', 'engine/worker.ts', 'await membership.fence()', ''),
   one(
@@ -97,7 +97,7 @@ const all: readonly Mutation[] = [
     'engine/task.ts',
     "    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))",
     `    const early = [...touched].map(([key, { before, after, raw }]) => {
-      return { key, before, after, bytes: raw === null ? null : stored(recordSchema('Envelope').fingerprint, raw) }
+      return { key, before, after, bytes: raw === null ? null : encodeStored(recordSchema('Envelope').fingerprint, raw) }
     })
     const checkpoint = this.store.checkpoint()
     if (checkpoint !== null) void this.store.write({ changes: early, inputs, schemas: new Map(), checkpoint })
@@ -105,11 +105,11 @@ const all: readonly Mutation[] = [
   ),
   one(
     'the ledger not restored',
-    'engine/restore.ts',
+    'engine/restore/contents.ts',
     'inputs.set(key, value === null',
     'if (key === null) inputs.set(key, value === null',
   ),
-  one('the lease not checked', 'engine/effects.ts', 'clock.mono() >= lease() || ', ''),
+  one('the lease not checked', 'engine/effects/port-caller.ts', 'clock.mono() >= lease() || ', ''),
   one(
     'attempts judged in place, before the inbox is read',
     'engine/worker.ts',
@@ -118,8 +118,8 @@ const all: readonly Mutation[] = [
   ),
   one(
     'an attempt leaving that has ended meanwhile',
-    'engine/effects.ts',
-    'if (!this.#settings.isOpen(task.inbox, startable)) throw',
+    'engine/effects/port-caller.ts',
+    'if (!isOpen(task.inbox, startable)) throw',
     'if (false) throw',
   ),
   one(
@@ -128,46 +128,51 @@ const all: readonly Mutation[] = [
     'clock.mono() - judgement.since >= timeoutMs',
     'clock.mono() >= 0',
   ),
-  one('a late result taken as the first', 'engine/handle.ts', "const late = attempt.status === 'ENDED'", 'const late = false'),
+  one(
+    'a late result taken as the first',
+    'engine/step/effect-results.ts',
+    "const late = attempt.status === 'ENDED'",
+    'const late = false',
+  ),
   {
     name: 'ids remembered after the handler',
     changes: [
       {
         file: 'engine/handle.ts',
-        find: "if (taken.known) return 'duplicate'\n      this.#ring = taken.ring\n      maybeSeen = taken.maybeSeen\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { maybeSeen })",
-        put: "if (taken.known) return 'duplicate'\n      const result = this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { maybeSeen: taken.maybeSeen })\n      if (result === 'handled') this.#ring = taken.ring\n      return result\n    }\n    return this.#deliver(record.type, context => this.#on(record.type)(this.#state, record.value, context), { maybeSeen })",
+        find: '    draft.ring = admitted.ring\n    possiblyDuplicate = admitted.possiblyDuplicate\n  }\n  const { type, value } = record',
+        put: "    const { type, value } = record\n    const result = deliver(draft, type, c => handlerOf(draft.definition, type)(draft.state, value, c), { possiblyDuplicate: admitted.possiblyDuplicate })\n    if (result === 'handled') draft.ring = admitted.ring\n    return result\n  }\n  const { type, value } = record",
       },
     ],
   },
   one(
     'the version of a timer ignored',
-    'engine/handle.ts',
+    'engine/step/timers.ts',
     'timer === undefined || timer.version !== version',
     'timer === undefined',
   ),
-  one('timers fired ahead of their log time', 'engine/handle.ts', "if (this.#now < timer.at) return 'put_back'", ''),
+  one('timers fired ahead of their log time', 'engine/step/timers.ts', "if (draft.now < timer.at) return 'deferred'", ''),
   one(
     'two effects of a key at a time',
-    'engine/handle.ts',
-    "if (this.#ledger.some(a => a.status === 'STARTED')) return\n    const next",
+    'engine/step/ledger.ts',
+    "if (draft.ledger.some(a => a.status === 'STARTED')) return\n  const next",
     'const next',
   ),
   one(
     'an effect that left and failed tried again blindly',
-    'engine/effects.ts',
+    'engine/effects/port-caller.ts',
     "if (uncertain && retry !== 'idempotent')",
     'if (false)',
   ),
-  one('not noted that an attempt leaves', 'engine/effects.ts', 'task.store.note(startable.attempt)', ''),
+  one('not noted that an attempt leaves', 'engine/effects/port-caller.ts', 'task.store.markSent(startable.attempt)', ''),
   one(
     'notAfter not checked before leaving',
-    'engine/effects.ts',
+    'engine/effects/port-caller.ts',
     'if (notAfter !== null && clock.now() > notAfter)\n      throw',
     'if (false)\n      throw',
   ),
   one(
     'leaving under another generation',
-    'engine/effects.ts',
+    'engine/effects/port-caller.ts',
     'generation !== null && this.#settings.owned(task.inbox) === generation',
     'generation !== null',
   ),
@@ -195,37 +200,37 @@ const all: readonly Mutation[] = [
   one('a transaction left open after an error', 'engine/worker.ts', 'await transaction.abort()', ''),
   one(
     'an effect leaving though it could not be noted',
-    'engine/effects.ts',
-    'throw new NotDone(`it could not be noted',
-    'void new NotDone(`it could not be noted',
+    'engine/effects/port-caller.ts',
+    'throw new NotDone(`the attempt could not be marked',
+    'void new NotDone(`the attempt could not be marked',
   ),
   one('notes of another boot trusted', 'engine/task.ts', '!this.#givenUp && owner === this.store.id && ', ''),
   {
     name: 'a gap passed over when restoring',
     changes: [
-      { file: 'engine/restore.ts', find: 'if (known < low) {', put: 'if (false) {' },
-      { file: 'engine/restore.ts', find: '  return known\n}', put: '  return Math.max(known, low)\n}' },
+      { file: 'engine/restore/inbox.ts', find: 'if (known < low) {', put: 'if (false) {' },
+      { file: 'engine/restore/inbox.ts', find: '  return known\n}', put: '  return Math.max(known, low)\n}' },
     ],
   },
   one('a gap waited for', 'engine/tasks.ts', "if (error?.code === 'gap') {", 'if (false) {'),
   one(
     'an empty changelog believed',
-    'engine/restore.ts',
+    'engine/restore/checkpoint.ts',
     'if (identity === null && (states || known > 0 || holds)) {',
     'if (false) {',
   ),
   one(
     'a rolled back changelog believed',
-    'engine/restore.ts',
-    'const moved = accepted === null ? movedOffset(options, kept) : null',
+    'engine/restore/inbox.ts',
+    'const moved = accepted === null ? movedOffset(options, recovered) : null',
     'const moved = null as string | null',
   ),
-  one('a store ahead of its changelog believed', 'engine/restore.ts', "if (witness === 'another') {", 'if (false) {'),
-  one('an inbox made again believed', 'engine/restore.ts', 'if (before.identity !== identity) {', 'if (false) {'),
-  one('partitions added unnoticed', 'engine/restore.ts', 'if (before.partitions !== ends.length) {', 'if (false) {'),
+  one('a store ahead of its changelog believed', 'engine/restore/checkpoint.ts', "if (witness === 'another') {", 'if (false) {'),
+  one('an inbox made again believed', 'engine/restore/inbox.ts', 'if (before.identity !== identity) {', 'if (false) {'),
+  one('partitions added unnoticed', 'engine/restore/inbox.ts', 'if (before.partitions !== ends.length) {', 'if (false) {'),
   one(
     'ids of an inbox made again repeated',
-    'engine/restore.ts',
+    'engine/restore/inbox.ts',
     'return before.identity === identity && !again ?',
     'return before.identity === identity ?',
   ),
@@ -243,14 +248,14 @@ const all: readonly Mutation[] = [
   ),
   one(
     'an attempt without an end, as its result cannot be kept',
-    'engine/effects.ts',
-    "await this.#end(running, effect, left ? 'UNKNOWN' : 'NOT_DONE', `its result cannot be kept",
+    'engine/effects/outcome-writer.ts',
+    "await this.end(run, effect, sent ? 'UNKNOWN' : 'NOT_DONE', `its result cannot be kept",
     'void (`its result cannot be kept',
   ),
   one(
     'a result that cannot be kept told as not done',
-    'engine/effects.ts',
-    "left ? 'UNKNOWN' : 'NOT_DONE', `its result",
+    'engine/effects/outcome-writer.ts',
+    "sent ? 'UNKNOWN' : 'NOT_DONE', `its result",
     "'NOT_DONE', `its result",
   ),
   one(
@@ -274,15 +279,20 @@ const all: readonly Mutation[] = [
   one('recovery without a pause', 'engine/worker.ts', 'this.#tasks.failAll(this.#backoff.next(),', 'this.#tasks.failAll(0,'),
   one('a partition that waits says nothing', 'engine/tasks.ts', "waits: task?.state === 'STOPPED' ? null : waits", 'waits: null'),
   one('larger than a record is no poison', 'engine/size.ts', 'if (bytes > MAX_RECORD_BYTES) {', 'if (false) {'),
-  one('a failed handler keeps its ledger', 'engine/handle.ts', 'this.#ledger = ledger\n', ''),
-  one('a failed handler keeps its timers', 'engine/handle.ts', 'this.#timers = timers\n', ''),
+  one('a failed handler keeps its ledger', 'engine/step/draft.ts', '      this.ledger = ledger\n', ''),
+  one('a failed handler keeps its timers', 'engine/step/draft.ts', '      this.timers = timers\n', ''),
   one(
     'a note forgotten though an earlier try may have left',
-    'engine/effects.ts',
-    'else if (!running.uncertain) this.#forgetNote(running)',
-    'else this.#forgetNote(running)',
+    'engine/effects/port-caller.ts',
+    'else if (!attemptRun.uncertain) this.#clearSent(attemptRun)',
+    'else this.#clearSent(attemptRun)',
   ),
-  one('a late result dropped', 'engine/effects.ts', "limit.signal.addEventListener('abort', giveUp, { once: true })", ''),
+  one(
+    'a late result dropped',
+    'engine/effects/port-caller.ts',
+    "limit.signal.addEventListener('abort', timedOut, { once: true })",
+    '',
+  ),
   one(
     'what has not left is not released when draining',
     'engine/effects.ts',
@@ -291,11 +301,11 @@ const all: readonly Mutation[] = [
   ),
   one(
     'leaving while draining',
-    'engine/effects.ts',
-    "if (this.#draining) throw new NotLeaving('RELEASED', 'the worker is stopping')",
+    'engine/effects/port-caller.ts',
+    "if (draining()) throw new SendRefused('RELEASED', 'the worker is stopping')",
     '',
   ),
-  one('an end of an earlier start taken', 'engine/handle.ts', 'attempt.start !== start', 'false'),
+  one('an end of an earlier start taken', 'engine/step/effect-results.ts', 'attempt.start !== start', 'false'),
   one('any start of an attempt open', 'engine/task.ts', "a.status === 'STARTED' && a.start === start", "a.status === 'STARTED'"),
   one(
     'a stop not kept in the changelog',
@@ -309,7 +319,7 @@ const all: readonly Mutation[] = [
     'this.#overlay = { ...newOverlay(sealed.next), stop: sealed.stop }',
     'this.#overlay = newOverlay(sealed.next)',
   ),
-  one('a store of another log trusted', 'engine/restore.ts', "if (witness === 'gone' || old ||", 'if (old ||'),
+  one('a store of another log trusted', 'engine/restore/checkpoint.ts', "if (witness === 'gone' || old ||", 'if (old ||'),
   one(
     'what waits for the store not read',
     'engine/task.ts',
@@ -322,7 +332,7 @@ const all: readonly Mutation[] = [
     'if (this.#waiting === null || this.#writing !== null) return',
     'if (this.#waiting === null) return',
   ),
-  one('what a crash of the machine has left believed', 'engine/restore.ts', ' || checkpoint.lost === true', ''),
+  one('what a crash of the machine has left believed', 'engine/restore/checkpoint.ts', ' || checkpoint.lost === true', ''),
   one('the store written by an owner of before', 'engine/tasks.ts', 'await Promise.all(closing)\n', ''),
   one('the store written by a restore of before', 'engine/tasks.ts', 'await Promise.all(this.#restoring)\n', ''),
   one(
@@ -347,7 +357,7 @@ const all: readonly Mutation[] = [
   ),
   one('fenced while a cycle is under way', 'engine/worker.ts', 'await before\n      await this.#ended()\n', 'await before\n'),
   one('records of an earlier life folded', 'engine/worker.ts', '|| lives.get(task) !== task.lives', ''),
-  one('a poisoned end of an effect parked', 'engine/handle.ts', "type === 'EffectEnded' ? 'skip' :", "false ? 'skip' :"),
+  one('a poisoned end of an effect parked', 'engine/step/deliver.ts', "type === 'EffectEnded' ? 'skip' :", "false ? 'skip' :"),
 ]
 
 /** Seeds that have found what others before them do not: they come first. */

@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import type { ActorDefinition } from '../../engine/actor.ts'
-import type { Emit } from '../../engine/handle.ts'
+import type { Emit } from '../../engine/step/step.ts'
 import type { Task } from '../../engine/task.ts'
 import type { LogRecord, TopicPartition } from '../../topics/log.ts'
 import { codec } from './codes.ts'

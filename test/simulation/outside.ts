@@ -36,7 +36,7 @@ function outside(world: World, machine: Machine, life: Life, actor: string, effe
     const sequence = input.sequence ?? markOf(input.payload as Buffer)
     await scheduler.sleep(random.below(trouble.on ? 4_000 : 50), life)
     if (trouble.on && random.chance(0.1)) throw new NotDone('nobody there')
-    run.leave()
+    run.beforeSend()
     checkLeaving(world, machine, life, actor, run)
     const former = inFlight.get(`${actor}/${run.key}`)
     const apart = former?.attempt !== run.attempt || former.life !== life

@@ -1,5 +1,5 @@
 /** Whoever looks after the system: redrives what was parked, and decides how a task goes on that stands still. */
-import { reserved } from '../../engine/restore.ts'
+import { reserved } from '../../engine/changelog.ts'
 import type { TaskAction } from '../../schemas/types.ts'
 import { LogError, partitionKey, type TopicPartition } from '../../topics/log.ts'
 import { codec } from './codes.ts'
@@ -53,7 +53,7 @@ function decisionFor(world: World, at: TopicPartition, cause: string): { action:
     return { action: 'RESUME', offset: -1 }
   }
   if (/had \d+ partitions/.test(cause)) return accept(Math.max(low, Math.min(committed, end)))
-  if (/deleted and made again/.test(cause)) return accept(low)
+  if (/deleted and recreated/.test(cause)) return accept(low)
   if (/decide to rebuild/.test(cause)) return { action: 'REBUILD', offset: -1 }
   if (/decide to accept|is not there/.test(cause)) return accept(committed < low ? low : Math.min(committed, end))
   if (/has no effect|has no timer|has no handler|no record type|schema/.test(cause)) return null
@@ -64,7 +64,7 @@ function decisionFor(world: World, at: TopicPartition, cause: string): { action:
 function reasonFor(cause: string): Touched {
   if (/failed within a minute/.test(cause)) return 'poison'
   if (/had \d+ partitions|has no partition/.test(cause)) return 'partitions'
-  if (/decide to rebuild|end of the changelog is gone/.test(cause)) return 'changelog'
+  if (/decide to rebuild|end of the changelog is lost/.test(cause)) return 'changelog'
   if (/decide to accept|is not there/.test(cause)) return 'inbox'
   return 'other'
 }
@@ -95,7 +95,7 @@ function decide(world: World, at: TopicPartition, cause: string, id: string): vo
     world.accepted.set(partitionKey(at), (world.accepted.get(partitionKey(at)) ?? 0) + 1)
   }
   // An offset that does not fit the changelog is accepted with the state as the changelog has it.
-  if (decision.action === 'REBUILD' || /end of the changelog is gone/.test(cause)) history.rebuilt(at)
+  if (decision.action === 'REBUILD' || /end of the changelog is lost/.test(cause)) history.rebuilt(at)
 }
 
 /** Each parked record once, some twice; dropped, mended, or as it was, which parks it again. */

@@ -6,7 +6,7 @@ import { hash } from 'node:crypto'
 import { type ActorDefinition, actor, type Ended } from '../../engine/actor.ts'
 import type { TrialInput, TrialState } from '../../schemas/types.ts'
 import { defineTopic, ENGINE_RECORDS } from '../../topics/catalog.ts'
-import { EMPTY } from '../../engine/test-state.ts'
+import { EMPTY } from '../../engine/testing/trial-state.ts'
 
 export { EMPTY }
 

@@ -45,7 +45,7 @@ const onError = (what: string, error: unknown) => console.error(what, error inst
 const tell = (news: ChildNews) => console.log(JSON.stringify(news))
 
 const perform = (effect: string) => async (input: object, run: Run) => {
-  run.leave()
+  run.beforeSend()
   const body = JSON.stringify({ attempt: run.attempt, key: run.key, effect, ...input })
   const answer = await fetch(settings.outside, { method: 'POST', body, signal: run.signal }).catch(error => {
     if (error.cause?.code === 'ECONNREFUSED') throw new NotDone('nobody there')

@@ -1,7 +1,7 @@
 /** What lies in the log and in Postgres once the torture has ended. */
 import type pg from 'pg'
 import { decodeInstance } from '../../engine/instance.ts'
-import { SchemaBook } from '../../engine/schemas.ts'
+import { WriterSchemas } from '../../engine/writer-schemas.ts'
 import { alerts } from '../../topics/catalog.ts'
 import type { KafkaLog } from '../../topics/kafka/log.ts'
 import { type LogRecord, partitionKey } from '../../topics/log.ts'
@@ -58,7 +58,7 @@ async function readAll(log: Readable): Promise<Everything> {
 
 /** The states that the changelog holds. */
 export function holderOf(contents: Contents): Holder {
-  const book = new SchemaBook()
+  const writerSchemas = new WriterSchemas()
   return {
     task: at => {
       const states = new Map<string, unknown>()
@@ -67,7 +67,7 @@ export function holderOf(contents: Contents): Holder {
         if (value === null) states.delete(key)
         else {
           const { fingerprint, raw } = codec.unwrap(value)
-          states.set(key, decodeInstance(raw, fingerprint, 'TrialState', book).state)
+          states.set(key, decodeInstance(raw, fingerprint, 'TrialState', writerSchemas).state)
         }
       }
       return { state: 'RUNNING', position: contents.committed(at) ?? 0, peek: key => states.get(key) ?? null }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type ActorDefinition, actor } from '../../engine/actor.ts'
 import { LmdbStores } from '../../engine/lmdb.ts'
-import { EMPTY } from '../../engine/test-state.ts'
+import { EMPTY } from '../../engine/testing/trial-state.ts'
 import { Worker } from '../../engine/worker.ts'
 import type { TrialState } from '../../schemas/types.ts'
 import { changelog, deadLetters, defineTopic, ENGINE_RECORDS, type Topic } from '../../topics/catalog.ts'
@@ -88,7 +88,7 @@ function upgrades(open: Opening): void {
     let stores = openStores('state')
     const both = await run(stores, 'connectors', sends, polls)
     for (const sequence of [0, 1, 2]) await append(sequence)
-    for (const of of [sends, polls]) await eventually(both, of, '0,1,2,')
+    for (const group of [sends, polls]) await eventually(both, group, '0,1,2,')
     await both.stop()
 
     await append(3)

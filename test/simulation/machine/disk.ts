@@ -135,15 +135,15 @@ export class Disk {
     await scheduler.sleep(0, life)
   }
 
-  note(attempt: string): void {
+  markSent(attempt: string): void {
     if (this.notesFail) throw new Error('ENOSPC: nothing can be noted')
     this.#notes.push(`+${attempt}`)
   }
-  noted(attempt: string): boolean {
+  wasSent(attempt: string): boolean {
     const last = this.#notes.findLast(line => line.slice(1) === attempt)
     return last?.startsWith('+') ?? false
   }
-  forget(attempts: readonly string[]): void {
-    for (const attempt of attempts) if (this.noted(attempt)) this.#notes.push(`-${attempt}`)
+  clearSent(attempts: readonly string[]): void {
+    for (const attempt of attempts) if (this.wasSent(attempt)) this.#notes.push(`-${attempt}`)
   }
 }

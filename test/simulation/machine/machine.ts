@@ -1,5 +1,5 @@
 /** A machine: a disk, and a process on it that is started again whenever it has ended. */
-import { CacheBudget } from '../../../engine/cache.ts'
+import { CacheBudget } from '../../../engine/generational-cache.ts'
 import { Worker } from '../../../engine/worker.ts'
 import { Codec } from '../../../topics/codec.ts'
 import { type Code, codes, topics } from '../codes.ts'

@@ -64,13 +64,13 @@ export class SimulatedStore implements StateStore {
     })
   }
 
-  note(attempt: string): void {
-    this.#disk.note(attempt)
+  markSent(attempt: string): void {
+    this.#disk.markSent(attempt)
   }
-  noted(attempt: string): boolean {
-    return this.#disk.noted(attempt)
+  wasSent(attempt: string): boolean {
+    return this.#disk.wasSent(attempt)
   }
-  forget(attempts: readonly string[]): void {
-    this.#disk.forget(attempts)
+  clearSent(attempts: readonly string[]): void {
+    this.#disk.clearSent(attempts)
   }
 }

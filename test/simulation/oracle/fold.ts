@@ -1,6 +1,7 @@
 /** The inbox once more, through the pure step alone, with what has to hold at each step. */
 import type { ActorDefinition } from '../../../engine/actor.ts'
-import { type Emit, handle, type Place, type Question, type Step } from '../../../engine/handle.ts'
+import { handle } from '../../../engine/handle.ts'
+import type { Emit, TaskScope, Question, Step } from '../../../engine/step/step.ts'
 import type { Instance } from '../../../engine/instance.ts'
 import { recordSchema } from '../../../schemas/index.ts'
 import type { TrialState } from '../../../schemas/types.ts'
@@ -84,7 +85,7 @@ function step(folded: Folded, inputs: Map<string, unknown>, handling: Handling):
   }
   const input = (_key: string, attempt: string) => inputs.get(attempt)
   const lookup = ({ by }: Question) => answers?.get(`${scope} ${by}`) ?? null
-  const place: Place = { scope, topic, partition, codec, codeVersion, owner: '', input, lookup }
+  const place: TaskScope = { scope, topic, partition, codec, codeVersion, owner: '', input, lookup }
   const before = folded.instances.get(key) ?? null
   const made = handle(definition, before, { key, offset, timestamp, headers, raw: value, record }, place)
   folded.instances.set(key, made.instance)
@@ -120,7 +121,7 @@ function checkStep(
   if (
     record.type === 'TrialInput' &&
     headers.id !== undefined &&
-    (result === 'handled' || result === 'poisoned' || result === 'waiting')
+    (result === 'handled' || result === 'poisoned' || result === 'parked_behind')
   )
     inputs.set(record.value.sequence, (inputs.get(record.value.sequence) ?? 0) + 1)
   // A redrive handles several records.
@@ -132,7 +133,7 @@ function checkStep(
   }
   if (instance.state === null && result === 'handled' && instance.timers.some(isOfActor))
     wrong.push(`${key} has no state any more, but timers`)
-  if (result === 'waiting') waits(ended, headers, record, before)
+  if (result === 'parked_behind') waits(ended, headers, record, before)
   if (result !== 'handled' && result !== 'poisoned') return
   if (record.type === 'EffectEnded' && !['RELEASED', 'RETRY'].includes(record.value.outcome)) {
     const { attempt, start, outcome } = record.value
