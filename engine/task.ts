@@ -283,8 +283,10 @@ export class Task {
   #scope(): TaskScope {
     const { codec, codeVersion, store, lookup } = this.#settings
     const { topic, partition } = this.inbox
+    // Ids of a forward must be the same with another changelog: they follow from its source.
+    const origin = this.definition.stateless === true ? `${this.definition.name}/${this.inboxAs.identity}` : this.logId
     return {
-      scope: `${this.logId}${this.inboxAs.scope}/${topic}/${partition}`,
+      scope: `${origin}${this.inboxAs.scope}/${topic}/${partition}`,
       topic,
       partition,
       codec,

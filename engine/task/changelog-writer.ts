@@ -106,6 +106,7 @@ export class ChangelogWriter {
   }
 
   #unknownSchemas(withInputs: boolean): Map<string, string> {
+    if (this.#definition.stateless === true) return new Map()
     const used: RecordName[] = ['Envelope', this.#definition.state]
     if (withInputs) used.push('LedgerInput', ...Object.values(this.#definition.effects ?? {}).map(e => e.input))
     const unknown = new Map<string, string>()

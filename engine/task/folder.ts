@@ -94,6 +94,10 @@ export class Folder {
 
   #handle(record: LogRecord, overlay: Overlay, scope: TaskScope, budget: Budget): void {
     const { definition, inbox, codec, codeVersion, memory, changelogWriter } = this.#settings
+    if (record.value === null && definition.stateless === true) {
+      overlay.passed = true
+      return
+    }
     const decoded = incoming(codec, record)
     if ('unreadable' in decoded) {
       collectUnreadable(overlay, codec, record, decoded.unreadable, codeVersion)

@@ -4,7 +4,7 @@ import { type Assignment, partitionKey } from '../../topics/log.ts'
 import type { ActorDefinition } from '../actor.ts'
 import { messageOf } from '../errors.ts'
 import { answering } from '../lookups.ts'
-import type { StateStore } from '../store.ts'
+import { MemoryStore, type StateStore } from '../store.ts'
 import { Task } from '../task.ts'
 import { WriterSchemas } from '../writer-schemas.ts'
 import type { AssignedTasks, Slot } from './assigned-tasks.ts'
@@ -43,7 +43,8 @@ export class LocalStores {
     }
   }
 
-  async #open({ name: actor }: ActorDefinition, partition: number): Promise<StateStore> {
+  async #open({ name: actor, stateless }: ActorDefinition, partition: number): Promise<StateStore> {
+    if (stateless === true) return new MemoryStore(this.#settings.newId())
     const name = `${actor}/${partition}`
     const store = this.#stores.get(name) ?? (await this.#settings.openStore(actor, partition))
     this.#stores.set(name, store)

@@ -63,7 +63,15 @@ const CACHE_BYTES = 64 * 1024 * 1024
 const MAX_RECORDS = 5_000
 const MAX_CHECKPOINT_AGE_MS = 12 * 60 * 60 * 1000
 
+/** @throws if two of its actors have the same inbox: a group commits one position per partition */
 export function withDefaults(settings: WorkerSettings): Required<WorkerSettings> {
+  const readers = new Map<string, string>()
+  for (const { name, inbox } of settings.actors) {
+    const other = readers.get(inbox.name)
+    if (other !== undefined)
+      throw new Error(`"${name}" and "${other}" both read ${inbox.name}: run them in workers of different groups`)
+    readers.set(inbox.name, name)
+  }
   return {
     clock: systemClock,
     stores: null,
