@@ -15,14 +15,17 @@ ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
 RUN mkdir -m 700 /data && chown node:node /data
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
-COPY LICENSE package.json config.ts ending.ts folder.ts logger.ts main.ts open.ts ./
+COPY LICENSE package.json config.ts main.ts ./
 COPY api api
+COPY cache cache
 COPY connectors connectors
 COPY demo demo
 COPY domain domain
 COPY engine engine
 COPY processors processors
 COPY schemas schemas
+COPY service service
+COPY settings settings
 COPY sinks sinks
 COPY topics topics
 COPY views views

@@ -1,5 +1,8 @@
-import { describe, expect, test } from 'vitest'
-import { ConfigError, configFrom } from './config.ts'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, test } from 'vitest'
+import { CONNECTORS } from './connectors/index.ts'
+import { ConfigError, configFrom, knownSettings, SECTIONS } from './config.ts'
 
 const WHATSAPP = {
   WHATSAPP_PHONE_NUMBER_ID: '100000000000001',
@@ -31,7 +34,7 @@ test('a port is shared by processes that count their limits together, and have a
   }
   expect(configFrom({ ...cluster, REDIS_URL: 'redis://127.0.0.1' }).ownPort).toBe(3_001)
   expect(refusal(cluster)).toContain('REDIS_URL is missing')
-  expect(refusal({ ...cluster, REDIS_URL: 'redis://127.0.0.1', PORT: '3001' })).toContain('OWN_PORT has to be another port')
+  expect(refusal({ ...cluster, REDIS_URL: 'redis://127.0.0.1', PORT: '3001' })).toContain('OWN_PORT must be another port')
   expect(refusal({ OWN_PORT: '3001' })).toContain('the local log belongs to one process')
   expect(configFrom({}).ownPort).toBeNull()
 })
@@ -114,4 +117,56 @@ test.each([
   ['BREAKER_FAILURES', '0', 'it would never close'],
 ])('refuses %s=%s: %s', (name, value) => {
   expect(() => configFrom({ [name]: value })).toThrow(new RegExp(`${name} is "${value}"`))
+})
+
+describe('the list of settings', () => {
+  it('has each name once, with a description, and no secret with a default', () => {
+    const names = knownSettings().map(({ name }) => name)
+    expect(new Set(names).size).toBe(names.length)
+    for (const { name, description, secret, default: otherwise } of knownSettings()) {
+      expect(name).toMatch(/^[A-Z][A-Z_]+$/)
+      expect(description, name).toMatch(/\w{3}.*\.$/)
+      if (secret) expect(otherwise, name).toBeNull()
+    }
+  })
+
+  it('has those of every connector; what is required of one is declared', () => {
+    for (const { settings } of CONNECTORS) {
+      expect(SECTIONS).toContain(settings)
+      expect(settings.required.length).toBeGreaterThan(0)
+      expect(settings.settings.map(({ name }) => name)).toEqual(expect.arrayContaining([...settings.required]))
+    }
+  })
+
+  it('is that of docs/SETTINGS.md, which marks the same ones as secrets', () => {
+    const page = readFileSync(join(import.meta.dirname, 'docs/SETTINGS.md'), 'utf8')
+    const rows = [...page.matchAll(/^\| ([^|]+) \|.*\|([^|]*)\|$/gm)].flatMap(([, names = '', secret = '']) =>
+      [...names.matchAll(/`([A-Z][A-Z_]+)`/g)].map(([, name]) => [name, secret.includes('yes')]),
+    )
+    expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(knownSettings().map(({ name, secret }) => [name, secret])))
+  })
+})
+
+test('a connector is configured by all of its settings or by none', () => {
+  const names = (env: Record<string, string>) =>
+    configFrom(env)
+      .connectors()
+      .map(({ name }) => name)
+  expect(names({})).toEqual([])
+  expect(names({ ...WHATSAPP, VENUES_CSV: 'x.csv' })).toEqual(['whatsapp', 'sheets'])
+  expect(names({ SOUNDTRACK_API_TOKEN: 't' })).toEqual(['soundtrack'])
+  expect(refusal({ WHATSAPP_PHONE_NUMBER_ID: '1', WHATSAPP_VERIFY_TOKEN: 'v' })).toContain(
+    'WhatsApp is configured in part: WHATSAPP_ACCESS_TOKEN, WHATSAPP_APP_SECRET are missing',
+  )
+})
+
+test('a broken address is one problem, not two', () => {
+  const said = refusal({ KAFKA_BROKERS: '127.0.0.1:9092', SCHEMA_REGISTRY_URL: 'nowhere' })
+  expect(said.match(/SCHEMA_REGISTRY_URL/g)).toHaveLength(1)
+})
+
+test('a connector may be tried with other settings; what is wrong with them is refused', () => {
+  const { connectors } = configFrom({})
+  expect(connectors(WHATSAPP).map(({ name, account }) => [name, account])).toEqual([['whatsapp', '100000000000001']])
+  expect(() => connectors({ ...WHATSAPP, WHATSAPP_APP_SECRET: 's' })).toThrow(ConfigError)
 })

@@ -2,12 +2,12 @@
 import { createHmac } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../sinks/postgres/test-postgres.ts'
-import { TestLog } from '../sinks/test-log.ts'
-import { fill } from './routes/fixture.ts'
+import { startTestPostgres, type TestPostgres } from '../sinks/postgres/testing/postgres.ts'
+import { TestLog } from '../sinks/testing/log.ts'
+import { fill } from './testing/fixture.ts'
 import { type ApiServer, startApi } from './server.ts'
-import { send, TOKEN, testOptions } from './test-client.ts'
-import { pathOf, type Route, routesOf, type Schema, sample } from './test-routes.ts'
+import { send, TOKEN, testOptions } from './testing/client.ts'
+import { pathOf, type Route, routesOf, type Schema, sample } from './testing/routes.ts'
 
 const NO_WAIT = { prefer: 'wait=0' }
 let postgres: TestPostgres

@@ -1,15 +1,15 @@
 import { hash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { KeptText } from './hot.ts'
+import type { KeptText } from '../cache/cache.ts'
 
-/** Answers with JSON that is kept, whose tag is made once; otherwise as `answer`. */
-export function answerKept(request: FastifyRequest, reply: FastifyReply, kept: KeptText): FastifyReply {
+/** Sends cached JSON, whose tag is computed once. */
+export function sendCached(request: FastifyRequest, reply: FastifyReply, kept: KeptText): FastifyReply {
   kept.etag ??= etagOf(kept.json)
-  return answer(request, reply, kept.json, kept.etag)
+  return sendWithEtag(request, reply, kept.json, kept.etag)
 }
 
-/** Answers with JSON, or with 304 where the client has it already (RFC 9110, 13.1.2: weak comparison with any of the listed tags). */
-export function answer(request: FastifyRequest, reply: FastifyReply, json: string, etag = etagOf(json)): FastifyReply {
+/** Sends JSON, or 304 if the client has it already (RFC 9110, 13.1.2: weak comparison with any of the listed tags). */
+export function sendWithEtag(request: FastifyRequest, reply: FastifyReply, json: string, etag = etagOf(json)): FastifyReply {
   reply.header('etag', etag).header('cache-control', 'private, no-cache')
   const known = request.headers['if-none-match']
   if (known?.split(',').some(tag => tag.trim() === '*' || tag.trim().replace(/^W\//, '') === etag)) return reply.code(304).send()

@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Static, Type } from 'typebox'
 import { messageOf } from '../engine/errors.ts'
+import { withTimeout } from '../engine/timeout.ts'
 import type { IsInsider } from './insiders.ts'
 import { oneOf } from './schemas.ts'
 import type { Api } from './types.ts'
 
-/** `degraded` is worth a look; only `down` makes the service not ready. */
+/** Only `down` makes the service not ready. */
 const Dependency = Type.Object({ status: oneOf('up', 'degraded', 'down'), detail: Type.String() })
 export type DependencyStatus = Static<typeof Dependency>
 export type Dependencies = Readonly<Record<string, () => DependencyStatus | Promise<DependencyStatus>>>
@@ -19,7 +19,7 @@ const Readiness = Type.Object({
 
 interface Context {
   readonly dependencies: Dependencies
-  /** Who is told what is wrong; all are told whether something is. */
+  /** Insiders see the details, others only each status. */
   readonly isInsider: IsInsider
 }
 
@@ -28,7 +28,7 @@ export function healthRoutes(app: Api, { dependencies, isInsider }: Context): vo
     '/healthz',
     {
       schema: {
-        summary: 'Alive; depends on nothing',
+        summary: 'Liveness: depends on nothing',
         response: { 200: Type.Object({ status: oneOf('alive') }) },
       },
     },
@@ -39,16 +39,16 @@ export function healthRoutes(app: Api, { dependencies, isInsider }: Context): vo
     '/readyz',
     {
       schema: {
-        summary: 'Ready to take work, with each dependency',
+        summary: 'Readiness, with each dependency',
         response: { 200: Readiness, 503: Readiness },
       },
     },
     async (request, reply) => {
-      const told = await isInsider(request).catch(() => false) // whether it is ready hangs on no token
+      const showDetails = await isInsider(request).catch(() => false) // readiness must not depend on a token
       const checked = await Promise.all(
         Object.entries(dependencies).map(async ([name, check]) => [name, await outcome(check)] as const),
       )
-      const shown = checked.map(([name, { status, detail }]) => [name, { status, detail: told ? detail : '' }])
+      const shown = checked.map(([name, { status, detail }]) => [name, { status, detail: showDetails ? detail : '' }])
       const ready = checked.every(([, { status }]) => status !== 'down')
       return reply
         .code(ready ? 200 : 503)
@@ -57,17 +57,11 @@ export function healthRoutes(app: Api, { dependencies, isInsider }: Context): vo
   )
 }
 
-/** A check that fails, or takes too long, is down. */
+/** A check that fails or times out is down. */
 async function outcome(check: Dependencies[string]): Promise<DependencyStatus> {
-  const timer = new AbortController()
-  const late = sleep(CHECK_MS, { status: 'down' as const, detail: `no answer within ${CHECK_MS} ms` }, timer).catch(
-    () => ({ status: 'down' as const, detail: '' }), // the check was faster
-  )
   try {
-    return await Promise.race([check(), late])
+    return await withTimeout(Promise.resolve(check()), CHECK_MS)
   } catch (error) {
     return { status: 'down', detail: messageOf(error) }
-  } finally {
-    timer.abort()
   }
 }

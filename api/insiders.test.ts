@@ -1,10 +1,10 @@
 import { request as ask } from 'node:http'
 import type pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import { TestLog } from '../sinks/test-log.ts'
-import type { Role } from './people/principal.ts'
+import { TestLog } from '../sinks/testing/log.ts'
+import type { Role } from './access/principal.ts'
 import { type ApiServer, startApi, startHealth } from './server.ts'
-import { testOptions, tokenFor } from './test-client.ts'
+import { testOptions, tokenFor } from './testing/client.ts'
 
 const started: ApiServer[] = []
 afterEach(async () => {

@@ -1,24 +1,25 @@
 /**
- * Who sees how the service is doing inside: metrics, the document of the API, what is wrong with a dependency. By default those on this
- * machine, Prometheus with METRICS_TOKEN, and whoever may see the settings; with PUBLIC_DETAILS, everybody.
+ * Who sees internals of the service: metrics, the OpenAPI document, what is wrong with a dependency. By default requests from this
+ * machine, with METRICS_TOKEN, or from principals who may read the settings; with PUBLIC_DETAILS, everybody.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { tokenOf } from './people/door.ts'
-import type { Identities } from './people/identities.ts'
-import { may, seesEverything } from './people/principal.ts'
+import { tokenOf } from './access/authentication.ts'
+import type { Identities } from './access/identities.ts'
+import { hasPermission, isInstallationWide } from './access/principal.ts'
 import { Problem } from './problem.ts'
+import { permissions as settings } from './routes/settings.ts'
 
 export interface InsiderOptions {
-  /** Everybody is one. */
+  /** Everybody is an insider. */
   readonly publicDetails?: boolean
-  /** Lets a program in that is none of the API's. */
+  /** The bearer token of a monitoring system. */
   readonly metricsToken?: string | null
 }
 
 export type IsInsider = (request: FastifyRequest) => Promise<boolean>
 
-/** @param identities null where there are no tokens */
+/** @param identities null in a process without the API, which has no tokens */
 export function insiders(
   { publicDetails = false, metricsToken = null }: InsiderOptions,
   identities: Identities | null,
@@ -30,25 +31,25 @@ export function insiders(
     if (token === null) return false
     if (own !== null && timingSafeEqual(digest(token), own)) return true
     const principal = (await identities?.of(token, request.ip)) ?? null
-    return principal !== null && may(principal, 'settings:read') && seesEverything(principal)
+    return principal !== null && hasPermission(principal, settings.READ) && isInstallationWide(principal)
   }
 }
 
-/** Pages and numbers that are for insiders alone. */
-const INSIDE = /^\/(?:metrics|openapi\.json|docs(?:\/.*)?)$/
+const RESTRICTED = /^\/(?:metrics|openapi\.json|docs(?:\/.*)?)$/
 
-export function keepInside(app: FastifyInstance, isInsider: IsInsider): void {
-  const outside = () =>
-    new Problem('unauthorized', 'this is for those who run the service: send METRICS_TOKEN, or a token that may see its settings')
+/** Refuses metrics and API documentation to everybody else. */
+export function restrictToInsiders(app: FastifyInstance, isInsider: IsInsider): void {
+  const refused = () =>
+    new Problem('unauthorized', 'restricted to operators: send METRICS_TOKEN, or a token with the permission settings:read')
   app.addHook('onRequest', (request, _reply, done) => {
-    if (!INSIDE.test(request.routeOptions.url ?? '')) return done()
-    isInsider(request).then(inside => done(inside ? undefined : outside()), done)
+    if (!RESTRICTED.test(request.routeOptions.url ?? '')) return done()
+    isInsider(request).then(inside => done(inside ? undefined : refused()), done)
   })
 }
 
 /**
- * Whether a request comes from this machine and on nobody else's behalf: no proxy says for whom it asks, and no page of another site
- * has had its name point here (DNS rebinding).
+ * Whether a request comes from this machine, and neither through a proxy on behalf of somebody else, nor from a page of another site
+ * whose name resolves to this machine (DNS rebinding).
  */
 export function isLocal({ ip, headers }: FastifyRequest): boolean {
   if (headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined) return false

@@ -1,9 +1,9 @@
-/** Bodies as JSON, taken as they are: no value becomes one of another type, and none is nested deeper than anybody needs. */
+/** JSON bodies: values are not coerced to other types, and nesting is limited. */
 import AjvCompiler from '@fastify/ajv-compiler'
 import type { FastifyInstance, FastifySchema, FastifySchemaCompiler } from 'fastify'
 import { Problem } from './problem.ts'
 
-/** What is nested deeper is refused before it is parsed: whatever walks it later may do so by recursion. */
+/** Deeper nesting is refused before parsing, since later code may recurse. */
 export const MAX_DEPTH = 64
 
 const [QUOTE, BACKSLASH, OPEN, CLOSE] = ['"', '\\', '[{', ']}'].map(signs => [...signs].map(sign => sign.charCodeAt(0))) as [
@@ -13,7 +13,7 @@ const [QUOTE, BACKSLASH, OPEN, CLOSE] = ['"', '\\', '[{', ']}'].map(signs => [..
   number[],
 ]
 
-/** Whether a JSON text nests arrays and objects deeper than `most`; in one pass, so that its depth costs nothing. */
+/** Whether a JSON text nests arrays and objects deeper than `most`, in one pass without recursion. */
 export function isDeeper(json: string, most = MAX_DEPTH): boolean {
   let depth = 0
   let inText = false
@@ -30,21 +30,21 @@ export function isDeeper(json: string, most = MAX_DEPTH): boolean {
   return false
 }
 
-/** Takes JSON, and nothing else, as the body of a request. */
-export function jsonBodies(app: FastifyInstance): void {
+/** Accepts only JSON request bodies. */
+export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (!isDeeper(body as string)) return parse(request, body as string, done)
-    done(new Problem('invalid_body', `the body is nested deeper than ${MAX_DEPTH} levels`))
+    done(new Problem('invalid_body', `the body is nested more than ${MAX_DEPTH} levels deep`))
   })
   app.setValidatorCompiler(validators())
 }
 
-/** What a schema does not have is refused, not dropped. In a path, a query and headers all is text, and a number is one that it spells. */
+/** Unknown fields are refused, not dropped. Path, query and headers are text, from which numbers are parsed. */
 function validators(): FastifySchemaCompiler<FastifySchema> {
   const compiler = (coerceTypes: false | 'array') =>
     AjvCompiler()({}, { customOptions: { removeAdditional: false, coerceTypes } })
-  const [spelled, asItIs] = [compiler('array'), compiler(false)]
-  return route => (route.httpPart === 'body' ? asItIs : spelled)(route as never) as never
+  const [coerced, strict] = [compiler('array'), compiler(false)]
+  return route => (route.httpPart === 'body' ? strict : coerced)(route as never) as never
 }

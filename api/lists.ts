@@ -1,4 +1,4 @@
-/** Lists by keyset: a page, and a cursor that says after which item the next one begins. */
+/** Keyset pagination: a page of items, and a cursor after which the next page begins. */
 import { type TSchema, Type } from 'typebox'
 import { Problem } from './problem.ts'
 import { orNull } from './schemas.ts'
@@ -13,9 +13,10 @@ export function listOf<T extends TSchema>(items: T) {
 }
 
 /**
- * A page of rows that were read one more than the limit.
- * @param list name of the list; a cursor of another is refused
- * @param keyOf what the rows are sorted by
+ * A page of rows.
+ * @param list name of the list; cursors of other lists are refused
+ * @param rows the rows of the page and one more, if there is one
+ * @param keyOf the sort key of a row
  */
 export function page<R>(list: string, rows: readonly R[], limit: number, keyOf: (row: R) => [string, string]) {
   const items = rows.slice(0, limit)
@@ -24,8 +25,8 @@ export function page<R>(list: string, rows: readonly R[], limit: number, keyOf: 
   return { items, next }
 }
 
-/** The key that a cursor holds; nulls for the first page. @throws {Problem} when it is no cursor of this list. */
-export function after(
+/** The sort key that a cursor holds; nulls for the first page. @throws {Problem} `invalid_cursor` for a cursor of another list */
+export function parseCursor(
   list: string,
   cursor: string | undefined,
   kind: 'text' | 'time' | 'number',
@@ -37,7 +38,7 @@ export function after(
     const fits = kind === 'text' || (kind === 'time' ? ISO_TIME.test(key) : [key, id].every(part => NUMBER.test(part)))
     if (of === list && fits) return [key, id]
   }
-  throw new Problem('invalid_cursor', 'cursor is not one that this list gave')
+  throw new Problem('invalid_cursor', 'invalid cursor for this list')
 }
 
 const NUMBER = /^\d{1,9}$/

@@ -3,10 +3,10 @@ import { METHODS } from 'node:http'
 import { connect } from 'node:net'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { TestLog } from '../sinks/test-log.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { type ApiServer, startApi } from './server.ts'
-import { TOKEN, testOptions } from './test-client.ts'
-import { endless, pathOf, routesOf } from './test-routes.ts'
+import { TOKEN, testOptions } from './testing/client.ts'
+import { endless, pathOf, routesOf } from './testing/routes.ts'
 
 let api: ApiServer
 

@@ -1,9 +1,9 @@
-/** What those see of personal data who may not see it. */
+/** Masks personal data for roles that may not see it. */
 
 /** `+66•••••123`, `n•••@example.com`, `N•••`. */
 export function masked(text: string | null): string | null {
   if (text === null || text === '') return text
-  // Only where it is all of the text: behind the domain of an address in a sentence anything may stand.
+  // Only if it is the whole text: in a sentence, anything may follow the address.
   const [, first, domain] = /^([^\s@])[^\s@]*@([a-z\d.-]+)$/i.exec(text) ?? []
   if (domain !== undefined) return `${first}•••@${domain}`
   if (/^\+?[\d\s()-]{6,}$/.test(text)) {
@@ -13,7 +13,7 @@ export function masked(text: string | null): string | null {
   return `${[...text][0]}•••`
 }
 
-/** The values of these paths masked, arrays passed through: `senders.name`. Anything but text becomes null. */
+/** Masks the values at these paths, such as `senders.name`; arrays are traversed. Values that are not text become null. */
 export function maskPaths(value: unknown, paths: readonly string[]): unknown {
   if (paths.length === 0 || value === null || typeof value !== 'object' || value instanceof Date) return value
   if (Array.isArray(value)) return value.map(one => maskPaths(one, paths))

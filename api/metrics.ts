@@ -1,13 +1,13 @@
-/** Metrics of one server, in a registry of its own. */
+/** Metrics of one server, each server with its own registry. */
 import type { FastifyInstance } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { WorkerStatus } from '../engine/worker.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { type Ends, type Log, type Position, partitionKey } from '../topics/log.ts'
-import { inTime } from './people/deadline.ts'
+import { withTimeout } from '../engine/timeout.ts'
 import { isStopped } from './workers.ts'
 
-/** What the workers of this process say of themselves, by name. */
+/** Status of the workers of this process, by name. */
 export type Workers = Readonly<Record<string, () => WorkerStatus>>
 
 interface Series {
@@ -15,21 +15,20 @@ interface Series {
   readonly durations: Histogram.Internal<'method' | 'route' | 'status'>
 }
 
-/** Offsets that take longer are left out: the rest of the metrics is told at once. */
-const OFFSETS_MS = 2_000
+/** Offsets that take longer to read are left out of the response. */
+const OFFSETS_TIMEOUT_MS = 2_000
 
 export interface Metrics {
   readonly registry: Registry
-  /** Requests to webhooks by what became of them, and the parts of those accepted. */
+  /** Webhook requests by outcome, and the parts of accepted ones. */
   readonly webhookRequests: Counter<'channel' | 'outcome'>
   readonly webhookParts: Counter<'channel' | 'part'>
 }
 
 /**
  * Counts the requests of this server and serves `/metrics`.
- * @param readers positions of those that read without a group, such as sinks, shown as groups of these names
- * @param workers the workers of this process, by name
- * @param lookUps how hot look-ups ended, by kind, since the start
+ * @param readers positions of readers without a consumer group, such as sinks, shown as groups with these names
+ * @param lookUps results of cache look-ups by kind, since the start
  */
 export function serveMetrics(
   app: FastifyInstance,
@@ -48,7 +47,7 @@ export function serveMetrics(
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  // Gauges under the name of a counter, which the checks of Prometheus refuse; the same by type, without a sum, stay.
+  // Gauges named like counters, which Prometheus' linter rejects; the gauges by type remain.
   for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`)
   const labelNames = ['method', 'route', 'status'] as const
   const requests = new Counter({ name: 'http_requests_total', help: 'Requests answered', labelNames, registers })
@@ -59,7 +58,7 @@ export function serveMetrics(
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   })
-  /** By route, and under it by method and status: a label is looked up once, not at every request. */
+  /** By route, then by method and status, so that labels are looked up once and not per request. */
   const series = new Map<string, Map<string, Series>>()
   app.addHook('onResponse', (request, reply, done) => {
     const { url: route = 'none' } = request.routeOptions
@@ -81,7 +80,9 @@ export function serveMetrics(
   lookUpCounter(registry, lookUps)
   if (log.requests !== undefined) requestCounter(registry, log.requests.bind(log))
   app.get('/metrics', { schema: { summary: 'Metrics for Prometheus', produces: 'text/plain' } }, async (request, reply) => {
-    await inTime(refresh(), OFFSETS_MS).catch(error => request.log.warn({ err: error }, 'offsets of the log cannot be read'))
+    await withTimeout(refresh(), OFFSETS_TIMEOUT_MS).catch(error =>
+      request.log.warn({ err: error }, 'cannot read offsets from the log'),
+    )
     return reply.type(registry.contentType).send(await registry.metrics())
   })
   return {
@@ -110,7 +111,7 @@ export interface LookUps {
 function lookUpCounter(registry: Registry, lookUps: () => ReadonlyMap<string, LookUps>): void {
   new Counter({
     name: 'app_hot_lookups_total',
-    help: 'Hot look-ups by kind: hits, misses, failures (the cache could not be asked)',
+    help: 'Cache look-ups by kind: hits, misses, failures (the cache is unavailable)',
     labelNames: ['kind', 'result'] as const,
     registers: [registry],
     collect() {
@@ -135,13 +136,13 @@ function requestCounter(registry: Registry, requests: () => ReadonlyMap<string, 
 
 const TASK_STATES = ['CREATED', 'RESTORING', 'RUNNING', 'DRAINING', 'STOPPED', 'CLOSED'] as const
 
-/** Which tasks this process has, where they stand, and which of them do not go on. */
+/** Tasks of this process: their positions, and which of them make no progress. */
 function taskGauges(registry: Registry, workers: Workers): void {
   const registers = [registry]
   const statuses = () => Object.entries(workers).map(([worker, status]) => [worker, status().tasks] as const)
   new Gauge({
     name: 'app_task_position',
-    help: 'Next offset to be handled by a task of this process, by the state of the task',
+    help: 'Next offset that a task of this process will handle, by the state of the task',
     labelNames: ['worker', 'topic', 'partition', 'state'] as const,
     registers,
     collect() {
@@ -153,7 +154,7 @@ function taskGauges(registry: Registry, workers: Workers): void {
   })
   new Gauge({
     name: 'app_tasks',
-    help: 'Tasks of this process by state; all but RUNNING are not handling records',
+    help: 'Tasks of this process by state; only RUNNING ones handle records',
     labelNames: ['worker', 'actor', 'state'] as const,
     registers,
     collect() {
@@ -178,11 +179,11 @@ function taskGauges(registry: Registry, workers: Workers): void {
         }
       },
     })
-  each('app_task_stopped', '1 while a task stands still until a person decides, or other code comes', isStopped)
-  each('app_task_waiting', '1 while a task does not go on, though it is tried again by itself', task => task.waits !== null)
+  each('app_task_stopped', '1 while a task is halted until an operator decides, or new code is deployed', isStopped)
+  each('app_task_waiting', '1 while a task is waiting; it is retried automatically', task => task.waits !== null)
 }
 
-/** Whether the workers of this process do their work. */
+/** Health of the workers of this process. */
 function workerGauges(registry: Registry, workers: Workers): void {
   const each = (name: string, help: string, of: (status: WorkerStatus) => number) =>
     new Gauge({
@@ -195,17 +196,17 @@ function workerGauges(registry: Registry, workers: Workers): void {
         for (const [worker, status] of Object.entries(workers)) this.set({ worker }, of(status()))
       },
     })
-  each('app_worker_assigned', '1 while the group has given the worker its tasks', status => (status.assigned ? 1 : 0))
+  each('app_worker_assigned', '1 while the worker has an assignment of the group', status => (status.assigned ? 1 : 0))
   each('app_worker_failing', '1 while the cycles of the worker fail', status => (status.failing === null ? 0 : 1))
-  each('app_worker_cycle_age_seconds', 'Time since the last cycle that succeeded', status => status.cycleAgeMs / 1000)
+  each('app_worker_cycle_age_seconds', 'Time since the last successful cycle', status => status.cycleAgeMs / 1000)
 }
 
-/** Offsets and lag, under the names of kafka_exporter, which existing dashboards know. Returns what reads them anew. */
+/** Offsets and lag, under the names of kafka_exporter, which existing dashboards use. Returns the function that updates them. */
 function logGauges(registry: Registry, log: Log, readers: Readonly<Record<string, () => readonly Position[]>>) {
   const registers = [registry]
   const end = new Gauge({
     name: 'kafka_topic_partition_current_offset',
-    help: 'Next offset to be written',
+    help: 'Log end offset',
     labelNames: ['topic', 'partition'] as const,
     registers,
   })
@@ -224,9 +225,9 @@ function logGauges(registry: Registry, log: Log, readers: Readonly<Record<string
   })
   let running: Promise<void> | null = null
   const refresh = async () => {
-    // What cannot be read is not told: an old number would be taken for the present one.
+    // Offsets that cannot be read must not show their last value.
     for (const gauge of [end, committed, lag]) gauge.reset()
-    // Committed offsets before ends: what is appended in between is lag, and never less than none.
+    // Committed offsets before end offsets, so that lag is never negative.
     const groups = new Map<string, readonly Position[]>()
     for (const group of await log.groups()) groups.set(group, await log.groupOffsets(group))
     for (const [name, positions] of Object.entries(readers)) groups.set(name, positions())
@@ -255,7 +256,7 @@ function logGauges(registry: Registry, log: Log, readers: Readonly<Record<string
   }
 }
 
-/** Ends of every topic of the catalog that the log has. */
+/** End offsets of every catalog topic that exists. */
 async function allEnds(log: Log): Promise<Map<string, readonly Ends[]>> {
   const found = await Promise.all(
     allTopics().map(async ({ name }) => {

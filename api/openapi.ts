@@ -1,7 +1,8 @@
-/** The OpenAPI document, made from the routes' own schemas, so that it cannot differ from what is served. */
+/** The OpenAPI document, generated from the routes' own schemas, so that it cannot differ from what is served. */
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, RouteOptions } from 'fastify'
+import './access/route-config.ts'
 import { ProblemBody } from './problem.ts'
 
 interface JsonSchema {
@@ -11,7 +12,7 @@ interface JsonSchema {
   readonly description?: string
 }
 
-/** Collects every route of the server from now on; serves them as OpenAPI 3.1 at `/openapi.json`, and for people at `/docs`. */
+/** Call before any route is added. Serves OpenAPI 3.1 at `/openapi.json`, and a page for people at `/docs`. */
 export async function serveOpenApi(app: FastifyInstance): Promise<void> {
   const routes: RouteOptions[] = []
   app.addHook('onRoute', route => {
@@ -31,7 +32,7 @@ export async function serveOpenApi(app: FastifyInstance): Promise<void> {
   })
 }
 
-/** The page is made of files of this origin alone. */
+/** The page loads files of this origin only. */
 const DOCS_CSP =
   "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
@@ -46,7 +47,7 @@ function openApi(routes: readonly RouteOptions[]): Record<string, unknown> {
   const paths: Record<string, Record<string, object>> = {}
   for (const route of routes) {
     for (const method of [route.method].flat()) {
-      if (method === 'HEAD' || method === 'OPTIONS') continue // made by Fastify for every GET, and for other origins
+      if (method === 'HEAD' || method === 'OPTIONS') continue // added by Fastify for every GET, and for CORS
       const path = route.url.replace(/:(\w+)/g, '{$1}').replace(/(.)\/$/, '$1')
       paths[path] = { ...paths[path], [method.toLowerCase()]: operation(path, method, route) }
     }
@@ -54,8 +55,8 @@ function openApi(routes: readonly RouteOptions[]): Record<string, unknown> {
   return {
     openapi: '3.1.0',
     info: INFO,
-    servers: [{ url: '/', description: 'where this document is served' }],
-    tags: [...new Set(Object.keys(paths).map(tagOf))].map(name => ({ name, description: `What begins with "${name}"` })),
+    servers: [{ url: '/', description: 'Where this document is served' }],
+    tags: [...new Set(Object.keys(paths).map(tagOf))].map(name => ({ name, description: `Paths that begin with "${name}"` })),
     paths,
     components: {
       schemas: { Problem: plain(ProblemBody) },
@@ -63,7 +64,7 @@ function openApi(routes: readonly RouteOptions[]): Record<string, unknown> {
       headers: Object.fromEntries(
         ['limit', 'remaining', 'reset'].map(name => [
           `ratelimit-${name}`,
-          { description: 'of the window of this kind of request', schema: { type: 'integer' } },
+          { description: 'Of the current rate limit window', schema: { type: 'integer' } },
         ]),
       ),
     },
@@ -104,19 +105,19 @@ function operation(path: string, method: string, { schema = {}, config = {} }: R
         ? { requestBody: { required: true, content: { 'text/plain': { schema: { type: 'string', description: 'SQL' } } } } }
         : {}
       : { requestBody: { required: true, content: { 'application/json': { schema: asked(schema.body as JsonSchema) } } } }
-  const { permission, whole } = config as { permission?: string; whole?: boolean }
+  const { permission, installationWide } = config
   return {
     operationId: `${method.toLowerCase()}${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase()).replace(/\W/g, '')}`,
     ...(schema.summary === undefined ? {} : { summary: schema.summary }),
     ...(permission === undefined
       ? {}
       : {
-          description: `Needs the permission \`${permission}\`${whole ? ', and to see the whole installation' : ''}.`,
-          'x-permission': permission,
+          description: `Requires the permission \`${permission.name}\`${installationWide ? ' and an installation-wide scope' : ''}.`,
+          'x-permission': permission.name,
         }),
-    ...(whole ? { 'x-whole': true } : {}),
+    ...(installationWide ? { 'x-whole': true } : {}),
     tags: [tagOf(path)],
-    security: isProtected && !(config as { public?: boolean }).public ? [{ token: [] }] : [],
+    security: isProtected && !config.public ? [{ token: [] }] : [],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...body,
     responses: {

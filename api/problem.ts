@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import pg from 'pg'
 import { type Static, Type } from 'typebox'
 
-/** Every code there is, and its status. */
+/** Every error code, and its status. */
 const CODES = {
   invalid_request: 400,
   invalid_cursor: 400,
@@ -43,7 +43,7 @@ export const ProblemBody = Type.Object({
 
 export class Problem extends Error {
   readonly code: ProblemCode
-  /** Seconds after which it may be tried again. */
+  /** Seconds after which the request may be retried. */
   readonly retryAfter: number | null
   constructor(code: ProblemCode, detail: string, options: ErrorOptions & { retryAfter?: number } = {}) {
     super(detail, options)
@@ -56,13 +56,13 @@ export function sendProblem(reply: FastifyReply, code: ProblemCode, detail: stri
   const status = CODES[code]
   if (status === 401) reply.header('www-authenticate', 'Bearer')
   if (status === 503) reply.header('retry-after', '5')
-  // Written here: a route's response schema says nothing of errors.
+  // Serialized here: the response schemas of routes do not describe errors.
   return reply.code(status).serializer(asItIs).type('application/problem+json').send(problemBody(code, detail).json)
 }
 
 const asItIs = (json: unknown) => json as string
 
-/** A problem as it is sent. */
+/** The body of a problem. */
 export function problemBody(code: ProblemCode, detail: string): { status: number; title: string; json: string } {
   const status = CODES[code]
   const title = STATUS_CODES[status] ?? 'Error'
@@ -70,33 +70,33 @@ export function problemBody(code: ProblemCode, detail: string): { status: number
   return { status, title, json: JSON.stringify(body) }
 }
 
-/** Error handler of the server. Clients learn what they can do something about, and nothing of what went on inside. */
+/** Error handler of the server. Responses tell clients what they can act on, and nothing about internals. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const { code, detail } = problemOf(error)
   if (error instanceof Problem && error.retryAfter !== null) reply.header('retry-after', error.retryAfter)
   if (CODES[code] >= 500) request.log.error({ err: error, requestId: request.id }, 'request failed')
-  return sendProblem(reply, code, detail ?? `request ${request.id} failed; it is in the service's log`)
+  return sendProblem(reply, code, detail ?? `request ${request.id} failed; see the service's log`)
 }
 
 function problemOf(error: unknown): { code: ProblemCode; detail?: string } {
   if (error instanceof Problem) return { code: error.code, detail: error.message }
-  if (isUnavailable(error)) return { code: 'unavailable', detail: 'the database cannot be reached now' }
-  // Class 22, data exception: a value that Postgres has no place for, such as a NUL in a text.
+  if (isUnavailable(error)) return { code: 'unavailable', detail: 'the database is unreachable: try again' }
+  // Class 22, data exception: a value that Postgres cannot store, such as a NUL character.
   if (error instanceof pg.DatabaseError && error.code?.startsWith('22')) {
-    return { code: 'invalid_request', detail: 'a parameter holds characters that no value here has' }
+    return { code: 'invalid_request', detail: 'a parameter contains invalid characters' }
   }
   const { statusCode, message } = error as { statusCode?: number; message?: string }
-  if (statusCode === 413) return { code: 'payload_too_large', detail: 'the body is larger than this route takes' }
-  if (statusCode === 414) return { code: 'uri_too_long', detail: 'a part of the address is longer than any id' }
-  if (statusCode === 408) return { code: 'request_timeout', detail: 'the request did not come in time' }
-  if (statusCode === 415) return { code: 'unsupported_media_type', detail: 'the body is not of a type that this route takes' }
+  if (statusCode === 413) return { code: 'payload_too_large', detail: 'the body is too large for this route' }
+  if (statusCode === 414) return { code: 'uri_too_long', detail: 'a path parameter is too long' }
+  if (statusCode === 408) return { code: 'request_timeout', detail: 'the request was not received in time' }
+  if (statusCode === 415) return { code: 'unsupported_media_type', detail: 'this route does not accept this content type' }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return { code: 'invalid_request', detail: message ?? 'the request is not valid' }
   }
   return { code: 'internal' }
 }
 
-/** Connections refused, lost or not to be had in time; a server that shuts down (57P), is full (53), or a statement cut off. */
+/** Connection refused, lost or timed out; a server that is shutting down (57P), out of resources (53), or cancelled a statement. */
 function isUnavailable(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) return /^(57|53|08)/.test(error.code ?? '')
   if (!(error instanceof Error)) return false

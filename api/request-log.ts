@@ -1,22 +1,21 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { masked } from './masks.ts'
-import { actionOf } from './people/audited.ts'
-import type { Principal } from './people/principal.ts'
+import { actionOf } from './access/audit-hooks.ts'
+import type { Principal } from './access/principal.ts'
 
-/** Query parameters that say nothing about a person. */
-const OPEN = new Set(['limit', 'channel'])
+/** Query parameters whose values hold no personal data. */
+const LOGGED_PARAMETERS = new Set(['limit', 'channel'])
 
-/** What is asked every few seconds. */
-const QUIET = new Set(['/healthz', '/readyz', '/metrics'])
+/** Requested every few seconds. */
+const QUIET_ROUTES = new Set(['/healthz', '/readyz', '/metrics'])
 
-/** One line per request, once it is answered. Values in the query may be personal or secret: they are left out. */
-export function logRequests(app: FastifyInstance): void {
+/** Logs one line per request, once it is answered. Query values may be personal or secret, and are redacted. */
+export function addRequestLog(app: FastifyInstance): void {
   const log: FastifyBaseLogger & { isLevelEnabled?(level: string): boolean } = app.log
   app.addHook('onResponse', (request, reply, done) => {
     const principal: Principal | null = request.principal
     const { url: route = '' } = request.routeOptions
-    const level = QUIET.has(route) ? 'debug' : 'info'
-    // Where it is not told, it is not made either.
+    const level = QUIET_ROUTES.has(route) ? 'debug' : 'info'
     if (log.isLevelEnabled?.(level) === false) return done()
     request.log[level](
       {
@@ -33,7 +32,7 @@ export function logRequests(app: FastifyInstance): void {
   })
 }
 
-/** The CRM may know people by their e-mail address. */
+/** The CRM may use e-mail addresses as user ids. */
 function withoutAddress(id: string): string | null {
   return id.includes('@') ? masked(id) : id
 }
@@ -42,7 +41,7 @@ export function redactedUrl(url: string): string {
   const mark = url.indexOf('?')
   if (mark < 0) return url
   const query = [...new URLSearchParams(url.slice(mark + 1))].map(
-    ([name, value]) => `${encodeURIComponent(name)}=${OPEN.has(name) ? encodeURIComponent(value) : '[redacted]'}`,
+    ([name, value]) => `${encodeURIComponent(name)}=${LOGGED_PARAMETERS.has(name) ? encodeURIComponent(value) : '[redacted]'}`,
   )
   return `${url.slice(0, mark)}?${query.join('&')}`
 }

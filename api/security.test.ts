@@ -2,14 +2,15 @@
 import { SignJWT, UnsecuredJWT } from 'jose'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../sinks/postgres/test-postgres.ts'
-import { TestLog } from '../sinks/test-log.ts'
+import { startTestPostgres, type TestPostgres } from '../sinks/postgres/testing/postgres.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { Random } from '../test/simulation/scheduler.ts'
-import { PERMISSIONS, type Permission, ROLES, type Role } from './people/principal.ts'
-import { fill } from './routes/fixture.ts'
+import { ROLES, type Role } from './access/principal.ts'
+import { PERMISSIONS } from './routes/index.ts'
+import { fill } from './testing/fixture.ts'
 import { type ApiServer, startApi } from './server.ts'
-import { endless, IDS, isGuarded, pathOf, type Route, routesOf, type Schema, sample } from './test-routes.ts'
-import { JWT_SECRET, send, TOKEN, testOptions, tokenFor } from './test-client.ts'
+import { endless, IDS, isGuarded, pathOf, type Route, routesOf, type Schema, sample } from './testing/routes.ts'
+import { JWT_SECRET, send, TOKEN, testOptions, tokenFor } from './testing/client.ts'
 
 let postgres: TestPostgres
 let pool: pg.Pool
@@ -58,6 +59,9 @@ function ask(route: Route, options: { token: string | null; own?: boolean }) {
   return send(route.method, url, { token: options.token, body, headers: { prefer: 'wait=0' } })
 }
 
+const rolesWith = (permission: string | undefined): readonly Role[] =>
+  PERMISSIONS.find(known => known.name === permission)?.roles ?? []
+
 test('every route, by every role, with and without the permission, and by nobody', { timeout: 60_000 }, async () => {
   await pool.query(`INSERT INTO conversations (id, channel, account, user_id, state, owner, trust, senders, venue_id, requests, commands,
     opened_at, updated_at, last_inbound_at, version) VALUES ('main:foreign', 'whatsapp', '1', '2', 'IDENTIFIED', 'bot', 'claimed', '[]',
@@ -69,10 +73,10 @@ test('every route, by every role, with and without the permission, and by nobody
   for (const route of guarded().filter(r => !endless(r))) {
     const name = `${route.method} ${route.path}`
     const permission = route.operation['x-permission']
-    if (permission === undefined) wrong.push(`${name} names no permission`)
+    if (!PERMISSIONS.some(known => known.name === permission)) wrong.push(`${name} names no listed permission: ${permission}`)
     expect((await ask(route, { token: null })).status, name).toBe(401)
     for (const [role, token] of tokens) {
-      const allowed = (PERMISSIONS[permission as Permission] as readonly Role[]).includes(role)
+      const allowed = rolesWith(permission).includes(role)
       // Logging out would end the sessions of the others.
       if (allowed && /logout|renew|password|users|api-keys/.test(route.path) && route.method !== 'GET') continue
       const own = await ask(route, { token })
@@ -103,7 +107,7 @@ test('SQL is for those alone who may ask it and see the whole installation', asy
     const asks = async (token: string | null) => (await send('POST', `${url}/clickhouse/`, { token, body: 'SELECT 1' })).status
     expect(await asks(null)).toBe(401)
     for (const role of ROLES) {
-      const allowed = (PERMISSIONS['analytics:query'] as readonly Role[]).includes(role)
+      const allowed = rolesWith('analytics:query').includes(role)
       const status = await asks(await tokenFor({ role, id: `main:${role}-of-all` }))
       expect(status === 403, `${role}: ${status}`).toBe(!allowed)
       expect(await asks(await tokenFor({ role, venues: ['main:v1'], id: `main:${role}-of-v1` }))).toBe(403)

@@ -5,12 +5,13 @@ import pino from 'pino'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { openPool } from '../sinks/postgres/pool.ts'
 import type { WorkerStatus } from '../engine/worker.ts'
-import { TestLog } from '../sinks/test-log.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { LogError } from '../topics/log.ts'
 import type { DependencyStatus } from './health.ts'
 import { Problem, ProblemBody, type ProblemCode } from './problem.ts'
+import { permission, ROLES } from './access/principal.ts'
 import { type ApiOptions, type ApiServer, startApi } from './server.ts'
-import { get, send, TOKEN, testOptions } from './test-client.ts'
+import { get, send, TOKEN, testOptions } from './testing/client.ts'
 
 let pool: pg.Pool
 let log: TestLog
@@ -423,7 +424,7 @@ test('what is too large, or of another type, is refused', async () => {
 test('a server with a route under /api that everybody could reach does not start', async () => {
   for (const path of ['/api/v1/open', '/api/open', '/clickhouse/open']) {
     const extend: ApiOptions['extend'] = app => {
-      app.get(path, { config: { permission: 'venues:read' } }, async () => 'no door before it')
+      app.get(path, { config: { permission: permission('venues:read', ROLES) } }, async () => 'no door before it')
     }
     await expect(startApi(options({ extend }))).rejects.toThrow(path)
   }

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import { TestLog } from '../sinks/test-log.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { type ApiServer, startApi } from './server.ts'
-import { testOptions, TOKEN } from './test-client.ts'
+import { testOptions, TOKEN } from './testing/client.ts'
 
 const opened: ApiServer[] = []
 afterEach(async () => {

@@ -1,4 +1,4 @@
-/** Fastify, with the types of requests and replies taken from the routes' schemas. */
+/** Fastify with request and reply types inferred from the routes' schemas. */
 import type {
   FastifyBaseLogger,
   FastifyInstance,
@@ -26,7 +26,7 @@ declare module 'fastify' {
   interface FastifySchema {
     /** One line for the OpenAPI document. */
     summary?: string
-    /** Media type of what it answers, JSON where none is named. */
+    /** Media type of the response, JSON by default. */
     produces?: string
   }
 }

@@ -29,8 +29,8 @@ function worker(first: Partial<WorkerStatus> = {}) {
 
 describe('a worker', () => {
   it('is up when all its tasks run, and when it was given none', () => {
-    expect(worker().check()).toEqual({ status: 'up', detail: '2 of 2 tasks run (venue.inbox 0,1)' })
-    expect(worker({ tasks: [] }).check()).toMatchObject({ status: 'up', detail: expect.stringContaining('none given') })
+    expect(worker().check()).toEqual({ status: 'up', detail: '2 of 2 tasks running (venue.inbox 0,1)' })
+    expect(worker({ tasks: [] }).check()).toMatchObject({ status: 'up', detail: expect.stringContaining('none assigned') })
   })
 
   it('is down until the group has given it its tasks, and degraded for a moment when they are given anew', () => {
@@ -41,7 +41,7 @@ describe('a worker', () => {
     status.assigned = false
     expect(check().status).toBe('degraded')
     clock.now += 5_001
-    expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('no tasks yet') })
+    expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('no tasks assigned by the group yet') })
   })
 
   it('is down at once while a task has not run yet, whether it restores or cannot be opened', () => {
@@ -50,7 +50,8 @@ describe('a worker', () => {
     const unopened = task(1, { state: 'CREATED', waits: 'its store cannot be opened: no space left' })
     expect(worker({ tasks: [task(0), unopened] }).check()).toEqual({
       status: 'down',
-      detail: '1 of 2 tasks run (venue.inbox 0,1); venue.inbox/1 is CREATED, waits: its store cannot be opened: no space left',
+      detail:
+        '1 of 2 tasks running (venue.inbox 0,1); venue.inbox/1 is CREATED, waits: its store cannot be opened: no space left',
     })
   })
 
@@ -101,11 +102,11 @@ describe('a worker', () => {
     const one = worker({ tasks: [task(0), stopped(1, 'unknown record')] }).check()
     expect(one).toEqual({
       status: 'degraded',
-      detail: '1 of 2 tasks run (venue.inbox 0,1); venue.inbox/1 stands still: unknown record',
+      detail: '1 of 2 tasks running (venue.inbox 0,1); venue.inbox/1 halted: unknown record',
     })
     const sheets = stopped(0, 'x', { topic: 'sheets.inbox', actor: 'sheets' })
     const all = worker({ tasks: [task(0), task(1), sheets] }).check()
-    expect(all).toMatchObject({ status: 'down', detail: expect.stringContaining('nothing of the actor "sheets" runs') })
+    expect(all).toMatchObject({ status: 'down', detail: expect.stringContaining('all tasks of the actor "sheets" are halted') })
   })
 
   it('is degraded when a cycle has failed, down once none has succeeded for seconds, failing or not', () => {
@@ -114,7 +115,7 @@ describe('a worker', () => {
     status.cycleAgeMs = 5_001
     expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('5.0 s ago: the disk is full') })
     status.failing = null
-    expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('do not end') })
+    expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('do not complete') })
   })
 
   it('says not more than somebody reads: causes on one line, ten of them, what is down first', () => {
@@ -122,6 +123,6 @@ describe('a worker', () => {
     const { detail } = worker({ tasks: [...long, task(99, { state: 'RESTORING' })] }).check()
     expect(detail.length).toBeLessThan(4_000)
     expect(detail).not.toContain('\n')
-    expect(detail).toMatch(/; venue.inbox\/99 is RESTORING; venue.inbox\/0 stands still: line of x+…;.*; and 31 more$/)
+    expect(detail).toMatch(/; venue.inbox\/99 is RESTORING; venue.inbox\/0 halted: line of x+…;.*; and 31 more$/)
   })
 })

@@ -6,9 +6,9 @@ import { startApi } from '../api/server.ts'
 import { listenForChanges, tellPeopleChanged } from '../sinks/postgres/changes.ts'
 import { erasedRows } from '../sinks/postgres/erasures.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
-import { MemoryCache } from '../sinks/redis/cache.ts'
-import { Hot } from '../sinks/redis/hot.ts'
-import { openRedis, RedisCache } from '../sinks/redis/redis.ts'
+import { MemoryCache } from '../cache/cache.ts'
+import { ReadThroughCache } from '../cache/read-through.ts'
+import { openRedis, RedisCache } from '../cache/redis.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { openLocalLog } from '../topics/local/log.ts'
@@ -33,7 +33,7 @@ if (values.database === undefined) {
     host: '127.0.0.1',
     port: 0,
     adminToken: values.token ?? '',
-    whatsapp: null,
+    channels: [],
     auditFolder: `${values.log}.audit`,
     tenantKey: 'x',
     log,
@@ -47,7 +47,7 @@ if (values.database === undefined) {
       listen: listener => listenForChanges({ url, pool, log: logger }, listener),
       people: () => tellPeopleChanged(pool),
     },
-    hot: new Hot(redis === null ? new MemoryCache() : new RedisCache(redis)),
+    hot: new ReadThroughCache(redis === null ? new MemoryCache() : new RedisCache(redis)),
   })
   process.stdout.write(`${api.url}\n`)
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'csv-parse/sync'
 import { sheetFilePort } from '../connectors/sheets/file.ts'
-import { oddSheet } from '../connectors/sheets/fixture.ts'
+import { oddSheet } from '../connectors/sheets/testing/fixture.ts'
 import type { Run } from '../engine/actor.ts'
 import type { SheetPartInput } from '../schemas/types.ts'
 

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { openClickHouse, selectRows } from '../sinks/clickhouse/client.ts'
+import { clickHouseClient, selectRows } from '../sinks/clickhouse/client.ts'
 import { startEmbeddedClickHouse } from '../sinks/clickhouse/embedded.ts'
 import { migrateClickHouse } from '../sinks/clickhouse/migrate.ts'
 import { clickhouseStore } from '../sinks/clickhouse/store.ts'
@@ -19,7 +19,7 @@ import { openPool } from '../sinks/postgres/pool.ts'
 import { startPostgresSink } from '../sinks/postgres/sink.ts'
 import { redisStore } from '../sinks/redis/store.ts'
 import { type Sink, startSink } from '../sinks/sink.ts'
-import { TestLog } from '../sinks/test-log.ts'
+import { TestLog } from '../sinks/testing/log.ts'
 import { startStack } from '../test/stack/stack.ts'
 import { conversationEvents, conversationInbox, type Topic, venueProfiles } from '../topics/catalog.ts'
 
@@ -130,7 +130,7 @@ export async function benchClickHouse(log: TestLog): Promise<SinkRate> {
     await startEmbeddedClickHouse({ dataDir, log: quiet }),
     await startEmbeddedPostgres({ dataDir, log: quiet }),
   ]
-  const [client, pool] = [openClickHouse(server.url), openPool({ url: postgres.url, log: quiet })]
+  const [client, pool] = [clickHouseClient(server.url), openPool({ url: postgres.url, log: quiet })]
   try {
     await migrate(pool)
     await migrateClickHouse({ client, pool })

@@ -4,7 +4,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openClickHouse, selectRows } from '../sinks/clickhouse/client.ts'
+import { clickHouseClient, selectRows } from '../sinks/clickhouse/client.ts'
 import { openPool } from '../sinks/postgres/pool.ts'
 import { startService } from '../test/service/harness.ts'
 import { startStack } from '../test/stack/stack.ts'
@@ -31,7 +31,7 @@ export async function benchVisible(): Promise<Visible[]> {
   const service = await startService({ env })
   const pool = openPool({ url: DATABASE_URL, log: quiet })
   const redis = await connectRedis(REDIS_URL)
-  const client = openClickHouse(clickhouse.url)
+  const client = clickHouseClient(clickhouse.url)
   try {
     const sent = new Map<string, number>()
     const seen = { postgres: new Map<string, number>(), redis: new Map<string, number>(), clickhouse: new Map<string, number>() }

@@ -1,7 +1,7 @@
 /** What a service has written to its local log: records by topic, and transactions, as the positions of its tasks tell them. */
 import { join } from 'node:path'
 import { configFrom } from '../config.ts'
-import { serviceTopics } from '../main.ts'
+import { serviceTopics } from '../service/actors.ts'
 import { Codec, type Decoded } from '../topics/codec.ts'
 import { openLocalLog } from '../topics/local/log.ts'
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Run } from '../engine/actor.ts'
-import { HttpFailure, type OutboundOptions, outbound } from './outbound.ts'
+import { HttpFailure } from './call-errors.ts'
+import { type OutboundOptions, outbound } from './outbound.ts'
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['Date'] }))
 afterEach(() => vi.useRealTimers())

@@ -2,18 +2,9 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NotDone, SendRefused, type Run } from '../engine/actor.ts'
-import {
-  BreakerOpen,
-  fetchJson,
-  HttpFailure,
-  type Outbound,
-  type OutboundOptions,
-  outbound,
-  repeatable,
-  surelyNothing,
-  TimedOut,
-  TransportFailure,
-} from './outbound.ts'
+import { BreakerOpen, HttpFailure, neverSent, TimedOut, TransportFailure } from './call-errors.ts'
+import { fetchJson } from './http.ts'
+import { type Outbound, type OutboundOptions, outbound } from './outbound.ts'
 
 const opened: Outbound[] = []
 const servers: Server[] = []
@@ -97,13 +88,13 @@ describe('retries', () => {
 
   it('repeats a connection that was never made, even for a request that must not happen twice', async () => {
     const request = script(new TransportFailure('refused', false))
-    await expect(open().call(run(), request, { retryable: surelyNothing })).resolves.toBe('done')
+    await expect(open().call(run(), request, { retryable: neverSent })).resolves.toBe('done')
   })
 
   it('does not repeat a 503 or a broken connection for a request that must not happen twice', async () => {
     for (const error of [status(503), new TransportFailure('reset', true)]) {
       const request = script(error)
-      await expect(open().call(run(), request, { retryable: surelyNothing })).rejects.toBe(error)
+      await expect(open().call(run(), request, { retryable: neverSent })).rejects.toBe(error)
       expect(request).toHaveBeenCalledTimes(1)
     }
   })
@@ -118,13 +109,13 @@ describe('retries', () => {
       )
     }
     await expect(open({ timeoutMs: 20 }).call(run(), slowOnce())).rejects.toBeInstanceOf(TimedOut)
-    await expect(open({ timeoutMs: 20 }).call(run(), slowOnce(), { retryable: repeatable })).resolves.toBe('done')
+    await expect(open({ timeoutMs: 20 }).call(run(), slowOnce(), { retryable: () => true })).resolves.toBe('done')
   })
 
   it('says that an earlier try may have been done, when the last one surely was not', async () => {
     const reset = new TransportFailure('reset', true)
     const request = script(reset, new TransportFailure('refused', false), new TransportFailure('refused', false))
-    await expect(open().call(run(), request, { retryable: repeatable })).rejects.toBe(reset)
+    await expect(open().call(run(), request, { retryable: () => true })).rejects.toBe(reset)
   })
 })
 
@@ -329,7 +320,7 @@ describe('fetchJson', () => {
     await new Promise(resolve => servers.pop()?.close(resolve))
     const error = await fetchJson(url, {}, signal).catch(e => e)
     expect(error).toBeInstanceOf(TransportFailure)
-    expect(surelyNothing(error)).toBe(true)
+    expect(neverSent(error)).toBe(true)
   })
 
   it('knows that a connection cut after the request may have done something', async () => {

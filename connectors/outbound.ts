@@ -19,6 +19,7 @@ import {
 } from 'cockatiel'
 import { NotDone, SendRefused, type Run } from '../engine/actor.ts'
 import { type BreakerOptions, judgeOf, openings } from './breaker.ts'
+import { BreakerOpen, isProviderFault, isTransient, neverSent, TimedOut } from './call-errors.ts'
 
 export interface OutboundOptions {
   /** The outside service, for errors and metrics. */
@@ -32,7 +33,7 @@ export interface OutboundOptions {
   /** Of one try, from the moment it leaves. */
   readonly timeoutMs: number
   readonly breaker?: BreakerOptions
-  /** Which errors are the provider's failures; `providerFailure` where absent. */
+  /** Which errors are the provider's failures; `isProviderFault` where absent. */
   readonly failure?: (error: unknown) => boolean
   /** Tries in all (3), and the waits between them: `firstMs` (500), doubled each time, half of it random, `maxMs` (30,000) at most. */
   readonly retry?: { readonly attempts?: number; readonly firstMs?: number; readonly maxMs?: number }
@@ -45,7 +46,7 @@ export interface CallOptions {
   readonly weight?: number
   /** 0 (first) to 9; 5 where absent. */
   readonly priority?: number
-  /** Which errors may be tried again; `transient` where absent. A send that may not happen twice says `surelyNothing`. */
+  /** Which errors may be tried again; `isTransient` where absent. A send that may not happen twice says `neverSent`. */
   readonly retryable?: (error: unknown) => boolean
   /** Whom it is for, where failures may be that person's alone. */
   readonly party?: string
@@ -65,7 +66,7 @@ export interface Outbound {
    * @throws {NotDone} instead of it where earlier tries had left and surely came to nothing
    * @throws {TimedOut} when no answer came in time, or `run.signal` was aborted
    * @throws whatever `request` threw at the last try. When an earlier try may have been done and the last one surely was
-   *   not, the earlier one's error is thrown: only an error of `surelyNothing` says that nothing was done.
+   *   not, the earlier one's error is thrown: only an error of `neverSent` says that nothing was done.
    */
   call<T>(run: Run, request: (signal: AbortSignal) => Promise<T>, options?: CallOptions): Promise<T>
   /** Least time between the starts of two tries from now on, ms. */
@@ -74,75 +75,13 @@ export interface Outbound {
   close(): Promise<void>
 }
 
-/** The provider answered with a status that is not 2xx. */
-export class HttpFailure extends Error {
-  readonly status: number
-  readonly body: string
-  readonly headers: Headers
-  constructor(status: number, body: string, headers: Headers) {
-    super(`HTTP ${status}${body === '' ? '' : `: ${body.slice(0, 300)}`}`)
-    this.name = 'HttpFailure'
-    this.status = status
-    this.body = body
-    this.headers = headers
-  }
-}
-
-/** There was no usable answer. `left` is false when the request surely never reached the provider. */
-export class TransportFailure extends Error {
-  readonly left: boolean
-  constructor(message: string, left: boolean, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'TransportFailure'
-    this.left = left
-  }
-}
-
-/** No answer in time: it may or may not have been done. */
-export class TimedOut extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'TimedOut'
-  }
-}
-
-/** The breaker is open: nothing left. `retryAfterMs` says when it lets a try through. */
-export class BreakerOpen extends NotDone {
-  constructor(service: string, retryAfterMs: number) {
-    super(`${service} is down; tried again in ${Math.ceil(retryAfterMs / 1000)} s`, { retryAfterMs })
-    this.name = 'BreakerOpen'
-  }
-}
-
-const RETRIED_STATUS: readonly number[] = [500, 502, 503, 504]
-
-/** Nothing was done: safe to repeat, whatever the request was. */
-export function surelyNothing(error: unknown): boolean {
-  return error instanceof NotDone || error instanceof SendRefused || (error instanceof TransportFailure && !error.left)
-}
-
-/** Surely nothing, or a passing failure that the provider itself reports: HTTP 500, 502, 503, 504. */
-export function transient(error: unknown): boolean {
-  return surelyNothing(error) || (error instanceof HttpFailure && RETRIED_STATUS.includes(error.status))
-}
-
-/** Transient, and every failure that leaves open whether it was done: only for a request that may happen twice. */
-export function repeatable(error: unknown): boolean {
-  return transient(error) || error instanceof TimedOut || error instanceof TransportFailure
-}
-
-/** A failure of the provider, not of what was asked: what the breaker counts. */
-export function providerFailure(error: unknown): boolean {
-  return error instanceof TransportFailure || error instanceof TimedOut || (error instanceof HttpFailure && error.status >= 500)
-}
-
 /** While one try finds out whether the provider is back, the others wait this long, ms. */
-const PROBE_WAIT = 1_000
+const PROBE_WAIT_MS = 1_000
 
 export function outbound(options: OutboundOptions): Outbound {
   const { name, concurrency = 3, minTimeMs = 0, reservoir, timeoutMs, timeScale = 1 } = options
   const { attempts = 3, firstMs = 500, maxMs = 30_000 } = options.retry ?? {}
-  const { failure = providerFailure, breaker: settings = {} } = options
+  const { failure = isProviderFault, breaker: settings = {} } = options
   const judge = judgeOf(settings)
   let openMs = 0
   const breaker = circuitBreaker(handleWhen(failure), {
@@ -165,7 +104,7 @@ export function outbound(options: OutboundOptions): Outbound {
   /** How long the breaker lets nothing through; 0 when it does. */
   const shutFor = () => {
     if (breaker.state === CircuitState.Closed) return 0
-    if (breaker.state === CircuitState.HalfOpen) return PROBE_WAIT
+    if (breaker.state === CircuitState.HalfOpen) return PROBE_WAIT_MS
     return Math.max(0, Math.ceil(openedAt + openMs - Date.now()))
   }
   const checkBreaker = () => {
@@ -233,7 +172,7 @@ export function outbound(options: OutboundOptions): Outbound {
       return slots.queued()
     },
     async call(run, request, call = {}) {
-      const { retryable = transient } = call
+      const { retryable = isTransient } = call
       const again = (error: unknown) =>
         !(error instanceof NotDone) && !(error instanceof SendRefused) && retryable(error) && shutFor() === 0
       let uncertain: unknown = null
@@ -246,14 +185,14 @@ export function outbound(options: OutboundOptions): Outbound {
         try {
           return await once(run, ask, call)
         } catch (error) {
-          if (!surelyNothing(error)) uncertain = error
+          if (!neverSent(error)) uncertain = error
           throw error
         }
       }, run.signal)
       try {
         return await untilAborted(tries, run.signal, () => new TimedOut(`${name}: given up`))
       } catch (error) {
-        if (uncertain !== null && surelyNothing(error)) throw uncertain
+        if (uncertain !== null && neverSent(error)) throw uncertain
         // Something has left, and surely nothing came of it: only the port can know.
         if (asked && error instanceof SendRefused) throw new NotDone(`${name}: ${error.message}`, { cause: error })
         throw error
@@ -268,42 +207,6 @@ export function outbound(options: OutboundOptions): Outbound {
     },
   }
 }
-
-/**
- * Fetches a URL and reads the answer as JSON (null where it is empty).
- * @throws {HttpFailure} for a status that is not 2xx
- * @throws {TransportFailure} when no answer came, or one that is not JSON
- */
-export async function fetchJson(
-  url: string | URL,
-  init: RequestInit,
-  signal: AbortSignal,
-): Promise<{ body: unknown; headers: Headers }> {
-  const { text, response } = await fetchText(url, init, signal)
-  if (!response.ok) throw new HttpFailure(response.status, text, response.headers)
-  try {
-    return { body: text === '' ? null : JSON.parse(text), headers: response.headers }
-  } catch (error) {
-    throw new TransportFailure(`answered HTTP ${response.status} with what is not JSON: ${text.slice(0, 100)}`, true, {
-      cause: error,
-    })
-  }
-}
-
-async function fetchText(url: string | URL, init: RequestInit, signal: AbortSignal) {
-  try {
-    const response = await fetch(url, { ...init, signal })
-    return { text: await response.text(), response }
-  } catch (error) {
-    if (signal.aborted) throw error
-    const cause = (error as { cause?: { code?: string; message?: string } }).cause
-    const left = !NEVER_CONNECTED.includes(cause?.code ?? '')
-    throw new TransportFailure(cause?.message || (error as Error).message, left, { cause: error })
-  }
-}
-
-/** Error codes of Node and undici for a connection that was never made. */
-const NEVER_CONNECTED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ENETUNREACH', 'EHOSTUNREACH', 'UND_ERR_CONNECT_TIMEOUT']
 
 const STATES = {
   [CircuitState.Closed]: 'closed',
@@ -326,4 +229,10 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal, late: () => E
     signal.addEventListener('abort', abort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
+}
+
+/** What readiness says of a provider. */
+export function healthOf({ state }: Outbound): { status: 'up' | 'degraded'; detail: string } {
+  if (state === 'closed') return { status: 'up', detail: '' }
+  return { status: 'degraded', detail: 'the provider fails: calls are held back until it answers again' }
 }

@@ -3,6 +3,7 @@ import { piiPaths } from '../schemas/index.ts'
 import type { RecordName } from '../schemas/types.ts'
 import {
   alerts,
+  channelInboxes,
   conversationEvents,
   conversationInbox,
   conversationProfiles,
@@ -13,7 +14,6 @@ import {
   venueEvents,
   venueInbox,
   venueProfiles,
-  whatsappInbox,
 } from '../topics/catalog.ts'
 import type { Decoded } from '../topics/codec.ts'
 
@@ -26,7 +26,7 @@ export const SHOWN = [
   venueInbox,
   venueProfiles,
   venueEvents,
-  whatsappInbox,
+  ...channelInboxes().values(),
   soundtrackInbox,
   sheetsInbox,
   alerts,

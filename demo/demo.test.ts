@@ -80,13 +80,13 @@ describe('the page', () => {
       expect(response.status, path).toBe(200)
       expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'self'/)
     }
-    expect(readFileSync(demo.venuesCsv, 'utf8').split('\n')).toHaveLength(202)
+    expect(readFileSync(demo.environment.VENUES_CSV as string, 'utf8').split('\n')).toHaveLength(202)
   })
 
   it('sends what a persona writes as a signed webhook', async () => {
     expect(await (await post('/demo/messages', { persona: 'contact', text: 'too loud' })).json()).toEqual({ webhook: 200 })
     const { body, signature } = webhooks.at(-1) as { body: Buffer; signature: string }
-    expect(verifySignature(demo.whatsapp.appSecret, body, signature)).toBe(true)
+    expect(verifySignature(demo.environment.WHATSAPP_APP_SECRET as string, body, signature)).toBe(true)
     expect(JSON.parse(body.toString()).entry[0].changes[0].value.messages[0]).toMatchObject({
       from: '66800000001',
       text: { body: 'too loud' },
@@ -160,9 +160,9 @@ describe('the page', () => {
     expect((await post('/demo/messages', { persona: 'contact' })).status).toBe(400)
     expect((await post('/demo/faults', { fault: 'meteor' })).status).toBe(400)
     expect((await post('/demo/faults', { fault: 'down' })).status).toBe(200)
-    const down = await fetch(demo.soundtrack.url, {
+    const down = await fetch(demo.environment.SOUNDTRACK_API_URL as string, {
       method: 'POST',
-      headers: { authorization: `Basic ${demo.soundtrack.token}` },
+      headers: { authorization: `Basic ${demo.environment.SOUNDTRACK_API_TOKEN}` },
       body: '{"query":"{me{__typename}}"}',
     })
     expect(down.status).toBe(503)

@@ -6,19 +6,17 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import type { Config } from '../config.ts'
 import { startFakeSoundtrack } from '../connectors/soundtrack/fake.ts'
 import { startFakeWhatsApp } from '../connectors/whatsapp/fake.ts'
+import type { Environment } from '../settings/setting.ts'
 import type { Codec } from '../topics/codec.ts'
 import type { Log } from '../topics/log.ts'
 import { demoPage } from './page.ts'
 import { demoWorld, venuesCsv } from './world.ts'
 
 export interface Demo {
-  /** Settings, as the environment would give them. */
-  readonly venuesCsv: string
-  readonly soundtrack: NonNullable<Config['soundtrack']>
-  readonly whatsapp: NonNullable<Config['whatsapp']>
+  /** Settings of the connectors, as variables of the environment. */
+  readonly environment: Environment
   /** The page and what it asks for, as routes. */
   page(context: { log: Log; codec: Codec; mostAMinute?: number }): (app: FastifyInstance) => Promise<void>
   /** Tells the fake where webhooks go. */
@@ -48,9 +46,17 @@ export async function startDemo({ dataDir }: { dataDir: string }): Promise<Demo>
   const account = { phoneNumberId: '100000000000001', accessToken: secret(), appSecret: secret(), verifyToken: secret() }
   const whatsapp = await startFakeWhatsApp({ ...account, statusDelayMs: 150 })
   return {
-    venuesCsv: sheet,
-    soundtrack: { url: soundtrack.url, token, tokensPerSecond: 50 },
-    whatsapp: { apiUrl: whatsapp.url, ...account },
+    environment: {
+      VENUES_CSV: sheet,
+      SHEET_SOURCE: 'demo',
+      SOUNDTRACK_API_URL: soundtrack.url,
+      SOUNDTRACK_API_TOKEN: token,
+      WHATSAPP_API_URL: whatsapp.url,
+      WHATSAPP_PHONE_NUMBER_ID: account.phoneNumberId,
+      WHATSAPP_ACCESS_TOKEN: account.accessToken,
+      WHATSAPP_APP_SECRET: account.appSecret,
+      WHATSAPP_VERIFY_TOKEN: account.verifyToken,
+    },
     page: context => app => demoPage(app, { ...context, world, soundtrack, whatsapp, flap }),
     connect: baseUrl => {
       whatsapp.webhookUrl = `${baseUrl}/webhooks/whatsapp`

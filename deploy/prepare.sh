@@ -20,7 +20,7 @@ keep database_url "postgres://bma:$(cat private/postgres_password)@postgres:5432
 keep redis_users "user default on >$(cat private/redis_password) ~* &* +@all"
 keep redis_url "redis://default:$(cat private/redis_password)@redis:6379"
 keep clickhouse_url "http://bma:$(cat private/clickhouse_password)@clickhouse:8123/default"
-keep outside/settings.env "# Settings of the outside systems, for the api and the connectors; README.md, Settings, has them all.
+keep outside/settings.env "# Settings of the outside systems, for the api and the connectors; docs/SETTINGS.md has them all.
 # A secret goes into a file beside this one (chmod 644) and is named here as NAME_FILE. Inside, this folder is /outside.
 #LOG_LEVEL=info
 #CONTROL_TRUST=hinted

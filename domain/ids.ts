@@ -2,6 +2,7 @@
  * Ids of conversations: nobody can tell from one who writes, and nobody without the tenant's key can make one.
  */
 import { createHmac, hash } from 'node:crypto'
+import { DEFAULT_TENANT } from './tenants.ts'
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 /** 26 characters of base32 carry 130 bits. */
@@ -19,7 +20,7 @@ export function conversationId(
   channel: string,
   account: string,
   chat: string,
-  tenant = 'main',
+  tenant = DEFAULT_TENANT,
 ): string {
   const hmac = createHmac('sha256', tenantKey)
   for (const part of [channel, account, chat]) {

@@ -2,7 +2,7 @@
  * What an actor is: data that says its inbox, its state, its pure handlers, its timers and its effects. The worker runs it;
  * the topology is read from it.
  */
-import type { RecordInputs, RecordName, Records } from '../schemas/types.ts'
+import type { EnvelopeCommand, RecordInputs, RecordName, Records } from '../schemas/types.ts'
 import { ENGINE_RECORDS, type EngineRecord, type Topic } from '../topics/catalog.ts'
 
 /** An effect: something done to the outside after the commit that recorded it, whose result comes back on the actor's own inbox. */
@@ -37,7 +37,10 @@ export interface Ended<N extends RecordName = RecordName> {
   readonly effect: string
   /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. NOT_DONE: given up before anything left. */
   readonly outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE'
+  /** For people. */
   readonly reason: string
+  /** The code that the port gave; null if it gave none, or the record is of an earlier version. */
+  readonly code: string | null
   readonly input: Records[N]
 }
 
@@ -71,7 +74,7 @@ export interface Context<
   /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
   readonly possiblyDuplicate: boolean
   /** Outcomes of the newest commands to this actor, for its profile; that of the command being handled as it stands now. */
-  readonly commands: readonly { readonly id: string; readonly outcome: string; readonly reason: string }[]
+  readonly commands: readonly EnvelopeCommand[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
   id(): string
   emit<T extends Emits, N extends T['records'][number]>(
@@ -97,8 +100,8 @@ export interface Context<
   /** Sets or moves a timer. `name` is a key of `timers`, with an argument after a colon where it needs one. */
   setTimer(name: string, at: number): void
   clearTimer(name: string): void
-  /** Says that the command being handled is refused, and why. Comes before a profile is made of `commands`. */
-  refuse(reason: string): void
+  /** Refuses the command being handled, with a code and words for people. Call it before `commands` goes into a profile. */
+  refuse(code: string, detail?: string): void
 }
 
 export interface Timer {
@@ -221,10 +224,12 @@ export interface Run {
 /** The attempt must not leave now: expired, the lease has run out, or the worker is draining. */
 export class SendRefused extends Error {
   readonly outcome: 'EXPIRED' | 'RELEASED'
-  constructor(outcome: 'EXPIRED' | 'RELEASED', message: string) {
+  readonly code: string | null
+  constructor(outcome: 'EXPIRED' | 'RELEASED', message: string, { code = null }: { code?: string | null } = {}) {
     super(message)
     this.name = 'SendRefused'
     this.outcome = outcome
+    this.code = code
   }
 }
 
@@ -232,10 +237,22 @@ export class SendRefused extends Error {
 export class NotDone extends Error {
   /** When to try again, ms from now; the worker's own back-off where absent. */
   readonly retryAfterMs: number | undefined
-  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number }) {
+  readonly code: string | null
+  constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number; code?: string | null }) {
     super(message, options)
     this.name = 'NotDone'
     this.retryAfterMs = options?.retryAfterMs
+    this.code = options?.code ?? null
+  }
+}
+
+/** Thrown by a port when what it tried may have happened, to tell the actor why by a code. */
+export class MaybeDone extends Error {
+  readonly code: string
+  constructor(message: string, { code, ...options }: ErrorOptions & { code: string }) {
+    super(message, options)
+    this.name = 'MaybeDone'
+    this.code = code
   }
 }
 

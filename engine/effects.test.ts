@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { EffectEnded } from '../schemas/types.ts'
 import { type Append, type Log, LogError, MAX_RECORD_BYTES } from '../topics/log.ts'
-import { type ActorDefinition, NotDone, SendRefused, type Port, type Run } from './actor.ts'
+import { type ActorDefinition, MaybeDone, NotDone, SendRefused, type Port, type Run } from './actor.ts'
 import { Corrupted } from './errors.ts'
 import { Effects } from './effects.ts'
 import { MemoryStore } from './store.ts'
@@ -232,6 +232,40 @@ describe('an attempt ends', () => {
       expect(w.told).toEqual([expect.stringMatching(/^UNKNOWN: /)])
       expect((w.told[0] as string).length).toBeLessThan(1_100)
     }
+  })
+})
+
+describe('the code that a port gives its error', () => {
+  const codes = (w: ReturnType<typeof world>) =>
+    w.appended.map(({ value }) => (codec.decode(value as Buffer).value as EffectEnded).code)
+
+  it.each([
+    ['what was not done', () => new NotDone('busy', { code: 'rate_limited' }), 'rate_limited'],
+    ['what may have been done', () => new MaybeDone('broken', { code: 'provider_down' }), 'provider_down'],
+    ['what was refused before it was sent', () => new SendRefused('EXPIRED', 'late', { code: 'rate_limited' }), 'rate_limited'],
+    ['an error of another kind', () => Object.assign(new Error('reset'), { code: 'ECONNRESET' }), null],
+  ])('is told of %s, and of nothing else', async (_, error, code) => {
+    const w = world({
+      small: leaving(() => {
+        throw error()
+      }),
+    })
+    w.start()
+    await w.clock.pass(600_000)
+    expect(codes(w)).toEqual([code])
+  })
+
+  it('is that of the try which kept it from being done', async () => {
+    let tries = 0
+    const w = world({
+      small: port(() => {
+        tries += 1
+        throw tries === 1 ? new NotDone('busy', { code: 'rate_limited' }) : new SendRefused('EXPIRED', 'late')
+      }),
+    })
+    w.start({ notAfter: w.clock.time + 60_000 })
+    await w.clock.pass(600_000)
+    expect([w.told, codes(w)]).toEqual([['EXPIRED: busy; late'], ['rate_limited']])
   })
 })
 

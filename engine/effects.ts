@@ -15,7 +15,7 @@ import type { RecordName, Records } from '../schemas/types.ts'
 import type { Codec } from '../topics/codec.ts'
 import type { Log } from '../topics/log.ts'
 import type { EffectDefinition, Port } from './actor.ts'
-import { type AttemptRun, type EndedAs, shown } from './effects/attempt-run.ts'
+import { type AttemptRun, type EndedAs, shown, type Why } from './effects/attempt-run.ts'
 import { OutcomeWriter } from './effects/outcome-writer.ts'
 import { PortCaller, type PortCallerSettings } from './effects/port-caller.ts'
 import { messageOf } from './errors.ts'
@@ -104,7 +104,8 @@ export class Effects {
     const effect = Object.hasOwn(effects, name) ? effects[name] : undefined
     if (effect === undefined)
       return this.#outcomes.end(run, undefined, 'NOT_DONE', `actor "${definition.name}" has no effect "${name}"`)
-    const end = (outcome: EndedAs, reason: string) => this.#outcomes.end(run, effect, outcome, reason)
+    const end = (outcome: EndedAs, reason: string, code: string | null = null) =>
+      this.#outcomes.end(run, effect, outcome, reason, code)
     let input: Records[RecordName]
     try {
       input = task.input(startable.key, startable.attempt) as Records[RecordName]
@@ -116,21 +117,26 @@ export class Effects {
     if (run.uncertain && effect.retry !== 'idempotent') return end('UNKNOWN', 'it may have been done, and must not be repeated')
     let tries = 0
     let backoff = FIRST_BACKOFF_MS
-    let reason = ''
+    let last: Why = { reason: '', code: null }
     for (;;) {
       // There may be as many waiting attempts as keys; the next owner resolves those it finds open anyway.
       if (this.#draining && effect.waits === true && !run.uncertain) return
       if (this.#draining) return end('RELEASED', 'the worker is stopping')
       if (!this.#caller.owns(run)) return end('RELEASED', 'the task has moved')
-      if (notAfter !== null && clock.now() > notAfter) return end('EXPIRED', reason || `not started by ${shown(notAfter)}`)
+      if (notAfter !== null && clock.now() > notAfter)
+        return end('EXPIRED', last.reason || `not started by ${shown(notAfter)}`, last.code)
       const outcome = await this.#caller.call(run, effect, input)
       tries += 1
       if (outcome.type === 'result') return this.#outcomes.result(run, effect, outcome.value, outcome.sent)
       // It expired because of what kept it from being done before.
-      if (outcome.type === 'ended') return end(outcome.outcome, reason === '' ? outcome.reason : `${reason}; ${outcome.reason}`)
-      reason = outcome.reason
+      if (outcome.type === 'ended') {
+        const { reason, code } = outcome.why
+        if (last.reason === '') return end(outcome.outcome, reason, code)
+        return end(outcome.outcome, `${last.reason}; ${reason}`, last.code)
+      }
+      last = outcome.why
       // Waiting that was given up because the worker stops is not a failed try.
-      if (!this.#draining && notAfter === null && tries >= MAX_TRIES) return end('NOT_DONE', outcome.reason)
+      if (!this.#draining && notAfter === null && tries >= MAX_TRIES) return end('NOT_DONE', last.reason, last.code)
       const wait = outcome.retryAfterMs ?? backoff
       backoff = Math.min(backoff * 2, MAX_BACKOFF_MS)
       await clock.sleep(notAfter === null ? wait : Math.min(wait, Math.max(1, notAfter - clock.now() + 1)), this.#stopping.signal)

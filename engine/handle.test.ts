@@ -365,7 +365,7 @@ describe('a key whose state is gone', () => {
     const nothing = { input: () => null, lookup: () => null }
     const place = { scope: '', topic: 'bounds.inbox', partition: 0, codec, codeVersion: '1', owner: '', ...nothing }
     const step = (before: Instance | null) => handle(bounds(acts) as never, before, incoming, place)
-    const commands = [{ id: 'c', outcome: 'handled', reason: '' }]
+    const commands = [{ id: 'c', outcome: 'handled', reason: '', code: null }]
     expect(step({ ...NEW_INSTANCE, now: 5_000, commands })).toEqual(step(null))
   })
 })
@@ -393,8 +393,8 @@ describe('the definition of an actor', () => {
 
 describe('a command', () => {
   const inbox = defineTopic('told.inbox', 'key', ['TrialInput', ...ENGINE_RECORDS])
-  const told = (commands: readonly { id: string; outcome: string; reason: string }[]) =>
-    commands.map(({ id, outcome, reason }) => `${id} ${outcome} ${reason}`.trim()).join(', ')
+  const told = (commands: Instance['commands']) =>
+    commands.map(({ id, outcome, reason, code }) => `${id} ${outcome} ${reason}${code ? ` (${code})` : ''}`.trim()).join(', ')
   const state = (digest: string) => ({ ...EMPTY, last: 0, digest })
   const telling = (decision: 'skip' | 'park') =>
     actor({
@@ -403,7 +403,7 @@ describe('a command', () => {
       state: 'TrialState',
       on: {
         TrialInput: (_, { kind }, context) => {
-          if (kind === 'refuse') context.refuse('not today')
+          if (kind === 'refuse') context.refuse('closed', 'not today')
           if (kind === 'poison') throw new Error('told to fail')
           return state(told(context.commands))
         },
@@ -424,8 +424,8 @@ describe('a command', () => {
   it('is among the outcomes that its own handler sees, as it stands', async () => {
     const command = await run()
     expect(command('add')).toBe('c1 handled')
-    expect(command('refuse')).toBe('c1 handled, c2 refused not today')
-    expect(command('add')).toBe('c1 handled, c2 refused not today, c3 handled')
+    expect(command('refuse')).toBe('c1 handled, c2 refused closed: not today (closed)')
+    expect(command('add')).toBe('c1 handled, c2 refused closed: not today (closed), c3 handled')
   })
 
   it('that fails is told as skipped, or as parked until it is handled', async () => {

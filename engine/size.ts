@@ -128,6 +128,6 @@ function decisionBytes({ decision, codeVersion }: EnvelopeDecision): number {
   return HISTORY_ENTRY_BYTES + 3 * (decision.length + codeVersion.length)
 }
 
-function commandBytes({ id, outcome, reason }: EnvelopeCommand): number {
-  return HISTORY_ENTRY_BYTES + 3 * (id.length + outcome.length + reason.length)
+function commandBytes({ id, outcome, reason, code }: EnvelopeCommand): number {
+  return HISTORY_ENTRY_BYTES + 3 * (id.length + outcome.length + reason.length + (code?.length ?? 0))
 }

@@ -14,7 +14,7 @@ const instance: Instance = {
   ledger: [
     { attempt: 'a', effect: 'send', status: 'STARTED', notAfter: null, start: 0, uncertain: false, parts: 0, owner: 'me' },
   ],
-  commands: [{ id: 'c', outcome: 'handled', reason: '' }],
+  commands: [{ id: 'c', outcome: 'handled', reason: '', code: null }],
 }
 const part = partOf('Envelope', ['timers', 'ledger'])
 const own = recordSchema('Envelope')

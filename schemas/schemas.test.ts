@@ -17,6 +17,8 @@ function within(type: AvroType | undefined): AvroComplex[] {
   return [type, ...within(type.items), ...within(type.values), ...(type.fields ?? []).flatMap(f => within(f.type))]
 }
 
+const onTopics = (): RecordName[] => [...allTopics(), deadLetters].flatMap(t => [...t.records]).concat(CHANGELOG_RECORDS)
+
 describe('the schemas', () => {
   it('have types.ts made from them as they are', () => {
     expect(readFileSync(join(import.meta.dirname, 'types.ts'), 'utf8'), 'run: npm run schemas').toBe(generate())
@@ -56,8 +58,8 @@ describe('the schemas', () => {
   it('carry no personal data on topics that are kept for ever', () => {
     const kept = allTopics().filter(t => t.cleanup === 'delete' && t.retentionMs === null)
     expect(kept.map(t => t.name).sort()).toEqual(['audit.log', 'conversation.events', 'sync.log', 'venue.events'])
-    for (const { name, records, forEver } of kept) {
-      expect(forEver, `why ${name} is kept for ever`).toMatch(/\w{3}/)
+    for (const { name, records, keptForever } of kept) {
+      expect(keptForever, `why ${name} is kept forever`).toMatch(/\w{3}/)
       for (const record of records) expect(piiPaths(record), `${record} on ${name}`).toEqual([])
     }
   })
@@ -68,9 +70,9 @@ describe('the schemas', () => {
         .filter(f => f.endsWith('.ts'))
         .map(f => readFileSync(join(import.meta.dirname, '..', folder, f), 'utf8')),
     )
-    const onTopics = new Set<RecordName>([...allTopics(), deadLetters].flatMap(t => [...t.records]).concat(CHANGELOG_RECORDS))
+    const carried = onTopics()
     for (const name of recordNames()) {
-      expect(onTopics.has(name) || code.some(text => text.includes(`'${name}'`)), `${name} is used nowhere`).toBe(true)
+      expect(carried.includes(name) || code.some(text => text.includes(`'${name}'`)), `${name} is used nowhere`).toBe(true)
     }
   })
 })
@@ -87,13 +89,14 @@ describe('the golden records', () => {
     for (const { type, records } of versions) {
       expect(records).toHaveLength(2)
       const forward = present.createResolver(type)
-      const backward = type.createResolver(present)
+      // A state that was renamed, by alias, is read under its new name only: topics do not carry it.
+      const backward = (type as avro.types.RecordType).name === present.name ? type.createResolver(present) : null
+      if (backward === null) expect(onTopics(), name).not.toContain(name)
       for (const record of records) {
         const bytes = Buffer.from(record, 'base64')
         const value = present.fromBuffer(bytes, forward)
         expect(present.isValid(value)).toBe(true)
-        const again = type.fromBuffer(present.toBuffer(value), backward)
-        expect(type.isValid(again)).toBe(true)
+        if (backward !== null) expect(type.isValid(type.fromBuffer(present.toBuffer(value), backward))).toBe(true)
         if (type.fingerprint().equals(present.fingerprint())) expect(present.toBuffer(value).equals(bytes)).toBe(true)
       }
     }

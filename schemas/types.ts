@@ -63,6 +63,81 @@ export interface AuditEventInput {
   at: number
 }
 
+export type MessageStatus = 'UNKNOWN' | 'QUEUED' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
+
+/** A message that we sent, or tried to send. */
+export interface Delivery {
+  /** Our id of the message. */
+  id: string
+  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  attempt: null | string
+  /** The provider's id, once known. */
+  providerId: null | string
+  /** The newest status passed on. */
+  status: MessageStatus
+  /** True while an alert about it is open. */
+  alerted: boolean
+  /** When it got that status. */
+  at: number
+}
+
+export interface DeliveryInput {
+  /** Our id of the message. */
+  id: string
+  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  attempt?: null | string | undefined
+  /** The provider's id, once known. */
+  providerId?: null | string | undefined
+  /** The newest status passed on. */
+  status: MessageStatus
+  /** True while an alert about it is open. */
+  alerted?: boolean | undefined
+  /** When it got that status. */
+  at: number
+}
+
+/** State of a channel's delivery actor: the newest messages sent in one conversation. */
+export interface DeliveryState {
+  /** The newest messages sent, oldest first. */
+  sends: Delivery[]
+}
+
+export interface DeliveryStateInput {
+  /** The newest messages sent, oldest first. */
+  sends?: DeliveryInput[] | undefined
+}
+
+/** Result of a channel's effect `send`. The registry knows it by its first namespace, which therefore stays. */
+export interface SendResult {
+  /** Our id of the message. */
+  id: string
+  /** True when the provider accepted it. */
+  accepted: boolean
+  /** The provider's id of the message. */
+  providerId: null | string
+  /** The provider's error code, when it was not accepted. */
+  errorCode: null | number
+  /** Why it was not accepted, in the provider's words. */
+  reason: string
+  /** When the provider answered. */
+  at: number
+}
+
+export interface SendResultInput {
+  /** Our id of the message. */
+  id: string
+  /** True when the provider accepted it. */
+  accepted: boolean
+  /** The provider's id of the message. */
+  providerId?: null | string | undefined
+  /** The provider's error code, when it was not accepted. */
+  errorCode?: null | number | undefined
+  /** Why it was not accepted, in the provider's words. */
+  reason?: string | undefined
+  /** When the provider answered. */
+  at: number
+}
+
 export type AgentActionKind = 'UNKNOWN' | 'TAKE_OVER' | 'HAND_BACK' | 'REPLY' | 'NOTE' | 'ASSIGN' | 'RESOLVE' | 'APPROVE'
 
 export type Trust = 'UNKNOWN' | 'CLAIMED' | 'HINTED' | 'BOUND'
@@ -135,11 +210,36 @@ export interface SenderInput {
 
 export type MessageKind = 'UNKNOWN' | 'TEXT' | 'BUTTON' | 'LIST' | 'STICKER' | 'MEDIA' | 'LOCATION' | 'CONTACT' | 'REACTION' | 'OTHER'
 
+export type ChatKind = 'UNKNOWN' | 'PRIVATE' | 'GROUP'
+
+/** A file that came with a message; the file itself stays with the provider. */
+export interface Attachment {
+  /** The provider's id of the file. */
+  id: string
+  /** Its media type, such as image/jpeg. */
+  mimeType: null | string
+  /** Its name, as the sender has it. Personal data. */
+  fileName: null | string
+  /** Its size, where the provider says it. */
+  bytes: null | number
+}
+
+export interface AttachmentInput {
+  /** The provider's id of the file. */
+  id: string
+  /** Its media type, such as image/jpeg. */
+  mimeType?: null | string | undefined
+  /** Its name, as the sender has it. Personal data. */
+  fileName?: null | string | undefined
+  /** Its size, where the provider says it. */
+  bytes?: null | number | undefined
+}
+
 /** A message from a person, as the channel brought it. */
 export interface ChatMessage {
   /** The provider's message id. */
   id: string
-  /** whatsapp, line, green-api … */
+  /** Name of the channel, such as whatsapp; each has its own inbox. */
   channel: string
   /** Our account at the provider: phone number id, bot id, instance. */
   account: string
@@ -161,12 +261,28 @@ export interface ChatMessage {
   receivedAt: number
   /** True where the text was longer than we keep and was cut. */
   truncated: boolean
+  /** PRIVATE: one person and us. GROUP: a group or a room. UNKNOWN is read as PRIVATE. */
+  chatKind: ChatKind
+  /** False in a group where nobody spoke to us: it is not answered. */
+  addressed: boolean
+  /** What the provider wants with a reply, where it gives one. */
+  replyToken: null | string
+  /** Until when the reply token is valid; null where there is none. */
+  replyTokenExpiresAt: null | number
+  /** Files that came with it. */
+  attachments: Attachment[]
+  /** Subject, where the channel has one, such as e-mail. Personal data. */
+  subject: null | string
+  /** Provider's id of the earlier message that this one changes or withdraws. */
+  editOf: null | string
+  /** True where the person has withdrawn the message named in editOf. */
+  revoked: boolean
 }
 
 export interface ChatMessageInput {
   /** The provider's message id. */
   id: string
-  /** whatsapp, line, green-api … */
+  /** Name of the channel, such as whatsapp; each has its own inbox. */
   channel: string
   /** Our account at the provider: phone number id, bot id, instance. */
   account: string
@@ -188,6 +304,22 @@ export interface ChatMessageInput {
   receivedAt: number
   /** True where the text was longer than we keep and was cut. */
   truncated?: boolean | undefined
+  /** PRIVATE: one person and us. GROUP: a group or a room. UNKNOWN is read as PRIVATE. */
+  chatKind?: ChatKind | undefined
+  /** False in a group where nobody spoke to us: it is not answered. */
+  addressed?: boolean | undefined
+  /** What the provider wants with a reply, where it gives one. */
+  replyToken?: null | string | undefined
+  /** Until when the reply token is valid; null where there is none. */
+  replyTokenExpiresAt?: null | number | undefined
+  /** Files that came with it. */
+  attachments?: AttachmentInput[] | undefined
+  /** Subject, where the channel has one, such as e-mail. Personal data. */
+  subject?: null | string | undefined
+  /** Provider's id of the earlier message that this one changes or withdraws. */
+  editOf?: null | string | undefined
+  /** True where the person has withdrawn the message named in editOf. */
+  revoked?: boolean | undefined
 }
 
 export type ConversationEventKind = 'UNKNOWN' | 'OPENED' | 'IDENTIFIED' | 'STATE_CHANGED' | 'INTENT' | 'OWNER_CHANGED' | 'MESSAGE_IN' | 'MESSAGE_OUT' | 'MESSAGE_STATUS' | 'REQUEST' | 'REQUEST_ENDED' | 'DEDUPED' | 'HANDED_OVER' | 'RESPONDED' | 'RESOLVED' | 'ASSIGNED' | 'NOTE' | 'TRUST_CHANGED' | 'ERASED'
@@ -222,6 +354,10 @@ export interface ConversationEvent {
   request: null | string
   /** When. */
   at: number
+  /** MESSAGE_OUT: the message that it answers, as a digest of its id; null in events written before the field was. */
+  answers: null | string
+  /** MESSAGE_OUT: the phrases that were said; agent where a person wrote it. */
+  phrases: string[]
 }
 
 export interface ConversationEventInput {
@@ -253,6 +389,10 @@ export interface ConversationEventInput {
   request?: null | string | undefined
   /** When. */
   at: number
+  /** MESSAGE_OUT: the message that it answers, as a digest of its id; null in events written before the field was. */
+  answers?: null | string | undefined
+  /** MESSAGE_OUT: the phrases that were said; agent where a person wrote it. */
+  phrases?: string[] | undefined
 }
 
 export type Owner = 'UNKNOWN' | 'BOT' | 'WAITING' | 'AGENT' | 'WATCH'
@@ -331,6 +471,8 @@ export interface CommandOutcome {
   outcome: string
   /** Why. */
   reason: string
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code: null | string
 }
 
 export interface CommandOutcomeInput {
@@ -340,6 +482,8 @@ export interface CommandOutcomeInput {
   outcome: string
   /** Why. */
   reason?: string | undefined
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** A conversation as people see it. */
@@ -738,6 +882,65 @@ export interface ConversationRequestInput {
   endedAt?: null | number | undefined
 }
 
+/** What a tenant has decided for its venues and its support, as a whole: the newest record of a tenant counts. */
+export interface TenantSettings {
+  /** The tenant. */
+  tenant: string
+  /** Grows by one with each change; the first one is 1. */
+  version: number
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom: null | string
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo: null | string
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever set them; empty for the first ones, which come from the environment. */
+  by: string
+  /** When they were set. */
+  at: number
+  /** The newest command ids with their outcome, bounded; none where the settings are kept elsewhere. */
+  commands: CommandOutcome[]
+}
+
+export interface TenantSettingsInput {
+  /** The tenant. */
+  tenant: string
+  /** Grows by one with each change; the first one is 1. */
+  version: number
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone?: string | undefined
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom?: string | undefined
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo?: string | undefined
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom?: null | string | undefined
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo?: null | string | undefined
+  /** Calling code of phones written without one. */
+  countryCode?: string | undefined
+  /** Language until a person has shown theirs: en or th. */
+  language?: string | undefined
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust?: Trust | undefined
+  /** Id of whoever set them; empty for the first ones, which come from the environment. */
+  by?: string | undefined
+  /** When they were set. */
+  at?: number | undefined
+  /** The newest command ids with their outcome, bounded; none where the settings are kept elsewhere. */
+  commands?: CommandOutcomeInput[] | undefined
+}
+
 /** State of a conversation. */
 export interface ConversationState {
   /** Channel. */
@@ -804,6 +1007,8 @@ export interface ConversationState {
   updatedAt: number
   /** When the person last wrote, provider's time. */
   lastInboundAt: number
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant: null | TenantSettings
 }
 
 export interface ConversationStateInput {
@@ -871,11 +1076,13 @@ export interface ConversationStateInput {
   updatedAt: number
   /** When the person last wrote, provider's time. */
   lastInboundAt: number
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant?: null | TenantSettingsInput | undefined
 }
 
 export type ProviderStatus = 'UNKNOWN' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
 
-/** What the provider reports about a message that we sent. */
+/** What a channel's provider reports about a message that we sent. */
 export interface DeliveryStatus {
   /** The provider's id of our message. */
   providerId: string
@@ -1012,7 +1219,7 @@ export interface ReplyButton {
   id: string
   /** What the person sees. */
   title: string
-  /** Second line, for lists. */
+  /** More about it, where the channel can show that. */
   description: null | string
 }
 
@@ -1021,11 +1228,11 @@ export interface ReplyButtonInput {
   id: string
   /** What the person sees. */
   title: string
-  /** Second line, for lists. */
+  /** More about it, where the channel can show that. */
   description?: null | string | undefined
 }
 
-/** A message to a person: the conversation's order to a channel's connector. */
+/** A message to a person: what the conversation wants said, in full. The channel's connector decides its form: buttons, a list or numbered text, and what is cut. */
 export interface SendMessage {
   /** Our id of the message. */
   id: string
@@ -1037,13 +1244,13 @@ export interface SendMessage {
   account: string
   /** The chat it goes to. Personal data. */
   to: string
-  /** The text. Personal data. */
+  /** The text, however long. Personal data. */
   text: string
-  /** Choices: up to 3 are buttons, up to 10 a list. */
+  /** Choices that answer it, with their full titles. */
   buttons: ReplyButton[]
   /** Provider's id of the message it answers. */
   replyTo: null | string
-  /** When the person last wrote (24-hour window), provider's time. */
+  /** When the person last wrote, in the provider's time: a channel may take free text only for so long after that. */
   lastInboundAt: number
   /** When the conversation decided it. */
   createdAt: number
@@ -1060,19 +1267,17 @@ export interface SendMessageInput {
   account: string
   /** The chat it goes to. Personal data. */
   to: string
-  /** The text. Personal data. */
+  /** The text, however long. Personal data. */
   text: string
-  /** Choices: up to 3 are buttons, up to 10 a list. */
+  /** Choices that answer it, with their full titles. */
   buttons?: ReplyButtonInput[] | undefined
   /** Provider's id of the message it answers. */
   replyTo?: null | string | undefined
-  /** When the person last wrote (24-hour window), provider's time. */
+  /** When the person last wrote, in the provider's time: a channel may take free text only for so long after that. */
   lastInboundAt: number
   /** When the conversation decided it. */
   createdAt: number
 }
-
-export type MessageStatus = 'UNKNOWN' | 'QUEUED' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
 
 /** What became of a message that we sent; from the channel's connector to the conversation. */
 export interface SendOutcome {
@@ -1522,6 +1727,8 @@ export interface EffectEnded {
   outcome: EffectOutcome
   /** Why, for people. */
   reason: string
+  /** Why, as a code of the connector, where its port gave one. */
+  code: null | string
 }
 
 export interface EffectEndedInput {
@@ -1535,6 +1742,8 @@ export interface EffectEndedInput {
   outcome: EffectOutcome
   /** Why, for people. */
   reason?: string | undefined
+  /** Why, as a code of the connector, where its port gave one. */
+  code?: null | string | undefined
 }
 
 /** A timer that is set. */
@@ -1651,6 +1860,8 @@ export interface EnvelopeCommand {
   outcome: string
   /** Why. */
   reason: string
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code: null | string
 }
 
 export interface EnvelopeCommandInput {
@@ -1660,6 +1871,8 @@ export interface EnvelopeCommandInput {
   outcome: string
   /** Why. */
   reason?: string | undefined
+  /** Why it was refused, as a code, such as taken_by_other; null otherwise, and in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** What the engine keeps of one actor: its state and the engine's own bookkeeping. Value of a changelog. */
@@ -2060,7 +2273,7 @@ export interface SheetSummary {
   refused: number
   /** Fingerprint of the content. */
   fingerprint: string
-  /** Why it could not be read: missing, empty, no_header … */
+  /** Why it could not be read, for people: missing, empty, no_header: … */
   error: null | string
   /** How long it took, ms. */
   durationMs: number
@@ -2070,6 +2283,8 @@ export interface SheetSummary {
   sample: string[]
   /** How many of the venues asked for are there. */
   known: number
+  /** Why it could not be read: missing, unreadable, empty, not_csv, no_header, too_large; null in records written before the field was. */
+  code: null | string
 }
 
 export interface SheetSummaryInput {
@@ -2081,7 +2296,7 @@ export interface SheetSummaryInput {
   refused: number
   /** Fingerprint of the content. */
   fingerprint?: string | undefined
-  /** Why it could not be read: missing, empty, no_header … */
+  /** Why it could not be read, for people: missing, empty, no_header: … */
   error?: null | string | undefined
   /** How long it took, ms. */
   durationMs: number
@@ -2091,6 +2306,8 @@ export interface SheetSummaryInput {
   sample?: string[] | undefined
   /** How many of the venues asked for are there. */
   known?: number | undefined
+  /** Why it could not be read: missing, unreadable, empty, not_csv, no_header, too_large; null in records written before the field was. */
+  code?: null | string | undefined
 }
 
 /** A refused row, or a cell that could not be read. */
@@ -2848,6 +3065,80 @@ export interface ZonesReadInput {
   sameAsOf?: null | number | undefined
 }
 
+/** Input of the look-up `tenant`: answered where the tenant has other settings than those known. */
+export interface TenantAsked {
+  /** The tenant. */
+  tenant: string
+  /** Version of the settings that are known; 0 for none. */
+  known: number
+}
+
+export interface TenantAskedInput {
+  /** The tenant. */
+  tenant: string
+  /** Version of the settings that are known; 0 for none. */
+  known: number
+}
+
+/** A tenant decides anew: a command with the settings as a whole. */
+export interface TenantChange {
+  /** Id of the command. */
+  id: string
+  /** Version that was changed; refused where another has come since. Null for whichever there is. */
+  expected: null | number
+  /** True for the settings of the environment: taken where there are none yet. */
+  first: boolean
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom: null | string
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo: null | string
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever changes them; empty for the environment. */
+  by: string
+  /** When. */
+  at: number
+}
+
+export interface TenantChangeInput {
+  /** Id of the command. */
+  id: string
+  /** Version that was changed; refused where another has come since. Null for whichever there is. */
+  expected?: null | number | undefined
+  /** True for the settings of the environment: taken where there are none yet. */
+  first?: boolean | undefined
+  /** IANA time zone, or an offset such as +07:00: of support, and of people whose venue names none. */
+  timeZone: string
+  /** When support opens, HH:MM in the time zone. */
+  supportFrom: string
+  /** When support closes, HH:MM in the time zone; later than `supportFrom`, 24:00 at most. */
+  supportTo: string
+  /** From when nothing is sent that nobody asked for, HH:MM in the time zone; null where there are no quiet hours. */
+  quietFrom?: null | string | undefined
+  /** Until when, HH:MM; may be of the next day. */
+  quietTo?: null | string | undefined
+  /** Calling code of phones written without one. */
+  countryCode: string
+  /** Language until a person has shown theirs: en or th. */
+  language: string
+  /** Least trust of a sender who may control zones: CLAIMED, HINTED or BOUND. */
+  controlTrust: Trust
+  /** Id of whoever changes them; empty for the environment. */
+  by?: string | undefined
+  /** When. */
+  at: number
+}
+
 /** Bytes as they are, for benchmarks whose records have a layout of their own. */
 export interface TrialBytes {
   /** The whole record. */
@@ -3120,7 +3411,7 @@ export interface VenueEvent {
   request: null | string
   /** Command id. */
   command: null | string
-  /** Fields changed, reason. */
+  /** For people: fields changed, what was requested and why it was not done. */
   detail: null | string
   /** Outcome. */
   outcome: null | string
@@ -3130,6 +3421,10 @@ export interface VenueEvent {
   to: null | number
   /** When. */
   at: number
+  /** REQUEST, COMMAND, COMMAND_ENDED: what was requested, such as SET_VOLUME or PAUSE; null in events written before the field was. */
+  action: null | string
+  /** REQUEST, COMMAND_ENDED: why it was refused, expired or could not be verified, as a code; or why the service made the request. */
+  reason: null | string
 }
 
 export interface VenueEventInput {
@@ -3145,7 +3440,7 @@ export interface VenueEventInput {
   request?: null | string | undefined
   /** Command id. */
   command?: null | string | undefined
-  /** Fields changed, reason. */
+  /** For people: fields changed, what was requested and why it was not done. */
   detail?: null | string | undefined
   /** Outcome. */
   outcome?: null | string | undefined
@@ -3155,6 +3450,10 @@ export interface VenueEventInput {
   to?: null | number | undefined
   /** When. */
   at: number
+  /** REQUEST, COMMAND, COMMAND_ENDED: what was requested, such as SET_VOLUME or PAUSE; null in events written before the field was. */
+  action?: null | string | undefined
+  /** REQUEST, COMMAND_ENDED: why it was refused, expired or could not be verified, as a code; or why the service made the request. */
+  reason?: null | string | undefined
 }
 
 /** A person of support forces a field of a venue to a value, or takes that back: a command. */
@@ -3774,6 +4073,8 @@ export interface VenueState {
   standsFrom: number
   /** As long as nothing else is told. */
   standsUntil: number
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant: null | TenantSettings
 }
 
 export interface VenueStateInput {
@@ -3837,6 +4138,8 @@ export interface VenueStateInput {
   standsFrom?: number | undefined
   /** As long as nothing else is told. */
   standsUntil?: number | undefined
+  /** Settings of the tenant, as last looked up; null for those of the process. */
+  tenant?: null | TenantSettingsInput | undefined
 }
 
 /** What somebody wants of a venue's zones. */
@@ -3950,82 +4253,11 @@ export interface ZoneSnapshotInput {
   sameAsOf?: null | number | undefined
 }
 
-/** Result of the effect `send`. */
-export interface SendResult {
-  /** Our id of the message. */
-  id: string
-  /** True when the provider took it. */
-  accepted: boolean
-  /** The provider's id. */
-  providerId: null | string
-  /** Its error code. */
-  errorCode: null | number
-  /** Its words. */
-  reason: string
-  /** When. */
-  at: number
-}
-
-export interface SendResultInput {
-  /** Our id of the message. */
-  id: string
-  /** True when the provider took it. */
-  accepted: boolean
-  /** The provider's id. */
-  providerId?: null | string | undefined
-  /** Its error code. */
-  errorCode?: null | number | undefined
-  /** Its words. */
-  reason?: string | undefined
-  /** When. */
-  at: number
-}
-
-/** A message that we sent, or tried to. */
-export interface WhatsappSend {
-  /** Our id of the message. */
-  id: string
-  /** Effect attempt of the send, echoed by the provider; null where none was made. */
-  attempt: null | string
-  /** The provider's id, once known. */
-  providerId: null | string
-  /** The newest status passed on. */
-  status: MessageStatus
-  /** True while an alert about it is open. */
-  alerted: boolean
-  /** When it got that status. */
-  at: number
-}
-
-export interface WhatsappSendInput {
-  /** Our id of the message. */
-  id: string
-  /** Effect attempt of the send, echoed by the provider; null where none was made. */
-  attempt?: null | string | undefined
-  /** The provider's id, once known. */
-  providerId?: null | string | undefined
-  /** The newest status passed on. */
-  status: MessageStatus
-  /** True while an alert about it is open. */
-  alerted?: boolean | undefined
-  /** When it got that status. */
-  at: number
-}
-
-/** State of the WhatsApp connector of one conversation. */
-export interface WhatsappState {
-  /** The newest sends, oldest first. */
-  sends: WhatsappSend[]
-}
-
-export interface WhatsappStateInput {
-  /** The newest sends, oldest first. */
-  sends?: WhatsappSendInput[] | undefined
-}
-
 /** Every record type by name, as read. */
 export interface Records {
   AuditEvent: AuditEvent
+  DeliveryState: DeliveryState
+  SendResult: SendResult
   AgentAction: AgentAction
   ChatMessage: ChatMessage
   ConversationEvent: ConversationEvent
@@ -4066,6 +4298,9 @@ export interface Records {
   WatchVenue: WatchVenue
   ZoneCommand: ZoneCommand
   ZonesRead: ZonesRead
+  TenantAsked: TenantAsked
+  TenantChange: TenantChange
+  TenantSettings: TenantSettings
   TrialBytes: TrialBytes
   TrialDone: TrialDone
   TrialEffect: TrialEffect
@@ -4082,13 +4317,13 @@ export interface Records {
   ZoneRequest: ZoneRequest
   ZoneResult: ZoneResult
   ZoneSnapshot: ZoneSnapshot
-  SendResult: SendResult
-  WhatsappState: WhatsappState
 }
 
 /** Every record type by name, as written. */
 export interface RecordInputs {
   AuditEvent: AuditEventInput
+  DeliveryState: DeliveryStateInput
+  SendResult: SendResultInput
   AgentAction: AgentActionInput
   ChatMessage: ChatMessageInput
   ConversationEvent: ConversationEventInput
@@ -4129,6 +4364,9 @@ export interface RecordInputs {
   WatchVenue: WatchVenueInput
   ZoneCommand: ZoneCommandInput
   ZonesRead: ZonesReadInput
+  TenantAsked: TenantAskedInput
+  TenantChange: TenantChangeInput
+  TenantSettings: TenantSettingsInput
   TrialBytes: TrialBytesInput
   TrialDone: TrialDoneInput
   TrialEffect: TrialEffectInput
@@ -4145,8 +4383,6 @@ export interface RecordInputs {
   ZoneRequest: ZoneRequestInput
   ZoneResult: ZoneResultInput
   ZoneSnapshot: ZoneSnapshotInput
-  SendResult: SendResultInput
-  WhatsappState: WhatsappStateInput
 }
 
 export type RecordName = keyof Records

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { alerts, syncLog } from '../topics/catalog.ts'
 import { type Position, partitionKey, type TopicPartition } from '../topics/log.ts'
-import { type Batch, OwnershipLost, type Sink, type SinkOptions, type Store, startSink } from './sink.ts'
-import { TestLog } from './test-log.ts'
+import { type Sink, type SinkOptions, startSink } from './sink.ts'
+import { type RecordBatch, OwnershipLost, type Store } from './store.ts'
+import { TestLog } from './testing/log.ts'
 
 const AT = Date.UTC(2026, 4, 1)
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
@@ -33,12 +34,12 @@ class MemoryStore implements Store {
     })
   }
 
-  async write(batches: readonly Batch[]) {
+  async write(batches: readonly RecordBatch[]) {
     await sleep(1)
     if (this.down) throw new Error('the store is down')
     const lost = batches.filter(b => (this.positions.get(partitionKey(b.partition)) ?? 0) !== b.from)
     if (lost.length > 0) throw new OwnershipLost(lost.map(b => b.partition))
-    const ids = (b: Batch) => b.records.map(r => (r.decoded as { value: { id: string } }).value.id)
+    const ids = (b: RecordBatch) => b.records.map(r => (r.decoded as { value: { id: string } }).value.id)
     if (batches.some(b => ids(b).includes(this.poison))) throw new RangeError('no place for it')
     for (const b of batches) {
       this.positions.set(partitionKey(b.partition), b.next)

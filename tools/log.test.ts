@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { configFrom } from '../config.ts'
-import { serviceTopics } from '../main.ts'
+import { serviceTopics } from '../service/actors.ts'
 import { openLocalLog } from '../topics/local/log.ts'
 import { main } from './log.ts'
 import { readinessOf, type Shown, tableOf } from './log-table.ts'
@@ -219,7 +219,7 @@ describe('without a service', () => {
   })
 
   it('says which settings are wrong', async () => {
-    expect((await run('status', { PORT: port, ROLES: 'api' })).said).toMatch(/it cannot start: the settings are not usable/)
+    expect((await run('status', { PORT: port, ROLES: 'api' })).said).toMatch(/it cannot start: invalid configuration/)
   })
 
   it('says which brokers are away', async () => {

@@ -229,7 +229,7 @@ async function whyUnanswered(env: Env, elsewhere: boolean): Promise<string> {
   const file = join(resolve(settings.dataDir), 'log.sqlite')
   if (!existsSync(file)) return `there is no log in ${settings.dataDir}: is that its DATA_DIR? If it is to be a new one, ${start}`
   try {
-    const { serviceTopics } = await import('../main.ts')
+    const { serviceTopics } = await import('../service/actors.ts')
     await (await openLocalLog({ file, topics: serviceTopics(settings) })).close()
     return `its log in ${file} can be opened: ${start}`
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 import { pino } from 'pino'
 import { configFrom, environment } from '../config.ts'
-import { openLog, openPostgres } from '../open.ts'
+import { openLog, openPostgres } from '../service/stores.ts'
 import { rebuild } from '../sinks/postgres/rebuild.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'

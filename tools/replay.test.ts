@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { configFrom } from '../config.ts'
-import type { ActorDefinition } from '../engine/actor.ts'
 import { MemoryStore } from '../engine/store.ts'
 import { Worker } from '../engine/worker.ts'
-import { actorsOf, codeVersion } from '../main.ts'
+import { actorNamed, actorsOf } from '../service/actors.ts'
+import { codeVersion } from '../service/code-version.ts'
 import { allTopics, changelog, venueInbox } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
@@ -29,7 +29,7 @@ const replay = (...args: string[]) =>
   })
 
 beforeAll(async () => {
-  const venue = actorsOf(configFrom({ DATA_DIR: folder, DEMO: '0' })).venue as never as ActorDefinition
+  const venue = actorNamed(actorsOf(configFrom({ DATA_DIR: folder, DEMO: '0' })), 'venue')
   const topics = [...allTopics(), changelog(venue.name, venue.inbox)]
   log = await openLocalLog({ file: join(folder, 'log.sqlite'), topics })
   const codec = await Codec.open(log, topics)

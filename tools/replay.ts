@@ -8,11 +8,11 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { ConfigError, configFrom, environment } from '../config.ts'
-import type { ActorDefinition } from '../engine/actor.ts'
 import { messageOf } from '../engine/errors.ts'
 import { replayPartition } from '../engine/replay.ts'
-import { actorsOf, codeVersion } from '../main.ts'
-import { openLog } from '../open.ts'
+import { actorsOf } from '../service/actors.ts'
+import { codeVersion } from '../service/code-version.ts'
+import { openLog } from '../service/stores.ts'
 import { allTopics, changelog } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { LogError } from '../topics/log.ts'
@@ -26,7 +26,7 @@ class Wrong extends Error {}
 async function main(): Promise<boolean> {
   const { topic, partition, key } = asked()
   const settings = configFrom(environment())
-  const actors: readonly ActorDefinition[] = Object.values(actorsOf(settings)) as never
+  const actors = actorsOf(settings).map(({ actor }) => actor)
   const definition = actors.find(a => a.inbox.name === topic)
   if (definition === undefined)
     throw new Wrong(`no actor has the inbox "${topic}"; there are ${actors.map(a => a.inbox.name).join(', ')}`)

@@ -10,17 +10,17 @@ export interface Topic<R extends RecordName = RecordName> {
   readonly records: readonly R[]
   readonly partitions: number
   readonly cleanup: 'delete' | 'compact'
-  /** How long records are kept, ms; null for ever. Compacted topics keep the newest of each key. */
+  /** How long records are kept, ms; null: forever. Compacted topics keep the newest record of each key. */
   readonly retentionMs: number | null
-  /** Why nothing of it is ever removed, where that was decided. */
-  readonly forEver: string | null
+  /** Why its records are never deleted, if they are not. */
+  readonly keptForever: string | null
 }
 
-/** Records that the engine itself puts on every inbox. */
+/** Records that the engine itself writes to every inbox. */
 export const ENGINE_RECORDS = ['TimerDue', 'EffectEnded', 'Redrive'] as const
 export type EngineRecord = (typeof ENGINE_RECORDS)[number]
 
-/** Records of every changelog. */
+/** Record types of every changelog. */
 export const CHANGELOG_RECORDS = [
   'Envelope',
   'LedgerInput',
@@ -32,18 +32,19 @@ export const CHANGELOG_RECORDS = [
   'TaskDecision',
 ] as const
 
-const DAY = 24 * 60 * 60 * 1000
+const DAY_MS = 24 * 60 * 60 * 1000
 const topics = new Map<string, Topic>()
 
 export interface TopicOptions {
   readonly partitions?: number
   readonly keepDays?: number | null
   readonly cleanup?: 'delete' | 'compact'
-  readonly forEver?: string
+  readonly keptForever?: string
 }
 
-/** What every topic of the catalog decides: how long it keeps its records, or why it never lets go of them. */
-type Decided = TopicOptions & ({ readonly keepDays: number } | { readonly cleanup: 'compact' } | { readonly forEver: string })
+/** Every topic of the catalog says how long it keeps its records, or why it keeps them forever. */
+type Retention = TopicOptions &
+  ({ readonly keepDays: number } | { readonly cleanup: 'compact' } | { readonly keptForever: string })
 
 /** A topic outside the catalog, for tests and benchmarks. */
 export function defineTopic<R extends RecordName>(
@@ -52,24 +53,24 @@ export function defineTopic<R extends RecordName>(
   records: readonly R[],
   options: TopicOptions = {},
 ): Topic<R> {
-  const { partitions = PARTITIONS, keepDays = null, cleanup = 'delete', forEver = null } = options
-  return { name, key, records, partitions, cleanup, retentionMs: keepDays === null ? null : keepDays * DAY, forEver }
+  const { partitions = PARTITIONS, keepDays = null, cleanup = 'delete', keptForever = null } = options
+  return { name, key, records, partitions, cleanup, retentionMs: keepDays === null ? null : keepDays * DAY_MS, keptForever }
 }
 
-function topic<R extends RecordName>(name: string, key: string, records: readonly R[], options: Decided): Topic<R> {
-  const made = defineTopic(name, key, records, options)
-  topics.set(name, made)
-  return made
+function topic<R extends RecordName>(name: string, key: string, records: readonly R[], options: Retention): Topic<R> {
+  const defined = defineTopic(name, key, records, options)
+  topics.set(name, defined)
+  return defined
 }
 
 function inbox<R extends RecordName>(name: string, key: string, records: readonly R[], keepDays: number, partitions?: number) {
   return topic(name, key, [...records, ...ENGINE_RECORDS], partitions === undefined ? { keepDays } : { keepDays, partitions })
 }
 
-/** Partitions of conversation and venue topics: final once the topics are made. */
+/** Partitions of conversation and venue topics: final once the topics are created. */
 const PARTITIONS = 6
-/** A connector bound to the budget of one credential has one, and what has one order. */
-const ONE = 1
+/** For connectors that share the budget of one credential, and for topics with one order. */
+const SINGLE_PARTITION = 1
 
 export const conversationInbox = inbox(
   'conversation.inbox',
@@ -77,16 +78,18 @@ export const conversationInbox = inbox(
   ['ChatMessage', 'DeliveryStatus', 'Understood', 'VenueAnswer', 'SendOutcome', 'AgentAction', 'ErasePerson'],
   30,
 )
-/** What messages were understood as, where that was looked up. Partition for partition as the inbox, and kept as long. */
-export const conversationJournal = topic('conversation.journal', 'conversation', ['Understood'], { keepDays: 30 })
+/** What look-ups answered: how messages were understood, and settings. Copartitioned with the inbox, and kept as long. */
+export const conversationJournal = topic('conversation.journal', 'conversation', ['Understood', 'TenantSettings'], {
+  keepDays: 30,
+})
 export const conversationProfiles = topic('conversation.profiles', 'conversation', ['ConversationProfile'], {
   cleanup: 'compact',
 })
 export const conversationEvents = topic('conversation.events', 'conversation', ['ConversationEvent'], {
-  forEver: 'the history of what was said and done, without a word of it or a person: tables and analytics are made anew from it',
+  keptForever: 'the history of conversations, without texts or persons: tables and analytics are rebuilt from it',
 })
 
-/** What a human has to see to. */
+/** What a person must take care of. */
 export const issues = topic('issues', 'issue', ['Issue'], { cleanup: 'compact' })
 
 export const venueInbox = inbox(
@@ -95,26 +98,38 @@ export const venueInbox = inbox(
   ['SheetRow', 'ZoneSnapshot', 'ZoneRequest', 'ZoneResult', 'VenueOverride', 'VenueRefresh'],
   7,
 )
+/** Settings that look-ups answered. Copartitioned with the inbox, and kept as long. */
+export const venueJournal = topic('venue.journal', 'venue', ['TenantSettings'], { keepDays: 7 })
 export const venueProfiles = topic('venue.profiles', 'venue', ['VenueProfile'], { cleanup: 'compact' })
 export const venueEvents = topic('venue.events', 'venue', ['VenueEvent'], {
-  forEver: 'the history of zones and commands, a record for each change: tables and analytics are made anew from it',
+  keptForever: 'the history of zones and commands, a record for each change: tables and analytics are rebuilt from it',
 })
 
-export const whatsappInbox = inbox(
-  'whatsapp.inbox',
-  'conversation',
-  ['SendMessage', 'DeliveryStatus', 'SendResult', 'ErasePerson'],
-  30,
-)
+const channels = new Map<string, ChannelInbox>()
+
+/** The inbox of a channel's connector. Every channel has its own, with the same records. */
+function channelInbox(channel: string) {
+  const made = inbox(`${channel}.inbox`, 'conversation', ['SendMessage', 'DeliveryStatus', 'SendResult', 'ErasePerson'], 30)
+  channels.set(channel, made)
+  return made
+}
+export type ChannelInbox = Topic<'SendMessage' | 'DeliveryStatus' | 'SendResult' | 'ErasePerson' | EngineRecord>
+
+export const whatsappInbox = channelInbox('whatsapp')
+
+/** The inbox of every channel, by the channel's name. */
+export function channelInboxes(): ReadonlyMap<string, ChannelInbox> {
+  return channels
+}
 
 export const soundtrackInbox = inbox(
   'soundtrack.inbox',
   'account, or account:zone',
   ['WatchVenue', 'PollSooner', 'ZoneCommand', 'ZonesRead', 'CommandDone'],
   3,
-  ONE,
+  SINGLE_PARTITION,
 )
-/** Key of a zone on soundtrack.inbox, for its commands and its readings. Ids hold no colon, and one typed by hand cannot clash. */
+/** Key of a zone's commands and readings on soundtrack.inbox. Ids have no colon; one typed by hand is encoded, so it cannot clash. */
 export function zoneKey(account: string, zone: string): string {
   return `${encodeURIComponent(account)}:${encodeURIComponent(zone)}`
 }
@@ -124,32 +139,39 @@ export const sheetsInbox = inbox(
   'sheet, or sheet:bucket',
   ['SyncNow', 'SheetPart', 'SheetBucket', 'SheetBucketTaken'],
   3,
-  ONE,
+  SINGLE_PARTITION,
 )
+
+export const tenantInbox = inbox('tenant.inbox', 'tenant', ['TenantChange'], 30, SINGLE_PARTITION)
+/** What each tenant has decided: hours, languages, who may control. Few and small. */
+export const tenantSettings = topic('tenant.settings', 'tenant', ['TenantSettings'], {
+  partitions: SINGLE_PARTITION,
+  cleanup: 'compact',
+})
 
 export const alerts = topic('alerts', 'venue', ['Alert'], { keepDays: 90 })
 export const syncLog = topic('sync.log', 'source', ['SyncRun', 'SyncRefusals'], {
-  forEver:
-    'what each source said and when it was silent, a record for each change of that: the proof towards who runs the source',
+  keptForever:
+    'what each source said and when it was silent, a record for each change: the proof towards the operator of the source',
 })
-/** Every operation through the API: one partition, so that its order is that of the chain of hashes. */
+/** Every operation through the API: one partition, so that its order is the order of the hash chain. */
 export const auditLog = topic('audit.log', 'who did it', ['AuditEvent'], {
-  partitions: ONE,
-  forEver: 'a chain of hashes without its beginning proves nothing',
+  partitions: SINGLE_PARTITION,
+  keptForever: 'a hash chain without its beginning proves nothing',
 })
 export const deadLetters = topic('dead.letters', 'key of the record', ['DeadLetter'], { keepDays: 30 })
 
-/** The changelog of an actor: as many partitions as its inbox. */
+/** The changelog of an actor, with as many partitions as its inbox. */
 export function changelog(actor: string, inbox: Topic): Topic {
   return defineTopic(`${actor}.changelog`, inbox.key, CHANGELOG_RECORDS, { partitions: inbox.partitions, cleanup: 'compact' })
 }
 
-/** Partitions of a topic on a cluster: so many where it has several on one machine. */
+/** Partitions of a topic on a cluster: this number for every topic that has several on one machine. */
 export function partitionsOnCluster({ partitions }: Topic, several: number): number {
-  return partitions === ONE ? ONE : several
+  return partitions === SINGLE_PARTITION ? SINGLE_PARTITION : several
 }
 
-/** A topic by its name. @throws when the catalog has none of that name. */
+/** @throws when the catalog has no topic of this name */
 export function topicNamed(name: string): Topic {
   const found = topics.get(name)
   if (found === undefined) throw new Error(`no topic named "${name}" in the catalog`)

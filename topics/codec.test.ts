@@ -90,7 +90,7 @@ describe('the codec', () => {
   it('says which field of a value does not fit, and how', async () => {
     const { codec } = await opened()
     const wrong = { ...due, version: 7 } as unknown as typeof due
-    expect(() => codec.encode('test.inbox', 'TimerDue', wrong)).toThrow('TimerDue does not fit its schema: version is 7')
+    expect(() => codec.encode('test.inbox', 'TimerDue', wrong)).toThrow('TimerDue does not match its schema: version is 7')
   })
 
   it('reads what newer code wrote with a field more, and older code with one less', async () => {

@@ -22,7 +22,7 @@ afterEach(async () => {
 
 /** A process that holds the lock. */
 async function holder(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'lock-child.ts'), path], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'testing', 'lock-child.ts'), path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   children.push(child)
@@ -74,7 +74,7 @@ it('is refused to the process that has it, by whatever way to the file, until it
 it('outlives the object that stands for it, and refused attempts', async () => {
   lockFile(path)
   for (let i = 0; i < 20; i++) refusal()
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'lock-child.ts'), path], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'testing', 'lock-child.ts'), path], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   children.push(child)

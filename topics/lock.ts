@@ -1,6 +1,6 @@
 /**
- * A lock that a process holds as long as it lives: the system takes it away however the process ends. It is an exclusive
- * transaction on an empty SQLite file, in which nothing is ever written; who holds it stands beside, in `<path>.pid`.
+ * A lock that a process holds as long as it lives: the operating system releases it, however the process ends. It is an exclusive
+ * transaction on an empty SQLite file, to which nothing is ever written; `<path>.pid` beside it names the holder.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -12,12 +12,12 @@ export interface Lock {
   release(): void
 }
 
-/** A connection that nobody refers to is closed, and its lock is gone with it. */
+/** Keeps the connections: one without a reference would be closed, and its lock released. */
 const held = new Set<DatabaseSync>()
 
 /**
- * Takes the lock of this path, whose folder exists. Nothing else in the process may open the file: to close it drops the
- * lock (POSIX locks belong to process and file; SQLite minds that among its own connections).
+ * Takes the lock of this path, whose folder must exist. Nothing else in the process may open the file: closing it would release the
+ * lock (POSIX locks belong to process and file; SQLite handles that among its own connections).
  * @throws {LogError} `locked` by another process or this one, naming it; `unavailable` when the file cannot be opened
  */
 export function lockFile(path: string): Lock {
@@ -29,7 +29,7 @@ export function lockFile(path: string): Lock {
     db?.close()
     const message = (error as Error).message
     if (!isBusy(error)) throw new LogError('unavailable', `${path} cannot be locked: ${message}`, { cause: error })
-    throw new LogError('locked', `${path} is locked by ${holderOf(path)}: stop it, or give this one a folder of its own`, {
+    throw new LogError('locked', `${path} is locked by ${holderOf(path)}: stop it, or give this process another folder`, {
       cause: error,
     })
   }
@@ -45,7 +45,7 @@ export function lockFile(path: string): Lock {
   }
 }
 
-/** Who has locked this file, as its process has said it. */
+/** The holder of the lock, as its process has described itself. */
 export function holderOf(path: string): string {
   try {
     const [pid, host, since, command] = readFileSync(holderFile(path), 'utf8').split('\n')
@@ -53,14 +53,14 @@ export function holderOf(path: string): string {
     const itself = Number(pid) === process.pid && host === hostname() ? 'this very ' : ''
     return `${itself}process ${pid} on ${host} (${command}), since ${since}`
   } catch {
-    return 'another process' // it has not said, or says it to its own user only
+    return 'another process' // no description, or one that only its own user can read
   }
 }
 
-/** Says that this process holds the file. That it cannot be said, as on a full disk, is no reason not to hold it. */
+/** Describes this process as the holder. A failure, as on a full disk, is no reason not to hold the lock. */
 export function nameHolder(path: string): void {
   const lines = [process.pid, hostname(), new Date().toISOString(), process.argv.slice(0, 2).join(' '), '']
-  forgetHolder(path) // whoever held it before is never taken for the holder
+  forgetHolder(path) // never leave the previous holder's description
   try {
     writeFileSync(holderFile(path), lines.join('\n'))
   } catch {
@@ -73,7 +73,7 @@ export function forgetHolder(path: string): void {
   try {
     rmSync(holderFile(path), { force: true })
   } catch {
-    // The folder may be read-only: what is left behind is read only when somebody holds the lock.
+    // The folder may be read-only. What stays behind is read only while the lock is held.
   }
 }
 

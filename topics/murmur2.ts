@@ -10,7 +10,7 @@ export function partitionOf(key: string | null, partitions: number): number {
 const scratch = Buffer.allocUnsafe(1024)
 let written = 0
 
-/** The bytes of a key: the first `written` of what is returned. Short ASCII is written here, which costs less than a call. */
+/** The bytes of a key: the first `written` bytes of the result. Short ASCII is copied here, which is cheaper than a call. */
 function bytesOf(key: string): Buffer {
   if (key.length <= SHORT) {
     written = key.length

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { LogRecord } from './log.ts'
-import { type Batch, type BatchRecord, decodeRecords, encodeRecords, payloadBytes } from './records.ts'
+import { type EncodedBatch, type BatchRecord, decodeRecords, encodeRecords, payloadBytes } from './records.ts'
 
 const where = { topic: 'venue.inbox', partition: 3 }
 const everything = () => ({ from: 0, records: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY })
 
-function decode(batch: Batch, window = everything()): LogRecord[] {
+function decode(batch: EncodedBatch, window = everything()): LogRecord[] {
   const records: LogRecord[] = []
   decodeRecords(where, batch, window, records)
   return records
@@ -104,7 +104,7 @@ describe('a batch of records', () => {
   })
 
   test('with a changed byte is other records or refused, and never read beyond its end', () => {
-    const attempt = (batch: Batch): LogRecord[] | unknown => {
+    const attempt = (batch: EncodedBatch): LogRecord[] | unknown => {
       try {
         return decode(batch)
       } catch (error) {

@@ -11,14 +11,14 @@ import type { Headers, LogRecord, TopicPartition } from './log.ts'
 
 export type BatchRecord = Omit<LogRecord, 'topic' | 'partition'>
 
-export interface Batch {
+export interface EncodedBatch {
   readonly baseOffset: number
-  /** Offset of its last record; between the two there may be gaps. */
+  /** Offset of its last record; there may be gaps between the two. */
   readonly lastOffset: number
   readonly count: number
   readonly firstTimestamp: number
   readonly maxTimestamp: number
-  /** The time of all of them, where it was the log that gave it; otherwise each has its own. */
+  /** Log append time of all records, when the log set it; otherwise each record has its own. */
   readonly appendTime?: number | undefined
   /** The records. */
   readonly blob: Buffer
@@ -26,7 +26,7 @@ export interface Batch {
 
 const NO_HEADERS: Headers = Object.freeze(Object.create(null) as Record<string, string>)
 
-/** Bytes of a record's key, value and headers: what the limit of a record counts. */
+/** Bytes of a record's key, value and headers: what the size limit counts. */
 export function payloadBytes({ key, value, headers }: Payload): number {
   let bytes = (key === null ? 0 : utf8Bytes(key)) + (value === null ? 0 : value.length)
   for (const name in headers) bytes += Buffer.byteLength(name) + Buffer.byteLength((headers as Headers)[name] as string)
@@ -41,7 +41,7 @@ export interface Payload {
 }
 
 /** @param records at least one, in offset order. */
-export function encodeRecords(records: readonly BatchRecord[]): Batch {
+export function encodeRecords(records: readonly BatchRecord[]): EncodedBatch {
   const first = records[0] as BatchRecord
   const last = records[records.length - 1] as BatchRecord
   const lengths: number[] = []
@@ -63,7 +63,7 @@ export function encodeRecords(records: readonly BatchRecord[]): Batch {
   return { baseOffset, lastOffset: last.offset, count: records.length, firstTimestamp, maxTimestamp, blob }
 }
 
-/** Records that have no place in the log yet: offsets from 0 on, all of one time. `head` bytes are left free in front. */
+/** Records without a place in the log yet: offsets start at 0, all with the same time. `head` bytes are left free in front. */
 export function encodePayloads(records: readonly Payload[], head: number): Buffer {
   const lengths: number[] = []
   let size = head
@@ -95,32 +95,32 @@ function writeRecord(into: Buffer, start: number, record: Payload, length: numbe
   return at
 }
 
-/** How much to take of a batch: from which offset on, and at most how many records and bytes. */
-export interface Window {
+/** How much to take of a batch: from which offset, and at most how many records and bytes. */
+export interface ReadWindow {
   from: number
   records: number
   bytes: number
 }
 
-/** How much of a batch is passed: reading goes on from there. */
-export interface Passed {
+/** How much of a batch has been decoded: decoding continues from there. */
+export interface DecodeProgress {
   bytes: number
   records: number
 }
 
 /**
- * Adds the records of a batch that lie in the window to `into`, and narrows the window to what is left of it: `from` moves
- * to the next offset to read. The first record is taken however large it is. Values are views of the batch's bytes.
+ * Appends the records of a batch that are in the window to `into`, and narrows the window to the rest of it: `from` moves to the next
+ * offset to read. The first record is taken however large it is. Values are views of the batch's bytes.
  *
- * @param passed where to begin, and then where it has ended
+ * @param passed where to start; updated to where decoding stopped
  * @throws RangeError when the bytes are not such a batch.
  */
 export function decodeRecords(
   where: TopicPartition,
-  batch: Batch,
-  window: Window,
+  batch: EncodedBatch,
+  window: ReadWindow,
   into: LogRecord[],
-  passed: Passed = { bytes: 0, records: 0 },
+  passed: DecodeProgress = { bytes: 0, records: 0 },
 ): void {
   const { topic, partition } = where
   const { blob, baseOffset, firstTimestamp, count, appendTime } = batch
@@ -182,7 +182,7 @@ function lengthOf({ key, value, headers }: Payload, timestampDelta: number, offs
   return length
 }
 
-/** Bytes of a text in UTF-8. Short ASCII, as keys are, is counted here: it costs less than a call. */
+/** Length in UTF-8. Short ASCII, as keys are, is counted here, which is cheaper than a call. */
 function utf8Bytes(text: string): number {
   if (text.length > SHORT) return Buffer.byteLength(text)
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return Buffer.byteLength(text)
@@ -204,7 +204,7 @@ function writeText(into: Buffer, at: number, text: string): number {
   return start + length
 }
 
-/** Numbers up to 2^52 either way: beyond 32 bits by division, since bit operators would cut them. */
+/** Numbers up to ±2^52: by division, since bit operators would cut them to 32 bits. */
 function zigzag(n: number): number {
   return n >= 0 ? n * 2 : n * -2 - 1
 }
@@ -224,7 +224,7 @@ function writeVarint(into: Buffer, start: number, n: number): number {
   return at
 }
 
-/** Where reading stands in the bytes being decoded. Decoding is synchronous, so that one for all will do. */
+/** Position in the bytes being decoded. Decoding is synchronous, so one for all is enough. */
 let cursor = 0
 
 function readVarint(from: Buffer): number {
@@ -232,7 +232,7 @@ function readVarint(from: Buffer): number {
   let rest = byte & 0x7f
   for (let scale = 0x80; byte >= 0x80; scale *= 0x80) {
     byte = from[cursor++] as number
-    if (scale > 2 ** 49) throw damaged(`a number at byte ${cursor} is longer than any that is written`)
+    if (scale > 2 ** 49) throw damaged(`a number at byte ${cursor} is too long`)
     rest += (byte & 0x7f) * scale
   }
   return rest % 2 === 0 ? rest / 2 : -(rest + 1) / 2

@@ -1,13 +1,14 @@
-/** The audit trail, and what this installation is set to. */
+/** The audit trail. */
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { auditHash, FIRST_HASH } from '../../domain/audit-hash.ts'
-import type { Hot } from '../hot.ts'
-import { after, ListQuery, listOf, page } from '../lists.ts'
-import { Problem } from '../problem.ts'
+import { permission } from '../access/principal.ts'
+import { ListQuery, listOf, page, parseCursor } from '../lists.ts'
 import { IntegerOrNull, orNull, Text, TextOrNull, Time } from '../schemas.ts'
-import type { Threads } from '../threads.ts'
 import type { Api } from '../types.ts'
+
+const READ = permission('audit:read', ['admin'])
+export const permissions = { READ }
 
 const AuditEvent = Type.Object({
   id: Text,
@@ -24,7 +25,7 @@ const AuditEvent = Type.Object({
   before: TextOrNull,
   after: TextOrNull,
   at: Time,
-  hash: Type.String({ description: 'SHA-256 over the event before it and this one, hex' }),
+  hash: Type.String({ description: 'SHA-256 of the previous hash and this event, hex' }),
 })
 
 const COLUMNS = `id, actor, actor_kind AS "actorKind", role, action, object, outcome, status, personal, request_id AS "requestId",
@@ -32,39 +33,26 @@ const COLUMNS = `id, actor, actor_kind AS "actorKind", role, action, object, out
 
 const Verification = Type.Object({
   intact: Type.Boolean(),
-  events: Type.Integer({ description: 'looked at' }),
+  events: Type.Integer({ description: 'Events that were checked' }),
   brokenAt: orNull(Type.Integer(), {
-    description: 'offset of the first event that does not follow from the one before',
+    description: 'Offset of the first event whose hash does not follow from the previous one',
   }),
   from: IntegerOrNull,
   to: IntegerOrNull,
-  hash: orNull(Text, { description: 'of the last event, to be written down elsewhere' }),
+  hash: orNull(Text, { description: 'Of the last event checked; store it elsewhere to detect truncation' }),
 })
 
-const Forgotten = Type.Unsafe<undefined>({ type: 'null', description: 'forgotten' })
+/** Events that one verification checks. */
+const MAX_VERIFIED = 100_000
+const VERIFIED_AT_ONCE = 5_000
 
-/** Events that one verification looks at. */
-const MOST = 100_000
-
-/** What is told of the settings; no secret is among them. */
-export interface PublicSettings {
-  readonly [name: string]: string | number | boolean | null
-}
-
-interface Context {
-  readonly pool: pg.Pool
-  readonly settings?: PublicSettings
-  readonly hot?: Hot | null
-  readonly threads: Threads
-}
-
-export function auditRoutes(app: Api, { pool, settings = {}, hot = null, threads }: Context): void {
+export function routes(app: Api, { pool }: { pool: pg.Pool }): void {
   app.get(
     '/audit',
     {
-      config: { permission: 'audit:read', whole: true, personal: true },
+      config: { permission: READ, installationWide: true, personal: true },
       schema: {
-        summary: 'Who did what, newest first',
+        summary: 'Audit events, newest first',
         querystring: Type.Object(
           {
             ...ListQuery,
@@ -87,7 +75,7 @@ export function auditRoutes(app: Api, { pool, settings = {}, hot = null, threads
            AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
            AND ($6::timestamptz IS NULL OR (at, id) < ($6, $7))
          ORDER BY at DESC, id DESC LIMIT $8`,
-        [actor, action, object, from, to, ...after('audit', cursor, 'time'), limit + 1],
+        [actor, action, object, from, to, ...parseCursor('audit', cursor, 'time'), limit + 1],
       )
       return page('audit', rows, limit, row => [row.at.toISOString(), row.id])
     },
@@ -96,45 +84,17 @@ export function auditRoutes(app: Api, { pool, settings = {}, hot = null, threads
   app.get(
     '/audit/verify',
     {
-      config: { permission: 'audit:read', whole: true },
+      config: { permission: READ, installationWide: true },
       schema: {
-        summary: `Whether nobody has changed the audit trail: follows its chain of hashes, at most ${MOST} events`,
+        summary: `Verifies the hash chain of the audit trail, at most ${MAX_VERIFIED} events`,
         querystring: Type.Object(
-          { from: Type.Optional(Type.Integer({ minimum: 0, description: 'offset of the first event' })) },
+          { from: Type.Optional(Type.Integer({ minimum: 0, description: 'Offset of the first event' })) },
           { additionalProperties: false },
         ),
         response: { 200: Verification },
       },
     },
     async ({ query: { from = 0 } }) => verify(pool, from),
-  )
-
-  app.get(
-    '/settings',
-    {
-      config: { permission: 'settings:read', whole: true },
-      schema: {
-        summary: 'What this installation is set to; no secrets',
-        response: { 200: Type.Record(Type.String(), Type.Any()) },
-      },
-    },
-    async () => settings,
-  )
-
-  app.post(
-    '/cache/flush',
-    {
-      config: { permission: 'cache:flush', whole: true, limit: 'sync', action: 'cache.flush' },
-      schema: { summary: 'Forget every look-up that is kept: it fills again', response: { 204: Forgotten } },
-    },
-    async ({ audited }, reply) => {
-      audited.after = 'flushed'
-      threads.flush()
-      await hot?.flush().catch(cause => {
-        throw new Problem('unavailable', 'the cache cannot be reached now', { cause })
-      })
-      return reply.code(204).send(undefined)
-    },
   )
 }
 
@@ -146,21 +106,21 @@ async function verify(pool: pg.Pool, from: number): Promise<Static<typeof Verifi
   for (;;) {
     const { rows } = await pool.query<Row>(
       `SELECT ${COLUMNS}, log_offset, previous_hash, hash AS own FROM audit_log WHERE log_partition = 0 AND log_offset >= $1
-       ORDER BY log_offset LIMIT 5000`,
+       ORDER BY log_offset LIMIT ${VERIFIED_AT_ONCE}`,
       [next],
     )
     for (const { log_offset, previous_hash, own, at, ...event } of rows) {
       const offset = Number(log_offset)
       first ??= offset
-      const begins = previous ?? (from === 0 ? FIRST_HASH : previous_hash)
-      const wanted = auditHash(begins, offset, { ...event, at: at.getTime() })
-      if (!begins.equals(previous_hash) || !wanted.equals(own))
+      const before = previous ?? (from === 0 ? FIRST_HASH : previous_hash)
+      const expected = auditHash(before, offset, { ...event, at: at.getTime() })
+      if (!before.equals(previous_hash) || !expected.equals(own))
         return { intact: false, events, brokenAt: offset, from: first, to: offset, hash: null }
       previous = own
       events++
       next = offset + 1
     }
-    if (rows.length < 5000 || events >= MOST)
+    if (rows.length < VERIFIED_AT_ONCE || events >= MAX_VERIFIED)
       return {
         intact: true,
         events,

@@ -3,13 +3,13 @@ import type pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { listenForChanges, tellChanged, tellPeopleChanged } from '../../sinks/postgres/changes.ts'
 import { startPostgresSink } from '../../sinks/postgres/sink.ts'
-import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
-import { MemoryCache } from '../../sinks/redis/cache.ts'
-import { Hot } from '../../sinks/redis/hot.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
+import { MemoryCache } from '../../cache/cache.ts'
+import { ReadThroughCache } from '../../cache/read-through.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { type ApiServer, type Changes, startApi } from '../server.ts'
-import { type Person, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Person, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const [VENUE, THREAD] = ['/api/v1/venues/main:v1', '/api/v1/conversations/main:c0']
@@ -19,14 +19,14 @@ let log: TestLog
 let api: ApiServer
 /** Another process on the same stores. */
 let beside: ApiServer
-let hot: Hot
+let hot: ReadThroughCache
 
 beforeAll(async () => {
   postgres = await startTestPostgres({ statementTimeoutMs: 5_000 })
   pool = postgres.pool
   log = await TestLog.open()
   await fill(log, pool)
-  hot = new Hot(new MemoryCache())
+  hot = new ReadThroughCache(new MemoryCache())
   const first = Promise.withResolvers<void>()
   const second = Promise.withResolvers<void>()
   api = await startApi({ ...testOptions(log, pool), hot, changes: changesThen(first.resolve) })

@@ -1,12 +1,12 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { conversationId } from '../../domain/ids.ts'
-import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Answer, get, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 const NOK = { channel: 'whatsapp', user: '66800000000' }
 const OWN = conversationId('key-of-the-tenant', 'whatsapp', '1055', NOK.user)
@@ -23,7 +23,7 @@ beforeAll(async () => {
   const options = testOptions(log, pool)
   api = await startApi({
     ...options,
-    whatsapp: { appSecret: 'secret-of-the-app', verifyToken: 'verify-me', phoneNumberId: '1055' },
+    channels: [{ name: 'whatsapp', account: '1055', webhook: null }],
     actors: [
       { name: 'conversation', inbox: 'conversation.inbox', changelog: 'conversation.profiles', group: 'bma.processors' },
       { name: 'whatsapp', inbox: 'whatsapp.inbox', changelog: 'conversation.profiles', group: 'bma.connectors' },
@@ -65,7 +65,7 @@ test('an order goes to each conversation that is theirs alone, and to the one th
   expect(receipt).toMatchObject({ shared: ['main:group'], verifiedAt: null, reason: 'asked for it' })
   expect(receipt.conversations.sort()).toEqual([OWN, 'main:c0'].sort())
   const messages = receipt.stores.find((s: { store: string }) => s.store === 'postgres: messages')
-  expect(messages).toMatchObject({ found: 2, detail: '2 of 2 conversations wait for their order' })
+  expect(messages).toMatchObject({ found: 2, detail: '2 of 2 conversations have not been erased yet' })
   expect(messages.left).toBeGreaterThan(0)
   expect(receipt.stores.find((s: { store: string }) => s.store === 'state: conversation')).toMatchObject({ left: 2 })
 

@@ -1,20 +1,30 @@
-/** What is kept of one person: for them to have, or to be erased. */
+/** Personal data: its export and its erasure. */
 import { type Static, Type } from 'typebox'
-import { type ErasureOptions, Erasures } from '../erasures.ts'
+import { type ErasureOptions, Erasures } from '../erasure/erasures.ts'
 import { masked } from '../masks.ts'
-import type { Fingerprint } from '../people/fingerprint.ts'
-import { nameOf } from '../people/principal.ts'
+import type { Fingerprint } from '../access/fingerprint.ts'
+import { permission, principalKey } from '../access/principal.ts'
 import { Problem } from '../problem.ts'
 import { orNull, Text, TextOrNull, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
-/** More messages than that are the newest ones, and `more` says so. */
-const MESSAGES = 10_000
+const EXPORT = permission('persons:export', ['admin'])
+const ERASE = permission('persons:erase', ['admin'])
+export const permissions = { EXPORT, ERASE }
+
+/** Of a person with more messages the newest are exported, and `more` is true. */
+const MAX_MESSAGES = 10_000
+/** Shorter numbers in a reason are not taken for the person's id. */
+const MIN_ID_DIGITS = 5
 
 const Person = Type.Object(
   {
     channel: Type.String({ minLength: 1, maxLength: 50 }),
-    user: Type.String({ minLength: 1, maxLength: 200, description: "the provider's id of them: of WhatsApp the phone's digits" }),
+    user: Type.String({
+      minLength: 1,
+      maxLength: 200,
+      description: "The provider's id of the person; for WhatsApp the digits of the phone number",
+    }),
   },
   { additionalProperties: false },
 )
@@ -35,7 +45,7 @@ const Export = Type.Object({
       language: TextOrNull,
       issue: TextOrNull,
       requests: Type.Array(Type.Any()),
-      others: Type.Integer({ description: 'other people in it: of their messages, requests and notes nothing is here' }),
+      others: Type.Integer({ description: 'Number of other participants; their messages, requests and notes are not included' }),
       openedAt: Time,
       updatedAt: Time,
     }),
@@ -43,7 +53,7 @@ const Export = Type.Object({
   messages: Type.Array(
     Type.Object({ conversation: Text, id: Text, direction: Text, kind: Text, text: TextOrNull, status: Text, at: Time }),
   ),
-  more: Type.Boolean({ description: `whether there are older messages than the newest ${MESSAGES}` }),
+  more: Type.Boolean({ description: `Whether there are older messages than the newest ${MAX_MESSAGES}` }),
   notes: Type.Array(Type.Object({ conversation: Text, text: Text, at: Time })),
   issues: Type.Array(Type.Object({ id: Text, conversation: Text, reason: Text, text: TextOrNull, status: Text, openedAt: Time })),
   venues: Type.Array(
@@ -55,13 +65,13 @@ const Export = Type.Object({
       contactPhone: TextOrNull,
       contactPosition: TextOrNull,
     }),
-    { description: 'where their phone is on file, of a channel whose ids are phones' },
+    { description: 'Venues where their phone number is on file, for channels whose ids are phone numbers' },
   ),
 })
 type Export = Static<typeof Export>
 type Found = Export['conversations'][number]
 
-/** Conversations that somebody takes part in, with what is known of them there. */
+/** Conversations in which a person takes part, with what is known of them there. */
 const CONVERSATIONS = `SELECT c.id, s.name, s.trust, c.venue_id AS venue, c.venue_name AS "venueName", c.language,
     CASE WHEN alone THEN c.contact_name END AS "contactName", CASE WHEN alone THEN c.contact_position END AS "contactPosition",
     CASE WHEN alone THEN c.issue END AS issue, CASE WHEN alone THEN c.requests ELSE '[]' END AS requests,
@@ -79,7 +89,7 @@ const Order = Type.Object(
     reason: Type.String({
       minLength: 1,
       maxLength: 500,
-      description: 'why, for those who look later; kept for ever, so without names or numbers of persons',
+      description: 'Kept for ever: do not name persons or their numbers',
     }),
   },
   { additionalProperties: false },
@@ -89,31 +99,31 @@ const Receipt = Type.Object({
   id: Text,
   channel: Text,
   conversations: Type.Array(Text),
-  shared: Type.Array(Text, { description: 'conversations with others, which stay: they are not of this person alone' }),
+  shared: Type.Array(Text, { description: 'Conversations with other participants, which are not erased' }),
   reason: Text,
   requestedBy: Text,
   at: Time,
-  verifiedAt: orNull(Time, { description: 'when every store was found without anything of before; null while some is not' }),
+  verifiedAt: orNull(Time, { description: 'When every store was found to be erased; null until then' }),
   stores: Type.Array(
     Type.Object({
       store: Text,
-      found: orNull(Type.Integer(), { description: 'how many were there; null where they are not counted' }),
-      left: orNull(Type.Integer(), { description: 'how many still are; null where the store is not read back' }),
-      agesOut: orNull(Time, { description: 'when the last of it is gone by itself; null where that is now, or does not apply' }),
+      found: orNull(Type.Integer(), { description: 'Number of entries before; null if not counted' }),
+      left: orNull(Type.Integer(), { description: 'Number of entries left; null if the store is not read back' }),
+      agesOut: orNull(Time, { description: 'When the retention of the last entry ends; null if that does not apply' }),
       detail: Text,
     }),
   ),
 })
 
-export function personRoutes(app: Api, options: ErasureOptions & { fingerprint: Fingerprint }): void {
+export function routes(app: Api, options: ErasureOptions & { fingerprint: Fingerprint }): void {
   const { pool, fingerprint } = options
   const erasures = new Erasures(options)
   app.post(
     '/persons/export',
     {
-      config: { permission: 'persons:export', whole: true, personal: true, action: 'persons.export' },
+      config: { permission: EXPORT, installationWide: true, personal: true, action: 'persons.export' },
       schema: {
-        summary: 'All that the serving store has of one person; the audit trail, which has no names, is left out',
+        summary: 'Everything that Postgres holds about a person, except the audit trail, which names nobody',
         body: Person,
         response: { 200: Export },
       },
@@ -126,7 +136,7 @@ export function personRoutes(app: Api, options: ErasureOptions & { fingerprint: 
         pool.query<Export['messages'][number]>(
           `SELECT conversation_id AS conversation, id, direction, kind, text, status, at FROM messages
            WHERE (conversation_id = ANY($1) AND sender_id = $2) OR conversation_id = ANY($3) ORDER BY at DESC, id DESC LIMIT $4`,
-          [ids, user, alone, MESSAGES + 1],
+          [ids, user, alone, MAX_MESSAGES + 1],
         ),
         pool.query<Export['notes'][number]>(
           'SELECT conversation_id AS conversation, text, at FROM conversation_notes WHERE conversation_id = ANY($1) ORDER BY at',
@@ -146,15 +156,15 @@ export function personRoutes(app: Api, options: ErasureOptions & { fingerprint: 
       ])
       Object.assign(audited, {
         object: `${channel}:${masked(user)}`,
-        after: `exported: ${conversations.length} conversations, ${Math.min(messages.rows.length, MESSAGES)} messages`,
+        after: `exported: ${conversations.length} conversations, ${Math.min(messages.rows.length, MAX_MESSAGES)} messages`,
       })
       return {
         channel,
         user,
         at: new Date(),
         conversations,
-        messages: messages.rows.slice(0, MESSAGES).reverse(),
-        more: messages.rows.length > MESSAGES,
+        messages: messages.rows.slice(0, MAX_MESSAGES).reverse(),
+        more: messages.rows.length > MAX_MESSAGES,
         notes: notes.rows,
         issues: issues.rows,
         venues: venues.rows,
@@ -164,9 +174,9 @@ export function personRoutes(app: Api, options: ErasureOptions & { fingerprint: 
   app.post(
     '/persons/erase',
     {
-      config: { permission: 'persons:erase', whole: true, personal: true, action: 'persons.erase' },
+      config: { permission: ERASE, installationWide: true, personal: true, action: 'persons.erase' },
       schema: {
-        summary: 'Has everything of one person erased',
+        summary: 'Erase everything about a person',
         body: Order,
         response: { 202: Type.Object({ id: Text, conversations: Type.Integer(), at: Time }) },
       },
@@ -175,12 +185,12 @@ export function personRoutes(app: Api, options: ErasureOptions & { fingerprint: 
       const whom = fingerprint([channel, user])
       Object.assign(audited, { object: `${channel}:${whom}` })
       const digits = user.replace(/\D/g, '')
-      if (digits.length >= 5 && reason.replace(/\D/g, '').includes(digits))
-        throw new Problem('invalid_request', 'the reason says whom it is about: it is kept, so leave that out')
+      if (digits.length >= MIN_ID_DIGITS && reason.replace(/\D/g, '').includes(digits))
+        throw new Problem('invalid_request', 'the reason contains the id of the person: it is kept, so leave the id out')
       const { rows } = await pool.query<Found>(CONVERSATIONS, [channel, user])
       const known = rows.filter(({ others }) => others === 0).map(({ id }) => id)
       const shared = rows.filter(({ others }) => others > 0).map(({ id }) => id)
-      const ordered = await erasures.order({ channel, user, whom, known, shared, reason, by: nameOf(principal) })
+      const ordered = await erasures.order({ channel, user, whom, known, shared, reason, by: principalKey(principal) })
       const { id, conversations } = ordered
       audited.after = `erasure ${id}: ${conversations} conversations`
       const location = `/api/v1/persons/erasures/${id}`
@@ -191,16 +201,16 @@ export function personRoutes(app: Api, options: ErasureOptions & { fingerprint: 
   app.get(
     '/persons/erasures/:erasure',
     {
-      config: { permission: 'persons:erase', whole: true, personal: true, action: 'persons.erasure' },
+      config: { permission: ERASE, installationWide: true, personal: true, action: 'persons.erasure' },
       schema: {
-        summary: 'The receipt of an erasure: every store, read back',
+        summary: 'The receipt of an erasure: what each store holds now',
         params: Type.Object({ erasure: Type.String({ minLength: 1, maxLength: 100 }) }),
         response: { 200: Receipt },
       },
     },
     async ({ params: { erasure } }) => {
       const receipt = await erasures.receipt(erasure)
-      if (receipt === null) throw new Problem('not_found', 'there is no such erasure')
+      if (receipt === null) throw new Problem('not_found', `no erasure with the id "${erasure}"`)
       return receipt
     },
   )

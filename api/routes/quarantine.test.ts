@@ -1,10 +1,10 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { get, send, testOptions } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { get, send, testOptions } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 let postgres: TestPostgres
 let pool: pg.Pool

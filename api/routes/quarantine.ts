@@ -1,27 +1,29 @@
-/** Records that could not be handled: looked into, mended, handled again or dropped. */
+/** Quarantine: records that could not be handled, to be inspected, repaired, retried or dropped. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { isRecordName, piiPaths } from '../../schemas/index.ts'
 import type { RecordName } from '../../schemas/types.ts'
-import { allTopics, conversationInbox, type Topic, venueInbox } from '../../topics/catalog.ts'
+import { allTopics, type Topic } from '../../topics/catalog.ts'
 import { type Codec, CodecError } from '../../topics/codec.ts'
-import { type Commands, type Target, WriteHeaders, written } from '../commands.ts'
-import { after, ListQuery, listOf, page } from '../lists.ts'
+import { WriteHeaders, written } from '../command-schemas.ts'
+import type { Commands } from '../commands.ts'
+import { ListQuery, listOf, page, parseCursor } from '../lists.ts'
 import { maskPaths } from '../masks.ts'
-import type { Fingerprint } from '../people/fingerprint.ts'
-import { seesPersonalData } from '../people/principal.ts'
+import type { Fingerprint } from '../access/fingerprint.ts'
+import { permission, seesPersonalData } from '../access/principal.ts'
 import { Problem } from '../problem.ts'
 import { oneOf, orNull, Text, Time } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
-/** Topics whose actors tell what has become of a command. */
-const ACTORS: Readonly<Record<string, Target>> = { [conversationInbox.name]: 'conversation', [venueInbox.name]: 'venue' }
+const READ = permission('quarantine:read', ['admin', 'ops'])
+const WRITE = permission('quarantine:write', ['admin', 'ops'])
+export const permissions = { READ, WRITE }
 
 const DECISIONS = ['skip', 'park', 'drop', 'refused', 'unknown'] as const
 
 const item = {
-  id: Type.String({ description: 'where it lies among the dead letters: partition-offset' }),
+  id: Type.String({ description: 'Position in the dead letters: partition-offset' }),
   topic: Text,
   partition: Type.Integer(),
   offset: Type.Integer(),
@@ -35,10 +37,10 @@ const item = {
 const Letter = Type.Object(item)
 const LetterDetail = Type.Object({
   ...item,
-  value: Type.Any({ description: 'the record as JSON, bytes in base64; null where it cannot be read' }),
-  unreadable: orNull(Text, { description: 'why it cannot be read' }),
-  bytes: orNull(Type.Integer(), { description: 'bytes of the whole record, where only its beginning is kept here' }),
-  raw: Type.String({ description: 'as it came, base64; empty for those who may not see personal data' }),
+  value: Type.Any({ description: 'The record as JSON, bytes in base64; null if it cannot be decoded' }),
+  unreadable: orNull(Text, { description: 'Why it cannot be decoded' }),
+  bytes: orNull(Type.Integer(), { description: 'Size of the whole record, if only its beginning is stored' }),
+  raw: Type.String({ description: 'The encoded record, base64; empty for roles without access to personal data' }),
 })
 
 const ITEM = `log_partition || '-' || log_offset AS id, topic, partition, "offset"::float8 AS "offset", key, record_type AS "recordType",
@@ -52,14 +54,14 @@ interface Context {
   readonly commands: Commands
   readonly fingerprint: Fingerprint
 }
-/** `bytes`: of the whole record where `value` is only its beginning, null otherwise. */
+/** `bytes`: size of the whole record if `value` is only its beginning, null otherwise. */
 type Row = Static<typeof Letter> & { value: Buffer; bytes: number | null }
 
-export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint }: Context): void {
+export function routes(app: Api, { pool, codec, commands, fingerprint }: Context): void {
   app.get(
     '/quarantine',
     {
-      config: { permission: 'quarantine:read', whole: true, personal: true },
+      config: { permission: READ, installationWide: true, personal: true },
       schema: {
         summary: 'Records that could not be handled, newest first',
         querystring: Type.Object(
@@ -76,7 +78,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint 
     },
     async ({ query, principal }) => {
       const { limit, cursor, topic = null, key = null, decision = null } = query
-      const [at, id] = after('quarantine', cursor, 'time')
+      const [at, id] = parseCursor('quarantine', cursor, 'time')
       const [partition, offset] = id === null ? [null, null] : id.split('-')
       const { rows } = await pool.query<Static<typeof Letter>>(
         `SELECT ${ITEM} FROM dead_letters
@@ -85,7 +87,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint 
          ORDER BY at DESC, log_partition DESC, log_offset DESC LIMIT $7`,
         [topic, key, decision, at, partition, offset, limit + 1],
       )
-      // What a webhook refused is keyed by its channel's words for a person.
+      // The cause may quote a record, and with it personal data.
       const shown = seesPersonalData(principal) ? rows : rows.map(row => ({ ...row, cause: row.cause.slice(0, 200) }))
       return page('quarantine', shown, limit, row => [row.at.toISOString(), row.id])
     },
@@ -94,7 +96,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint 
   app.get(
     '/quarantine/:id',
     {
-      config: { permission: 'quarantine:read', whole: true, personal: true },
+      config: { permission: READ, installationWide: true, personal: true },
       schema: { summary: 'A record that could not be handled, decoded', params: Params, response: { 200: LetterDetail } },
     },
     async ({ params: { id }, principal }) => {
@@ -120,13 +122,13 @@ export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint 
   app.post(
     '/quarantine/:id/redrive',
     {
-      config: { permission: 'quarantine:write', whole: true, personal: true, action: 'quarantine.redrive' },
+      config: { permission: WRITE, installationWide: true, personal: true, action: 'quarantine.redrive' },
       schema: {
-        summary: 'Handle a parked record again, as it was or mended; what waits behind it follows',
+        summary: 'Retry a parked record, unchanged or repaired; the records waiting behind it follow',
         params: Params,
         headers: WriteHeaders,
         body: Type.Object(
-          { value: Type.Optional(Type.Any({ description: 'the mended record, of the type of the parked one' })) },
+          { value: Type.Optional(Type.Any({ description: 'The repaired record, of the same type' })) },
           { additionalProperties: false },
         ),
         response: written,
@@ -139,9 +141,9 @@ export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint 
   app.post(
     '/quarantine/:id/drop',
     {
-      config: { permission: 'quarantine:write', whole: true, personal: true, action: 'quarantine.drop' },
+      config: { permission: WRITE, installationWide: true, personal: true, action: 'quarantine.drop' },
       schema: {
-        summary: 'Drop a parked record; what waits behind it is handled',
+        summary: 'Drop a parked record; the records waiting behind it follow',
         params: Params,
         headers: WriteHeaders,
         response: written,
@@ -159,37 +161,40 @@ export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint 
     const letter = await read(id)
     const topic = allTopics().find(t => t.name === letter.topic) as Topic<'Redrive'> | undefined
     if (letter.decision !== 'park' || topic === undefined)
-      throw new Problem('conflict', `this record was not parked but "${letter.decision}": it does not wait to be handled`)
-    if (!drop && value === undefined && letter.bytes !== null) {
-      const { length } = letter.value
-      const rest = `${letter.topic}/${letter.partition}/${letter.offset}`
       throw new Problem(
         'conflict',
-        `only the first ${length} of ${letter.bytes} bytes of this record are kept: give the whole record as "value", read from ${rest}, or drop it`,
+        `only parked records can be retried or dropped; this one has the decision "${letter.decision}"`,
+      )
+    if (!drop && value === undefined && letter.bytes !== null) {
+      const { length } = letter.value
+      const source = `${letter.topic}/${letter.partition}/${letter.offset}`
+      throw new Problem(
+        'conflict',
+        `only the first ${length} of ${letter.bytes} bytes of this record are stored: send the whole record as "value", read from ${source}, or drop it`,
       )
     }
-    const mended = value === undefined ? null : encode(topic, letter, value)
+    const repaired = value === undefined ? null : encode(topic, letter, value)
     request.audited.before = `${letter.recordType} ${fingerprint(letter.value.toString('base64'))}`
     request.audited.after = drop
       ? 'dropped'
-      : mended === null
-        ? 'handled again'
-        : `mended ${fingerprint(mended.toString('base64'))}`
-    return commands.give(request, reply, {
-      target: ACTORS[topic.name] ?? 'dead_letter',
+      : repaired === null
+        ? 'retried'
+        : `repaired ${fingerprint(repaired.toString('base64'))}`
+    return commands.submit(request, reply, {
+      target: commands.targetOf(topic.name)?.name ?? 'dead_letter',
       object: letter.key,
       audited: id,
       topic,
       key: letter.key,
       type: 'Redrive',
-      record: command => ({ id: command, offset: letter.offset, drop, value: mended, by: request.principal.id }),
+      record: command => ({ id: command, offset: letter.offset, drop, value: repaired, by: request.principal.id }),
     })
   }
 
-  /** @throws {Problem} `invalid_record`, saying which field and what it is */
+  /** @throws {Problem} `invalid_record`, naming the field and its value */
   function encode(topic: Topic, { recordType }: Row, value: unknown): Buffer {
     if (!isRecordName(recordType))
-      throw new Problem('invalid_record', `this version of the service knows no record "${recordType}"`)
+      throw new Problem('invalid_record', `record type "${recordType}" is unknown to this version of the service`)
     try {
       return codec.encode(topic.name, recordType as RecordName, bytesOf(value) as never)
     } catch (error) {
@@ -209,7 +214,7 @@ export function quarantineRoutes(app: Api, { pool, codec, commands, fingerprint 
   }
 }
 
-/** Bytes become `{"base64": "…"}`, the form in which they are taken back. */
+/** Bytes become `{"base64": "…"}`, the form that `value` accepts. */
 function asText(_key: string, value: unknown): unknown {
   const bytes = value as { type?: unknown; data?: unknown } | null
   if (bytes?.type === 'Buffer' && Array.isArray(bytes.data)) return { base64: Buffer.from(bytes.data).toString('base64') }

@@ -1,12 +1,12 @@
 /** Who may change what decides whose music plays and who is trusted. */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { type Answer, send, testOptions, tokenFor } from '../test-client.ts'
-import { endless, isGuarded, pathOf, type Route, routesOf, sample } from '../test-routes.ts'
-import { fill } from './fixture.ts'
+import { type Answer, send, testOptions, tokenFor } from '../testing/client.ts'
+import { endless, isGuarded, pathOf, type Route, routesOf, sample } from '../testing/routes.ts'
+import { fill } from '../testing/fixture.ts'
 
 const NO_WAIT = { prefer: 'wait=0' }
 let postgres: TestPostgres

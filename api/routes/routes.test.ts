@@ -1,14 +1,14 @@
 import type pg from 'pg'
 import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/test-postgres.ts'
+import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
 import { startPostgresSink } from '../../sinks/postgres/sink.ts'
-import { TestLog } from '../../sinks/test-log.ts'
+import { TestLog } from '../../sinks/testing/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
 import { auditLog } from '../../topics/catalog.ts'
 import { LogError } from '../../topics/log.ts'
-import { type Answer, get, send, testOptions, tokenFor } from '../test-client.ts'
-import { fill } from './fixture.ts'
+import { type Answer, get, send, testOptions, tokenFor } from '../testing/client.ts'
+import { fill } from '../testing/fixture.ts'
 
 let postgres: TestPostgres
 let pool: pg.Pool
@@ -80,9 +80,9 @@ describe('a command', () => {
   const put = (body: object, headers: Record<string, string> = {}) =>
     send('PUT', `${api.url}${venue}/overrides/notes`, { body, headers })
   /** What the actor would say of a command. */
-  const tell = (id: string, outcome: string, reason = '') =>
+  const tell = (id: string, outcome: string, reason = '', more: { code?: string } = {}) =>
     pool.query("UPDATE venues SET commands = commands || $1::jsonb WHERE id = 'main:v2'", [
-      JSON.stringify([{ id, outcome, reason }]),
+      JSON.stringify([{ id, outcome, reason, ...more }]),
     ])
   const given = () => log.content('venue.inbox').filter(r => r.type === 'VenueOverride')
 
@@ -124,10 +124,13 @@ describe('a command', () => {
     const before = given().length
     const asked = put({ value: 1 })
     await expect.poll(() => given().length).toBe(before + 1)
-    await tell(given().at(-1)?.headers.command as string, outcome, 'invalid_value: notes')
+    const id = given().at(-1)?.headers.command as string
+    await tell(id, outcome, 'invalid_value: notes', { code: 'invalid_value' })
     const answer = await asked
     expect([answer.status, answer.body.code]).toEqual([status, code])
     if (detail !== undefined) expect(answer.body.detail).toBe(detail)
+    const told = await get(`${api.url}/api/v1/commands/${id}`)
+    expect(told.body).toMatchObject({ outcome, reason: 'invalid_value: notes', code: 'invalid_value' })
   })
 
   test('that takes longer is 202 with a place to look, which only the one who gave it sees', async () => {

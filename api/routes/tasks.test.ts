@@ -8,13 +8,13 @@ import type { TaskStatus, WorkerStatus } from '../../engine/worker.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../sinks/postgres/embedded.ts'
 import { migrate } from '../../sinks/postgres/migrate.ts'
 import { openPool } from '../../sinks/postgres/pool.ts'
-import type { TestLog } from '../../sinks/test-log.ts'
+import type { TestLog } from '../../sinks/testing/log.ts'
 import { allTopics, auditLog, changelog, venueInbox } from '../../topics/catalog.ts'
 import { Codec } from '../../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../../topics/local/log.ts'
 import { type Assignment, LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
-import { send, testOptions, tokenFor } from '../test-client.ts'
+import { send, testOptions, tokenFor } from '../testing/client.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
 const venueLog = changelog('venue', venueInbox)
@@ -238,9 +238,9 @@ describe('a decision', () => {
   })
 
   it.each([
-    [{ action: 'accept' }, /needs the offset/],
-    [{ action: 'accept', offset: -1 }, /-1 is no offset/],
-    [{ action: 'accept', offset: 6 }, /6 is not an offset to go on from: venue.inbox\/4 holds 0 up to 5/],
+    [{ action: 'accept' }, /requires `offset`/],
+    [{ action: 'accept', offset: -1 }, /-1 is not a valid offset/],
+    [{ action: 'accept', offset: 6 }, /cannot continue at offset 6: venue.inbox\/4 allows 0 to 5/],
     [{ action: 'resume', offset: 3 }, /resume takes no offset/],
   ])('%j is 422, and nothing is decided', async (body, why) => {
     await arrive(4, 5)
@@ -327,7 +327,7 @@ describe('a decision on a task of another process of which no stop is known', ()
     for (const action of ['resume', 'rebuild']) expect((await decide('venue.inbox/5', { action })).status).toBe(202)
     expect(await decide('venue.inbox/5', { action: 'accept', offset: 0 })).toMatchObject({
       status: 409,
-      body: { detail: expect.stringContaining('goes on or has nothing to handle') },
+      body: { detail: expect.stringContaining('it is making progress or has nothing to handle') },
     })
   })
 

@@ -1,11 +1,17 @@
-/** The tasks of the installation, and a person's decision how one that stands still goes on. */
+/** The tasks of the installation, and operators' decisions on how a halted one continues. */
 import { type Static, Type } from 'typebox'
-import { type Commands, WriteHeaders } from '../commands.ts'
-import { after, ListQuery, listOf, page } from '../lists.ts'
+import { permission } from '../access/principal.ts'
+import { WriteHeaders } from '../command-schemas.ts'
+import type { Commands } from '../commands.ts'
+import { ListQuery, listOf, page, parseCursor } from '../lists.ts'
 import { Problem } from '../problem.ts'
 import { IntegerOrNull, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 import type { TaskList, TaskView } from '../tasks.ts'
 import type { Api } from '../types.ts'
+
+const READ = permission('tasks:read', ['admin', 'ops'])
+const WRITE = permission('tasks:write', ['admin', 'ops'])
+export const permissions = { READ, WRITE }
 
 const ACTIONS = ['resume', 'accept', 'rebuild'] as const
 type Action = (typeof ACTIONS)[number]
@@ -26,29 +32,29 @@ const Task = Type.Object({
   state: Type.Unsafe<TaskView['state']>({
     type: 'string',
     enum: ['CREATED', 'RESTORING', 'RUNNING', 'DRAINING', 'STOPPED', 'CLOSED', 'UNKNOWN'],
-    description: 'UNKNOWN: no worker of the process that answers has it, and its changelog tells of no stop',
+    description: 'UNKNOWN: no worker of the responding process has it, and its changelog records no halt',
   }),
-  worker: orNull(Text, { description: 'the worker that has it, where the process that answers does' }),
-  position: orNull(Type.Integer(), { description: 'next offset of the inbox to handle; null where it is not known' }),
-  first: Type.Integer({ description: 'first offset of the inbox that is there' }),
-  end: Type.Integer({ description: 'next offset to be written to the inbox' }),
+  worker: orNull(Text, { description: 'The worker of the responding process that has it' }),
+  position: orNull(Type.Integer(), { description: 'Next offset of the inbox to handle; null if unknown' }),
+  first: Type.Integer({ description: 'Log start offset of the inbox' }),
+  end: Type.Integer({ description: 'Log end offset of the inbox' }),
   stopped: Type.Unsafe<TaskView['stopped']>({
     type: ['object', 'null'],
     properties: { cause: Text, at: TimeOrNull, codeVersion: TextOrNull },
     required: ['cause', 'at', 'codeVersion'],
-    description: 'why it stands still until somebody decides, or other code comes',
+    description: 'Why it is halted until an operator decides, or new code is deployed',
   }),
-  waits: orNull(Text, { description: 'why it does not go on at present, though it is tried again by itself' }),
+  waits: orNull(Text, { description: 'Why it is waiting at present; it is retried automatically' }),
   decision: Type.Unsafe<ShownDecision | null>({
     type: ['object', 'null'],
     properties: { id: Text, action: Text, offset: IntegerOrNull, by: Text, reason: Text, at: Time },
     required: ['id', 'action', 'offset', 'by', 'reason', 'at'],
-    description: 'the newest decision, where the end of the changelog still shows it',
+    description: 'The latest decision, if the end of the changelog still holds it',
   }),
 })
 
 const Params = Type.Object({
-  inbox: Type.String({ minLength: 1, maxLength: 200, description: 'topic of the inbox, as the list names it' }),
+  inbox: Type.String({ minLength: 1, maxLength: 200, description: 'Topic of the inbox, as in the list' }),
   partition: Type.Integer({ minimum: 0, maximum: 1_000_000 }),
 })
 
@@ -58,38 +64,36 @@ const Decision = Type.Object(
       type: 'string',
       enum: [...ACTIONS],
       description:
-        'resume: go on where it stands, once what was wrong is mended. accept: go on at `offset` of the inbox as it is now; what lies ' +
-        'before and was not handled is given up. rebuild: the local store is given up, and the state is what the changelog says',
+        'resume: continue at the current position, once the cause is fixed. accept: continue at `offset` of the inbox as it is now; ' +
+        'earlier records that were not handled are skipped. rebuild: discard the local store and restore it from the changelog',
     }),
-    offset: Type.Optional(Type.Integer({ description: 'for accept, and only there: the next offset to handle' })),
-    reason: Type.Optional(
-      Type.String({ maxLength: 500, description: 'why, for people; kept for ever, so without names or numbers of persons' }),
-    ),
+    offset: Type.Optional(Type.Integer({ description: 'For accept only: the next offset to handle' })),
+    reason: Type.Optional(Type.String({ maxLength: 500, description: 'Kept for ever: do not name persons or their numbers' })),
   },
   { additionalProperties: false },
 )
 
 const Decided = Type.Object({
-  id: Type.String({ description: 'id of the decision; `GET /tasks` shows it' }),
+  id: Type.String({ description: 'Id of the decision, as in `GET /tasks`' }),
   inbox: Text,
   partition: Type.Integer(),
   action: oneOf(...ACTIONS),
   offset: IntegerOrNull,
 })
 
-export function taskRoutes(app: Api, { tasks, commands }: { tasks: TaskList; commands: Commands }): void {
+export function routes(app: Api, { tasks, commands }: { tasks: TaskList; commands: Commands }): void {
   app.get(
     '/tasks',
     {
-      config: { permission: 'tasks:read', whole: true },
+      config: { permission: READ, installationWide: true },
       schema: {
-        summary: 'Every task of the installation: where it stands, and why it stands still',
+        summary: 'Every task of the installation, with its position and why it is halted',
         querystring: Type.Object(ListQuery, { additionalProperties: false }),
         response: { 200: listOf(Task) },
       },
     },
     async ({ query: { limit, cursor } }) => {
-      const [inbox, partition] = after('tasks', cursor, 'text')
+      const [inbox, partition] = parseCursor('tasks', cursor, 'text')
       const rest = (await tasks.all()).filter(
         t => inbox === null || t.inbox > inbox || (t.inbox === inbox && t.partition > Number(partition)),
       )
@@ -100,9 +104,9 @@ export function taskRoutes(app: Api, { tasks, commands }: { tasks: TaskList; com
   app.post(
     '/tasks/:inbox/:partition/decisions',
     {
-      config: { permission: 'tasks:write', whole: true, action: 'tasks.decide' },
+      config: { permission: WRITE, installationWide: true, action: 'tasks.decide' },
       schema: {
-        summary: 'Decide how a task that stands still goes on: its worker finds the decision in the changelog, within seconds',
+        summary: 'Decide how a halted task continues; its worker reads the decision from the changelog within seconds',
         params: Params,
         headers: Type.Pick(WriteHeaders, ['idempotency-key']),
         body: Decision,
@@ -115,7 +119,7 @@ export function taskRoutes(app: Api, { tasks, commands }: { tasks: TaskList; com
       const offset = offsetOf(request.body as Static<typeof Decision>)
       const object = `${inbox}/${partition}`
       const what = offset === null ? action : `${action} from ${offset}`
-      // Only what is known here is written down: a path may hold anything.
+      // Only an existing task is named in the audit trail: a path may hold anything.
       await tasks.one(inbox, partition)
       Object.assign(request.audited, { object, after: reason === '' ? what : `${what}: ${reason}` })
       const id = await commands.once(request, { action: 'TaskDecision', target: 'task', object }, async id => {
@@ -133,10 +137,10 @@ export function taskRoutes(app: Api, { tasks, commands }: { tasks: TaskList; com
 function offsetOf({ action, offset }: Static<typeof Decision>): number | null {
   if (action !== 'accept') {
     if (offset === undefined) return null
-    throw new Problem('invalid_offset', `${action} takes no offset: accept does`)
+    throw new Problem('invalid_offset', `${action} takes no offset; only accept does`)
   }
-  if (offset === undefined) throw new Problem('invalid_offset', 'accept needs the offset to go on from: `offset`')
-  if (offset < 0 || !Number.isSafeInteger(offset)) throw new Problem('invalid_offset', `${offset} is no offset: the first is 0`)
+  if (offset === undefined) throw new Problem('invalid_offset', 'accept requires `offset`, the next offset to handle')
+  if (offset < 0 || !Number.isSafeInteger(offset)) throw new Problem('invalid_offset', `${offset} is not a valid offset`)
   return offset
 }
 

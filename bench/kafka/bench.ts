@@ -10,7 +10,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startStack } from '../../test/stack/stack.ts'
 import { defineTopic } from '../../topics/catalog.ts'
-import { KafkaClient, kafkaOf } from '../../topics/kafka/client.ts'
+import { KafkaClient } from '../../topics/kafka/client.ts'
+import { kafkaOf } from '../../topics/kafka/settings.ts'
 import { type KafkaLog, openKafkaLog } from '../../topics/kafka/log.ts'
 import { partitionOf } from '../../topics/murmur2.ts'
 import { benchTurn, type Latencies } from '../turn.ts'
@@ -223,7 +224,7 @@ async function watch(kafka: { brokers: string[] }, topic: string, records: numbe
   let last = performance.now()
   try {
     for (let before = 0; ; ) {
-      const ends = await client.offsets(partitions, 'stable')
+      const ends = await client.offsets(partitions, 'lastStable')
       const seen = ends.reduce((sum, { offset }) => sum + offset, 0)
       const now = performance.now()
       if (seen > before) {

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { configFrom } from '../../config.ts'
-import { serviceTopics } from '../../main.ts'
+import { serviceTopics } from '../../service/actors.ts'
 import { type Service, startService } from '../../test/service/harness.ts'
 import { type Stack, startStack } from '../../test/stack/stack.ts'
 import { partitionsOnCluster } from '../../topics/catalog.ts'

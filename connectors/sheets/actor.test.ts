@@ -20,7 +20,11 @@ function parts(fingerprint: string, rows: SheetVenueInput[], refusals: { line: n
     { ...common, bucket: 1, rows: rows.filter(r => +r.venue % 2 === 0), refusals },
   ]
 }
-const error = (what: string) => ({ sheet: 'venues', readAt: NOW, summary: { rows: 0, refused: 0, error: what, durationMs: 1 } })
+const error = (what: string, code: string | null = null) => ({
+  sheet: 'venues',
+  readAt: NOW,
+  summary: { rows: 0, refused: 0, error: what, code, durationMs: 1 },
+})
 const many = (count: number) => Array.from({ length: count }, (_, n) => row(String(n + 1)))
 
 const sheet = () => {
@@ -82,10 +86,13 @@ describe('a sheet', () => {
   })
 
   it.each([
-    ['missing', error('missing'), 'FAILED'],
+    ['missing', error('missing', 'missing'), 'FAILED'],
+    ['unreadable, whatever it is called for people', error('no answer', 'unreadable'), 'FAILED'],
+    ['missing, as written before there were codes', error('missing'), 'FAILED'],
     ['unreadable', error('unreadable: EACCES'), 'FAILED'],
     ['without its header', error('no_header: line 1 has no column venue_id'), 'REFUSED'],
-    ['empty', error('empty'), 'REFUSED'],
+    ['empty', error('empty', 'empty'), 'REFUSED'],
+    ['empty, as written before there were codes', error('empty'), 'REFUSED'],
     ['with no good row', parts('f2', [], [{ line: 2, reason: 'venue_name is missing' }]), 'REFUSED'],
     ['with fewer than half of its rows', parts('f2', many(4)), 'REFUSED'],
   ])('%s changes nothing and tells a person once', (_, result, outcome) => {

@@ -22,6 +22,8 @@ import type {
   SyncOutcome,
 } from '../../schemas/types.ts'
 import { alerts, sheetsInbox, syncLog, venueInbox } from '../../topics/catalog.ts'
+import { isAnother, isSwapped } from './sample.ts'
+import { codeIn, isUnread, problem, textOf } from './problem.ts'
 
 export interface SheetsSettings {
   readonly tenant: string
@@ -93,10 +95,11 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
   }
 
   function summaryRead(state: SheetState, reading: Reading, summary: Summary, part: SheetPart, context: Ctx): SheetState {
-    const { rows, refused, cells, durationMs, error, fingerprint, unchanged } = summary
+    const { rows, refused, cells, durationMs, error, code, fingerprint, unchanged } = summary
     const found = { ...reading, fingerprint: null, rows, refused, cells, durationMs, next: 0 }
     if (error !== null) {
-      const outcome = /^(missing|unreadable)/.test(error) ? 'FAILED' : 'REFUSED'
+      // Summaries of earlier versions have the code in their text alone.
+      const outcome = isUnread(code ?? codeIn(error)) ? 'FAILED' : 'REFUSED'
       return refuse(state, found, outcome, error, part, context)
     }
     if (unchanged) {
@@ -107,14 +110,14 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     if (rows === 0) return refuse(state, found, 'REFUSED', `empty: no good row and ${refused} refused`, part, context)
     const doubt = state.accept ? null : doubtOf(state, part, summary)
     if (doubt !== null) return refuse(state, found, 'REFUSED', doubt, part, context)
-    const anew = isAnother(state, part.source) || isSwapped(state, summary)
+    const anew = isAnother(state.source, part.source) || isSwapped(state.sample, summary.known)
     return { ...state, reading: { ...found, fingerprint, sample: summary.sample, anew } }
   }
 
   /** What the operator has to decide: whether this is still the sheet that made the venues. Null where there is no doubt. */
   function doubtOf(state: SheetState, { source, accept }: SheetPart, summary: Summary): string | null {
     const { rows, fingerprint, known } = summary
-    if (isAnother(state, source)) {
+    if (isAnother(state.source, source)) {
       if (accept === source) return null
       return `another_source: the venues here were made by ${state.source}, this is ${source}; set SHEET_ACCEPT=${source} if it is to take their place`
     }
@@ -122,7 +125,7 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     if (accept === short) return null
     const ask = `set SHEET_ACCEPT=${short} if that is right`
     if (rows < state.rows * settings.leastShare) return `shrunken: ${rows} good rows where ${state.rows} were; ${ask}`
-    if (!isSwapped(state, summary)) return null
+    if (!isSwapped(state.sample, summary.known)) return null
     return `swapped: of ${state.sample.length} venues looked for ${known} are there by their ids and names; ${ask}`
   }
 
@@ -285,23 +288,10 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     effects,
     ended: (state, { attempt, reason }, context) => {
       if (state.reading?.attempt !== attempt) return state
-      return refuse(state, state.reading, 'FAILED', `unreadable: ${reason}`, null, context)
+      return refuse(state, state.reading, 'FAILED', textOf(problem('unreadable', reason)), null, context)
     },
     emits,
   })
-}
-
-/** Whether the venues that are known were made by another source than this one. */
-function isAnother(state: SheetState, source: string): boolean {
-  return source !== '' && state.source !== null && source !== state.source
-}
-
-/** A sheet of which less than this share of the venues is still there has been put in the place of another. */
-const LEAST_KNOWN = 0.25
-
-/** Whether the sheet has other venues under the ids, or under none of them. */
-function isSwapped({ sample }: SheetState, { known }: Summary): boolean {
-  return sample.length > 1 && known < sample.length * LEAST_KNOWN
 }
 
 /** Short hash of a row's content, independent of when it was read. */

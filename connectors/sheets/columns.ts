@@ -2,6 +2,7 @@
 import type { SheetVenueInput } from '../../schemas/types.ts'
 import { type CellRead, email, id, names, phone, text, whole } from './cells.ts'
 import { type DateOrder, dateBy, dateIn, isAmbiguous } from './dates.ts'
+import { type SheetProblem, problem } from './problem.ts'
 
 /** What the sheet as a whole says of how its cells are read. */
 export interface SheetLocale {
@@ -85,14 +86,14 @@ export function isHeader(cells: readonly string[]): boolean {
 }
 
 /** @returns the header, or what is wrong with it */
-export function headerOf(cells: readonly string[], line: number): Header | string {
+export function headerOf(cells: readonly string[], line: number): Header | SheetProblem {
   const columns = cells.map(cell => BY_NAME.get(bare(cell)))
   const count = (column: Column) => columns.filter(c => c === column).length
   const lacking = REQUIRED.filter(name => !columns.some(column => column?.name === name))
-  if (lacking.length > 0) return `no_header: line ${line} has no column ${lacking.join(', ')}`
+  if (lacking.length > 0) return problem('no_header', `line ${line} has no column ${lacking.join(', ')}`)
   const twice = COLUMNS.filter(column => count(column) > 1)
   const unclear = twice.filter(({ name }) => REQUIRED.includes(name)).map(({ name }) => name)
-  if (unclear.length > 0) return `no_header: line ${line} has two columns ${unclear.join(', ')}`
+  if (unclear.length > 0) return problem('no_header', `line ${line} has two columns ${unclear.join(', ')}`)
   return { columns, absent: COLUMNS.filter(column => count(column) === 0), twice }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type ParsedSheet, parseSheet, type SheetSettings } from './csv.ts'
+import { type SheetProblem, textOf } from './problem.ts'
 
 const HEADER =
   'venue_id,venue_name,location,contact_name,contact_email,contact_phone,soundtrack_account_id,zone_count,subscription_status,last_issue_date,notes,priority_level,sla_tier'
@@ -9,6 +10,7 @@ const sheet = (...lines: string[]) => parseSheet([HEADER, ...lines].join('\n'), 
 const ABSENT = ['contactPosition', 'soundtrackLocation', 'volumeCap', 'aliases']
 /** What could not be read, as `line: reason`. */
 const told = ({ refusals }: ParsedSheet) => refusals.map(({ line, reason }) => `${line}: ${reason}`)
+const errorOf = (csv: string) => textOf(parseSheet(csv).error as SheetProblem)
 /** The refusals that are not about the header. */
 const below = ({ refusals }: ParsedSheet) => refusals.filter(({ line }) => line > 1)
 
@@ -100,11 +102,11 @@ describe('columns', () => {
   })
 
   it('without the id or the name are no sheet, and neither is an empty text or a column given twice', () => {
-    expect(parseSheet('venue_id,location\n1,x').error).toBe('no_header: line 1 has no column venue_name')
-    expect(parseSheet('1,Blue Lagoon').error).toMatch(/^no_header: line 1 has no column venue_id, venue_name/)
-    expect(parseSheet('venue_id,venue_name,Venue Name\n1,a,b').error).toMatch(/two columns venue_name/)
-    expect(parseSheet(' \r\n').error).toBe('empty')
-    expect(parseSheet('venue_id,"venue_name\n1,a').error).toMatch(/^no_header: line 1 cannot be read/)
+    expect(errorOf('venue_id,location\n1,x')).toBe('no_header: line 1 has no column venue_name')
+    expect(errorOf('1,Blue Lagoon')).toMatch(/^no_header: line 1 has no column venue_id, venue_name/)
+    expect(errorOf('venue_id,venue_name,Venue Name\n1,a,b')).toMatch(/two columns venue_name/)
+    expect(errorOf(' \r\n')).toBe('empty')
+    expect(errorOf('venue_id,"venue_name\n1,a')).toMatch(/^no_header: line 1 cannot be read/)
   })
 })
 

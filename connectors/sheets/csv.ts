@@ -18,11 +18,12 @@ import {
   VENUE_NAME,
 } from './columns.ts'
 import { type DateOrder, dateBy, dateIn, isAmbiguous, orderOf } from './dates.ts'
+import { problem, type SheetProblem } from './problem.ts'
 import { type Line, recordsOf } from './records.ts'
 
 export interface ParsedSheet {
-  /** Why nothing of it can be used: `empty`, `no_header: …`; null where it could be read. */
-  readonly error: string | null
+  /** Why nothing of it can be used; null where it could be read. */
+  readonly error: SheetProblem | null
   readonly rows: readonly SheetVenueInput[]
   /** Every row that was refused and every cell that could not be read, in the order of the sheet. */
   readonly refusals: readonly RowRefusalInput[]
@@ -46,10 +47,10 @@ export interface SheetSettings {
 /** Parses the sheet. A bad row is refused with its reasons and never takes a good one with it. */
 export function parseSheet(csv: string, settings: SheetSettings = {}): ParsedSheet {
   const [first, ...lines] = recordsOf(csv, { isHeader, known })
-  if (first === undefined) return failed('empty')
-  if (first.cells === null) return failed(`no_header: line ${first.line} cannot be read: ${first.broken}`)
+  if (first === undefined) return failed(problem('empty'))
+  if (first.cells === null) return failed(problem('no_header', `line ${first.line} cannot be read: ${first.broken}`))
   const header = headerOf(first.cells, first.line)
-  if (typeof header === 'string') return failed(header)
+  if ('code' in header) return failed(header)
 
   const { locale, told } = localeOf(header, lines, settings)
   const rows = new Map<string, SheetVenueInput>()
@@ -187,7 +188,7 @@ function localeOf(
   return { locale, told: [{ line: first.line, column: LAST_ISSUE_DATE, value: first.cell, expected, refused: false, reason }] }
 }
 
-function failed(error: string): ParsedSheet {
+function failed(error: SheetProblem): ParsedSheet {
   return { error, rows: [], refusals: [], refused: 0, kept: [], removals: false }
 }
 

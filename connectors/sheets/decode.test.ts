@@ -51,12 +51,12 @@ describe('the text of a file', () => {
     ['no text', Buffer.from([1, 2, 3, 0, 9, 9, 9, 9, 9, 9, 9, 9])],
   ])('is none of %s, which is named with what to do', (name, bytes) => {
     const decoded = decode(bytes)
-    expect(decoded).toEqual({ error: expect.stringMatching(/^not_csv: /) })
-    expect('error' in decoded && decoded.error).toContain(name)
-    expect('error' in decoded && decoded.error).toMatch(/save the sheet as "CSV UTF-8"|unpack it/)
+    expect(decoded).toMatchObject({ error: { code: 'not_csv' } })
+    expect('error' in decoded && decoded.error.detail).toContain(name)
+    expect('error' in decoded && decoded.error.detail).toMatch(/save the sheet as "CSV UTF-8"|unpack it/)
   })
 
   it.each([Buffer.from(' \n'), wide('\ufeff')])('is empty', bytes => {
-    expect(decode(bytes)).toEqual({ error: 'empty' })
+    expect(decode(bytes)).toEqual({ error: { code: 'empty', detail: '' } })
   })
 })

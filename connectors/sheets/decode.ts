@@ -2,17 +2,18 @@
  * The text of the sheet's file: UTF-8, UTF-16 and Windows-874 (Thai) are told by their bytes. What is no text at all is named,
  * with what to do about it.
  */
+import { type SheetProblem, problem } from './problem.ts'
 
 /** The text, or why there is none. */
-export type Decoded = { readonly text: string } | { readonly error: string }
+export type Decoded = { readonly text: string } | { readonly error: SheetProblem }
 
 export function decode(bytes: Buffer): Decoded {
   const kind = KINDS.find(({ is }) => is(bytes))
-  if (kind !== undefined) return { error: `not_csv: the file is ${kind.name}; ${kind.remedy ?? SAVE}` }
+  if (kind !== undefined) return { error: problem('not_csv', `the file is ${kind.name}; ${kind.remedy ?? SAVE}`) }
   const wide = wideEncoding(bytes)
-  if (wide === 'utf-32') return { error: `not_csv: the file is UTF-32 text; ${SAVE}` }
+  if (wide === 'utf-32') return { error: problem('not_csv', `the file is UTF-32 text; ${SAVE}`) }
   if (wide !== null) return readable(new TextDecoder(wide).decode(bytes))
-  if (bytes.includes(0)) return { error: `not_csv: the file is no text; ${SAVE}` }
+  if (bytes.includes(0)) return { error: problem('not_csv', `the file is no text; ${SAVE}`) }
   return readable(new TextDecoder(isThai(bytes) ? 'windows-874' : 'utf-8').decode(bytes))
 }
 
@@ -75,7 +76,7 @@ function wideEncoding(bytes: Buffer): 'utf-16le' | 'utf-16be' | 'utf-32' | null 
 }
 
 function readable(text: string): Decoded {
-  return text.trim() === '' ? { error: 'empty' } : { text }
+  return text.trim() === '' ? { error: problem('empty') } : { text }
 }
 
 /**

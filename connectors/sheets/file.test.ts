@@ -119,6 +119,7 @@ describe('reading a sheet from a file', () => {
   it('says what is wrong with a file that is missing, empty, a folder, or no sheet', async () => {
     const errorOf = async () => (await read()).map(part => part.summary?.error)
     expect(await errorOf()).toEqual(['missing'])
+    expect((await read())[0]?.summary?.code).toBe('missing')
     writeFileSync(file, '')
     expect(await errorOf()).toEqual(['empty'])
     writeFileSync(file, 'a,b\n1,2')
@@ -126,6 +127,7 @@ describe('reading a sheet from a file', () => {
     rmSync(file)
     file = folder
     expect((await errorOf())[0]).toMatch(/^unreadable/)
+    expect((await read())[0]?.summary?.code).toBe('unreadable')
   })
 
   it('refuses rows in a broken encoding and keeps the others', async () => {
@@ -141,6 +143,9 @@ describe('reading a sheet from a file', () => {
     writeFileSync(file, ['venue_id,venue_name,notes', ...lines].join('\n'))
     const parts = await read()
     expect(parts).toHaveLength(1)
-    expect(parts[0]?.summary?.error).toMatch(/^too_large: the \d+ rows of bucket \d/)
+    expect(parts[0]?.summary).toMatchObject({
+      code: 'too_large',
+      error: expect.stringMatching(/^too_large: the \d+ rows of bucket \d/),
+    })
   })
 })

@@ -12,6 +12,7 @@ import { MAX_RECORD_BYTES } from '../../topics/log.ts'
 import { partitionOf } from '../../topics/murmur2.ts'
 import { type ParsedSheet, parseSheet, type SheetSettings } from './csv.ts'
 import { decode } from './decode.ts'
+import { type SheetProblem, problem, textOf } from './problem.ts'
 import { knownOf, sampleOf } from './sample.ts'
 
 export interface SheetFileSettings extends SheetSettings {
@@ -52,18 +53,21 @@ export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'S
     const summary = (found: Partial<NonNullable<SheetPartInput['summary']>>) => ({
       summary: { rows: 0, refused: 0, ...found, durationMs: performance.now() - started },
     })
-    if ('error' in content) return part(summary({ error: content.error }))
+    if ('error' in content) return part(summary(failed(content.error)))
 
     const fingerprint = createHash('sha256').update(reader).update(content.bytes).digest('hex').slice(0, 32)
     if (fingerprint === input.fingerprint) return part(summary({ unchanged: true, fingerprint }))
     const decoded = decode(content.bytes)
-    if ('error' in decoded) return part(summary({ error: decoded.error, fingerprint }))
+    if ('error' in decoded) return part(summary({ ...failed(decoded.error), fingerprint }))
     const sheet = parseSheet(decoded.text, { year: new Date(readAt).getUTCFullYear(), ...settings })
-    if (sheet.error !== null) return part(summary({ error: sheet.error, fingerprint }))
+    if (sheet.error !== null) return part(summary({ ...failed(sheet.error), fingerprint }))
 
     const buckets = bucketsOf(sheet, input)
     const large = buckets.findIndex(({ rows }) => Buffer.byteLength(JSON.stringify(rows)) > MAX_ROWS_BYTES)
-    if (large >= 0) return part(summary({ error: `too_large: the ${buckets[large]?.rows.length} rows of bucket ${large}` }))
+    if (large >= 0) {
+      const error = problem('too_large', `the ${buckets[large]?.rows.length} rows of bucket ${large}`)
+      return part(summary(failed(error)))
+    }
     const { rows, refused, refusals, kept } = sheet
     const same = { sample: sampleOf(rows), known: knownOf(input.sample, rows, kept) }
     const found = summary({ rows: rows.length, refused, cells: refusals.length - refused, fingerprint, ...same })
@@ -75,6 +79,11 @@ export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'S
       ...buckets.map((bucket, n) => part({ ...bucket, fingerprint, refusals: n === buckets.length - 1 ? shown : [] })),
     ]
   }
+}
+
+/** What the summary says of a sheet that cannot be used. */
+function failed(error: SheetProblem): { error: string; code: string } {
+  return { error: textOf(error), code: error.code }
 }
 
 /** The same for the same place, whatever folder the process was started in. */
@@ -108,29 +117,30 @@ function bucketsOf({ rows, kept, removals }: ParsedSheet, { buckets }: ReadSheet
 }
 
 /** The file's bytes, read at a moment when nobody was writing it, or why there are none. */
-async function contentOf(file: string, signal: AbortSignal): Promise<{ bytes: Buffer } | { error: string }> {
+async function contentOf(file: string, signal: AbortSignal): Promise<{ bytes: Buffer } | { error: SheetProblem }> {
   for (let attempt = 1; ; attempt++) {
     try {
       const handle = await open(file, 'r')
       try {
         const before = await handle.stat({ bigint: true })
-        if (!before.isFile()) return { error: `unreadable: ${file} is not a file` }
-        if (before.size > MAX_FILE_BYTES) return { error: `unreadable: ${before.size} bytes are more than ${MAX_FILE_BYTES}` }
+        if (!before.isFile()) return { error: problem('unreadable', `${file} is not a file`) }
+        if (before.size > MAX_FILE_BYTES)
+          return { error: problem('unreadable', `${before.size} bytes are more than ${MAX_FILE_BYTES}`) }
         const bytes = await handle.readFile()
         const after = await handle.stat({ bigint: true })
         if (before.mtimeNs !== after.mtimeNs || BigInt(bytes.length) !== after.size) {
-          if (attempt === 10) return { error: 'unreadable: it is being written all the time' }
+          if (attempt === 10) return { error: problem('unreadable', 'it is being written all the time') }
           await sleep(200, undefined, { signal })
           continue
         }
-        return bytes.length === 0 ? { error: 'empty' } : { bytes }
+        return bytes.length === 0 ? { error: problem('empty') } : { bytes }
       } finally {
         await handle.close()
       }
     } catch (error) {
       if (signal.aborted) throw error
       const { code } = error as NodeJS.ErrnoException
-      return { error: code === 'ENOENT' ? 'missing' : `unreadable: ${code ?? messageOf(error)}` }
+      return { error: code === 'ENOENT' ? problem('missing') : problem('unreadable', code ?? messageOf(error)) }
     }
   }
 }

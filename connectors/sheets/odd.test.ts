@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseSheet } from './csv.ts'
-import { oddSheet } from './fixture.ts'
+import { oddSheet } from './testing/fixture.ts'
 
 it('of ten thousand rows with every kind of bad cell nothing is lost, and each is told', () => {
   const { text, oddities } = oddSheet(10_000)

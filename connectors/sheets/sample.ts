@@ -26,6 +26,19 @@ export function knownOf(sample: readonly string[], rows: readonly SheetVenueInpu
   }).length
 }
 
+/** Whether the venues that are known came from another source than this one. */
+export function isAnother(known: string | null, source: string): boolean {
+  return source !== '' && known !== null && source !== known
+}
+
+/** A sheet that still has less than this share of the sampled venues has been put in the place of another. */
+const MIN_KNOWN_SHARE = 0.25
+
+/** Whether the sheet has other venues under the ids, or under none of them. @param known how many of the sample are there */
+export function isSwapped(sample: readonly string[], known: number): boolean {
+  return sample.length > 1 && known < sample.length * MIN_KNOWN_SHARE
+}
+
 function signOf({ venue, name, soundtrackAccount, contactPhone, contactEmail }: SheetVenueInput): string {
   const parts = [
     name.toLowerCase().replace(/[^\p{L}\p{M}\p{N}]/gu, ''),

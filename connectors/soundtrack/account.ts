@@ -10,7 +10,7 @@ import { LAST, PART } from '../../engine/headers.ts'
 import type { SoundtrackState, WatchVenue, ZonesRead } from '../../schemas/types.ts'
 import { alerts, soundtrackInbox, syncLog, venueInbox, zoneKey } from '../../topics/catalog.ts'
 import type { Effects, Emits } from './actor.ts'
-import type { SoundtrackSettings } from './settings.ts'
+import type { SoundtrackSettings } from './polling.ts'
 import { split } from './split.ts'
 
 type Ctx = Context<Emits, Effects>

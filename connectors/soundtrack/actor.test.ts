@@ -3,7 +3,7 @@ import { type Kit, type KitStep, testkit } from '../../engine/testing/testkit.ts
 import type { WatchVenueInput, ZoneCommandInput, ZoneReadingInput } from '../../schemas/types.ts'
 import { zoneKey } from '../../topics/catalog.ts'
 import { soundtrackActor } from './actor.ts'
-import { SOUNDTRACK_SETTINGS } from './settings.ts'
+import { SOUNDTRACK_SETTINGS } from './polling.ts'
 
 const NOW = 1_750_000_000_000
 const MINUTE = 60_000
@@ -324,6 +324,19 @@ describe('a zone', () => {
     const step = kit.end(effects[0]?.attempt as string, ended, 'why')
     expect(step.emits).toMatchObject([{ type: 'ZoneResult', record: { command: 'c1', outcome, reason, detail: 'why' } }])
     expect(step.effects).toHaveLength(reads)
+  })
+
+  it.each([
+    ['a code', 'no answer', 'rate_limited', 'rate_limited'],
+    ['its reason alone, as written before there were codes', 'rate_limited: no tokens left', null, 'rate_limited'],
+    ['a code that is no reason of the provider', 'forbidden: no', 'forbidden', 'provider_down'],
+    ['words that only look like one', 'forbidden: no', null, 'provider_down'],
+    ['words without a code', 'rate_limited', null, 'provider_down'],
+  ] as const)('takes the reason of the end from %s', (_, words, code, reason) => {
+    const kit = kitZ()
+    const { effects } = kit.handle('ZoneCommand', command())
+    const step = kit.end(effects[0]?.attempt as string, 'NOT_DONE', words, code)
+    expect(step.emits).toMatchObject([{ record: { outcome: 'REFUSED', reason, detail: words } }])
   })
 
   it('ignores a result that comes after the command was told as unknown', () => {

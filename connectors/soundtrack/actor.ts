@@ -7,8 +7,8 @@ import { actor } from '../../engine/actor.ts'
 import type { SoundtrackState } from '../../schemas/types.ts'
 import { alerts, soundtrackInbox, syncLog, venueInbox, zoneKey } from '../../topics/catalog.ts'
 import { accountRead, poll, pollEnded, watch } from './account.ts'
-import type { SoundtrackSettings } from './settings.ts'
-import { commandDone, commandEnded, zoneCommand, zoneRead, zoneReadEnded, zoneSooner } from './zone.ts'
+import type { SoundtrackSettings } from './polling.ts'
+import { commandDone, commandEnded, zoneCommand, zoneRead, zoneReadEnded, readZoneNow } from './zone.ts'
 
 const effects = {
   poll: { input: 'ReadZones', result: 'ZonesRead', retry: 'idempotent', timeoutMs: 20_000, waits: true },
@@ -36,7 +36,7 @@ export const soundtrackActor = (settings: SoundtrackSettings) =>
       PollSooner: (state, record, ctx) => {
         const { account, zone } = record
         if (ctx.key === zoneKey(account, zone ?? '')) {
-          if (zone !== null) return zoneSooner(state, { ...record, zone }, ctx)
+          if (zone !== null) return readZoneNow(state, { ...record, zone }, ctx)
           ctx.perform('hasten', record)
           return state
         }

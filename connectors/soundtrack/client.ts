@@ -4,16 +4,9 @@
  */
 import type { Run } from '../../engine/actor.ts'
 import type { ReadZones, ZoneCommand, ZoneReadingInput } from '../../schemas/types.ts'
-import {
-  fetchJson,
-  HttpFailure,
-  type Outbound,
-  type OutboundOptions,
-  outbound,
-  surelyNothing,
-  TransportFailure,
-  transient,
-} from '../outbound.ts'
+import { HttpFailure, neverSent, TransportFailure, isTransient } from '../call-errors.ts'
+import { fetchJson } from '../http.ts'
+import { type Outbound, type OutboundOptions, outbound } from '../outbound.ts'
 import { counter, Pause, type PauseOptions, pauseMs, retryAfterOf, spread } from '../pause.ts'
 import { BUCKET_TOKENS, RateLimited, TokenBudget } from './budget.ts'
 import { COMMANDS, type Document, pageDocument, ZONE, type ZoneNode } from './documents.ts'
@@ -112,7 +105,7 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     document: Document,
     variables: object,
     priority: number,
-    { retryable = transient, purse = null }: { retryable?: typeof transient; purse?: Purse | null } = {},
+    { retryable = isTransient, purse = null }: { retryable?: typeof isTransient; purse?: Purse | null } = {},
   ): Promise<Answer<T>> {
     const { query, cost } = document
     const admit = async () => {
@@ -219,7 +212,7 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
       if (kind === 'UNKNOWN') throw new GraphqlFailure([], `no command ${kind}`)
       const input = { soundZone: zone, clientMutationId: id, ...(kind === 'SET_VOLUME' && { volume }) }
       // A skip done twice skips two tracks; the others, done twice, are done once.
-      const retryable = kind === 'SKIP' ? surelyNothing : transient
+      const retryable = kind === 'SKIP' ? neverSent : isTransient
       const { data, errors } = await send<Record<string, object | null>>(run, COMMANDS[kind], { input }, PRIORITY.command, {
         retryable,
       })

@@ -1,6 +1,6 @@
 /** What an error of the client means, in the words that the rest of the system knows. */
 import { messageOf } from '../../engine/errors.ts'
-import { BreakerOpen, HttpFailure, surelyNothing, TimedOut, TransportFailure } from '../outbound.ts'
+import { BreakerOpen, HttpFailure, neverSent, TimedOut, TransportFailure } from '../call-errors.ts'
 import { RateLimited } from './budget.ts'
 
 export type Reason =
@@ -39,7 +39,7 @@ export class GraphqlFailure extends Error {
 /** Explains an error of the client. @throws the error itself, where it is none of the provider's */
 export function failureOf(error: unknown): Failure {
   const detail = messageOf(error)
-  const uncertain = !surelyNothing(error)
+  const uncertain = !neverSent(error)
   if (error instanceof RateLimited) return { reason: 'rate_limited', uncertain, detail }
   if (error instanceof TimedOut) return { reason: 'provider_slow', uncertain, detail }
   if (error instanceof BreakerOpen || error instanceof TransportFailure) return { reason: 'provider_down', uncertain, detail }
@@ -54,15 +54,19 @@ export function failureOf(error: unknown): Failure {
   throw error
 }
 
-/** Why an attempt was given up, as its end tells the actor: the reason, then the provider's words. */
-export function endsFor(error: unknown): string {
+/** Why an attempt was given up: a code for the actor, and words for people. */
+export function whyGivenUp(error: unknown): { code: Reason; words: string } {
   const { reason, detail } = failureOf(error)
-  return `${reason}: ${detail}`
+  return { code: reason, words: `${reason}: ${detail}` }
 }
 
-/** The reason that `endsFor` put first; null where the attempt ended for one of its own. */
-export function reasonOfEnd(words: string): Reason | null {
-  return (/^(provider_down|provider_slow|rate_limited): /.exec(words)?.[1] as Reason | undefined) ?? null
+/** Reasons of the provider's that count for more than how the attempt ended. */
+const OF_PROVIDER: readonly string[] = ['provider_down', 'provider_slow', 'rate_limited']
+
+/** The provider's reason for an attempt's end; null where it ended for one of its own. Earlier versions have it in the words alone. */
+export function reasonOfEnd({ code, reason }: { code: string | null; reason: string }): Reason | null {
+  const said = code ?? reason.slice(0, Math.max(reason.indexOf(': '), 0))
+  return OF_PROVIDER.includes(said) ? (said as Reason) : null
 }
 
 const STATUS: Readonly<Record<number, Reason>> = { 401: 'unauthenticated', 403: 'forbidden' }

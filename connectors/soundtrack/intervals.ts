@@ -2,7 +2,7 @@
  * How often accounts of each rank are read: as often as the rank wants, or as the refill of the tokens allows, whichever is less. What
  * a higher rank takes is bounded, so that a lower one is late, but never left out. The lowest takes whatever there is.
  */
-import type { SoundtrackSettings } from './settings.ts'
+import type { SoundtrackSettings } from './polling.ts'
 
 /** First come, first served. `unread` is never late: it takes what the critical leave, until all have been read once. */
 export const RANKS = ['asked', 'critical', 'unread', 'changed', 'normal', 'quiet'] as const

@@ -7,7 +7,7 @@ import { soundtrackActor } from './actor.ts'
 import { type SoundtrackClient, soundtrackClient } from './client.ts'
 import { type FakeSoundtrack, startFakeSoundtrack, world } from './fake.ts'
 import { soundtrackPorts } from './ports.ts'
-import { SOUNDTRACK_SETTINGS } from './settings.ts'
+import { SOUNDTRACK_SETTINGS } from './polling.ts'
 
 const terrace = world([{ name: 'Siam Terrace', locations: [{ name: 'House', zones: ['Bar', { name: 'Spa', kind: 'trial' }] }] }])
 const account = terrace.accounts[0]?.id as string

@@ -1,13 +1,14 @@
 /** Does the effects of the Soundtrack actor with a client. */
-import { NotDone, SendRefused, type Port, type Ports, type Run } from '../../engine/actor.ts'
+import { MaybeDone, NotDone, SendRefused, type Port, type Ports, type Run } from '../../engine/actor.ts'
 import type { ReadZones, ZoneReadingInput, ZonesReadInput } from '../../schemas/types.ts'
-import { surelyNothing } from '../outbound.ts'
+import { neverSent } from '../call-errors.ts'
 import { RENEW } from './account.ts'
 import type { soundtrackActor } from './actor.ts'
 import type { Granted, SoundtrackClient } from './client.ts'
-import { endsFor, failureOf } from './failures.ts'
-import { type Reading, Schedule } from './schedule.ts'
-import { SOUNDTRACK_SETTINGS, type SoundtrackSettings } from './settings.ts'
+import { failureOf, whyGivenUp } from './failures.ts'
+import { Schedule } from './schedule.ts'
+import type { Reading } from './turns.ts'
+import { SOUNDTRACK_SETTINGS, type SoundtrackSettings } from './polling.ts'
 
 /** Zones in one part of a result: at some 500 bytes each, half of what a record may hold. */
 const ZONES_IN_PART = 500
@@ -92,12 +93,15 @@ export function soundtrackPorts(
       if (error instanceof SendRefused) {
         const late = outOfTokens(error, client.tokens)
         // What left before was refused for want of tokens: surely nothing was done.
-        throw left ? new NotDone(late.message, { cause: error }) : late
+        throw left ? new NotDone(late.message, { cause: error, code: late.code }) : late
       }
-      if (surelyNothing(error) || error instanceof NotDone) throw notDone(error)
+      if (neverSent(error) || error instanceof NotDone) throw notDone(error)
       const { reason, uncertain, detail } = failureOf(error)
       // The provider itself says that it failed: what may be done twice is tried again, as long as it is wanted.
-      if (reason === 'provider_down' && command.kind !== 'SKIP') throw new Error(endsFor(error), { cause: error })
+      if (reason === 'provider_down' && command.kind !== 'SKIP') {
+        const { code, words } = whyGivenUp(error)
+        throw new MaybeDone(words, { cause: error, code })
+      }
       return { command: command.id, accepted: false, uncertain, reason, detail: detail.slice(0, 500), at: now() }
     }
   }
@@ -137,11 +141,12 @@ function parts(zones: readonly ZoneReadingInput[]): ZoneReadingInput[][] {
 /** What expired while it waited for tokens says so: a bucket this low is one that was waited for. */
 function outOfTokens(error: SendRefused, tokens: number): SendRefused {
   if (error.outcome !== 'EXPIRED' || tokens >= LOW_TOKENS) return error
-  return new SendRefused('EXPIRED', `rate_limited: ${error.message}`)
+  return new SendRefused('EXPIRED', `rate_limited: ${error.message}`, { code: 'rate_limited' })
 }
 
 /** Surely not done, and why: that is told if nothing comes of it in time. */
 function notDone(error: unknown): NotDone {
   const retryAfterMs = error instanceof NotDone ? error.retryAfterMs : undefined
-  return new NotDone(endsFor(error), { cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+  const { code, words } = whyGivenUp(error)
+  return new NotDone(words, { cause: error, code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 }

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ReadZones, ZoneReadingInput } from '../../schemas/types.ts'
 import { TokenBudget } from './budget.ts'
-import { type Reading, Schedule, type Turn } from './schedule.ts'
-import { SOUNDTRACK_SETTINGS } from './settings.ts'
+import { Schedule } from './schedule.ts'
+import type { Reading, Turn } from './turns.ts'
+import { SOUNDTRACK_SETTINGS } from './polling.ts'
 
 const START = 1_750_000_000_000
 const SECOND = 1_000

@@ -6,42 +6,28 @@
  *   asked now ─ critical ─ never read ─ just changed ─ normal ─ quiet      in each, the oldest reading first
  */
 import { NotDone } from '../../engine/actor.ts'
-import type { ReadZones, ZoneReadingInput } from '../../schemas/types.ts'
+import type { ReadZones } from '../../schemas/types.ts'
 import type { TokenBudget } from './budget.ts'
-import type { Purse } from './client.ts'
 import { BUCKET_TOKENS } from './budget.ts'
 import { leastCost } from './documents.ts'
 import { type Intervals, intervals, RANKS, type Rank } from './intervals.ts'
-import type { SoundtrackSettings } from './settings.ts'
+import type { SoundtrackSettings } from './polling.ts'
 import { Told } from './told.ts'
+import type { Reading, Turn } from './turns.ts'
 
 /** As many requests as the provider's own client has under way. */
-const AT_ONCE = 3
+const MAX_CONCURRENT_POLLS = 3
 /** Polls leave so many tokens to what a person waits for. */
-const RESERVE = 200
+const RESERVED_TOKENS = 200
 /** Whoever asked is told that the provider is short, rather than let wait for longer than this, ms. */
 const HELD_MS = 5_000
-const LEAST_WAIT_MS = 20
+const MIN_WAIT_MS = 20
 /** A poll in whose place another one waits comes back after this, ms, if nobody has ended it. */
 const REPLACED_MS = 1_000
 /** What is wanted of the tokens is summed up this often, ms. */
 const INTERVALS_MS = 1_000
 /** Something may have been decided meanwhile that no timer knows of. */
-const MOST_WAIT_MS = 1_000
-
-/** `renew`: nothing is to be read, what is wanted has changed. `limited`: somebody asked, and the provider is short of tokens. */
-export type Turn = Reading | 'renew' | 'limited'
-
-/** One poll that may leave. It has to be ended. */
-export interface Reading {
-  readonly purse: Purse
-  /** `all`: somebody waits for it. `least`: others wait that it would keep waiting. `some`: as much as the bucket affords. */
-  readonly detail: 'all' | 'some' | 'least'
-  /** @param asOf of what its venues may be told. @returns whether they are */
-  read(zones: readonly ZoneReadingInput[], asOf: number): boolean
-  failed(reason: string): boolean
-  end(): void
-}
+const MAX_WAIT_MS = 1_000
 
 interface Account {
   request: ReadZones
@@ -141,7 +127,7 @@ export class Schedule {
   #known(request: ReadZones): Account {
     const { account: id, first, locations, places } = request
     const known = this.#accounts.get(id)
-    const cost = Math.min(BUCKET_TOKENS - RESERVE, leastCost(first, { locations, places: places ? 'address' : null }))
+    const cost = Math.min(BUCKET_TOKENS - RESERVED_TOKENS, leastCost(first, { locations, places: places ? 'address' : null }))
     const asked = this.#early.delete(id) || (known?.asked ?? false)
     if (known !== undefined) {
       // A poll that was begun since knows what is wanted.
@@ -186,13 +172,13 @@ export class Schedule {
 
   #wakeIn(ms: number): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#serve(), Math.min(MOST_WAIT_MS, Math.max(LEAST_WAIT_MS, ms)))
+    this.#timer = setTimeout(() => this.#serve(), Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ms)))
     this.#timer.unref()
   }
 
   #serve(): void {
     clearTimeout(this.#timer)
-    while (this.#underWay < AT_ONCE) {
+    while (this.#underWay < MAX_CONCURRENT_POLLS) {
       const { next, dueIn } = this.#next()
       if (next === null) {
         if (this.#accounts.size > 0) this.#wakeIn(dueIn)
@@ -203,7 +189,7 @@ export class Schedule {
         next.waiting?.grant('renew')
         continue
       }
-      const beside = next.asked ? 0 : RESERVE
+      const beside = next.asked ? 0 : RESERVED_TOKENS
       if (!this.#budget.takeNow(next.cost, beside)) {
         if (!next.asked || this.#budget.held <= HELD_MS) {
           this.#wakeIn(this.#budget.waitFor(next.cost + beside))

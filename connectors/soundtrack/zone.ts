@@ -43,12 +43,16 @@ export function commandDone(state: SoundtrackState, result: CommandDone, ctx: Ct
 }
 
 /** A command ended without the provider's answer. */
-export function commandEnded(state: SoundtrackState, { attempt, outcome, reason: detail }: Ended, ctx: Ctx): SoundtrackState {
+export function commandEnded(
+  state: SoundtrackState,
+  { attempt, outcome, reason: detail, code }: Ended,
+  ctx: Ctx,
+): SoundtrackState {
   const open = state.commands.find(c => c.attempt === attempt)
   if (open === undefined) return state
   const { command, venue, zone } = open
   const end = ENDS[outcome]
-  tell(venue, { command, zone, outcome: end.outcome, reason: reasonOfEnd(detail) ?? end.reason, detail }, ctx)
+  tell(venue, { command, zone, outcome: end.outcome, reason: reasonOfEnd({ code, reason: detail }) ?? end.reason, detail }, ctx)
   const next = { ...state, commands: state.commands.filter(c => c !== open) }
   return outcome === 'UNKNOWN' ? readZone(next, zone, venue, ctx) : next
 }
@@ -60,7 +64,7 @@ const ENDS = {
   NOT_DONE: { outcome: 'REFUSED', reason: 'provider_down' },
 } as const
 
-export function zoneSooner(
+export function readZoneNow(
   given: SoundtrackState | null,
   { account, zone, venue }: PollSooner & { zone: string },
   ctx: Ctx,

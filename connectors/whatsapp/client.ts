@@ -3,7 +3,9 @@
  * https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
  */
 import type { ReplyButton, SendMessage } from '../../schemas/types.ts'
-import { fetchJson } from '../outbound.ts'
+import { cut, formOf } from '../channel/form.ts'
+import { fetchJson } from '../http.ts'
+import { whatsappChannel } from './channel.ts'
 
 export interface WhatsappAccount {
   /** With the version: `https://graph.facebook.com/v23.0`. */
@@ -12,18 +14,10 @@ export interface WhatsappAccount {
   readonly accessToken: string
 }
 
-/** Lengths, in characters, and counts that the provider takes. */
-export const LIMITS = {
-  text: 4096,
-  body: 1024,
-  buttons: 3,
-  buttonTitle: 20,
-  buttonId: 256,
-  rows: 10,
-  rowTitle: 24,
-  rowDescription: 72,
-  rowId: 200,
-} as const
+const { limits } = whatsappChannel
+/** Longest ids of a button and of a row. */
+const MAX_BUTTON_ID_CHARS = 256
+const MAX_ROW_ID_CHARS = 200
 
 /**
  * The request's body. What is too long is cut; an id is not, for it comes back as it was given.
@@ -40,7 +34,7 @@ export function requestBody(message: SendMessage, callback: string): Record<stri
     ...(replyTo === null ? {} : { context: { message_id: replyTo } }),
     biz_opaque_callback_data: callback,
     ...(buttons.length === 0
-      ? { type: 'text', text: { preview_url: false, body: cut(text, LIMITS.text) } }
+      ? { type: 'text', text: { preview_url: false, body: cut(text, limits.textChars) } }
       : { type: 'interactive', interactive: interactive(text, buttons) }),
   }
 }
@@ -71,28 +65,23 @@ export function errorOf(body: string): { code: number | null; words: string | nu
 }
 
 function interactive(text: string, choices: readonly ReplyButton[]): Record<string, unknown> {
-  const body = { text: cut(text, LIMITS.body) }
-  const titles = choices.map(({ title }) => cut(title, LIMITS.buttonTitle))
-  // Buttons need titles that differ, and two long ones may be cut to the same.
-  if (choices.length <= LIMITS.buttons && new Set(titles).size === titles.length) {
-    const buttons = choices.map(({ id }, n) => ({ type: 'reply', reply: { id: short(id, LIMITS.buttonId), title: titles[n] } }))
-    return { type: 'button', body, action: { buttons } }
+  const body = { text: cut(text, limits.textWithChoicesChars) }
+  if (formOf(choices, limits) === 'buttons') {
+    const { titleChars } = limits.buttons
+    const reply = ({ id, title }: ReplyButton) => ({ id: short(id, MAX_BUTTON_ID_CHARS), title: cut(title, titleChars) })
+    return { type: 'button', body, action: { buttons: choices.map(choice => ({ type: 'reply', reply: reply(choice) })) } }
   }
-  const rows = choices.slice(0, LIMITS.rows).map(({ id, title, description }) => {
-    const shown = cut(title, LIMITS.rowTitle)
+  const { most, titleChars, descriptionChars } = limits.list
+  const rows = choices.slice(0, most).map(({ id, title, description }) => {
+    const shown = cut(title, titleChars)
     const below = description ?? (shown === title ? null : title)
     return {
-      id: short(id, LIMITS.rowId),
+      id: short(id, MAX_ROW_ID_CHARS),
       title: shown,
-      ...(below === null ? {} : { description: cut(below, LIMITS.rowDescription) }),
+      ...(below === null ? {} : { description: cut(below, descriptionChars) }),
     }
   })
   return { type: 'list', body, action: { button: /\p{Script=Thai}/u.test(text) ? 'เลือก' : 'Choose', sections: [{ rows }] } }
-}
-
-/** The text in at most `max` UTF-16 units: an ellipsis stands for what is left out. */
-function cut(text: string, max: number): string {
-  return text.length <= max ? text : text.slice(0, max - 1).replace(/[\ud800-\udbff]$/, '') + '…'
 }
 
 function short(id: string, max: number): string {

@@ -1,9 +1,7 @@
 /**
  * What the Cloud API's error codes mean for a send. https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes
  */
-
-/** Reason of a send outside the 24 hours after the person last wrote. */
-export const WINDOW_CLOSED = 'window_closed'
+import { WINDOW_CLOSED } from '../channel/delivery.ts'
 
 /** One message every 6 s to one user. */
 export const PAIR_RATE = 131056

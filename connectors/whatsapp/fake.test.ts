@@ -2,7 +2,8 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type FakeWhatsApp, startFakeWhatsApp } from './fake.ts'
-import { handshake, parseWebhook, verifySignature } from './webhook.ts'
+import { parseWebhook } from './parse.ts'
+import { handshake, verifySignature } from './webhook.ts'
 
 const ACCOUNT = { phoneNumberId: '106540352242922', accessToken: 'token', appSecret: 'secret', verifyToken: 'verify' }
 let fake: FakeWhatsApp

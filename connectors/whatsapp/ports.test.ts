@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { NotDone, SendRefused, type Run } from '../../engine/actor.ts'
 import type { SendMessage, SendResult } from '../../schemas/types.ts'
-import { BreakerOpen, TimedOut, TransportFailure } from '../outbound.ts'
+import { BreakerOpen, TimedOut, TransportFailure } from '../call-errors.ts'
 import { type FakeWhatsApp, type FakeWhatsAppOptions, startFakeWhatsApp } from './fake.ts'
 import { type WhatsappPorts, whatsappPorts } from './ports.ts'
 

@@ -2,15 +2,16 @@
  * The port of the WhatsApp connector's effect `send`: one request per try, within the number's budget, and what the answer
  * means. A send has no idempotency key, so it is repeated only where the provider says that it was not taken.
  */
-import { NotDone, type Ports, type Run } from '../../engine/actor.ts'
+import { NotDone, type Run } from '../../engine/actor.ts'
 import type { SendMessage, SendResultInput } from '../../schemas/types.ts'
 import type { BreakerOptions } from '../breaker.ts'
-import { HttpFailure, type Outbound, outbound, providerFailure, TransportFailure } from '../outbound.ts'
+import { HttpFailure, isProviderFault, TransportFailure } from '../call-errors.ts'
+import { type Outbound, outbound } from '../outbound.ts'
 import { counter, Pause, type PauseOptions, pauseMs, retryAfterOf, spread } from '../pause.ts'
-import type { whatsappActor } from './actor.ts'
+import type { DeliveryPorts } from '../channel/delivery.ts'
 import { errorOf, post, requestBody, type WhatsappAccount } from './client.ts'
 import { LIMITS_OF_THE_NUMBER, OF_ONE_PERSON, PAIR_RATE, PASSING } from './errors.ts'
-import { opaque } from './webhook.ts'
+import { encodeCallbackData } from './callback-data.ts'
 
 export interface WhatsappPortSettings extends WhatsappAccount {
   /** Messages a second from this number, until the provider says that they are too many. */
@@ -29,7 +30,7 @@ export interface WhatsappPortSettings extends WhatsappAccount {
 }
 
 export interface WhatsappPorts {
-  readonly ports: Ports<ReturnType<typeof whatsappActor>>
+  readonly ports: DeliveryPorts
   /** For its state, in metrics and readiness. */
   readonly outbound: Outbound
   close(): Promise<void>
@@ -56,7 +57,7 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
     minTimeMs: 1000 / messagesPerSecond,
     timeoutMs,
     breaker: { rate: {}, ...breaker },
-    failure: error => providerFailure(error) && !(error instanceof HttpFailure && OF_ONE_PERSON.includes(codeOf(error) ?? 0)),
+    failure: error => isProviderFault(error) && !(error instanceof HttpFailure && OF_ONE_PERSON.includes(codeOf(error) ?? 0)),
     // Waits between tries are the worker's: they are longer than an attempt may hold a slot.
     retry: { attempts: 1 },
     timeScale,
@@ -78,7 +79,7 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
     }
     let body: unknown
     try {
-      body = requestBody(message, opaque(message.conversation, run.attempt))
+      body = requestBody(message, encodeCallbackData(message.conversation, run.attempt))
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       return refused(null, error.message)

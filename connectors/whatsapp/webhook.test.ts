@@ -1,7 +1,9 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { recordSchema } from '../../schemas/index.ts'
-import { handshake, MAX_TEXT, opaque, parseOpaque, parseWebhook, verifySignature } from './webhook.ts'
+import { encodeCallbackData, decodeCallbackData } from './callback-data.ts'
+import { MAX_TEXT_CHARS, parseWebhook } from './parse.ts'
+import { handshake, verifySignature } from './webhook.ts'
 
 const RECEIVED = 1_750_000_000_000
 const metadata = { display_phone_number: '15550783881', phone_number_id: '106540352242922' }
@@ -64,10 +66,13 @@ describe('the handshake', () => {
 
 describe('the callback data', () => {
   it('names conversation and attempt, whatever the conversation contains', () => {
-    expect(parseOpaque(opaque('main:a/b+c=', 'attempt-1'))).toEqual({ conversation: 'main:a/b+c=', attempt: 'attempt-1' })
+    expect(decodeCallbackData(encodeCallbackData('main:a/b+c=', 'attempt-1'))).toEqual({
+      conversation: 'main:a/b+c=',
+      attempt: 'attempt-1',
+    })
   })
   it.each([[undefined], ['out-1'], ['/a'], ['c/'], [7]])('of others (%j) is none of ours', value => {
-    expect(parseOpaque(value)).toBeNull()
+    expect(decodeCallbackData(value)).toBeNull()
   })
 })
 
@@ -104,7 +109,19 @@ describe('a webhook', () => {
       sentAt: 1_749_416_383_000,
       receivedAt: RECEIVED,
       truncated: false,
+      chatKind: 'PRIVATE',
+      attachments: [],
     })
+  })
+
+  it('names the files of a message, which stay with the provider', () => {
+    const file = { id: 'media-1', mime_type: 'application/pdf', filename: 'menu.pdf', file_size: 2_048, sha256: 'x' }
+    expect(one({ ...text('x'), type: 'document', document: file })?.attachments).toEqual([
+      { id: 'media-1', mimeType: 'application/pdf', fileName: 'menu.pdf', bytes: 2_048 },
+    ])
+    const voice = one({ ...text('x'), type: 'audio', audio: { id: 'media-2', voice: true } })
+    expect(voice?.attachments).toEqual([{ id: 'media-2', mimeType: null, fileName: null, bytes: null }])
+    expect(one({ ...text('x'), type: 'image', image: { caption: 'no id' } })?.attachments).toEqual([])
   })
 
   it.each([
@@ -147,7 +164,7 @@ describe('a webhook', () => {
   })
 
   it('keeps a text of 5,000 characters and cuts a longer one between characters', () => {
-    expect(one(text('ก'.repeat(MAX_TEXT)))).toMatchObject({ text: 'ก'.repeat(5000), truncated: false })
+    expect(one(text('ก'.repeat(MAX_TEXT_CHARS)))).toMatchObject({ text: 'ก'.repeat(5000), truncated: false })
     expect(one(text('a'.repeat(4999) + '😀'))).toMatchObject({ text: 'a'.repeat(4999), truncated: true })
   })
 
@@ -201,7 +218,7 @@ describe('a status', () => {
   }
 
   it('names the conversation and the attempt of the send', () => {
-    expect(read({ status: 'delivered', biz_opaque_callback_data: opaque('main:c1', 'a1') })).toEqual({
+    expect(read({ status: 'delivered', biz_opaque_callback_data: encodeCallbackData('main:c1', 'a1') })).toEqual({
       status: { providerId: 'wamid.7', attempt: 'a1', status: 'DELIVERED', at: 1_750_857_384_000, errorCode: null, error: null },
       conversation: 'main:c1',
       recipient: '66812345678',

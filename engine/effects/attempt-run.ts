@@ -12,13 +12,19 @@ export interface AttemptRun {
   uncertain: boolean
 }
 
+/** Why an attempt ended: for people, and as a code if the port gave one. */
+export interface Why {
+  readonly reason: string
+  readonly code: string | null
+}
+
 export type EndedAs = 'EXPIRED' | 'RELEASED' | 'NOT_DONE' | 'UNKNOWN'
 
 /** What one try came to. */
 export type TryOutcome =
   | { readonly type: 'result'; readonly value: unknown; readonly sent: boolean }
-  | { readonly type: 'ended'; readonly outcome: EndedAs; readonly reason: string }
-  | { readonly type: 'again'; readonly reason: string; readonly retryAfterMs: number | undefined }
+  | { readonly type: 'ended'; readonly outcome: EndedAs; readonly why: Why }
+  | { readonly type: 'again'; readonly why: Why; readonly retryAfterMs: number | undefined }
 
 /** A time in messages. */
 export function shown(time: number): string {

@@ -53,12 +53,18 @@ export class OutcomeWriter {
   }
 
   /** Appends that an attempt ended without a result. One that may have happened ends as UNKNOWN, or is repeated. */
-  async end(run: AttemptRun, effect: EffectDefinition | undefined, ended: EndedAs, reason: string): Promise<void> {
+  async end(
+    run: AttemptRun,
+    effect: EffectDefinition | undefined,
+    ended: EndedAs,
+    reason: string,
+    code: string | null = null,
+  ): Promise<void> {
     const { startable, task, uncertain } = run
     const outcome = !uncertain ? ended : ended === 'RELEASED' && effect?.retry === 'idempotent' ? 'RETRY' : 'UNKNOWN'
     const { topic, partition } = task.inbox
     const { attempt, effect: name, key, start } = startable
-    const record = { attempt, effect: name, start, outcome, reason: cut(reason) } as const
+    const record = { attempt, effect: name, start, outcome, reason: cut(reason), code } as const
     await this.#append([{ topic, partition, key, value: this.#settings.codec.encode(topic, 'EffectEnded', record) }])
   }
 

@@ -1,7 +1,7 @@
 /** Calls a port once: within the effect's time-out, and so that nothing is sent by a worker that may no longer own the key. */
 import type { RecordName, Records } from '../../schemas/types.ts'
 import type { TopicPartition } from '../../topics/log.ts'
-import { type EffectDefinition, NotDone, type Port, SendRefused } from '../actor.ts'
+import { type EffectDefinition, MaybeDone, NotDone, type Port, SendRefused } from '../actor.ts'
 import type { Clock } from '../clock.ts'
 import { isA, messageOf } from '../errors.ts'
 import { Limit } from '../limit.ts'
@@ -57,7 +57,10 @@ export class PortCaller {
     const { retry, timeoutMs, waits = false } = effect
     const ports = this.#settings.ports[definition.name] ?? {}
     const port = Object.hasOwn(ports, startable.effect) ? ports[startable.effect] : undefined
-    if (port === undefined) return { type: 'ended', outcome: 'NOT_DONE', reason: `no port for "${startable.effect}"` }
+    if (port === undefined) {
+      const why = { reason: `no port for "${startable.effect}"`, code: null }
+      return { type: 'ended', outcome: 'NOT_DONE', why }
+    }
     const limit = new Limit(this.#settings.clock, timeoutMs, waits)
     const here: Try = { sent: false, over: false, refusal: undefined }
     const stopped = () => {
@@ -88,15 +91,15 @@ export class PortCaller {
       limit.signal.addEventListener('abort', timedOut, { once: true })
       return { type: 'result', value: await limit.race(work), sent: here.sent }
     } catch (error) {
-      const reason = messageOf(error)
+      const why = { reason: messageOf(error), code: codeOf(error) }
       const notDone = isA(error, NotDone) ? error : null
       // A refusal says nothing of what an earlier `beforeSend()` of the same try allowed.
       const uncertain = here.sent && (notDone === null || error === here.refusal)
-      if (uncertain && retry !== 'idempotent') return { type: 'ended', outcome: 'UNKNOWN', reason }
+      if (uncertain && retry !== 'idempotent') return { type: 'ended', outcome: 'UNKNOWN', why }
       if (uncertain) attemptRun.uncertain = true
       else if (!attemptRun.uncertain) this.#clearSent(attemptRun)
-      if (isA(error, SendRefused)) return { type: 'ended', outcome: error.outcome, reason }
-      return { type: 'again', reason, retryAfterMs: waitOf(notDone?.retryAfterMs) }
+      if (isA(error, SendRefused)) return { type: 'ended', outcome: error.outcome, why }
+      return { type: 'again', why, retryAfterMs: waitOf(notDone?.retryAfterMs) }
     } finally {
       here.over = true
       limit.end()
@@ -131,6 +134,11 @@ export class PortCaller {
     }
     here.sent = true
   }
+}
+
+/** The code that a port gave its error. */
+function codeOf(error: unknown): string | null {
+  return isA(error, NotDone) || isA(error, SendRefused) || isA(error, MaybeDone) ? error.code : null
 }
 
 /** How long a port asks to wait, if it names a time. */

@@ -38,7 +38,8 @@ export function deliver(
     return call(context)
   })
   if (failure === null) {
-    draft.endCommand(run.refusal === null ? 'handled' : 'refused', run.refusal ?? '')
+    if (run.refusal === null) draft.endCommand('handled', '')
+    else draft.endCommand('refused', run.refusal.reason, run.refusal.code)
     return 'handled'
   }
   quarantine(draft, type, failure)

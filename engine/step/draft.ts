@@ -102,15 +102,15 @@ export class Draft {
   }
 
   /** The outcome of the record at hand, if it is a command. */
-  endCommand(outcome: string, reason: string): void {
-    this.#commands = this.commandsWith(outcome, reason)
+  endCommand(outcome: string, reason: string, code: string | null = null): void {
+    this.#commands = this.commandsWith(outcome, reason, code)
   }
 
-  commandsWith(outcome: string, reason: string): Instance['commands'] {
+  commandsWith(outcome: string, reason: string, code: string | null): Instance['commands'] {
     const id = this.incoming.headers[COMMAND]
     if (id === undefined || id.length > MAX_ID || this.#commands.some(c => c.id === id && c.outcome !== 'parked'))
       return this.#commands
-    return [...this.#commands.filter(c => c.id !== id), { id, outcome, reason: cut(reason) }].slice(-MAX_COMMANDS)
+    return [...this.#commands.filter(c => c.id !== id), { id, outcome, reason: cut(reason), code }].slice(-MAX_COMMANDS)
   }
 
   /** A dead letter about the record at hand. */

@@ -34,7 +34,7 @@ export function effectResult(draft: Draft, id: string): StepResult {
   return deliver(draft, type, context => handlerOf(definition, type)(draft.state, value, context), { attempt: id, late })
 }
 
-export function effectEnded(draft: Draft, { attempt: id, start, outcome, reason }: EffectEnded): StepResult {
+export function effectEnded(draft: Draft, { attempt: id, start, outcome, reason, code }: EffectEnded): StepResult {
   const attempt = draft.ledger.find(a => a.attempt === id)
   if (attempt === undefined || attempt.status !== 'STARTED' || attempt.start !== start) return 'duplicate'
   if (!isDeclared(draft, attempt.effect)) {
@@ -65,6 +65,7 @@ export function effectEnded(draft: Draft, { attempt: id, start, outcome, reason 
   } else closeAttempt(draft, attempt)
   const { ended } = draft.definition
   if (ended === undefined) return 'handled'
-  const argument: Ended = { attempt: id, effect: attempt.effect, outcome, reason: cut(reason), input: input as Ended['input'] }
+  const { effect } = attempt
+  const argument: Ended = { attempt: id, effect, outcome, reason: cut(reason), code, input: input as Ended['input'] }
   return deliver(draft, 'EffectEnded', context => (ended as AnyHandler)(draft.state, argument, context), { attempt: id })
 }

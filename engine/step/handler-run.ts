@@ -25,7 +25,7 @@ export class HandlerRun implements Context {
   readonly #draft: Draft
   /** It handles the record itself; otherwise it is told of a failure. */
   readonly #delivers: boolean
-  #refusal: string | null = null
+  #refusal: Refusal | null = null
   readonly attempt: string | null
   readonly late: boolean
   readonly possiblyDuplicate: boolean
@@ -39,7 +39,7 @@ export class HandlerRun implements Context {
   }
 
   /** Why the command was refused; null if it was not. */
-  get refusal(): string | null {
+  get refusal(): Refusal | null {
     return this.#refusal
   }
 
@@ -61,7 +61,8 @@ export class HandlerRun implements Context {
 
   get commands(): Instance['commands'] {
     if (!this.#delivers) return this.#draft.commands
-    return this.#draft.commandsWith(this.#refusal === null ? 'handled' : 'refused', this.#refusal ?? '')
+    if (this.#refusal === null) return this.#draft.commandsWith('handled', '', null)
+    return this.#draft.commandsWith('refused', this.#refusal.reason, this.#refusal.code)
   }
 
   id(): string {
@@ -141,9 +142,19 @@ export class HandlerRun implements Context {
     this.#draft.timers = this.#draft.timers.filter(t => t.name !== name)
   }
 
-  refuse(reason: string): void {
-    this.#refusal = cut(String(reason))
+  refuse(code: string, detail = ''): void {
+    const why = String(code)
+    this.#refusal = { code: cut(why, MAX_CODE), reason: cut(detail === '' ? why : `${why}: ${detail}`) }
   }
+}
+
+/** Characters of a code. */
+const MAX_CODE = 100
+
+export interface Refusal {
+  readonly code: string
+  /** The code, and words for people. */
+  readonly reason: string
 }
 
 /** The latest time of a JavaScript date, ms. */

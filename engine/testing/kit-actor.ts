@@ -29,7 +29,7 @@ export const make = (onPoison: { default: 'skip' | 'park'; broken?: boolean } = 
         if (kind === 'again') context.perform('again', { sequence })
         if (kind.startsWith('timer')) context.setTimer(`tick:${kind.slice(6) || 'x'}`, context.now + delayMs)
         if (kind === 'clear') context.clearTimer('tick:x')
-        if (kind === 'refuse') context.refuse('not today')
+        if (kind === 'refuse') context.refuse('not_today', 'come back tomorrow')
         if (kind === 'big') return { ...next, payload: Buffer.alloc(20_000) }
         if (kind === 'undeclared effect') context.perform('elsewhere' as never, {} as never)
         if (kind === 'undeclared timer') context.setTimer('tock:x', context.now)

@@ -65,7 +65,7 @@ export interface Kit<S extends RecordName> {
   /** The result of an effect arrives, in parts where there are several. Returns all that the parts brought about. */
   complete(attempt: string, result: object | readonly object[]): KitStep
   /** An attempt ends without a result. */
-  end(attempt: string, outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE' | 'RELEASED', reason?: string): KitStep
+  end(attempt: string, outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE' | 'RELEASED', reason?: string, code?: string | null): KitStep
   /** Turns the clock to the earliest timer, or to the named one, and fires it. */
   fire(name?: string): KitStep
   /** Turns the clock to when the ids of an actor without a state are forgotten, and forgets them. */
@@ -194,10 +194,10 @@ export function testkit<I extends Topic, S extends RecordName>(
         closed: steps.flatMap(s => s.closed),
       }
     },
-    end(attempt, outcome, reason = '') {
+    end(attempt, outcome, reason = '', code = null) {
       clock += 1
       const start = instance?.ledger.find(a => a.attempt === attempt)?.start ?? 0
-      return step('EffectEnded', { attempt, effect: inputs.get(attempt)?.effect ?? '', start, outcome, reason })
+      return step('EffectEnded', { attempt, effect: inputs.get(attempt)?.effect ?? '', start, outcome, reason, code })
     },
     fire(name) {
       const timers = timersSet()

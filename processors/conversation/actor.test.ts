@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { testkit } from '../../engine/testing/testkit.ts'
+import { carry, testkit } from '../../engine/testing/testkit.ts'
 import { recordSchema } from '../../schemas/index.ts'
 import type { ChatMessageInput } from '../../schemas/types.ts'
+import { defineTopic } from '../../topics/catalog.ts'
+import { whatsappChannel } from '../../connectors/whatsapp/channel.ts'
 import { conversationActor } from './actor.ts'
-import { defaultConversationSettings } from './settings.ts'
-import { ambiguous, exact, LAGOON, MORNING, SOMCHAI, Talk, wants, yes } from './talk.ts'
+import { ambiguous, exact, LAGOON, MORNING, SETTINGS, SOMCHAI, Talk, wants, yes } from './testing/talk.ts'
 
 const onFile = [SOMCHAI]
 const HOUR = 60 * 60_000
@@ -193,11 +194,11 @@ describe('who answers', () => {
   })
 
   test('a record that fails leaves the conversation to a human, and nothing waits for ever', () => {
-    const talk = new Talk()
-    talk.say('hello', wants('greeting'))
-    const message = talk.message('hello', { channel: 'pigeon' })
-    const kit = testkit(conversationActor(), { key: 'main:conversation', now: MORNING })
+    const message = new Talk().message('hello')
+    const channels = [...SETTINGS.channels]
+    const kit = testkit(conversationActor({ ...SETTINGS, channels }), { key: 'main:conversation', now: MORNING })
     kit.handle('ChatMessage', message, { id: message.id })
+    channels.pop() // the reply has no way out
     const poisoned = kit.complete(kit.started[0]?.attempt ?? '', {
       message: message.id,
       language: 'en',
@@ -209,6 +210,39 @@ describe('who answers', () => {
     expect(poisoned.result).toBe('poisoned')
     expect(poisoned.emits.map(e => e.type)).toEqual(expect.arrayContaining(['DeadLetter', 'Alert']))
     expect(kit.state).toMatchObject({ owner: 'WAITING', current: null, waiting: [] })
+  })
+})
+
+describe('a channel', () => {
+  test('without a connector: its messages go to the dead letters with the reason, and a human hears of it', () => {
+    const talk = new Talk()
+    const message = talk.message('hello', { channel: 'pigeon' })
+    const { result, emits } = talk.kit.handle('ChatMessage', message, { id: message.id })
+    expect(result).toBe('poisoned')
+    expect(emits.find(e => e.type === 'DeadLetter')?.record.cause).toContain(
+      'no connector for channel "pigeon"; there are: whatsapp',
+    )
+    expect(emits.find(e => e.type === 'Alert')?.record).toMatchObject({ department: 'OPERATIONS', priority: 'HIGH' })
+    expect(talk.kit.state).toBeNull()
+  })
+
+  test('is answered on its own inbox', async () => {
+    const inbox = defineTopic('pigeon.inbox', 'conversation', whatsappChannel.inbox.records)
+    await carry([inbox])
+    const talk = new Talk({ channels: [...SETTINGS.channels, { ...whatsappChannel, name: 'pigeon', inbox }] })
+    const { step } = talk.send(talk.message('hello', { channel: 'pigeon' }), wants('greeting'))
+    expect(step.emits.filter(e => e.type === 'SendMessage').map(e => e.topic)).toEqual(['pigeon.inbox'])
+  })
+
+  test('shows a group: what nobody said to us is not answered, and opens no conversation', () => {
+    const talk = new Talk()
+    const group = { chat: 'group-1', chatKind: 'GROUP' } as const
+    const aside = talk.send(talk.message('see you at nine', { ...group, addressed: false }), wants('greeting'))
+    expect([aside.steps.flatMap(s => s.emits), talk.kit.state]).toEqual([[], null])
+    expect(talk.send(talk.message('hello', group), wants('greeting')).sent).toMatchObject([{ to: 'group-1' }])
+    const before = talk.kit.state
+    talk.send(talk.message('and bring cups', { ...group, addressed: false }), wants('greeting'))
+    expect(talk.kit.state).toEqual(before)
   })
 })
 
@@ -249,7 +283,12 @@ describe('what others read', () => {
     for (const personal of ['John', 'Smith', '66812345678', 'stopped']) expect(events).not.toContain(personal)
     expect(reply.events('INTENT')).toMatchObject([{ detail: 'no_sound', score: 0.92 }])
     expect(reply.events('MESSAGE_IN')).toHaveLength(1)
-    expect(reply.events('MESSAGE_OUT')).toHaveLength(1)
+    const [sent] = reply.events('MESSAGE_OUT')
+    expect(sent).toMatchObject({
+      answers: expect.stringMatching(/^[0-9a-f]{20}$/),
+      phrases: [expect.stringMatching(/^[a-z.]+$/)],
+    })
+    expect(reply.events('MESSAGE_IN')).toMatchObject([{ message: (sent as unknown as { answers: string }).answers }])
     expect(reply.events('REQUEST')).toHaveLength(1)
   })
 
@@ -285,13 +324,13 @@ describe('what others read', () => {
 })
 
 test('support hours that are none are refused at the start', () => {
-  const wrong = { ...defaultConversationSettings, supportHours: { from: '21:00', to: '08:00', zone: 'Asia/Bangkok' } }
+  const wrong = { ...SETTINGS, supportHours: { from: '21:00', to: '08:00', zone: 'Asia/Bangkok' } }
   expect(() => conversationActor(wrong)).toThrow(/support hours/)
 })
 
 /** The actor with this conversation, as it stands, in the hands of an owner. */
 function withOwner(talk: Talk, owner: 'AGENT') {
-  const actor = conversationActor()
+  const actor = conversationActor(SETTINGS)
   const state = { ...talk.state, owner }
   return {
     ...actor,

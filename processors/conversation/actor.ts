@@ -5,6 +5,9 @@
  *                                │            ▲
  *                 (zones awaited) └▶ effect ──┘   VenueAnswer ─▶ outcome ─▶ SendMessage
  */
+import { channelNamed } from '../../domain/channel.ts'
+import { openingOf } from '../../domain/support-hours.ts'
+import { tenantOf } from '../../domain/tenants.ts'
 import { actor } from '../../engine/actor.ts'
 import type { ChatMessage, QueuedMessage, UnderstandInput, Understood } from '../../schemas/types.ts'
 import { alerts, conversationInbox, conversationJournal } from '../../topics/catalog.ts'
@@ -14,10 +17,10 @@ import { ask } from './ask.ts'
 import { judge } from './contact.ts'
 import { correctVenue, identify, restart, welcomeBack } from './dialogue.ts'
 import { erase } from './erase.ts'
-import { openingOf, route } from './handover.ts'
+import { route } from './handover.ts'
 import { isCritical, wanted } from './intents.ts'
 import { venueAnswered, venueSilent } from './outcome.ts'
-import { type ConversationSettings, defaultConversationSettings } from './settings.ts'
+import { type ConversationSettings, settingsFor } from './settings.ts'
 import { serve } from './support.ts'
 import { EFFECTS, EMITS, kept, LOOKUPS, roomFor, type State, Turn, type TurnContext } from './turn.ts'
 import type { Word } from './words.ts'
@@ -25,9 +28,15 @@ import type { Word } from './words.ts'
 const SENDERS = 10
 
 /** The actor of a conversation. @throws when the support hours are none. */
-export const conversationActor = (settings: ConversationSettings = defaultConversationSettings) => {
+export const conversationActor = (settings: ConversationSettings) => {
   openingOf(settings.supportHours)
-  const turn = (before: State, context: TurnContext) => new Turn(settings, context, before, before)
+  const turnOf = (context: TurnContext, before: State | null, now: State) => {
+    // What a conversation knows of its tenant's settings is in its state: a replay finds it there, and in the journal what changed it.
+    const news = context.lookup('tenant', { tenant: tenantOf(context.key), known: now.tenant?.version ?? 0 })
+    const state = news === null ? now : { ...now, tenant: news }
+    return new Turn(settingsFor(state.tenant, settings), context, before, state)
+  }
+  const turn = (before: State, context: TurnContext) => turnOf(context, before, before)
   return actor({
     name: 'conversation',
     inbox: conversationInbox,
@@ -35,10 +44,13 @@ export const conversationActor = (settings: ConversationSettings = defaultConver
     effects: EFFECTS,
     lookups: LOOKUPS,
     journal: conversationJournal,
-    emits: EMITS,
+    emits: [...EMITS, ...settings.channels.map(channel => channel.inbox)],
     on: {
-      ChatMessage: (state, message, context) =>
-        received(new Turn(settings, context, state, state ?? opened(message, context)), message),
+      ChatMessage: (state, message, context) => {
+        // What members of a group say to one another is not ours to answer.
+        if (message.chatKind === 'GROUP' && !message.addressed) return state
+        return received(turnOf(context, state, state ?? opened(message, context)), message)
+      },
       Understood: (state, understood, context) => (state === null ? null : answered(turn(state, context), understood)),
       VenueAnswer: (state, answer, context) => {
         if (state === null) return null
@@ -62,7 +74,7 @@ export const conversationActor = (settings: ConversationSettings = defaultConver
       AgentAction: (state, action, context) => (state === null ? null : act(turn(state, context), action)),
       ErasePerson: (state, order, context) => {
         if (state !== null) turn(state, context).settle(null)
-        return erase(state, order, context)
+        return erase(state, order, context, settings.channels)
       },
     },
     timers: {
@@ -133,6 +145,7 @@ function opened(message: ChatMessage, { now }: TurnContext): State {
     openedAt: now,
     updatedAt: now,
     lastInboundAt: message.sentAt,
+    tenant: null,
   }
 }
 
@@ -140,6 +153,8 @@ function opened(message: ChatMessage, { now }: TurnContext): State {
 function received(turn: Turn, message: ChatMessage): State {
   const { context, settings, state } = turn
   const { id, sender, kind, sentAt } = message
+  // A channel without a connector could not be answered: better to fail here, where the message goes to the dead letters.
+  channelNamed(settings.channels, state.channel)
   if (state.lastMessage === '') turn.event('OPENED')
   turn.event('MESSAGE_IN', { message: reference(id), detail: kind.toLowerCase() })
   const others = state.senders.filter(s => s.id !== sender.id)

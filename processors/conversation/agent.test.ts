@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { COMMAND, RECORD_ID } from '../../engine/headers.ts'
 import type { KitStep } from '../../engine/testing/testkit.ts'
 import type { AgentActionInput } from '../../schemas/types.ts'
-import { BAY, exact, LAGOON, PHONE, SOMCHAI, Talk, wants, yes } from './talk.ts'
+import { BAY, exact, LAGOON, PHONE, SOMCHAI, Talk, wants, yes } from './testing/talk.ts'
 
 const HOUR = 60 * 60_000
 const [NOK, LEK] = ['main:nok', 'main:lek']
@@ -60,7 +60,7 @@ describe('taking over', () => {
   test('makes the bot silent, and the issue theirs', () => {
     const { talk } = handedOver()
     const taken = act(talk, 'TAKE_OVER')
-    expect(taken.outcome).toEqual({ id: expect.any(String), outcome: 'handled', reason: '' })
+    expect(taken.outcome).toEqual({ id: expect.any(String), outcome: 'handled', reason: '', code: null })
     expect(talk.state).toMatchObject({ owner: 'AGENT', assignee: NOK })
     expect(taken.of('Issue')).toMatchObject([{ status: 'ACKNOWLEDGED', assignee: NOK }])
     expect(talk.say('are you there?', wants('greeting')).sent).toEqual([])
@@ -69,7 +69,11 @@ describe('taking over', () => {
   test('of what somebody else has is refused, until it is assigned', () => {
     const { talk } = handedOver()
     act(talk, 'TAKE_OVER')
-    expect(act(talk, 'TAKE_OVER', { by: LEK }).outcome).toMatchObject({ outcome: 'refused', reason: 'taken_by_other' })
+    expect(act(talk, 'TAKE_OVER', { by: LEK }).outcome).toMatchObject({
+      outcome: 'refused',
+      reason: 'taken_by_other',
+      code: 'taken_by_other',
+    })
     expect(act(talk, 'REPLY', { by: LEK, text: 'hi' }).of('SendMessage')).toEqual([])
     expect(act(talk, 'ASSIGN', { assignee: LEK }).outcome).toMatchObject({ outcome: 'handled' })
     expect(act(talk, 'REPLY', { by: LEK, text: 'hi' }).of('SendMessage')).toHaveLength(1)

@@ -1,14 +1,11 @@
 /**
  * What a person of support does in a conversation. Each is a command: it is handled, or refused with a reason as a code.
  */
+import { trusts } from '../../domain/trust.ts'
 import type { AgentAction } from '../../schemas/types.ts'
-import { trusts } from './settings.ts'
-import { type State, TEXT, type Turn } from './turn.ts'
+import type { State, Turn } from './turn.ts'
 
-const HOUR = 60 * 60_000
-/** WhatsApp takes free text for so long after the person last wrote. */
-const WINDOW = 24 * HOUR
-const NOTE = 4_000
+const MAX_NOTE_CHARS = 4_000
 
 /** Returns why it is refused; null where it is done. */
 const ACTIONS: Readonly<Record<AgentAction['kind'], (turn: Turn, action: AgentAction) => string | null>> = {
@@ -52,10 +49,10 @@ function handBack(turn: Turn, { by }: AgentAction): string | null {
 
 /** Writing to the person is taking over. */
 function reply(turn: Turn, { by, text }: AgentAction): string | null {
-  const { lastInboundAt, handover } = turn.state
+  const { handover } = turn.state
   if (text === null || text.trim() === '') return 'empty_text'
-  if (text.length > TEXT) return 'text_too_long'
-  if (turn.now - lastInboundAt > WINDOW) return 'window_closed'
+  if (text.length > turn.channel.limits.textChars) return 'text_too_long'
+  if (!turn.mayWrite) return 'window_closed'
   const refused = takeOver(turn, by)
   if (refused !== null) return refused
   if (handover !== null && handover.respondedAt === null) {
@@ -68,7 +65,7 @@ function reply(turn: Turn, { by, text }: AgentAction): string | null {
 /** For colleagues: its text stays in the record. */
 function note(turn: Turn, { text }: AgentAction): string | null {
   if (text === null || text.trim() === '') return 'empty_text'
-  if (text.length > NOTE) return 'text_too_long'
+  if (text.length > MAX_NOTE_CHARS) return 'text_too_long'
   turn.event('NOTE')
   return null
 }
@@ -106,7 +103,7 @@ function approve(turn: Turn, { sender: id, venue, trust, by }: AgentAction): str
   turn.set({ senders: state.senders.map(s => (s.id === id ? { ...s, trust, decided: venue } : s)) })
   turn.event('TRUST_CHANGED', { from: sender.trust, to: trust, detail: `…${sender.id.slice(-3)} by ${by}` })
   const mayNow = trusts(trust, settings.controlTrust) && !trusts(sender.trust, settings.controlTrust)
-  if (mayNow && state.owner !== 'AGENT' && turn.now - state.lastInboundAt <= WINDOW) {
+  if (mayNow && state.owner !== 'AGENT' && turn.mayWrite) {
     turn.say('trust.approved', { venue: state.venueName ?? '' }).send(state.lastMessage)
   }
   return null

@@ -1,5 +1,19 @@
 import { describe, expect, test } from 'vitest'
-import { ambiguous, BAY, exact, intent, LAGOON, likely, type Meaning, no, SOMCHAI, TERRACE, Talk, wants, yes } from './talk.ts'
+import {
+  ambiguous,
+  BAY,
+  exact,
+  intent,
+  LAGOON,
+  likely,
+  type Meaning,
+  no,
+  SOMCHAI,
+  TERRACE,
+  Talk,
+  wants,
+  yes,
+} from './testing/talk.ts'
 
 const DAY = 24 * 60 * 60_000
 

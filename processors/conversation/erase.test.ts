@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LAGOON, PHONE, Talk, wants } from './talk.ts'
+import { LAGOON, PHONE, Talk, wants } from './testing/talk.ts'
 
 const order = (more: object = {}) => ({ id: 'erasure-1', channel: 'whatsapp', at: 1, ...more })
 

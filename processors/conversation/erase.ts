@@ -1,13 +1,19 @@
 /** The end of a conversation whose person is erased: what they wrote and who they were goes, that it was so stays. */
 import type { ErasePerson } from '../../schemas/types.ts'
 import { conversationEvents, conversationProfiles, issues } from '../../topics/catalog.ts'
-import { REPLY_TOPICS, type State, type TurnContext } from './turn.ts'
+import type { ConversationChannel } from './settings.ts'
+import type { State, TurnContext } from './turn.ts'
 
 /**
  * Has every topic that keeps the newest record of a key forget this one, and the connector forget what it sent. What is still under
  * way finds no state when it comes back, and changes nothing.
  */
-export function erase(state: State | null, { id, channel, issues: known }: ErasePerson, context: TurnContext): null {
+export function erase(
+  state: State | null,
+  { id, channel, issues: known }: ErasePerson,
+  context: TurnContext,
+  channels: readonly ConversationChannel[],
+): null {
   const { key, now } = context
   context.remove(conversationProfiles, key)
   const open = state?.handover?.first
@@ -20,7 +26,7 @@ export function erase(state: State | null, { id, channel, issues: known }: Erase
     detail: id,
     at: now,
   })
-  const connector = REPLY_TOPICS[channel as keyof typeof REPLY_TOPICS]
-  if (connector !== undefined) context.emit(connector, key, 'ErasePerson', { id, channel, at: now })
+  const inbox = channels.find(({ name }) => name === channel)?.inbox
+  if (inbox !== undefined) context.emit(inbox, key, 'ErasePerson', { id, channel, at: now })
   return null
 }

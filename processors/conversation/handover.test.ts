@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { clock, dayOf, dueAt, expected, offsetOf, openingOf, route } from './handover.ts'
+import { dueAt, expected, route } from './handover.ts'
 import { defaultConversationSettings } from './settings.ts'
 
 const { supportHours } = defaultConversationSettings
@@ -27,18 +27,6 @@ describe('the expected time', () => {
 
   test('the end of the day still belongs to it', () => {
     expect(dueAt('HIGH', bangkok(20), supportHours)).toBe(bangkok(21))
-  })
-
-  test('times are local', () => {
-    expect(clock(bangkok(9, 5), 'Asia/Bangkok')).toBe('09:05')
-    expect(clock(bangkok(9, 5), '+08:30')).toBe('10:35')
-    expect(dayOf(bangkok(1), 'Asia/Bangkok')).toBe('18/06')
-  })
-
-  test('hours that are none are refused with what is wrong', () => {
-    expect(() => offsetOf('Mars/Olympus')).toThrow(/Mars\/Olympus/)
-    expect(() => openingOf({ from: '8', to: '21:00', zone: 'UTC' })).toThrow(/"8" to "21:00"/)
-    expect(openingOf({ from: '00:00', to: '24:00', zone: '-01:00' })).toEqual({ open: 0, close: 86_400_000, offset: -3_600_000 })
   })
 })
 

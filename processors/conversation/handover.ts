@@ -1,8 +1,10 @@
 /**
  * To whom a conversation is handed over, how urgently, and by when the person hears from them.
  */
+import { afterSupportTime, daysBetween, type SupportHours } from '../../domain/support-hours.ts'
+import { HOUR, MINUTE } from '../../domain/time.ts'
+import { clock } from '../../domain/time-zone.ts'
 import type { Department, Priority } from '../../schemas/types.ts'
-import type { SupportHours } from './settings.ts'
 import { type Language, words } from './words.ts'
 
 export interface Route {
@@ -73,10 +75,6 @@ export function route(intents: readonly string[], text: string, urgent: boolean)
   return { department, priority, reason }
 }
 
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
-const DAY = 24 * HOUR
-
 /** First response by priority, ms. A critical one counts at any hour, the others in business hours. */
 const FIRST_RESPONSE: Readonly<Record<Priority, number>> = {
   CRITICAL: 15 * MINUTE,
@@ -86,43 +84,10 @@ const FIRST_RESPONSE: Readonly<Record<Priority, number>> = {
   UNKNOWN: 24 * HOUR,
 }
 
-/** Zones without daylight saving, so that local time needs no table of rules. */
-const OFFSETS: Readonly<Record<string, number>> = { 'Asia/Bangkok': 7 * HOUR, UTC: 0 }
-
-/** Offset of a zone from UTC, ms. @throws when it is neither known nor an offset. */
-export function offsetOf(zone: string): number {
-  const known = OFFSETS[zone]
-  if (known !== undefined) return known
-  const parts = /^([+-])(\d\d):(\d\d)$/.exec(zone)
-  if (parts === null)
-    throw new Error(`support hours: zone "${zone}" is not one of ${Object.keys(OFFSETS).join(', ')} nor an offset like +07:00`)
-  return (parts[1] === '-' ? -1 : 1) * (Number(parts[2]) * HOUR + Number(parts[3]) * MINUTE)
-}
-
-/** Opening and closing, ms after local midnight. @throws when they are no times, or in the wrong order. */
-export function openingOf({ from, to, zone }: SupportHours): { open: number; close: number; offset: number } {
-  const [open, close] = [from, to].map(time => {
-    const parts = /^([01]\d|2[0-4]):([0-5]\d)$/.exec(time)
-    return parts === null ? Number.NaN : Number(parts[1]) * HOUR + Number(parts[2]) * MINUTE
-  }) as [number, number]
-  if (!(open < close) || close > DAY) throw new Error(`support hours: "${from}" to "${to}" is no part of a day`)
-  return { open, close, offset: offsetOf(zone) }
-}
-
 /** When a first response is due: its time counted in business hours. */
 export function dueAt(priority: Priority, now: number, hours: SupportHours): number {
   if (priority === 'CRITICAL') return now + FIRST_RESPONSE.CRITICAL
-  const { open, close, offset } = openingOf(hours)
-  let left = FIRST_RESPONSE[priority]
-  let local = now + offset
-  for (;;) {
-    const day = Math.floor(local / DAY) * DAY
-    local = Math.max(local, day + open)
-    const today = day + close - local
-    if (left <= today) return local + left - offset
-    left -= Math.max(today, 0)
-    local = day + DAY + open
-  }
+  return afterSupportTime(FIRST_RESPONSE[priority], now, hours)
 }
 
 /** The expected time in words: a span where nothing is closed in between, else the clock. */
@@ -133,20 +98,8 @@ export function expected(priority: Priority, now: number, hours: SupportHours, l
     if (span < HOUR) return words(language, 'when.minutes', { n: span / MINUTE })
     return span === HOUR ? words(language, 'when.hour') : words(language, 'when.hours', { n: span / HOUR })
   }
-  const { offset } = openingOf(hours)
-  const days = Math.floor((due + offset) / DAY) - Math.floor((now + offset) / DAY)
+  const days = daysBetween(now, due, hours.zone)
   const time = clock(due, hours.zone)
   if (days === 0) return words(language, 'when.today', { time })
   return days === 1 ? words(language, 'when.tomorrow', { time }) : words(language, 'when.later', { n: days, time })
-}
-
-/** Local time as HH:MM. */
-export function clock(at: number, zone: string): string {
-  return new Date(at + offsetOf(zone)).toISOString().slice(11, 16)
-}
-
-/** Local day as DD/MM. */
-export function dayOf(at: number, zone: string): string {
-  const [, month, day] = new Date(at + offsetOf(zone)).toISOString().slice(0, 10).split('-')
-  return `${day}/${month}`
 }

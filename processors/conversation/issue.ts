@@ -1,8 +1,8 @@
 /** What a human has to see to, as it is kept for those who look after it: from the hand-over to its end. */
+import type { SupportHours } from '../../domain/support-hours.ts'
 import type { IssueInput } from '../../schemas/types.ts'
 import { issues } from '../../topics/catalog.ts'
 import { dueAt } from './handover.ts'
-import type { SupportHours } from './settings.ts'
 import type { State, TurnContext } from './turn.ts'
 
 type Issue = Omit<IssueInput, 'updatedAt'>

@@ -34,7 +34,7 @@ export function profile(state: State, context: TurnContext): ConversationProfile
       endedAt,
     })),
     assignee: state.assignee,
-    commands: context.commands.map(({ id, outcome, reason }) => ({ id, outcome, reason })),
+    commands: context.commands.map(({ id, outcome, reason, code }) => ({ id, outcome, reason, code })),
     openedAt: state.openedAt,
     updatedAt: state.updatedAt,
     lastInboundAt: state.lastInboundAt,

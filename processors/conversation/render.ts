@@ -2,10 +2,11 @@
  * What became of a zone request, in words. Every statement about an action comes from its recorded outcome: only CONFIRMED
  * reads as success.
  */
+import type { SupportHours } from '../../domain/support-hours.ts'
+import { DAY, MINUTE } from '../../domain/time.ts'
+import { clock, dayOf } from '../../domain/time-zone.ts'
 import type { ConversationRequest, VenueAnswer, ZoneFact } from '../../schemas/types.ts'
-import { clock, dayOf } from './handover.ts'
 import { isControlKind } from './intents.ts'
-import type { SupportHours } from './settings.ts'
 import type { Values, Word } from './words.ts'
 
 /** Whoever speaks: the words in their language, and what time it is. */
@@ -22,9 +23,7 @@ export interface Said {
 }
 
 /** A reading older than this is said with its time, ms. */
-const FRESH = 2 * 60_000
-const MINUTE = 60_000
-const DAY = 24 * 60 * MINUTE
+const FRESH_MS = 2 * MINUTE
 
 const REFUSALS: Readonly<Record<string, Word>> = {
   trust: 'refused.trust',
@@ -212,7 +211,7 @@ function track(voice: Voice, { track, artist }: ZoneFact): string {
 /** When a zone was read, where that is some time ago. */
 function asOf(voice: Voice, { asOf }: ZoneFact, word: Word, dated = false): string[] {
   const age = voice.now - (asOf ?? voice.now)
-  if (asOf === null || (age <= FRESH && !dated)) return []
+  if (asOf === null || (age <= FRESH_MS && !dated)) return []
   const { zone } = voice.settings.supportHours
   const time = age < DAY / 2 ? clock(asOf, zone) : `${dayOf(asOf, zone)} ${clock(asOf, zone)}`
   return [voice.words(word, { time })]

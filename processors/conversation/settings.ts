@@ -1,16 +1,17 @@
 /** What can be set of a conversation. */
-import type { Trust } from '../../schemas/types.ts'
+import type { Channel } from '../../domain/channel.ts'
+import type { SupportHours } from '../../domain/support-hours.ts'
+import { DAY, MINUTE } from '../../domain/time.ts'
+import type { TenantSettings, Trust } from '../../schemas/types.ts'
+import type { ChannelInbox } from '../../topics/catalog.ts'
+import { isLanguage, type Language } from './words.ts'
 
-export interface SupportHours {
-  /** HH:MM, local. */
-  readonly from: string
-  /** HH:MM, local, later than `from`. */
-  readonly to: string
-  /** A zone of `OFFSETS`, or an offset such as `+07:00`. */
-  readonly zone: string
-}
+/** A channel that conversations are held on, with the inbox of its connector. */
+export type ConversationChannel = Channel<ChannelInbox>
 
 export interface ConversationSettings {
+  /** The channels that there are connectors for: constants of the code, so that a replay decides the same. */
+  readonly channels: readonly ConversationChannel[]
   /** Least trust of a sender who may control zones. */
   readonly controlTrust: Exclude<Trust, 'UNKNOWN'>
   /** Divides every durable timer and deadline. Times of the provider, such as the age of a message, are not scaled. */
@@ -29,13 +30,10 @@ export interface ConversationSettings {
   /** Below this confidence a control is asked about. */
   readonly sure: number
   /** Language until the person has shown theirs. */
-  readonly language: 'en' | 'th'
+  readonly language: Language
 }
 
-const MINUTE = 60_000
-const DAY = 24 * 60 * MINUTE
-
-export const defaultConversationSettings: ConversationSettings = {
+export const defaultConversationSettings: Omit<ConversationSettings, 'channels'> = {
   controlTrust: 'HINTED',
   timeScale: 1,
   supportHours: { from: '08:00', to: '21:00', zone: 'Asia/Bangkok' },
@@ -48,9 +46,14 @@ export const defaultConversationSettings: ConversationSettings = {
   language: 'en',
 }
 
-const LEVELS: readonly Trust[] = ['UNKNOWN', 'CLAIMED', 'HINTED', 'BOUND']
-
-/** Whether one level of trust is enough where another is asked for. */
-export function trusts(has: Trust, needed: Trust): boolean {
-  return LEVELS.indexOf(has) >= LEVELS.indexOf(needed)
+/** The settings for a tenant: what it has decided, and for the rest those of the process. */
+export function settingsFor(tenant: TenantSettings | null, settings: ConversationSettings): ConversationSettings {
+  if (tenant === null) return settings
+  const { timeZone: zone, supportFrom: from, supportTo: to, language, controlTrust } = tenant
+  return {
+    ...settings,
+    supportHours: { from, to, zone },
+    controlTrust: controlTrust === 'UNKNOWN' ? settings.controlTrust : controlTrust,
+    language: isLanguage(language) ? language : settings.language,
+  }
 }

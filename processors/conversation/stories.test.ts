@@ -6,7 +6,7 @@ import { recordSchema } from '../../schemas/index.ts'
 import type { VenueProfile, VenueProfileInput } from '../../schemas/types.ts'
 import { understand } from '../understanding/understand.ts'
 import { VenueIndex } from '../understanding/venues.ts'
-import { BAY, LAGOON, MORNING, PHONE, Talk, TERRACE } from './talk.ts'
+import { BAY, LAGOON, MORNING, PHONE, Talk, TERRACE } from './testing/talk.ts'
 
 const zone = (id: string, name: string) => ({ zone: id, name, status: 'ONLINE' as const })
 const zones = [zone('z-lobby', 'Lobby'), zone('z-edge', 'Edge'), zone('z-pool', 'Pool'), zone('z-horizon', 'Horizon')]

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BAY, exact, intent, LAGOON, MORNING, type Meaning, no, SOMCHAI, Talk, wants, yes } from './talk.ts'
+import { BAY, exact, intent, LAGOON, MORNING, type Meaning, no, SOMCHAI, Talk, wants, yes } from './testing/talk.ts'
 
 const onFile = [SOMCHAI]
 const MINUTE = 60_000
@@ -239,7 +239,7 @@ describe('questions and troubles', () => {
   test('a paused or silent zone explains itself', () => {
     const talk = Talk.hinted()
     talk.say('no music', hinted(wants('no_sound', { zone: 'z-lobby' })))
-    expect(talk.answer('CONFIRMED', { zones: [{ ...lobby, playback: 'paused' }] }).text).toMatch(/paused, that's why/)
+    expect(talk.answer('CONFIRMED', { zones: [{ ...lobby, playback: 'paused' }] }).text).toMatch(/quiet because it's paused/)
     talk.say('no music', hinted(wants('no_sound', { zone: 'z-lobby' })))
     expect(talk.answer('CONFIRMED', { zones: [{ ...lobby, volume: 0 }] }).text).toMatch(/volume is at 0/)
   })
@@ -343,7 +343,7 @@ describe('small talk', () => {
 
   test.each([
     ['ok', yes, /All right|Great/],
-    ['no', no, /leave|Fine/],
+    ['no', no, /leave|nothing/],
   ] as const)('a loose "%s" gets a short word, and then none', (text, meaning, words) => {
     const talk = Talk.hinted()
     expect(talk.say(text, hinted(meaning)).text).toMatch(words)

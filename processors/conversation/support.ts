@@ -2,6 +2,7 @@
  * What an identified person asks for: controls and questions go to the venue, troubles start with a look at its zones, the rest
  * goes to a human.
  */
+import { trusts } from '../../domain/trust.ts'
 import type { Intent, OfferedZone, OpenQuestion, QueuedMessage, Understood, Wish } from '../../schemas/types.ts'
 import { yesNo } from './ask.ts'
 import { summarize } from './contact.ts'
@@ -10,13 +11,11 @@ import { route } from './handover.ts'
 import { controlOf, isCritical, isForHuman, isHelp, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
 import { ageWords } from './render.ts'
 import { refuse, request, wishOf, wishWords } from './requests.ts'
-import { trusts } from './settings.ts'
 import { cut, type Turn } from './turn.ts'
 import { firstName, type Word } from './words.ts'
 
-/** Zones that are named in a question, and those of them that still fit a list with "all zones" and ten rows. */
-const OFFERED = 20
-const ROWS = 9
+/** Zones that are named in a question. */
+const MAX_ZONES_OFFERED = 20
 
 /** Takes one message of a person whose venue is known. */
 export function serve(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
@@ -107,7 +106,7 @@ function untrusted(turn: Turn, wishes: readonly Wish[]): Turn {
 function askZone(turn: Turn, wishes: readonly Wish[], { zones }: Understood, { unknownZone, choices }: Doubt): Turn {
   if (zones.length === 0) return turn.handOver({ department: 'OPERATIONS', priority: 'HIGH', reason: 'no_zones_known' })
   const fitting = zones.filter(z => choices.includes(z.zone))
-  const offered = (fitting.length > 0 ? fitting : zones).slice(0, OFFERED)
+  const offered = (fitting.length > 0 ? fitting : zones).slice(0, MAX_ZONES_OFFERED)
   open(turn, { type: 'zone', wishes: [...wishes], zones: offered, tries: 0 })
   const strange = unknownZone !== null && fitting.length === 0
   const { venueName } = turn.state
@@ -118,7 +117,7 @@ function askZone(turn: Turn, wishes: readonly Wish[], { zones }: Understood, { u
 function sayZones(turn: Turn, word: Word, zones: readonly OfferedZone[], values: { zone?: string; venue?: string } = {}): Turn {
   const list = zones.map((z, n) => `${n + 1}. ${z.name}`).join('\n')
   const all = { id: 'zone:all', title: turn.words('button.all_zones') }
-  const rows = zones.length > ROWS ? [] : [...zones.map(z => ({ id: `zone:${z.zone}`, title: z.name })), all]
+  const rows = [...zones.map(z => ({ id: `zone:${z.zone}`, title: z.name })), all]
   return turn.say(word, { list, ...values }, rows)
 }
 

@@ -2,6 +2,7 @@
  * One turn of a conversation: collects what is to be said, and carries what changes. What is said in one turn goes out as
  * one message.
  */
+import { channelNamed, freeTextUntil } from '../../domain/channel.ts'
 import type { Context } from '../../engine/actor.ts'
 import { COMMAND } from '../../engine/headers.ts'
 import type {
@@ -14,12 +15,12 @@ import type {
   Records,
   ReplyButtonInput,
 } from '../../schemas/types.ts'
-import { alerts, conversationEvents, conversationProfiles, issues, venueInbox, whatsappInbox } from '../../topics/catalog.ts'
+import { alerts, type ChannelInbox, conversationEvents, conversationProfiles, issues, venueInbox } from '../../topics/catalog.ts'
 import { reference } from '../../domain/ids.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
 import { issueOf, publishIssue } from './issue.ts'
 import { profile } from './profile.ts'
-import type { ConversationSettings } from './settings.ts'
+import type { ConversationChannel, ConversationSettings } from './settings.ts'
 import { firstName, isLanguage, type Language, type Values, type Word, words } from './words.ts'
 
 export type State = Records['ConversationState']
@@ -35,32 +36,26 @@ export type Dialogue =
   | 'IDENTIFIED'
   | 'NOT_FOUND'
 
-export const EMITS = [venueInbox, whatsappInbox, conversationEvents, conversationProfiles, issues, alerts] as const
+/** Topics that every conversation writes to, besides the inboxes of its channels. */
+export const EMITS = [venueInbox, conversationEvents, conversationProfiles, issues, alerts] as const
 
 export const EFFECTS = {
   understand: { input: 'Understand', result: 'Understood', retry: 'idempotent', timeoutMs: 5_000 },
 } as const
 
-/** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
-export const LOOKUPS = { understand: { input: 'Understand', result: 'Understood' } } as const
+export const LOOKUPS = {
+  /** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
+  understand: { input: 'Understand', result: 'Understood' },
+  /** Answers where the tenant has settings that are not known yet. */
+  tenant: { input: 'TenantAsked', result: 'TenantSettings' },
+} as const
 
-export type TurnContext = Context<(typeof EMITS)[number], typeof EFFECTS, typeof LOOKUPS>
+export type TurnContext = Context<(typeof EMITS)[number] | ChannelInbox, typeof EFFECTS, typeof LOOKUPS>
 
-/** The inbox of each channel's connector. */
-export const REPLY_TOPICS = { whatsapp: whatsappInbox } as const
-
-/** Characters of a body, of one with choices, of a button, of a row of a list and of its second line: WhatsApp's limits. */
-export const TEXT = 4096
-const TEXT_WITH_CHOICES = 1024
-const BUTTONS = 3
-const BUTTON_TITLE = 20
-const ROW_TITLE = 24
-const ROW_DESCRIPTION = 72
-
-const MESSAGES_WAITING = 20
+const MAX_MESSAGES_WAITING = 20
 /** Bytes of text that the state keeps of one message, and of all that wait: UTF-8 takes three for a Thai letter. */
-const KEPT_TEXT = 1_500
-const WAITING_TEXT = 3_000
+const MAX_TEXT_BYTES = 1_500
+const MAX_WAITING_TEXT_BYTES = 3_000
 
 interface EventFields {
   readonly from?: string
@@ -70,6 +65,8 @@ interface EventFields {
   readonly runnerUp?: number | null
   readonly message?: string
   readonly request?: string
+  readonly answers?: string
+  readonly phrases?: string[]
 }
 
 export class Turn {
@@ -106,6 +103,16 @@ export class Turn {
     return this
   }
 
+  /** The channel that the person writes on. @throws when there is no connector for it */
+  get channel(): ConversationChannel {
+    return channelNamed(this.settings.channels, this.#state.channel)
+  }
+
+  /** Whether the channel still accepts free text to the person. */
+  get mayWrite(): boolean {
+    return this.now <= freeTextUntil(this.channel, this.#state.lastInboundAt)
+  }
+
   /** When a time of this length, in ms, is over. */
   after(ms: number): number {
     return this.now + ms / this.settings.timeScale
@@ -138,8 +145,12 @@ export class Turn {
     const choices = this.#choices
     const body = this.#lines.map(line => line.text).join('\n\n')
     const hello = state.greet ? `${this.words('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
-    const said = this.#lines.map(line => line.word).join(' ')
-    this.#emit(cut(hello + body, choices.length > 0 ? TEXT_WITH_CHOICES : TEXT), choices, about, said)
+    this.#emit(
+      hello + body,
+      choices,
+      about,
+      this.#lines.map(line => line.word),
+    )
     this.set({ greet: false })
     this.#lines = []
     this.#choices = []
@@ -148,34 +159,28 @@ export class Turn {
 
   /** Sends what a person of support wrote, as it is. */
   forward(text: string): this {
-    return this.#emit(text, [], this.#state.lastMessage, 'agent')
+    return this.#emit(text, [], this.#state.lastMessage, ['agent'])
   }
 
-  #emit(text: string, choices: readonly ReplyButtonInput[], about: string, said: string): this {
+  #emit(text: string, choices: readonly ReplyButtonInput[], about: string, phrases: readonly string[]): this {
     const { context, now, state } = this
-    const topic = REPLY_TOPICS[state.channel as keyof typeof REPLY_TOPICS]
-    if (topic === undefined)
-      throw new Error(`no connector for channel "${state.channel}"; there are ${Object.keys(REPLY_TOPICS)}`)
     const id = context.id()
-    const rows = choices.length > BUTTONS
-    context.emit(topic, context.key, 'SendMessage', {
+    context.emit(this.channel.inbox, context.key, 'SendMessage', {
       id,
       conversation: context.key,
       channel: state.channel,
       account: state.account,
       to: state.chat,
       text,
-      buttons: choices.map(({ id, title, description }) => ({
-        id,
-        title: cut(title, rows ? ROW_TITLE : BUTTON_TITLE),
-        description: description ? cut(description, ROW_DESCRIPTION) : null,
-      })),
+      buttons: [...choices],
       // Only an answer that comes after something newer shows what it answers.
       replyTo: about === state.lastMessage ? null : about,
       lastInboundAt: state.lastInboundAt,
       createdAt: now,
     })
-    this.event('MESSAGE_OUT', { message: id, detail: `${said} (answers ${reference(about)})` })
+    const answers = reference(about)
+    const detail = `${phrases.join(' ')} (answers ${answers})`
+    this.event('MESSAGE_OUT', { message: id, detail, answers, phrases: [...phrases] })
     return this.set({ said: state.said + 1 })
   }
 
@@ -317,8 +322,8 @@ export class Turn {
 /** Whether another message can wait, within what a state may hold. */
 export function roomFor(waiting: readonly QueuedMessage[], message: QueuedMessage): boolean {
   if (waiting.length === 0) return true
-  const bytes = [...waiting, message].reduce((sum, { text }) => sum + Math.min(Buffer.byteLength(text), KEPT_TEXT), 0)
-  return waiting.length < MESSAGES_WAITING && bytes <= WAITING_TEXT
+  const bytes = [...waiting, message].reduce((sum, { text }) => sum + Math.min(Buffer.byteLength(text), MAX_TEXT_BYTES), 0)
+  return waiting.length < MAX_MESSAGES_WAITING && bytes <= MAX_WAITING_TEXT_BYTES
 }
 
 /** A message as the state keeps it. */
@@ -327,8 +332,8 @@ export function kept(message: QueuedMessage): QueuedMessage {
 }
 
 export function keptText(text: string): string {
-  if (Buffer.byteLength(text) <= KEPT_TEXT) return text
-  return new TextDecoder().decode(Buffer.from(text).subarray(0, KEPT_TEXT)).replace(/\uFFFD+$/, '')
+  if (Buffer.byteLength(text) <= MAX_TEXT_BYTES) return text
+  return new TextDecoder().decode(Buffer.from(text).subarray(0, MAX_TEXT_BYTES)).replace(/\uFFFD+$/, '')
 }
 
 /** At most so many UTF-16 units, with an ellipsis where it was longer. */

@@ -4,7 +4,7 @@
  */
 import { normalise } from './normalize.ts'
 import { isDistinctive, read } from './reading.ts'
-import { damerau, forgiven, jaroWinkler, trigrams } from './similarity.ts'
+import { damerau, maxEdits, jaroWinkler, trigrams } from '../../domain/similarity.ts'
 import { skeleton, ThaiWords } from './thai.ts'
 import { expectedShare } from './vocabulary.ts'
 
@@ -100,13 +100,13 @@ export class Catalogue {
   alternatives(word: string): Alternative[] {
     if (this.#postings.has(word)) return [{ word, likeness: 1 }]
     if (word.length < 3) return []
-    const edits = forgiven(Math.max(4, word.length))
+    const edits = maxEdits(Math.max(4, word.length))
     const grams = trigrams(word)
     const shared = new Map<string, number>()
     for (const gram of grams) for (const other of this.#trigrams.get(gram) ?? []) shared.set(other, (shared.get(other) ?? 0) + 1)
     const found: Alternative[] = []
     for (const [other, count] of shared) {
-      const most = Math.min(edits, forgiven(other.length))
+      const most = Math.min(edits, maxEdits(other.length))
       if (Math.abs(word.length - other.length) > most) continue
       // A word has as many trigrams as letters, give or take repeated ones.
       if (word.length > SHORT_WORD && count / (grams.size + other.length - count) < LEAST_JACCARD) continue

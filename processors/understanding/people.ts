@@ -81,7 +81,7 @@ function prefix(words: readonly string[]): RegExp {
   return new RegExp(`^(?:(?:${pattern(words)})[\\s,.:!]*)+`, 'iu')
 }
 
-/** Alternatives, longest first; Latin ones as whole words, apostrophes forgiven. */
+/** Alternatives, longest first; Latin ones as whole words, apostrophes maxEdits. */
 function pattern(words: readonly string[]): string {
   return [...words]
     .sort(byLength)

@@ -6,7 +6,7 @@ import type { VenueZone } from '../../schemas/types.ts'
 import { normalise } from './normalize.ts'
 import { compile } from './phrases.ts'
 import { isDistinctive, read, type Word } from './reading.ts'
-import { damerau, forgiven } from './similarity.ts'
+import { damerau, maxEdits } from '../../domain/similarity.ts'
 import { skeleton, ThaiWords } from './thai.ts'
 import { isCommon, isPlace } from './vocabulary.ts'
 import data from './words/zones.json' with { type: 'json' }
@@ -152,7 +152,7 @@ function partOf(text: string, zones: readonly Zone[]): string | null {
   if (concept !== undefined) return concept
   if (isCommon(text) || isPlace(text) || text.length < 3) return null
   if (zones.some(zone => zone.keys.has(text))) return text
-  const edits = forgiven(text.length)
+  const edits = maxEdits(text.length)
   if (edits === 0) return null
   const near = (word: string) => word.length > 3 && damerau(text, word, edits) <= edits
   for (const zone of zones) for (const word of zone.words) if (!isCommon(word) && near(word)) return keyOf(word)

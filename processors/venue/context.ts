@@ -8,7 +8,11 @@ import type { VenueSettings } from './settings.ts'
 
 export const VENUE_EMITS = [conversationInbox, soundtrackInbox, venueProfiles, venueEvents, alerts]
 
-export type VenueContext = Context<(typeof VENUE_EMITS)[number]>
+/** Answers where the tenant has settings that are not known yet. */
+export const VENUE_LOOKUPS = { tenant: { input: 'TenantAsked', result: 'TenantSettings' } } as const
+
+// biome-ignore lint/complexity/noBannedTypes: a venue has no effects
+export type VenueContext = Context<(typeof VENUE_EMITS)[number], {}, typeof VENUE_LOOKUPS>
 
 /** What every step of a handler needs. The settings are scaled. */
 export interface Turn {

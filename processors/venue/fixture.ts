@@ -7,6 +7,7 @@ import type {
   ZoneResultInput,
   ZoneSnapshotInput,
 } from '../../schemas/types.ts'
+import { Tenants, tenantLookup } from '../tenant/tenants.ts'
 import { venueActor } from './actor.ts'
 import { VENUE_DEFAULTS, type VenueSettings } from './settings.ts'
 
@@ -40,8 +41,13 @@ export function venue(
   readings: ZoneReadingInput[] = [],
   settings: Partial<VenueSettings> = {},
   row: Partial<SheetRowInput> = {},
+  tenants = new Tenants(),
 ) {
-  const kit = testkit(venueActor({ ...VENUE_DEFAULTS, ...settings }), { key: 'main:v1', now: NOW })
+  const kit = testkit(venueActor({ ...VENUE_DEFAULTS, ...settings }), {
+    key: 'main:v1',
+    now: NOW,
+    lookups: { tenant: tenantLookup(tenants) as never },
+  })
   let asked = 0
   const scene = {
     kit,

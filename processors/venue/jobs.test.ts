@@ -22,7 +22,7 @@ describe('a command', () => {
     })
     expect(events(step)).toMatchObject([
       { kind: 'REQUEST', request: 'r1' },
-      { kind: 'COMMAND', request: 'r1', command: 'r1.1', zone: 'z1', detail: 'SET_VOLUME', from: 8, to: 5 },
+      { kind: 'COMMAND', request: 'r1', command: 'r1.1', zone: 'z1', detail: 'SET_VOLUME', action: 'SET_VOLUME', from: 8, to: 5 },
     ])
     expect(answers(step)).toEqual([])
   })
@@ -40,7 +40,9 @@ describe('a command', () => {
     expect(answers(step)).toMatchObject([
       { request: 'r1', outcome: 'CONFIRMED', reason: '', command: 'r1.1', from: 8, to: 5, final: true, zones: [{ volume: 5 }] },
     ])
-    expect(events(step, 'COMMAND_ENDED')).toMatchObject([{ command: 'r1.1', outcome: 'CONFIRMED', from: 8, to: 5 }])
+    expect(events(step, 'COMMAND_ENDED')).toMatchObject([
+      { command: 'r1.1', outcome: 'CONFIRMED', action: 'VOLUME_SET', from: 8, to: 5 },
+    ])
     expect(scene.kit.timers.map(timer => timer.name)).toEqual(['look', 'unread'])
   })
 

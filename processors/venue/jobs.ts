@@ -88,7 +88,8 @@ function send(
     volume: to,
     notAfter,
   })
-  note({ context, settings }, { kind: 'COMMAND', zone: zone.zone, request: request.id, command: id, detail: kind, from, to })
+  const what = { detail: kind, action: kind }
+  note({ context, settings }, { kind: 'COMMAND', zone: zone.zone, request: request.id, command: id, ...what, from, to })
   const until = notAfter + GRACE_MS
   context.setTimer(timerOf.job(zone.zone), until)
   // Early enough for the first word to say what is found.

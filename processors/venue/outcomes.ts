@@ -17,7 +17,8 @@ export function settle(state: VenueState, seq: number, zone: ZoneSlot, verdict: 
   const { outcome, reason, from = null, to = null } = verdict
   const command = sent ? commandId(request.id, zone.slot) : null
   const detail = reason === '' ? request.kind : `${request.kind}: ${reason}`
-  note(turn, { kind: 'COMMAND_ENDED', zone: zone.zone, request: request.id, command, outcome, detail, from, to })
+  const what = { detail, action: request.kind, reason: reason || null }
+  note(turn, { kind: 'COMMAND_ENDED', zone: zone.zone, request: request.id, command, outcome, ...what, from, to })
   const ended: OpenRequest = {
     ...request,
     open: request.open.filter(slot => slot !== zone.slot),

@@ -80,8 +80,11 @@ describe('an override', () => {
 
   it('that is no JSON, of a removed venue, or not there to be taken back, is refused', () => {
     const scene = venue()
-    expect(force(scene, 'name', 'x', { raw: '{' }).outcome).toMatchObject({ reason: 'invalid_value: name is no JSON' })
-    expect(takeBack(scene, 'name').outcome).toMatchObject({ reason: 'not_overridden' })
+    expect(force(scene, 'name', 'x', { raw: '{' }).outcome).toMatchObject({
+      reason: 'invalid_value: name is no JSON',
+      code: 'invalid_value',
+    })
+    expect(takeBack(scene, 'name').outcome).toMatchObject({ reason: 'not_overridden', code: 'not_overridden' })
     scene.row({ removed: true })
     expect(force(scene, 'name', 'x').outcome).toMatchObject({ outcome: 'refused', reason: 'venue_removed' })
   })

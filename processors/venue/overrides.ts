@@ -67,25 +67,35 @@ export function takeOverride(state: VenueState | null, override: VenueOverride, 
   if (state === null) return null
   const { context } = turn
   const done = state.removed
-    ? 'venue_removed'
+    ? new Refused('venue_removed')
     : override.value === null
       ? takeBack(state, override.field, turn)
       : force(state, override, turn)
-  if (typeof done !== 'string') return done
-  context.refuse(done)
+  if (!(done instanceof Refused)) return done
+  context.refuse(done.code, done.detail)
   return state
 }
 
-/** Returns why it is refused, as a code, where it is. */
-function force(state: VenueState, { field, value, by, reason }: VenueOverride, turn: Turn): VenueState | string {
+/** Why an override is refused: a code, and words for people. */
+class Refused {
+  readonly code: string
+  readonly detail: string
+  constructor(code: string, detail = '') {
+    this.code = code
+    this.detail = detail
+  }
+}
+
+function force(state: VenueState, { field, value, by, reason }: VenueOverride, turn: Turn): VenueState | Refused {
   // What every object inherits is no field.
   const check = Object.hasOwn(FIELDS, field) ? FIELDS[field as keyof Master] : undefined
-  if (check === undefined) return `unknown_field: "${clip(field, 60)}"; there are ${Object.keys(FIELDS).join(', ')}`
+  if (check === undefined)
+    return new Refused('unknown_field', `"${clip(field, 60)}"; there are ${Object.keys(FIELDS).join(', ')}`)
   const former = state.overrides.find(o => o.field === field)
-  if (former === undefined && state.overrides.length >= MOST) return `too_many_overrides: at most ${MOST}`
+  if (former === undefined && state.overrides.length >= MOST) return new Refused('too_many_overrides', `at most ${MOST}`)
   const parsed = parse(value as string)
   const checked = parsed === undefined ? { wrong: 'is no JSON' } : check(parsed, turn.settings.countryCode)
-  if ('wrong' in checked) return `invalid_value: ${field} ${checked.wrong}`
+  if ('wrong' in checked) return new Refused('invalid_value', `${field} ${checked.wrong}`)
   const origin = state.provenance.find(p => p.field === field)
   const { now: at } = turn.context
   const under = former ?? {
@@ -104,9 +114,9 @@ function force(state: VenueState, { field, value, by, reason }: VenueOverride, t
   return watched(state, after, field, turn)
 }
 
-function takeBack(state: VenueState, field: string, turn: Turn): VenueState | string {
+function takeBack(state: VenueState, field: string, turn: Turn): VenueState | Refused {
   const former = state.overrides.find(o => o.field === field)
-  if (former === undefined) return 'not_overridden'
+  if (former === undefined) return new Refused('not_overridden')
   const { under, underSource, underAt } = former
   const rest = state.provenance.filter(p => p.field !== field)
   const after = {

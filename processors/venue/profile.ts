@@ -39,6 +39,7 @@ function profileOf(state: VenueState, { key, commands }: Pick<VenueContext, 'key
     overrides,
     standsFrom,
     standsUntil,
+    tenant,
     ...master
   } = state
   const read = newestReading(state)

@@ -171,12 +171,14 @@ describe('a control request is refused', () => {
     const step = scene.ask('PAUSE', ['z1'], { trust: 'CLAIMED' })
     expect(answers(step)).toMatchObject(refused('trust'))
     expect(commands(step)).toEqual([])
-    expect(events(step, 'REQUEST')).toMatchObject([{ outcome: 'REFUSED', detail: 'PAUSE: trust' }])
+    expect(events(step, 'REQUEST')).toMatchObject([
+      { outcome: 'REFUSED', detail: 'PAUSE: trust', action: 'PAUSE', reason: 'trust' },
+    ])
     expect(answers(scene.ask('STATUS', ['z1'], { trust: 'CLAIMED' }))).toMatchObject([{ outcome: 'CONFIRMED' }])
   })
 
   it('by a venue that asks for more trust', () => {
-    const scene = venue([playing('z1')], { controlTrust: 'bound' })
+    const scene = venue([playing('z1')], { controlTrust: 'BOUND' })
     expect(answers(scene.ask('PAUSE', ['z1']))).toMatchObject(refused('trust'))
     expect(commands(scene.ask('PAUSE', ['z1'], { trust: 'BOUND' }))).toHaveLength(1)
   })

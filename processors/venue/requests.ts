@@ -1,6 +1,7 @@
 /**
  * Requests for a venue's zones: what is refused, what is answered at once, what waits for a reading, what becomes commands.
  */
+import { trusts } from '../../domain/trust.ts'
 import type { OpenRequest, VenueState, ZoneRequest, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
 import { answer, askedZones } from './answers.ts'
 import { note, pollSooner, type Turn } from './context.ts'
@@ -9,7 +10,7 @@ import { timerOf } from './keys.ts'
 import { finish } from './outcomes.ts'
 import { dropResume } from './resumes.ts'
 import { hasRoomFor } from './room.ts'
-import { isQuestion, mayControl, needsTrack, type Verdict, wrongVolume } from './rules.ts'
+import { isQuestion, needsTrack, type Verdict, wrongVolume } from './rules.ts'
 import { requestAt, withRequest, zoneAt } from './state.ts'
 import { talkedAbout } from './watching.ts'
 import { isDetailed, isFresh } from './zones.ts'
@@ -22,17 +23,20 @@ const ZONES_ALONE = 5
 const MAX_RESUMES = 10
 /** A timed resume waits for what is under way at its zones. */
 const RESUME_AGAIN_MS = 30_000
+/** Why the service itself requests that a zone plays. */
+const PAUSE_OVER = 'the pause is over'
 
 export function takeRequest(state: VenueState | null, request: ZoneRequest, turn: Turn): VenueState | null {
   if (state?.requests.some(open => open.id === request.id)) return state
   const refused = refusal(state, request, turn)
   if (state === null || refused !== null) {
     const { outcome, reason } = refused ?? NOT_FOUND
-    note(turn, { kind: 'REQUEST', request: request.id, outcome, detail: `${request.kind}: ${reason}` })
+    const what = { detail: `${request.kind}: ${reason}`, action: request.kind, reason }
+    note(turn, { kind: 'REQUEST', request: request.id, outcome, ...what })
     answer(turn, state, request, { ...(refused ?? NOT_FOUND), zones: state === null ? [] : named(state, request.zones) })
     return state
   }
-  note(turn, { kind: 'REQUEST', request: request.id, detail: request.kind })
+  note(turn, { kind: 'REQUEST', request: request.id, detail: request.kind, action: request.kind })
   const watched = talkedAbout(state, named(state, request.zones), turn)
   return isQuestion(request.kind) ? takeQuestion(watched, request, turn) : takeControl(watched, request, turn)
 }
@@ -45,7 +49,9 @@ function refusal(state: VenueState | null, request: ZoneRequest, { context, sett
   if (state === null || state.removed) return NOT_FOUND
   if (kind === 'UNKNOWN') return refused('invalid')
   const control = !isQuestion(kind)
-  if (control && !mayControl(trust, settings.controlTrust)) return refused('trust', `needs ${settings.controlTrust}`)
+  if (control && !trusts(trust, settings.controlTrust)) {
+    return refused('trust', `needs ${settings.controlTrust.toLowerCase()}`)
+  }
   if (control && (context.possiblyDuplicate || context.now - requestedAt > settings.staleMs)) {
     return { outcome: 'EXPIRED', reason: 'stale' }
   }
@@ -193,7 +199,7 @@ export function resumeDue(state: VenueState, zoneId: string, turn: Turn): VenueS
   }
   const free = zones.reduce((held, paused) => dropResume(held, paused, turn), state)
   const id = context.id()
-  note(turn, { kind: 'REQUEST', request: id, detail: 'PLAY: the pause is over' })
+  note(turn, { kind: 'REQUEST', request: id, detail: `PLAY: ${PAUSE_OVER}`, action: 'PLAY', reason: PAUSE_OVER })
   const ids = zones.map(paused => paused.zone)
   return takeControl(free, { id, conversation: due.conversation, kind: 'PLAY', value: null, durationMs: null, zones: ids }, turn)
 }

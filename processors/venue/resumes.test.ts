@@ -28,7 +28,9 @@ describe('a pause for 20 minutes', () => {
     expect(scene.kit.now - paused).toBe(20 * MINUTE)
     const [command] = commands(resumed)
     expect(command).toMatchObject({ kind: 'PLAY', zone: 'z1', notAfter: scene.kit.now + 2 * MINUTE })
-    expect(events(resumed, 'REQUEST')).toMatchObject([{ detail: 'PLAY: the pause is over' }])
+    expect(events(resumed, 'REQUEST')).toMatchObject([
+      { detail: 'PLAY: the pause is over', action: 'PLAY', reason: 'the pause is over' },
+    ])
     scene.result(command.id, 'ACCEPTED')
     const [answer] = answers(scene.readOne(playing('z1')))
     expect(answer).toMatchObject({ kind: 'PLAY', outcome: 'CONFIRMED', command: command.id })

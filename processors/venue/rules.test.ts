@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Trust, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
-import { mayControl, plan, shows, trackMark, wrongVolume } from './rules.ts'
+import type { ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
+import { plan, shows, trackMark, wrongVolume } from './rules.ts'
 import { newZone } from './zones.ts'
 
 const zone = (more: Partial<ZoneSlot> = {}): ZoneSlot => ({ ...newZone(1, 'z1', 'Lobby'), status: 'ONLINE', volume: 8, ...more })
@@ -89,19 +89,6 @@ describe('a volume that is asked for', () => {
     [10, 10, undefined],
   ])('%s under a cap of %i: %s', (value, cap, reason) => {
     expect(wrongVolume('VOLUME_SET', value, cap)?.reason).toBe(reason)
-  })
-})
-
-describe('trust', () => {
-  it.each([
-    ['CLAIMED', 'hinted', false],
-    ['HINTED', 'hinted', true],
-    ['BOUND', 'hinted', true],
-    ['HINTED', 'bound', false],
-    ['CLAIMED', 'claimed', true],
-    ['UNKNOWN', 'claimed', false],
-  ] as [Trust, 'claimed' | 'hinted' | 'bound', boolean][])('%s where %s is needed: %s', (trust, least, may) => {
-    expect(mayControl(trust, least)).toBe(may)
   })
 })
 

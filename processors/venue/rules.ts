@@ -1,8 +1,7 @@
 /**
  * What a control request means at a zone: which command, or why none. Pure, so that each rule can be read and tested alone.
  */
-import type { OpenRequest, RequestOutcome, Trust, ZoneCommandKind, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
-import type { VenueSettings } from './settings.ts'
+import type { OpenRequest, RequestOutcome, ZoneCommandKind, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
 
 export const MAX_VOLUME = 16
 /** Steps of a relative change where none are said. */
@@ -32,12 +31,6 @@ export function isQuestion(kind: ZoneRequestKind): boolean {
 /** Whether a reading must say which track plays. */
 export function needsTrack(kind: ZoneRequestKind): boolean {
   return kind === 'SKIP' || kind === 'WHAT_PLAYING'
-}
-
-/** Whether this trust reaches what the venue asks of who wants to control it. */
-export function mayControl(trust: Trust, least: VenueSettings['controlTrust']): boolean {
-  const levels: readonly string[] = ['UNKNOWN', 'CLAIMED', 'HINTED', 'BOUND']
-  return levels.indexOf(trust) >= levels.indexOf(least.toUpperCase())
 }
 
 /**

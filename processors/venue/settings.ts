@@ -1,7 +1,10 @@
+import { MINUTE, SECOND } from '../../domain/time.ts'
+import type { TenantSettings, Trust } from '../../schemas/types.ts'
+
 /** Settings of the venue actor; times in ms. */
 export interface VenueSettings {
   /** Least trust that may pause, skip and move the volume. */
-  readonly controlTrust: 'claimed' | 'hinted' | 'bound'
+  readonly controlTrust: Exclude<Trust, 'UNKNOWN'>
   /** Divides durable timers and deadlines, for demos and tests. */
   readonly timeScale: number
   /** Country code of phones written without one. */
@@ -28,11 +31,8 @@ export interface VenueSettings {
   readonly profileMs: number
 }
 
-const SECOND = 1000
-const MINUTE = 60 * SECOND
-
 export const VENUE_DEFAULTS: VenueSettings = {
-  controlTrust: 'hinted',
+  controlTrust: 'HINTED',
   timeScale: 1,
   countryCode: '66',
   offlineAlertMs: 15 * MINUTE,
@@ -65,4 +65,11 @@ export function scaled(settings: VenueSettings): VenueSettings {
     answerMs: wait(settings.answerMs),
     commandMs: wait(settings.commandMs),
   }
+}
+
+/** The settings for a tenant: what it has decided, and for the rest those of the process. */
+export function settingsFor(tenant: TenantSettings | null, settings: VenueSettings): VenueSettings {
+  if (tenant === null) return settings
+  const { countryCode, controlTrust } = tenant
+  return { ...settings, countryCode, controlTrust: controlTrust === 'UNKNOWN' ? settings.controlTrust : controlTrust }
 }

@@ -32,6 +32,7 @@ export const NEW_VENUE: VenueState = {
   overrides: [],
   standsFrom: 0,
   standsUntil: 0,
+  tenant: null,
 }
 
 export function zoneAt(state: VenueState, slot: number): ZoneSlot | undefined {

@@ -1,37 +1,35 @@
 /**
- * The user by whom analysts read on a server of one's own: one database, nothing else, with limits that they cannot lift.
- * The forms of an answer are settings, which `readonly = 2` lets one choose. The embedded ClickHouse has no users; there the API alone
- * gives access, read only.
+ * The user by which analysts read on a ClickHouse server: one database, nothing else, with limits that they cannot lift. Output formats
+ * are settings, which `readonly = 2` allows to change. The embedded ClickHouse has no users; there only the API gives access, read-only.
  */
 import type { ClickHouseClient } from '@clickhouse/client'
 import { messageOf } from '../../engine/errors.ts'
-import { openClickHouse, selectRows } from './client.ts'
+import { clickHouseClient, selectRows } from './client.ts'
 
 export interface ReadOnlyUser {
   readonly name: string
   readonly password: string
 }
 
-/** One for each database: several installations may share a server. */
+/** One per database, since several installations may share a server. */
 const nameOf = (database: string) => `bma_analyst_${database.replace(/\W/g, '_')}`
-/** Not enough rights, no store for users that can be written, or access management switched off. */
+/** Codes: not enough rights, no writable user store, or access management switched off. */
 const NOT_ALLOWED = ['497', '514', '495']
 
-/** How long a user that was not to be had is not tried for again. */
+/** How long to wait after a failure before trying again. */
 const RETRY_MS = 10_000
 
 export interface Analysts {
-  /** As whom to ask. @throws {Error} saying why nobody may */
+  /** The user to query as. @throws {Error} saying why there is none */
   user(): Promise<ReadOnlyUser>
-  /** Why nobody may, as it was found last; null where all is well. */
+  /** Why the last attempt failed; null if it did not. */
   refused(): string | null
 }
 
 /**
- * The analysts' user of a server, made or brought up to date, and tried: it has to be refused what it must not do. Until that is so
- * nobody asks.
+ * Creates or updates the analysts' user and tests it: it must be refused what it must not do. Until then there are no queries.
  * @param url with our own user
- * @param password derived from a secret of the installation, so that every process of it has the same one
+ * @param password derived from a secret of the installation, so that all its processes have the same one
  */
 export function analystsOf(url: string, password: string): Analysts {
   let found: Promise<ReadOnlyUser> | null = null
@@ -57,14 +55,14 @@ export function analystsOf(url: string, password: string): Analysts {
 }
 
 async function ensureAnalyst(url: string, password: string): Promise<ReadOnlyUser> {
-  const client = openClickHouse(url)
+  const client = clickHouseClient(url)
   try {
     const database = await currentDatabase(client)
     const user = { name: nameOf(database), password }
     try {
       for (const query of analystSql(database, password)) await client.command({ query })
     } catch (error) {
-      // An administrator may have made it.
+      // An administrator may have created it.
       if (!NOT_ALLOWED.includes(codeOf(error))) throw error
     }
     return user
@@ -73,7 +71,7 @@ async function ensureAnalyst(url: string, password: string): Promise<ReadOnlyUse
   }
 }
 
-/** What the analysts' user must not do, and is refused without anything being done or reached. */
+/** What the analysts' user must be refused; if it is not, none of it does any harm. */
 const FORBIDDEN = [
   'CREATE TABLE analyst_probe (a UInt8) ENGINE = Memory',
   'CREATE TEMPORARY TABLE analyst_probe (a UInt8)',
@@ -84,7 +82,7 @@ const FORBIDDEN = [
   'SELECT 1 SETTINGS readonly = 0',
   'SELECT 1 SETTINGS max_execution_time = 31',
 ]
-/** Not enough rights, read only, a setting that is bound. */
+/** Codes: not enough rights, read-only, a constrained setting. */
 const REFUSALS = ['497', '164', '452']
 
 /** @throws {Error} when it may do more than it should, or less */
@@ -92,12 +90,12 @@ async function tryOut(url: string, { name, password }: ReadOnlyUser): Promise<vo
   const as = new URL(url)
   as.username = encodeURIComponent(name)
   as.password = encodeURIComponent(password)
-  const client = openClickHouse(as.href)
+  const client = clickHouseClient(as.href)
   try {
     await client.query({ query: 'SHOW TABLES' }).then(result => result.text())
     for (const query of FORBIDDEN) {
       const code = await client.exec({ query }).then(({ stream }) => void stream.resume(), codeOf)
-      if (code === undefined || !REFUSALS.includes(code)) throw new Error(`the user ${name} is not refused: ${query}`)
+      if (code === undefined || !REFUSALS.includes(code)) throw new Error(`the user ${name} may run: ${query}`)
     }
   } catch (error) {
     if (codeOf(error) !== '516') throw error
@@ -115,7 +113,7 @@ function codeOf(error: unknown): string {
   return String((error as { code?: unknown }).code ?? '')
 }
 
-/** What an administrator runs by hand where our own user may not. */
+/** What an administrator runs by hand if our own user may not. */
 export function analystSql(database: string, password: string): string[] {
   const name = nameOf(database)
   const on = `\`${database.replace(/[\\`]/g, '\\$&')}\``

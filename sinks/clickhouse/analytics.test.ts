@@ -1,10 +1,10 @@
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { selectRows } from './client.ts'
-import { DOCUMENT, fill, QUESTIONS, randomOf, type Servers, startServers } from './fixture.ts'
+import { DOCUMENT, fill, QUESTIONS, randomOf, type Servers, startServers } from './testing/fixture.ts'
 import { reconcile } from './reconcile.ts'
 import { clickhouseStore } from './store.ts'
-import { worldOf } from './test-world.ts'
+import { worldOf } from './testing/world.ts'
 
 const FOREVER = Date.UTC(2100, 0, 1)
 let servers: Servers

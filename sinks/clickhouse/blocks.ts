@@ -13,10 +13,10 @@ const METHODS = { none: 0x02, lz4: 0x82, zstd: 0x90 } as const
 export type Compression = keyof typeof METHODS
 const CHECKSUM = 16
 const HEAD = 9
-/** Most of a block, unpacked; ClickHouse's own is 1 MiB. */
+/** Size of a block, uncompressed; ClickHouse's own is 1 MiB. */
 const BLOCK = 1024 * 1024
 
-/** All of an answer. An empty one is no block. */
+/** A whole answer in blocks. An empty one has none. */
 export function* writeBlocks(bytes: Uint8Array, method: Compression): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += BLOCK) {
     const part = bytes.subarray(at, at + BLOCK)
@@ -31,16 +31,16 @@ export function* writeBlocks(bytes: Uint8Array, method: Compression): Generator<
   }
 }
 
-/** @throws when it is none, is damaged, or more than `most` bytes */
+/** @throws if the blocks are invalid or damaged, or hold more than `most` bytes */
 export function readBlocks(bytes: Buffer, most: number): Buffer {
   const parts: Buffer[] = []
   let total = 0
   for (let at = 0; at < bytes.length; ) {
-    if (bytes.length - at < CHECKSUM + HEAD) throw new Error('a compressed block is cut off')
+    if (bytes.length - at < CHECKSUM + HEAD) throw new Error('a compressed block is truncated')
     const method = bytes[at + CHECKSUM]
     const size = bytes.readUInt32LE(at + CHECKSUM + 1)
     const unpacked = bytes.readUInt32LE(at + CHECKSUM + 5)
-    if (size < HEAD || size > bytes.length - at - CHECKSUM) throw new Error('a compressed block is cut off')
+    if (size < HEAD || size > bytes.length - at - CHECKSUM) throw new Error('a compressed block is truncated')
     total += unpacked
     if (total > most) throw new Error(`it is more than ${most} bytes`)
     const body = bytes.subarray(at + CHECKSUM, at + CHECKSUM + size)
@@ -61,7 +61,7 @@ function unpack(data: Buffer, method: number | undefined, size: number): Buffer 
         : method === METHODS.none
           ? data
           : null
-  if (plain === null) throw new Error(`blocks of method ${method} are not known`)
-  if (plain.length !== size) throw new Error('a compressed block is not as long as it says')
+  if (plain === null) throw new Error(`unknown compression method ${method}`)
+  if (plain.length !== size) throw new Error('a compressed block has another size than it says')
   return plain
 }

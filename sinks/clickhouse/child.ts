@@ -1,6 +1,6 @@
 /**
- * The process that runs chdb, and answers as a ClickHouse server does over HTTP. It is a process of its own because a fault in
- * native code ends the process it is in.
+ * The process that runs chdb and answers over HTTP as a ClickHouse server does. It is separate because a crash in native code ends the
+ * process.
  *
  *   node child.ts <folder> <port or 0> [place]
  *                                           place: where the folder is for the child; without it, where it is for all
@@ -14,13 +14,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { createGunzip, createInflate, gzipSync } from 'node:zlib'
 import { type Compression, readBlocks, writeBlocks } from './blocks.ts'
-import { DATABASE, Engine, EngineError, type Outcome, type Statement } from './engine.ts'
+import { DATABASE, ChdbEngine, EngineError, type Outcome, type Statement } from './chdb.ts'
 import { NativeUnsupported, nativeFor } from './native.ts'
 
 const USER = 'default'
-const MOST_BODY = 256 * 1024 * 1024
+const MAX_BODY_BYTES = 256 * 1024 * 1024
 const LAST_STATEMENTS_MS = 5_000
-/** Parameters of the interface that are no settings. Sessions are not offered: a statement sees nothing of another. */
+/** Parameters of the interface that are not settings. There are no sessions: statements are isolated. */
 const NO_SETTINGS = new Set(
   'query database default_format user password quota_key query_id session_id session_timeout session_check stacktrace compress decompress wait_end_of_query buffer_size close_session role client_protocol_version network_compression_method network_compression_level network_zstd_compression_level'.split(
     ' ',
@@ -35,7 +35,7 @@ const CONTENT_TYPES: readonly (readonly [RegExp, string])[] = [
 ]
 
 async function main(folder: string, port: number): Promise<void> {
-  // Also when the parent was killed.
+  // Also if the parent was killed.
   process.on('disconnect', () => void end())
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end())
   const password = await new Promise<string>(resolve =>
@@ -43,14 +43,14 @@ async function main(folder: string, port: number): Promise<void> {
   )
   process.umask(0o077)
   mkdirSync(folder, { recursive: true })
-  const engine = new Engine(await import('chdb'), folder)
+  const engine = new ChdbEngine(await import('chdb'), folder)
   const server = createServer((request, response) => void answer(engine, password, request, response))
   server.requestTimeout = 0
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
   process.send?.({ port: (server.address() as AddressInfo).port })
 
   async function end(): Promise<void> {
-    // A statement that goes on and on is cut off: nothing is lost that was answered.
+    // A long-running statement is cut off: nothing that was answered is lost.
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), LAST_STATEMENTS_MS).unref()
     await new Promise(resolve => server.close(resolve).closeIdleConnections())
     engine.close()
@@ -58,7 +58,7 @@ async function main(folder: string, port: number): Promise<void> {
   }
 }
 
-async function answer(engine: Engine, password: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(engine: ChdbEngine, password: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
   response.on('close', () => gone.abort())
   try {
@@ -102,19 +102,19 @@ async function answer(engine: Engine, password: string, request: IncomingMessage
 interface Form {
   /** ClickHouse's own compression. */
   readonly blocks: Compression | null
-  /** Of the protocol that the client speaks; 0 for none. */
+  /** The client's protocol version; 0 for none. */
   readonly version: number
 }
 
 const COMPRESSIONS: Readonly<Record<string, Compression>> = { LZ4: 'lz4', LZ4HC: 'lz4', ZSTD: 'zstd', NONE: 'none' }
 
-/** How the client wants its answer. @throws {EngineError} */
+/** How the client wants the answer encoded. @throws {EngineError} */
 function formOf(parameters: URLSearchParams): Form {
   const method = (parameters.get('network_compression_method') ?? 'LZ4').toUpperCase()
   const compression = Object.hasOwn(COMPRESSIONS, method) ? COMPRESSIONS[method] : undefined
   if (compression === undefined) throw new EngineError(432, `Unknown codec family code: ${method}`)
   const version = Number(parameters.get('client_protocol_version') ?? 0)
-  if (!Number.isSafeInteger(version) || version < 0) throw new EngineError(36, 'client_protocol_version is no version')
+  if (!Number.isSafeInteger(version) || version < 0) throw new EngineError(36, 'client_protocol_version is not a version')
   return { blocks: isOn(parameters, 'compress') ? compression : null, version }
 }
 
@@ -132,7 +132,7 @@ function isOn(parameters: URLSearchParams, name: string): boolean {
   return ['1', 'true'].includes(parameters.get(name) ?? '0')
 }
 
-/** The password as any client of ClickHouse sends it. */
+/** Checks the password, in any of the ways that ClickHouse's clients send it. */
 function authenticate({ headers }: IncomingMessage, parameters: URLSearchParams, password: string): void {
   const [kind, token = ''] = (headers.authorization ?? '').split(' ')
   const basic = kind?.toLowerCase() === 'basic' ? Buffer.from(token, 'base64').toString() : null
@@ -153,7 +153,7 @@ async function read(request: IncomingMessage, url: URLSearchParams): Promise<Sta
   let size = 0
   for await (const chunk of unzip === null ? request : request.pipe(unzip)) {
     size += chunk.length
-    if (size > MOST_BODY) throw new EngineError(307, `the body is larger than ${MOST_BODY} bytes`)
+    if (size > MAX_BODY_BYTES) throw new EngineError(307, `the body is larger than ${MAX_BODY_BYTES} bytes`)
     chunks.push(chunk)
   }
   const settings: Record<string, string> = {}
@@ -161,7 +161,7 @@ async function read(request: IncomingMessage, url: URLSearchParams): Promise<Sta
   const head = query === null ? 0 : Buffer.byteLength(`${query}\n`)
   const body =
     isOn(url, 'decompress') && whole.length > head
-      ? Buffer.concat([whole.subarray(0, head), readBlocks(whole.subarray(head), MOST_BODY)])
+      ? Buffer.concat([whole.subarray(0, head), readBlocks(whole.subarray(head), MAX_BODY_BYTES)])
       : whole
   const parameters: Record<string, string> = {}
   for (const [name, value] of url) {

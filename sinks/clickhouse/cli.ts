@@ -1,10 +1,10 @@
 /**
- * `npm run sql`: a prompt on the service's ClickHouse, or on standard input what it is given.
+ * `npm run sql`: a prompt on the service's ClickHouse; or runs the statements on standard input.
  *
  *   npm run sql                                    npm run sql -- --format JSON < questions.sql
  *
- * It asks the server of CLICKHOUSE_URL, otherwise the embedded one that runs on DATA_DIR, otherwise it starts that one for as long
- * as the prompt lasts. It asks as the service does, with all rights.
+ * It connects to CLICKHOUSE_URL, or else to the embedded server that runs on DATA_DIR, or else starts that one while the prompt is open.
+ * It has all the rights of the service.
  */
 import { createInterface } from 'node:readline/promises'
 import { parseArgs, parseEnv } from 'node:util'
@@ -55,7 +55,7 @@ async function prompt(url: string, format: string): Promise<number> {
   return 0
 }
 
-/** Ends at the first statement that fails. */
+/** Stops at the first statement that fails. */
 async function runAll(url: string, sql: string, format: string): Promise<number> {
   const { statements, rest } = split(sql)
   for (const statement of [...statements, rest]) {
@@ -90,7 +90,7 @@ async function run(url: string, sql: string, format: string): Promise<boolean> {
 const PARTS =
   /'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|--[^\n]*|\/\*[\s\S]*?\*\/|;|[^'"`;/-]+|[\s\S]/g
 
-/** Whole statements, and what has been typed of the next one. */
+/** Complete statements, and the beginning of the next one. */
 export function split(sql: string): { statements: string[]; rest: string } {
   const statements: string[] = []
   let rest = ''

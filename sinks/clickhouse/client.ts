@@ -1,16 +1,16 @@
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 
 /**
- * A client of a server, or of the embedded one.
+ * A client of a ClickHouse server, or of the embedded one.
  * @param url with user, password and, as its path, the database
  */
-export function openClickHouse(url: string): ClickHouseClient {
+export function clickHouseClient(url: string): ClickHouseClient {
   return createClient({
     url,
     application: 'bma-social',
     request_timeout: 30_000,
     max_open_connections: 8,
-    // What fails is thrown, and told by whoever catches it.
+    // Failures are thrown, and logged where they are caught.
     log: { level: ClickHouseLogLevel.OFF },
   })
 }

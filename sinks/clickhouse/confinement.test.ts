@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openClickHouse, selectRows } from './client.ts'
+import { clickHouseClient, selectRows } from './client.ts'
 import { type EmbeddedClickHouse, startEmbeddedClickHouse } from './embedded.ts'
 
 let dataDir: string
@@ -15,7 +15,7 @@ beforeEach(async () => {
   writeFileSync(join(dataDir, 'admin.token'), 'canary-of-a-token', { mode: 0o600 })
   process.env.SECRET_OF_THE_SERVICE = 'canary-of-the-environment'
   server = await startEmbeddedClickHouse({ dataDir, log: { info: () => {}, warn: () => {} } })
-  owner = openClickHouse(server.url)
+  owner = clickHouseClient(server.url)
 })
 afterEach(async () => {
   delete process.env.SECRET_OF_THE_SERVICE

@@ -1,9 +1,9 @@
 /**
- * What the child that runs chdb has of the machine: an environment of its own, without anything of ours, and, where we are root, a user
- * of its own, who owns its folder and nothing else. It runs other people's SQL: whatever gets out of that finds nothing.
+ * Confines the child that runs chdb: its own environment, without anything of ours, and, if we are root, its own user, who owns its
+ * folder and nothing else. It runs other people's SQL: whatever escapes from that finds nothing.
  *
- * That user may not pass through the data folder, which is for us alone. So the child sees its own folder in another place, which is
- * mounted for it only. Where the system does not let us mount, the folders on the way let its group pass.
+ * That user cannot traverse our private data folder, so its folder is mounted elsewhere, for the child alone. Where the system does not
+ * allow mounts, the folders on the way let its group traverse them.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmdirSync, statSync } from 'node:fs'
@@ -16,17 +16,17 @@ import { letThrough, type RunAs, serverUser } from '../postgres/binaries.ts'
 export interface Confinement {
   /** Where the child finds its folder. */
   readonly place: string
-  /** What starts it: a program and its first arguments, behind which its own come. */
+  /** What starts it: a program and its first arguments; the child's own follow. */
   readonly command: readonly [string, ...string[]]
   readonly options: RunAs & { readonly cwd: string; readonly env: Readonly<Record<string, string>> }
 }
 
-/** Made where there is none. */
+/** Created if it does not exist. */
 const USER = 'bma-clickhouse'
 
 /**
- * @param folder of the child, made here
- * @param code what it has to be able to read
+ * @param folder of the child; created here
+ * @param code what the child must be able to read
  */
 export function confine(folder: string, code: readonly string[], log: Pick<Logger, 'warn'>): Confinement {
   mkdirSync(join(folder, 'tmp'), { recursive: true, mode: 0o700 })
@@ -35,13 +35,13 @@ export function confine(folder: string, code: readonly string[], log: Pick<Logge
   try {
     known ??= idsOf()
     const ids = known
-    for (const path of code) if (!reads(realpathSync(path), ids)) throw new Error(`${path} is not for others to read`)
+    for (const path of code) if (!reads(realpathSync(path), ids)) throw new Error(`${path} is not readable by other users`)
     give(folder, ids)
     if (mounts()) return mounted(folder, ids)
     letThrough(dirname(folder), ids)
     return { place: folder, command, options: { ...ids, ...optionsOf(folder) } }
   } catch (error) {
-    log.warn({ reason: messageOf(error) }, 'embedded ClickHouse runs as root: it has no user of its own')
+    log.warn({ reason: messageOf(error) }, 'embedded ClickHouse runs as root: it could not get its own user')
     return { place: folder, command, options: optionsOf(folder) }
   }
 }
@@ -51,7 +51,7 @@ function optionsOf(place: string, cwd = place): Confinement['options'] {
   return { cwd, env: { PATH: '/usr/bin:/bin', ...env } }
 }
 
-/** Mounts the folder on its place, and becomes what follows, as the user. */
+/** Mounts the folder, then executes what follows as the user. */
 const ON_ITS_PLACE = `from=$1 place=$2 uid=$3 gid=$4; shift 4
 mount --bind "$from" "$place" && cd "$place" &&
 exec setpriv --reuid="$uid" --regid="$gid" --clear-groups --no-new-privs -- "$@"`
@@ -63,14 +63,14 @@ function mounted(folder: string, { uid, gid }: Required<RunAs>): Confinement {
     try {
       rmdirSync(place)
     } catch {
-      // Of the system by now, which empties its folder for what is passing.
+      // The system may clean up its folder for temporary files.
     }
   })
   const inside = ['sh', '-c', ON_ITS_PLACE, 'sh', folder, place, String(uid), String(gid), process.execPath]
   return { place, command: ['unshare', '--mount', '--', ...inside], options: optionsOf(place, folder) }
 }
 
-/** Whether the system lets us mount for one process only; in many containers it does not. */
+/** Whether the system allows a mount for one process; many containers do not. */
 function mounts(): boolean {
   try {
     execFileSync('unshare', ['--mount', '--', 'sh', '-c', `mount --bind /tmp /tmp && command -v setpriv`], { stdio: 'pipe' })
@@ -83,7 +83,7 @@ function mounts(): boolean {
 /** They do not change while we run. */
 let known: Required<RunAs> | undefined
 
-/** Not the user of Postgres, whose files are not for it; but its group, which may pass through the folders on the way. */
+/** Not the user of Postgres, whose files are off limits; but its group, which may traverse the folders on the way. */
 function idsOf(): Required<RunAs> {
   const { uid, gid } = serverUser() as Required<RunAs>
   const id = () => Number(execFileSync('id', ['-u', USER], { encoding: 'utf8', stdio: 'pipe' }))
@@ -92,12 +92,12 @@ function idsOf(): Required<RunAs> {
   } catch {
     execFileSync('useradd', ['--system', '--no-create-home', '--gid', String(gid), USER], { stdio: 'pipe' })
     const made = id()
-    if (made === uid) throw new Error(`the user ${USER} is the one of Postgres`)
+    if (made === uid) throw new Error(`the user ${USER} is the user of Postgres`)
     return { uid: made, gid }
   }
 }
 
-/** Whether it can get at a file or folder of ours as it is; nothing is changed for that. */
+/** Whether the user can read a file or folder as it is, without changing its permissions. */
 function reads(path: string, { uid, gid }: Required<RunAs>): boolean {
   for (let at = path, bit = 0o4; ; at = dirname(at), bit = 0o1) {
     const { mode, uid: owner, gid: group } = statSync(at)
@@ -107,7 +107,7 @@ function reads(path: string, { uid, gid }: Required<RunAs>): boolean {
   }
 }
 
-/** A folder and all in it, what was made by another user before, too. */
+/** A folder and everything in it, including files created by another user. */
 function give(folder: string, { uid, gid }: Required<RunAs>): void {
   chownSync(folder, uid, gid)
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) lchownSync(join(folder, name), uid, gid)

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import type { ClickHouseClient } from '@clickhouse/client'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { openClickHouse, selectRows } from './client.ts'
+import { clickHouseClient, selectRows } from './client.ts'
 import { type EmbeddedClickHouse, runningOn, startEmbeddedClickHouse } from './embedded.ts'
-import { readInsert } from './engine.ts'
+import { readInsert } from './chdb.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
 const PATIENT = { timeout: 20_000, interval: 20 }
@@ -25,7 +25,7 @@ afterEach(async () => {
 async function started(): Promise<{ server: EmbeddedClickHouse; client: ClickHouseClient }> {
   const server = await startEmbeddedClickHouse({ dataDir, log: quiet })
   undo.push(() => server.stop())
-  const client = openClickHouse(server.url)
+  const client = clickHouseClient(server.url)
   undo.push(() => client.close())
   return { server, client }
 }
@@ -157,7 +157,7 @@ test('a setting or a parameter of one statement is not seen by another', async (
 
 test('tables of a folder from before, in another database, move with their rows; views are left to the migrations', async () => {
   const before = await startEmbeddedClickHouse({ dataDir, log: quiet })
-  const old = openClickHouse(before.url)
+  const old = clickHouseClient(before.url)
   for (const query of [
     'CREATE DATABASE analytics',
     'CREATE TABLE analytics.rows (n UInt8) ENGINE = MergeTree ORDER BY n',

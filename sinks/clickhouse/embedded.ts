@@ -2,13 +2,13 @@
  * A ClickHouse in the data folder: a child process runs chdb and speaks ClickHouse's HTTP interface on a loopback port.
  *
  *   <dataDir>/clickhouse/         its tables
- *   <dataDir>/clickhouse.json     {pid, owner, url} of the child that runs, readable by us alone: `npm run sql` finds it there
- *   <dataDir>/clickhouse.log      what the child said since its last start
+ *   <dataDir>/clickhouse.json     {pid, owner, url} of the running child, readable by us alone; `npm run sql` reads it
+ *   <dataDir>/clickhouse.log      the child's log since its last start
  *
- *   starting ─▶ up ─(it died)─▶ down ─(ever later)─▶ starting …        stop() from any of them
+ *   starting ─▶ up ─(died)─▶ down ─(back-off)─▶ starting …        stop() from any state
  *
- * It holds none of our secrets, and where we are root it is another user (confinement.ts).
- * The child ends when we do, also when we are killed: the channel between us is then closed.
+ * The child has none of our secrets, and another user if we are root (confinement.ts). It ends when we do, even when we are killed,
+ * since that closes the channel between us.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -19,23 +19,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
 import { type Confinement, confine } from './confinement.ts'
-import { DATABASE } from './engine.ts'
+import { DATABASE } from './chdb.ts'
 
 export interface EmbeddedClickHouse {
-  /** With user and password; the same as long as this process lives. */
+  /** With user and password; it does not change while this process lives. */
   readonly url: string
   status(): { readonly status: 'up' | 'down'; readonly detail: string }
-  /** Ends the child once what it is doing is done, 5 s at most. */
+  /** Ends the child after its current statements, within 5 s. */
   stop(): Promise<void>
 }
 
 const CHILD = join(import.meta.dirname, 'child.ts')
 const START_MS = 30_000
 const STOP_MS = 10_000
-/** A process that was just killed is still there for a moment. */
+/** A process that was just killed may take a moment to disappear. */
 const IN_USE_MS = 2_000
 const BACK_OFF_MS = { first: 200, most: 10_000 }
-/** After so long up, a child's end is a first failure again. */
+/** After this uptime, the back-off starts from the beginning. */
 const STABLE_MS = 60_000
 
 /** @throws when chdb has no build for this platform, the child does not start, or another live process uses the folder. */
@@ -52,7 +52,7 @@ export async function startEmbeddedClickHouse(options: {
   return server
 }
 
-/** The URL of the child that runs on this folder, of whatever process it is; null when none does. */
+/** The URL of the child that runs on this folder, whichever process started it; null if there is none. */
 export function runningOn(dataDir: string): string | null {
   const noted = readNote(dataDir)
   return noted !== null && isOurs(noted.pid, realpathSync(dataDir)) ? noted.url : null
@@ -107,7 +107,7 @@ class Embedded implements EmbeddedClickHouse {
 
   readonly #killAtExit = () => this.#child?.kill('SIGKILL')
 
-  /** Starts the child anew whenever it has ended. */
+  /** Restarts the child whenever it has ended. */
   async #keep(first: Running): Promise<void> {
     let running: Running | null = first
     while (!this.#stopping.signal.aborted) {
@@ -117,7 +117,7 @@ class Embedded implements EmbeddedClickHouse {
         this.#upSince = null
         if (since !== null && performance.now() - since > STABLE_MS) this.#failures = 0
         if (this.#stopping.signal.aborted) return
-        this.#log.warn({ reason: this.#detail }, 'embedded ClickHouse starts again')
+        this.#log.warn({ reason: this.#detail }, 'embedded ClickHouse is restarting')
       }
       await sleep(Math.min(BACK_OFF_MS.first * 2 ** this.#failures++, BACK_OFF_MS.most), undefined, {
         signal: this.#stopping.signal,
@@ -138,7 +138,7 @@ class Embedded implements EmbeddedClickHouse {
     const args = [...before, CHILD, join(this.#dataDir, 'clickhouse'), String(this.#port), place]
     const child = spawn(program, args, {
       stdio: ['ignore', said, said, 'ipc'],
-      // A session of its own: a Ctrl-C in our terminal is for us, and the store ends after what writes to it.
+      // In its own session: a Ctrl-C in our terminal is for us, and the store ends after those who write to it.
       detached: true,
       ...options,
     })
@@ -146,7 +146,7 @@ class Embedded implements EmbeddedClickHouse {
     this.#child = child
     child.unref()
     child.channel?.unref()
-    child.send({ password: this.#password }, () => {}) // that it has ended is told below
+    child.send({ password: this.#password }, () => {}) // if it has ended, that is handled below
     const ended = new Promise<string>(resolve => {
       child.once('error', error => resolve(messageOf(error)))
       child.once('exit', (code, signal) => resolve(String(signal ?? code)))
@@ -167,7 +167,7 @@ class Embedded implements EmbeddedClickHouse {
     this.#port = first
     this.#upSince = performance.now()
     writeNote(this.#dataDir, { pid: child.pid as number, owner: process.pid, url: this.url })
-    this.#log.info({ child: child.pid }, 'embedded ClickHouse runs')
+    this.#log.info({ child: child.pid }, 'embedded ClickHouse is running')
     return { ended }
   }
 }
@@ -206,11 +206,11 @@ function readNote(dataDir: string): Note | null {
   try {
     return JSON.parse(readFileSync(join(dataDir, 'clickhouse.json'), 'utf8'))
   } catch {
-    return null // none, or half written by a process that was killed: its child is found by its lock
+    return null // no file, or an incomplete one of a killed process: its child is found by its lock
   }
 }
 
-/** Waits for the child of a process that was killed; ends it when it hangs. */
+/** Waits for the child of a killed process; kills it if it hangs. */
 async function leftRunning(dataDir: string, log: Pick<Logger, 'warn'>): Promise<void> {
   const note = readNote(dataDir)
   if (note === null) return
@@ -223,7 +223,7 @@ async function leftRunning(dataDir: string, log: Pick<Logger, 'warn'>): Promise<
       )
     }
     if (waited > STOP_MS) {
-      log.warn({ child: note.pid }, 'the ClickHouse process left running does not end: it is killed')
+      log.warn({ child: note.pid }, 'the ClickHouse process left running does not end; killing it')
       process.kill(note.pid, 'SIGKILL')
     }
     await sleep(20)
@@ -238,7 +238,7 @@ function isOurs(pid: number, dataDir: string): boolean {
     const command = PROC ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ') : ps(pid, 'command=')
     return command.includes(`${CHILD} ${join(dataDir, 'clickhouse')} `)
   } catch {
-    return false // it has ended
+    return false // already ended
   }
 }
 

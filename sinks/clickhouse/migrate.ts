@@ -1,7 +1,7 @@
 /**
- * Numbered migrations, `migrations/0001_name.sql` and up, each applied once and in order. ClickHouse has no transactions over
- * them: each statement can be repeated, and a migration that broke off is applied anew from its beginning. Processes that start at
- * once wait for each other in Postgres.
+ * Numbered migrations, `migrations/0001_name.sql` and up, each applied once and in order. ClickHouse has no transactions for them: every
+ * statement is repeatable, and an interrupted migration is applied again from its beginning. Processes that start at once wait for each
+ * other in Postgres.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ export async function migrateClickHouse({ client, pool }: { client: ClickHouseCl
     await lock.query("SELECT set_config('statement_timeout', '0', false), pg_advisory_lock($1)", [MIGRATING])
     return await apply(client)
   } finally {
-    lock.release(true) // the lock goes with the connection
+    lock.release(true) // the lock is released with the connection
   }
 }
 

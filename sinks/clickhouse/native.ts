@@ -1,9 +1,9 @@
 /**
- * Blocks of format Native as a client of ClickHouse's protocol wants them: chdb writes them as for a file, a client that names its
- * version has something before each block and in each column.
+ * Blocks of the format Native as clients of ClickHouse's protocol expect them: chdb writes them as for a file, while a client that
+ * states its protocol version expects more before each block and in each column.
  *
  *   file     columns, rows │ name, type, data │ …
- *   client   info │ columns, rows │ name, type, whether serialised in a way of its own, data │ …
+ *   client   info │ columns, rows │ name, type, whether it has custom serialisation, data │ …
  *
  * To find where a column ends, its data is walked by its type.
  */
@@ -14,12 +14,12 @@ const SINCE = { info: 1, zone: 54_337, lowCardinality: 54_405, mark: 54_454 }
 const INFO = Buffer.from([1, 0, 2, 0xff, 0xff, 0xff, 0xff, 0])
 const PLAIN = Buffer.from([0])
 
-/** A type that cannot be walked. */
+/** A type whose data cannot be walked. */
 export class NativeUnsupported extends Error {}
 
 /**
- * @param version of the protocol, as the client says it
- * @param types of the columns, with the time zones that a file leaves out; null where there are none
+ * @param version the client's protocol version
+ * @param types of the columns, with the time zones that a file leaves out; null if there are none
  * @throws {NativeUnsupported}
  */
 export function nativeFor(version: number, file: Uint8Array, types: readonly string[] | null = null): Buffer {
@@ -146,7 +146,7 @@ class Walk {
     this.at += length
   }
 
-  /** What stands before all data of a column. */
+  /** The prefix of a column's data. */
   prefix({ name, inner }: Type): void {
     if (name === 'LowCardinality') this.at += 8
     else for (const one of inner) this.prefix(one)

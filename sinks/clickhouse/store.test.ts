@@ -6,13 +6,14 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { reference } from '../../domain/ids.ts'
-import { OwnershipLost, type Readable, startSink, type Store } from '../sink.ts'
-import { TestLog } from '../test-log.ts'
+import { startSink } from '../sink.ts'
+import { OwnershipLost, type SinkRecord, type Store } from '../store.ts'
+import { TestLog } from '../testing/log.ts'
 import { selectRows } from './client.ts'
-import { fill, fillAll, quiet, randomOf, readable, type Servers, startServers } from './fixture.ts'
+import { fill, fillAll, quiet, randomOf, readable, type Servers, startServers } from './testing/fixture.ts'
 import { reconcile } from './reconcile.ts'
 import { clickhouseStore, sameMonth } from './store.ts'
-import { TABLES } from './tables.ts'
+import { TABLES } from './tables/index.ts'
 
 const AT = Date.UTC(2026, 2, 31, 23, 50)
 const PATIENT = { timeout: 20_000, interval: 50 }
@@ -29,9 +30,9 @@ const store = (over: Partial<Parameters<typeof clickhouseStore>[0]> = {}) =>
   clickhouseStore({ client: servers.client, pool: servers.pool, ...over })
 
 /** Events of conversations and venues over the end of a month, so many in all; every record makes rows. @param first offset */
-function records(count: number, { keys = 5, first = 0 } = {}): Readable[] {
+function records(count: number, { keys = 5, first = 0 } = {}): SinkRecord[] {
   const offsets = new Map<string, number>()
-  return Array.from({ length: count }, (_, n): Readable => {
+  return Array.from({ length: count }, (_, n): SinkRecord => {
     const topic = n % 3 === 2 ? 'venue.events' : 'conversation.events'
     const key = `main:${n % keys}`
     const timestamp = AT + n * 60_000
@@ -171,7 +172,7 @@ test('two writers at once share the work, and nothing is doubled', async () => {
 test('an insert that comes past its deadline is refused by the server', async () => {
   const first = records(6)
     .filter(({ record }) => record.topic === 'venue.events')
-    .slice(0, 1) as [Readable]
+    .slice(0, 1) as [SinkRecord]
   const { topic, partition } = first[0].record
   const writer = store()
   await writer.claim([{ topic, partition }])
@@ -187,7 +188,7 @@ test('an insert that comes past its deadline is refused by the server', async ()
 test('rows that a killed server lost after it had kept their token are inserted again, and roll-ups are fed again', async () => {
   const one = records(6)
     .filter(({ record }) => record.topic === 'conversation.events')
-    .slice(0, 1) as [Readable]
+    .slice(0, 1) as [SinkRecord]
   const { topic, partition } = one[0].record
   const batch = { partition: { topic, partition }, from: 0, next: 1, records: one }
   const writer = store()
@@ -215,7 +216,7 @@ test('no batch crosses a month of the log', async () => {
 
 test('a range that was begun is told to who claims it, and a writer with another range is refused', async () => {
   const all = records(60).filter(({ record }) => record.topic === 'venue.events')
-  const { topic, partition } = (all[0] as Readable).record
+  const { topic, partition } = (all[0] as SinkRecord).record
   const own = all.filter(({ record }) => record.partition === partition)
   const broken = watched((n, run) => (n === 4 ? Promise.reject(new Error('lost')) : run()))
   await broken.claim([{ topic, partition }])
@@ -312,7 +313,7 @@ test('the sink fills it from the log; a message brought twice is one, and nothin
 
 test('each ClickHouse has positions of its own; one with rows that Postgres knows nothing of is not filled again', async () => {
   const all = records(60)
-  const partition = (all[0] as Readable).record
+  const partition = (all[0] as SinkRecord).record
   await fill(store(), all, randomOf(1))
   const [reached] = await store().claim([partition])
   const [first] = await selectRows<{ id: string }>(servers.client, 'SELECT id FROM store_identity')
@@ -322,7 +323,7 @@ test('each ClickHouse has positions of its own; one with rows that Postgres know
   }
   await become(randomUUID())
   await expect(store().claim([partition])).rejects.toThrow('Postgres does not know how far it was filled')
-  for (const { name } of Object.values(TABLES)) await servers.client.command({ query: `TRUNCATE TABLE ${name}` })
+  for (const { name } of TABLES) await servers.client.command({ query: `TRUNCATE TABLE ${name}` })
   expect(await store().claim([partition])).toEqual([{ position: 0 }])
   await become(first?.id as string)
   expect(await store().claim([partition])).toEqual([reached])

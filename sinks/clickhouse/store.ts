@@ -1,21 +1,21 @@
 /**
- * ClickHouse as a store of the sink: every record's rows once in effect, though its inserts are in no transaction. A range of
- * offsets is written down in Postgres before it is inserted, and is repeated exactly until it is through:
+ * ClickHouse as a store of the sink: every record's rows exactly once in effect, without transactions. A range of offsets is recorded
+ * in Postgres before it is inserted, and repeated exactly until it is complete:
  *
- *   (a) until = next        WHERE position = from AND until is open or the same     none updated: another has it
+ *   (a) until = next        WHERE position = from AND until is open or the same     no row updated: another writer has it
  *   (b) INSERT per table    under the token <topic>:<partition>:<from>-<next>:<table>, and not after (a) + 60 s
- *   (c) position = next     WHERE position = from AND until = next                  none updated: another has done it
+ *   (c) position = next     WHERE position = from AND until = next                  no row updated: another writer has done it
  *
- * Whoever stops, for however long, changes nothing by going on:
+ * A writer that stalls and resumes cannot corrupt anything:
  *   before (a)               its position is no longer there: (a) updates nothing, and nothing is inserted
- *   between (a) and (b)      the range it inserts is the one that another has repeated: the token drops it. The server keeps the
- *                            newest 10 000 tokens of a table, and past its deadline the insert is refused, by the server's clock:
- *                            so no token is forgotten while it could still come
- *   within (b)               the same, table by table; roll-ups are fed again, and hold sets, which do not grow by that
- *   between (b) and (c)      (c) updates nothing, or does what the other would do
- * A server that is killed may have kept a token without its rows: so a range that is repeated is looked for after its insert.
- * A batch lies in one month of the log's time: one block of one partition per table. What a machine that loses power had not
- * yet put on its disk is lost to ClickHouse (it does not sync every insert); `reconcile` and the log tell.
+ *   between (a) and (b)      another writer has already inserted the same range, so ClickHouse's deduplication token discards this
+ *                            insert. The server keeps the newest 10 000 tokens of a table and refuses inserts past their deadline,
+ *                            by its own clock, so no token is forgotten while its insert could still arrive
+ *   within (b)               the same, table by table; roll-ups are fed again, but hold sets, which do not grow by that
+ *   between (b) and (c)      (c) updates nothing, or does what the other writer would do
+ * A server that is killed may keep a token without its rows, so after a repeated insert the rows are looked for. A batch lies within
+ * one month of log time: one block of one partition per table. ClickHouse does not sync every insert: rows that a machine had not yet
+ * written when it lost power are lost; `reconcile` shows it, and the log has them.
  */
 import type { ClickHouseClient } from '@clickhouse/client'
 import Bottleneck from 'bottleneck'
@@ -23,36 +23,37 @@ import type pg from 'pg'
 import { topicNamed } from '../../topics/catalog.ts'
 import { partitionKey } from '../../topics/log.ts'
 import { claimPositions, LIMITS, movePositions, transact } from '../postgres/positions.ts'
-import type { Batch, Readable, Store } from '../sink.ts'
+import type { RecordBatch, SinkRecord, Store } from '../store.ts'
 import { selectRows } from './client.ts'
-import { PROJECTED, project } from './project.ts'
-import { type Row, type TableKey, TABLES } from './tables.ts'
+import { isProjected, PROJECTED, project } from './project.ts'
+import { TABLES } from './tables/index.ts'
+import { ORIGIN_COLUMNS, type Row, type Table } from './tables/table.ts'
 
 const SINK = 'clickhouse'
-/** How long after (a) an insert may begin. 10 000 blocks of one table take longer. */
+/** How long after (a) an insert may begin. Inserting 10 000 blocks into one table takes longer. */
 const FENCE_MS = 60_000
-/** Records of one batch: one block each, far below where ClickHouse splits an insert. */
-const MOST_RECORDS = 50_000
-const INSERTS_AT_ONCE = 4
-/** How often a server is killed between keeping a token and its rows, for one block, before that is no accident. */
-const MOST_LOST = 5
+/** Records of one batch. ClickHouse splits only far larger inserts into several blocks. */
+const MAX_RECORDS = 50_000
+const MAX_CONCURRENT_INSERTS = 4
+/** How often one block may be lost, by a server killed between keeping its token and its rows, before it is an error. */
+const MAX_LOST = 5
 
 export interface ClickHouseStoreOptions {
   readonly client: ClickHouseClient
-  /** Where the positions are. */
+  /** Of the database that keeps the positions. */
   readonly pool: pg.Pool
 }
 
 export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store {
-  const inserts = new Bottleneck({ maxConcurrent: INSERTS_AT_ONCE })
+  const inserts = new Bottleneck({ maxConcurrent: MAX_CONCURRENT_INSERTS })
   const clock = serverClock(client)
-  /** Name of the positions: of this ClickHouse, whichever others the same Postgres knows. */
+  /** The name of the positions of this ClickHouse, among others that the same Postgres may know. */
   let sink = ''
 
   return {
     name: SINK,
-    topics: [...PROJECTED.keys()].map(topicNamed),
-    wants: (topic, type) => PROJECTED.get(topic)?.includes(type) === true,
+    topics: PROJECTED.map(topicNamed),
+    wants: isProjected,
     cut: sameMonth,
 
     async claim(partitions) {
@@ -81,51 +82,50 @@ export function clickhouseStore({ client, pool }: ClickHouseStoreOptions): Store
   }
 }
 
-/** How many of these lie in the month of the first, by the log's time. */
-export function sameMonth(records: readonly Readable[]): number {
+/** How many of these are in the month of the first, by log time. */
+export function sameMonth(records: readonly SinkRecord[]): number {
   const first = records[0]
   if (first === undefined) return 0
   const month = monthOf(first)
   const other = records.findIndex(readable => monthOf(readable) !== month)
-  return Math.min(other === -1 ? records.length : other, MOST_RECORDS)
+  return Math.min(other === -1 ? records.length : other, MAX_RECORDS)
 }
 
-function monthOf({ record }: Readable): number {
+function monthOf({ record }: SinkRecord): number {
   const at = new Date(record.timestamp)
   return at.getUTCFullYear() * 12 + at.getUTCMonth()
 }
 
 /** Rows of one batch for one table. */
 interface Block {
-  readonly batch: Batch
-  readonly table: TableKey
+  readonly batch: RecordBatch
+  readonly table: Table
   readonly rows: readonly Row[]
 }
 
 async function insert(client: ClickHouseClient, block: Block, repeated: boolean): Promise<void> {
   const { partition, from, next } = block.batch
-  const token = `${partitionKey(partition)}:${from}-${next}:${TABLES[block.table].name}`
+  const token = `${partitionKey(partition)}:${from}-${next}:${block.table.name}`
   await insertAs(client, block, token)
   for (let n = 1; repeated && !(await isThere(client, block)); n++) {
-    if (n > MOST_LOST) throw new Error(`ClickHouse takes ${token} and does not keep it`)
+    if (n > MAX_LOST) throw new Error(`ClickHouse accepts ${token} and does not keep it`)
     await insertAs(client, block, `${token}:${n}`)
   }
 }
 
 async function insertAs(client: ClickHouseClient, { table, rows }: Block, token: string): Promise<void> {
-  const { name, columns } = TABLES[table]
   await client.insert({
-    table: name,
-    columns: columns as [string, ...string[]],
+    table: table.name,
+    columns: [...table.columns, ...ORIGIN_COLUMNS] as unknown as [string, ...string[]],
     values: rows,
     format: 'JSONCompactEachRow',
     clickhouse_settings: {
       insert_deduplicate: 1,
       insert_deduplication_token: token,
-      // What the table has already goes to the roll-ups all the same.
+      // The roll-ups get what the table already has, too.
       deduplicate_blocks_in_dependent_materialized_views: 1,
       async_insert: 0,
-      // One block, whatever the number of cores.
+      // One block, regardless of the number of cores.
       input_format_parallel_parsing: 0,
       // A roll-up of late events has rows of several months.
       max_partitions_per_insert_block: '0',
@@ -133,11 +133,11 @@ async function insertAs(client: ClickHouseClient, { table, rows }: Block, token:
   })
 }
 
-/** A block is there as a whole or not at all. */
+/** Whether the block is there: as a whole, or not at all. */
 async function isThere(client: ClickHouseClient, { batch, table }: Block): Promise<boolean> {
   const { partition, from, next } = batch
   const result = await client.query({
-    query: `SELECT 1 FROM ${TABLES[table].name} WHERE log_topic = {topic:String} AND log_partition = {partition:UInt16}
+    query: `SELECT 1 FROM ${table.name} WHERE log_topic = {topic:String} AND log_partition = {partition:UInt16}
       AND log_offset >= {from:UInt64} AND log_offset < {next:UInt64} LIMIT 1`,
     query_params: { ...partition, from, next },
     clickhouse_settings: { select_sequential_consistency: '1' },
@@ -146,7 +146,7 @@ async function isThere(client: ClickHouseClient, { batch, table }: Block): Promi
   return (await result.json()).length > 0
 }
 
-/** The server's clock, by our monotonic one: a writer that was stopped knows an earlier time than it is, never a later one. */
+/** The server's clock, by our monotonic one: a writer that was suspended sees an earlier time, never a later one. */
 function serverClock(client: ClickHouseClient) {
   let ahead = 0
   return {
@@ -159,8 +159,8 @@ function serverClock(client: ClickHouseClient) {
 }
 
 /**
- * The name under which Postgres keeps the positions of this ClickHouse. A new one begins with the log.
- * @throws where it has rows and Postgres has no positions of it: every row would be inserted twice
+ * The name under which Postgres keeps the positions of this ClickHouse. A new one starts at the beginning of the log.
+ * @throws when it has rows but Postgres has no positions of it: every row would be inserted twice
  */
 async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<string> {
   const [row] = await selectRows<{ id: string }>(client, 'SELECT id FROM store_identity LIMIT 1')
@@ -168,7 +168,7 @@ async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<strin
   const sink = `${SINK}.${row.id}`
   const { rowCount } = await pool.query('SELECT 1 FROM sink_positions WHERE sink = $1 LIMIT 1', [sink])
   if (rowCount !== 0) return sink
-  for (const { name } of Object.values(TABLES)) {
+  for (const { name } of TABLES) {
     const rows = await selectRows(client, `SELECT 1 FROM ${name} LIMIT 1`)
     if (rows.length > 0)
       throw new Error(
@@ -178,8 +178,8 @@ async function recognise(client: ClickHouseClient, pool: pg.Pool): Promise<strin
   return sink
 }
 
-/** (a): from here on these ranges are repeated until they are through. Returns the partitions whose range was begun before. @throws {OwnershipLost} */
-async function begin(pool: pg.Pool, sink: string, batches: readonly Batch[]): Promise<Set<string>> {
+/** (a): from here on these ranges are repeated until they are complete. Returns the partitions whose range was begun before. @throws {OwnershipLost} */
+async function begin(pool: pg.Pool, sink: string, batches: readonly RecordBatch[]): Promise<Set<string>> {
   const rows = await transact(pool, async client => {
     await client.query(LIMITS)
     return movePositions(client, sink, batches, 'until = held.next')
@@ -187,8 +187,8 @@ async function begin(pool: pg.Pool, sink: string, batches: readonly Batch[]): Pr
   return new Set(rows.filter(({ before }) => before !== null).map(partitionKey))
 }
 
-/** (c). A server that forgets it for lack of power has the range repeated. @throws {OwnershipLost} */
-async function finish(pool: pg.Pool, sink: string, batches: readonly Batch[]): Promise<void> {
+/** (c). If it is lost with the machine's power, the range is repeated. @throws {OwnershipLost} */
+async function finish(pool: pg.Pool, sink: string, batches: readonly RecordBatch[]): Promise<void> {
   await transact(pool, async client => {
     await client.query(`${LIMITS}; SET LOCAL synchronous_commit = off`)
     await movePositions(client, sink, batches, 'position = held.next, until = NULL')

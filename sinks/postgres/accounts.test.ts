@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
+import { startTestPostgres, type TestPostgres } from './testing/postgres.ts'
 
 const FOLDER = join(import.meta.dirname, 'migrations')
 let postgres: TestPostgres

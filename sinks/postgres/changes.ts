@@ -1,10 +1,10 @@
 /**
- * Whose rows have changed, told by the transaction that changes them, to whoever keeps what was made of rows:
+ * Change notifications: which conversations' rows have changed, sent by the transaction that changes them to those who cache rows:
  *
- *   write ─▶ NOTIFY ─▶ COMMIT ─▶ those who LISTEN
+ *   write ─▶ NOTIFY ─▶ COMMIT ─▶ LISTEN
  *
- * Who has lost the connection has missed something, and is told so. Whether anything comes is seen by a beat that another connection
- * sends: a proxy that shares sessions takes LISTEN, and passes nothing on.
+ * A listener that lost its connection has missed changes, and is told so. Heartbeats sent over another connection show whether
+ * notifications arrive at all: a proxy that pools sessions accepts LISTEN, and passes nothing on.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,51 +13,51 @@ import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
 
 const CHANNEL = 'rows_changed'
-/** Stands for all of them. */
+/** Payload for all conversations. */
 const ALL = '*'
-/** Below what a notification takes, 8,000 bytes. */
-const PAYLOAD_BYTES = 7_000
-/** More of them at once than anybody keeps. */
-const MOST = 5_000
+/** Below the limit of a notification, 8,000 bytes. */
+const MAX_PAYLOAD_BYTES = 7_000
+/** More conversations at once than anyone caches. */
+const MAX_CONVERSATIONS = 5_000
 
-/** Stands for users and keys. */
+/** Payload for users and API keys. */
 const PEOPLE = '!'
-/** Before what tells of no change. */
+/** Prefix of heartbeats. */
 const BEAT = '@'
-/** A beat is sent so long after the last was heard, and has to come within so long, ms. */
+/** The pause between heartbeats, and how long one may take. */
 const BEAT_MS = 5_000
 const HEARD_MS = 10_000
 const RETRY_MS = 500
 
 export interface ChangeListener {
-  /** From now on nothing is missed. */
+  /** Listening: from now on no change is missed. */
   begun(): void
-  /** @param conversations null for all of them */
+  /** @param conversations null for all */
   changed(conversations: readonly string[] | null): void
-  /** Users or keys have changed. */
+  /** Users or API keys have changed. */
   people(): void
-  /** Until it has begun again, what changes is not told. */
+  /** Changes are missed until `begun`. */
   lost(): void
 }
 
-/** In the transaction that changes them, so that it is told once they are there. @param conversations null for all of them */
+/** Call it in the transaction that changes the rows: it takes effect with the commit. @param conversations null for all */
 export async function tellChanged(client: Pick<pg.ClientBase, 'query'>, conversations: readonly string[] | null): Promise<void> {
-  const payloads = conversations === null || conversations.length > MOST ? [ALL] : [...inPayloads(conversations)]
+  const payloads = conversations === null || conversations.length > MAX_CONVERSATIONS ? [ALL] : [...inPayloads(conversations)]
   await client.query('SELECT pg_notify($1, payload) FROM UNNEST($2::text[]) AS p (payload)', [CHANNEL, payloads])
 }
 
-/** Once users or keys have changed, for the other processes. */
+/** Notifies other processes that users or API keys have changed. */
 export async function tellPeopleChanged(pool: Pick<pg.Pool, 'query'>): Promise<void> {
   await pool.query('SELECT pg_notify($1, $2)', [CHANNEL, PEOPLE])
 }
 
-/** JSON arrays of them, each of a size that a notification takes. */
+/** JSON arrays of the ids, each small enough for a notification. */
 function* inPayloads(conversations: readonly string[]): Generator<string> {
   let from = 0
   let bytes = 0
   for (const [at, id] of conversations.entries()) {
     const more = Buffer.byteLength(JSON.stringify(id)) + 1
-    if (bytes + more > PAYLOAD_BYTES && at > from) {
+    if (bytes + more > MAX_PAYLOAD_BYTES && at > from) {
       yield JSON.stringify(conversations.slice(from, at))
       from = at
       bytes = 0
@@ -67,7 +67,7 @@ function* inPayloads(conversations: readonly string[]): Generator<string> {
   if (from < conversations.length) yield JSON.stringify(conversations.slice(from))
 }
 
-/** Listens, on a connection of its own, until it is closed. */
+/** Listens on its own connection until closed. */
 export function listenForChanges(
   { url, pool, log }: { url: string; pool: Pick<pg.Pool, 'query'>; log: Pick<Logger, 'warn'> },
   listener: ChangeListener,
@@ -82,7 +82,7 @@ export function listenForChanges(
         })
       } catch (error) {
         if (!told)
-          log.warn({ reason: messageOf(error) }, 'changes in Postgres are not heard of: nothing made of its rows is kept')
+          log.warn({ reason: messageOf(error) }, 'change notifications of Postgres are not received: its rows are not cached')
         told = true
       }
       await sleep(RETRY_MS, undefined, { signal: closing.signal }).catch(() => {})
@@ -97,7 +97,7 @@ export function listenForChanges(
   }
 }
 
-/** Resolves when it is to end. @throws when the connection is lost, or nothing comes over it */
+/** Listens until `ending` aborts. @throws when the connection is lost, or no heartbeat arrives */
 async function listen(
   { url, pool }: { url: string; pool: Pick<pg.Pool, 'query'> },
   listener: ChangeListener,
@@ -115,7 +115,7 @@ async function listen(
     client.on('error', reject)
     client.on('end', () => reject(new Error('the connection ended')))
   })
-  lost.catch(() => {}) // heard of below, or the client is ended here
+  lost.catch(() => {}) // handled below
   let heard = { beat: '', resolve: () => {} }
   client.on('notification', ({ payload = '' }) => {
     if (payload.startsWith(BEAT)) {
@@ -129,9 +129,9 @@ async function listen(
     await pool.query('SELECT pg_notify($1, $2)', [CHANNEL, heard.beat])
     const late = sleep(HEARD_MS, undefined, { signal: ending, ref: false }).then(
       () => {
-        throw new Error(`nothing is heard over the connection within ${HEARD_MS} ms`)
+        throw new Error(`no heartbeat arrived within ${HEARD_MS} ms`)
       },
-      () => {}, // it is to end
+      () => {}, // closing
     )
     await Promise.race([lost, promise, late])
   }

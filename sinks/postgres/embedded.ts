@@ -1,12 +1,12 @@
 /**
- * A real Postgres server in the data folder, on a loopback port of its own.
+ * A real Postgres server in the data folder, on its own loopback port.
  *
  *   <dataDir>/postgres/            the cluster; its postmaster.pid says which server runs on it
- *   <dataDir>/postgres.password    of the superuser, made once
- *   <dataDir>/postgres.log         what the server said since its last start
+ *   <dataDir>/postgres.password    of the superuser, created once
+ *   <dataDir>/postgres.log         the server's log since its last start
  *
- * Who uses the server holds an advisory lock in it. A server that was left running by a killed process is taken over; it is
- * ours only when its working directory is this cluster.
+ * The process that uses the server holds an advisory lock in it. A server that a killed process left running is taken over; it is
+ * ours only if its working directory is this cluster.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -34,7 +34,7 @@ import { type Binaries, findBinaries, letThrough, type RunAs, serverUser } from 
 
 export interface EmbeddedPostgres {
   readonly url: string
-  /** Fast shutdown: open transactions are rolled back, what is committed stays. Resolves once the server has ended. */
+  /** Fast shutdown: open transactions are rolled back. Resolves once the server has ended. */
   stop(): Promise<void>
 }
 
@@ -66,7 +66,7 @@ export async function startEmbeddedPostgres(options: {
 
   const left = await leftRunning(cluster, password, log)
   const server = left ?? (await start(binaries, user, dataDir, cluster, password))
-  log.info({ server: server.pid, takenOver: left !== null }, 'embedded Postgres runs')
+  log.info({ server: server.pid, takenOver: left !== null }, 'embedded Postgres is running')
 
   const lock = await hold(server.url, cluster).catch(async error => {
     if (left === null) await end(server.pid, cluster)
@@ -84,8 +84,8 @@ export async function startEmbeddedPostgres(options: {
 }
 
 /**
- * How the server is told where the cluster is, in which it is started. Another user may not pass through the folders on the way
- * there, which are for us alone; by its working directory it need not.
+ * The path of the cluster as the server gets it: its working directory. Another user cannot traverse our private folders on the way
+ * there, and need not.
  */
 function placeOf(cluster: string): string {
   return PROC ? '/proc/self/cwd' : cluster
@@ -94,13 +94,13 @@ function placeOf(cluster: string): string {
 function passwordOf(dataDir: string, cluster: string): string {
   const file = join(dataDir, 'postgres.password')
   if (!existsSync(file)) {
-    if (existsSync(cluster)) throw new Error(`${file} is missing: put it back, or set DATABASE_URL`)
+    if (existsSync(cluster)) throw new Error(`${file} is missing: restore it, or set DATABASE_URL`)
     writeFileSync(file, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 })
   }
   return readFileSync(file, 'utf8').trim()
 }
 
-/** Makes the cluster beside its place and then moves it there, so that one half made is never taken for whole. */
+/** Creates the cluster elsewhere and moves it into place, so that an incomplete one is never used. */
 async function initialise(binaries: Binaries, user: RunAs, dataDir: string, cluster: string): Promise<void> {
   const half = `${cluster}.new`
   rmSync(half, { recursive: true, force: true })
@@ -147,7 +147,7 @@ async function start(binaries: Binaries, user: RunAs, dataDir: string, cluster: 
   const child = spawn(
     binaries.postgres,
     ['-D', placeOf(cluster), ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
-    // A session of its own: a Ctrl-C in our terminal is for us, and the server ends after what writes to it.
+    // In its own session: a Ctrl-C in our terminal is for us, and the server ends after those who write to it.
     { ...user, cwd: cluster, detached: true, stdio: ['ignore', said, said] },
   )
   closeSync(said)
@@ -164,14 +164,14 @@ async function start(binaries: Binaries, user: RunAs, dataDir: string, cluster: 
     if (code !== null) throw new Error(`Postgres ended while starting (${code}): ${lastWords(dataDir)}`)
     if (performance.now() > deadline) {
       child.kill('SIGQUIT')
-      throw new Error(`Postgres took no connection within ${START_MS} ms: ${lastWords(dataDir)}`)
+      throw new Error(`Postgres accepted no connection within ${START_MS} ms: ${lastWords(dataDir)}`)
     }
     await sleep(20)
   }
   return { pid: child.pid as number, url }
 }
 
-/** The server that an earlier process of this folder left running, once it takes connections; stopped when it does not. */
+/** The server that an earlier process of this folder left running, once it accepts connections; it is stopped if it does not. */
 async function leftRunning(cluster: string, password: string, log: Pick<Logger, 'warn'>): Promise<Server | null> {
   const pidFile = join(cluster, 'postmaster.pid')
   const deadline = performance.now() + START_MS / 3
@@ -179,7 +179,7 @@ async function leftRunning(cluster: string, password: string, log: Pick<Logger, 
     // Lines: pid, data folder, start time, port, socket folder, address, shared memory, status.
     const [pid, , , port] = readFileSync(pidFile, 'utf8').split('\n').map(Number) as [number, number, number, number?]
     if (!runsOn(pid, cluster)) {
-      // The machine went down, or the id is another program's by now. Backends that outlived their server end by themselves.
+      // The machine has restarted, or the pid is another program's now. Backends that outlive their server end by themselves.
       await until(() => serversOn(cluster).length === 0, STOP_MS)
       rmSync(pidFile, { force: true })
       return null
@@ -187,7 +187,7 @@ async function leftRunning(cluster: string, password: string, log: Pick<Logger, 
     const url = urlOf(port ?? 0, password)
     if (await answers(url)) return { pid, url }
     if (performance.now() > deadline) {
-      log.warn({ server: pid }, 'the Postgres server left running takes no connection: it is stopped')
+      log.warn({ server: pid }, 'the Postgres server left running accepts no connection; stopping it')
       await end(pid, cluster)
     }
     await sleep(20)
@@ -195,10 +195,10 @@ async function leftRunning(cluster: string, password: string, log: Pick<Logger, 
   return null
 }
 
-/** Holds the server for this process. What a killed process held is free as soon as the server notices. */
+/** Locks the server for this process. The lock of a killed process is released as soon as the server notices. */
 async function hold(url: string, cluster: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url, application_name: 'owner' })
-  client.on('error', () => {}) // the server has gone; those who use it will say so
+  client.on('error', () => {}) // the server is gone; its users report it
   await client.connect()
   const free = await until(async () => {
     const { rows } = await client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1) AS held', [IN_USE])
@@ -206,12 +206,12 @@ async function hold(url: string, cluster: string): Promise<pg.Client> {
   }, 2_000)
   if (!free) {
     await client.end()
-    throw new Error(`another process uses the Postgres server of ${cluster}: give this one another DATA_DIR, or set DATABASE_URL`)
+    throw new Error(`another process uses the Postgres server of ${cluster}: use another DATA_DIR, or set DATABASE_URL`)
   }
   return client
 }
 
-/** Ends a server of this cluster: fast shutdown, and immediate shutdown (recovery at the next start) when that hangs. */
+/** Stops a server of this cluster: fast shutdown, then immediate shutdown (recovery at the next start) if that hangs. */
 async function end(pid: number, cluster: string): Promise<void> {
   for (const how of ['SIGINT', 'SIGQUIT'] as const) {
     if (!runsOn(pid, cluster)) return
@@ -228,7 +228,7 @@ function runsOn(pid: number, cluster: string): boolean {
     if (!PROC) return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).includes(`-D ${cluster}`)
     return readlinkSync(`/proc/${pid}/cwd`) === cluster && /postgres/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
   } catch {
-    return false // gone, or not ours to see
+    return false // ended, or not visible to us
   }
 }
 
@@ -243,7 +243,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch {
-    // it has ended
+    // already ended
   }
 }
 

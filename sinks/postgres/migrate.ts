@@ -33,7 +33,7 @@ export async function migrate(pool: pg.Pool): Promise<string[]> {
       advisoryLockMode: 'wait',
       logger: silent,
     })
-    client.release(true) // its settings go with it
+    client.release(true) // with its settings
     return applied.map(({ name }) => name)
   } catch (error) {
     client.release(true)

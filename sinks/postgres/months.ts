@@ -1,23 +1,24 @@
-/** Monthly partitions, made ahead of what is written into them. */
+/** Monthly partitions, created before rows are written into them. */
 import type pg from 'pg'
-import { isoTime, type Row, type Table } from './tables.ts'
+import type { Row, Table } from './tables/table.ts'
+import { isoTime } from './values.ts'
 
-/** Earlier months lie in the default partitions: nothing of this service is so old. */
-const FIRST = Date.UTC(2020, 0)
-const AHEAD = 3
+/** Earlier rows go to the default partitions: nothing of this service is that old. */
+const FIRST_MONTH_MS = Date.UTC(2020, 0)
+const MONTHS_AHEAD = 3
 
 export class Months {
   readonly #made = new Set<string>()
 
-  /** Makes the partitions that these rows need, and those of the next months. */
+  /** Creates the partitions that these rows need, and those of the coming months. */
   async make(pool: pg.Pool, tables: Iterable<readonly [Table, Iterable<Row>]>, now: number): Promise<void> {
     for (const [{ name, monthly }, rows] of tables) {
       if (monthly === undefined) continue
-      const months = new Set(Array.from({ length: AHEAD + 1 }, (_, n) => monthOf(now, n)))
-      const last = Date.parse(monthOf(now, AHEAD + 1))
+      const months = new Set(Array.from({ length: MONTHS_AHEAD + 1 }, (_, n) => monthOf(now, n)))
+      const last = Date.parse(monthOf(now, MONTHS_AHEAD + 1))
       for (const row of rows) {
         const at = row[monthly] as number
-        if (at >= FIRST && at < last) months.add(monthOf(at))
+        if (at >= FIRST_MONTH_MS && at < last) months.add(monthOf(at))
       }
       for (const month of months) {
         const key = `${name} ${month}`
@@ -29,7 +30,7 @@ export class Months {
   }
 }
 
-/** First day of a month, as many months after that of `at`. */
+/** The first day of the month that is `later` months after that of `at`. */
 function monthOf(at: number, later = 0): string {
   const date = new Date(isoTime(at))
   return new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + later)).toISOString().slice(0, 10)

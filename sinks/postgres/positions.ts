@@ -1,14 +1,18 @@
-/** Where sinks stand, in Postgres: read at their start, and moved only from where they were read. */
+/** Positions of sinks, in Postgres: read at the start, and moved only from where they were read. */
 import type pg from 'pg'
 import { partitionKey, type TopicPartition } from '../../topics/log.ts'
-import { type Batch, type Claim, OwnershipLost } from '../sink.ts'
+import { type RecordBatch, type StartPosition, OwnershipLost } from '../store.ts'
 
-/** Below the session time-out of 30 s, so that nobody is waited for who has lost the partition. */
+/** Shorter than the 30 s session timeout, so a writer that has lost its partition never blocks the new owner. */
 export const LIMITS =
   "SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '15s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
 
-/** Positions of these partitions, in their order; made where there are none. */
-export async function claimPositions(pool: pg.Pool, sink: string, partitions: readonly TopicPartition[]): Promise<Claim[]> {
+/** Positions of these partitions, in the same order; created if there are none. */
+export async function claimPositions(
+  pool: pg.Pool,
+  sink: string,
+  partitions: readonly TopicPartition[],
+): Promise<StartPosition[]> {
   const where = [sink, partitions.map(p => p.topic), partitions.map(p => p.partition)]
   await pool.query(
     `INSERT INTO sink_positions (sink, topic, partition, position)
@@ -26,24 +30,24 @@ export async function claimPositions(pool: pg.Pool, sink: string, partitions: re
       { position: Number(row.position), ...(row.until === null ? {} : { until: Number(row.until) }) },
     ]),
   )
-  return partitions.map(partition => claims.get(partitionKey(partition)) as Claim)
+  return partitions.map(partition => claims.get(partitionKey(partition)) as StartPosition)
 }
 
 export interface Moved extends TopicPartition {
-  /** End of the range that was open before. */
+  /** End of the range that was open before; null if none was. */
   readonly before: string | null
 }
 
 /**
- * Changes the positions that are still where these batches begin: all of them, or none. They are locked in one order, so that two
- * writers never wait for each other.
+ * Moves the positions if all of them are still where these batches begin. They are locked in a fixed order, so that two writers never
+ * deadlock.
  * @param change SQL over `held`: its `next`
  * @throws {OwnershipLost}
  */
 export async function movePositions(
   client: pg.ClientBase,
   sink: string,
-  batches: readonly Batch[],
+  batches: readonly RecordBatch[],
   change: string,
 ): Promise<Moved[]> {
   const { rows } = await client.query<Moved>(
@@ -65,7 +69,7 @@ export async function movePositions(
   throw new OwnershipLost(batches.map(b => b.partition).filter(partition => !moved.has(partitionKey(partition))))
 }
 
-/** @throws what the work throws, after rolling back; a connection that cannot even do that is not used again. */
+/** Runs `work` in a transaction. @throws what it throws, after a rollback; a connection that cannot roll back is discarded. */
 export async function transact<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   try {

@@ -1,10 +1,10 @@
 /**
- * Makes the tables anew from the log, beside the old ones, which stay readable until all of it is there at once:
+ * Rebuilds the tables from the log, beside the current ones, which stay readable until the new rows replace them in one transaction:
  *
- *   schema `rebuild` ◀─ sink `rebuild` ◀─ log        (the serving sink goes on)
- *   BEGIN · lock its positions · read on to where they are · replace what the log has whole, update the archive · COMMIT
+ *   schema `rebuild` ◀─ sink `rebuild` ◀─ log        (the serving sink keeps running)
+ *   BEGIN · lock its positions · read up to them · replace tables that the log has completely, update the others · COMMIT
  *
- * What the log keeps for a time only, conversations and their messages above all, is updated and never thinned out.
+ * Where the log keeps records for a limited time, conversations and messages above all, rows are updated and none is deleted.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -15,50 +15,31 @@ import { type Log, type Position, partitionKey } from '../../topics/log.ts'
 import { type Sink, startSink } from '../sink.ts'
 import { tellChanged } from './changes.ts'
 import { eraseAgain } from './erasures.ts'
-import { postgresTopics } from './sink.ts'
 import { transact } from './positions.ts'
+import { postgresTopics } from './sink.ts'
 import { postgresStore } from './store.ts'
-import * as tables from './tables.ts'
-import type { Table } from './tables.ts'
+import { TABLES } from './tables/index.ts'
+import type { Table } from './tables/table.ts'
 
 const SCHEMA = 'rebuild'
+/** Key of the advisory lock. */
 const REBUILDING = 7_240_533
 
-/** All of them is in the log: compacted, or kept for ever. */
-const REPLACED: readonly Table[] = [
-  tables.venues,
-  tables.zones,
-  tables.venueEvents,
-  tables.conversationEvents,
-  tables.syncRuns,
-  tables.syncRefusals,
-]
-/** The log has let go of some of these. */
-const UPDATED: readonly Table[] = [
-  tables.schemas,
-  tables.archive,
-  tables.conversations,
-  tables.messages,
-  tables.notes,
-  tables.issues,
-  tables.alerts,
-  tables.deadLetters,
-  tables.erasures,
-  tables.erasedMessages,
-]
-/** What else the sink writes: where it stands, reports that wait, the audit trail. All but the first stay as they are. */
-const BESIDE = ['sink_positions', 'message_reports', 'audit_log', 'erased_letters']
+/** Copies of these are made from the log. */
+const REBUILT = TABLES.filter(({ rebuild }) => rebuild !== 'skip')
+/** What else the sink writes. Of these only positions are taken over; the rest stays as it is. */
+const SCRATCH = ['sink_positions', 'erased_letters', ...TABLES.filter(table => !REBUILT.includes(table)).map(({ name }) => name)]
 
 export interface Rebuilt {
-  /** Rows by table, as the log makes them. */
+  /** Rows made from the log, by table. */
   readonly rows: Readonly<Record<string, number>>
   readonly seconds: number
 }
 
 /**
- * @param url of the database, which has been migrated
- * @param live name of the positions that the serving sink has
- * @throws when another rebuild is under way
+ * @param url of the database; it must have been migrated
+ * @param live the name under which the serving sink keeps its positions
+ * @throws when another rebuild is running
  */
 export async function rebuild(options: {
   log: Log
@@ -76,7 +57,7 @@ export async function rebuild(options: {
   const lock = await pool.connect()
   try {
     const { rows } = await lock.query('SELECT pg_try_advisory_lock($1) AS mine', [REBUILDING])
-    if (rows[0]?.mine !== true) throw new Error('another rebuild of this database is under way')
+    if (rows[0]?.mine !== true) throw new Error('another rebuild of this database is running')
     await makeTables(pool)
     const store = postgresStore({ pool, codec, name: SCHEMA, topics, monthly: false, keepDays })
     const sink = await startSink({ log, codec, store, logger, instance: `${SCHEMA}-${process.pid}` })
@@ -95,9 +76,9 @@ export async function rebuild(options: {
   }
 }
 
-/** Tables like the public ones, without partitions. */
+/** Creates tables like the public ones, without partitions. */
 async function makeTables(pool: pg.Pool): Promise<void> {
-  const names = [...REPLACED, ...UPDATED].map(t => t.name).concat(BESIDE)
+  const names = REBUILT.map(({ name }) => name).concat(SCRATCH)
   const made = names.map(name => `CREATE TABLE ${SCHEMA}.${name} (LIKE public.${name} INCLUDING ALL)`)
   await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; CREATE SCHEMA ${SCHEMA}; ${made.join('; ')}`)
 }
@@ -106,7 +87,7 @@ async function makeMonths(pool: pg.Pool): Promise<void> {
   const client = await pool.connect()
   try {
     await client.query('SET search_path = public')
-    for (const { name, monthly } of UPDATED) {
+    for (const { name, monthly } of REBUILT) {
       if (monthly === undefined) continue
       await client.query(
         `SELECT make_month($1, $2, m::date)
@@ -116,7 +97,7 @@ async function makeMonths(pool: pg.Pool): Promise<void> {
       )
     }
   } finally {
-    client.release(true) // its search path goes with it
+    client.release(true) // with its search path
   }
 }
 
@@ -129,7 +110,7 @@ async function endsOf(log: Log, topics: readonly Topic[]): Promise<Position[]> {
   return ends.flat()
 }
 
-/** Waits until the sink has come to these positions. */
+/** Waits until the sink has reached these positions. */
 async function reach(sink: Sink, positions: readonly Position[]): Promise<void> {
   for (;;) {
     const reached = new Map(sink.positions().map(p => [partitionKey(p), p.offset]))
@@ -138,7 +119,7 @@ async function reach(sink: Sink, positions: readonly Position[]): Promise<void> 
   }
 }
 
-/** Nobody moves the serving sink's positions meanwhile, so nothing of it is lost: it goes on from the newer of both. */
+/** The serving sink's positions are locked meanwhile, so none of its rows is lost: it continues from the newer position of both. */
 async function takeOver(client: pg.ClientBase, sink: Sink, live: string): Promise<Record<string, number>> {
   const { rows } = await client.query<{ topic: string; partition: number; position: string }>(
     'SELECT topic, partition, position FROM public.sink_positions WHERE sink = $1 ORDER BY topic, partition FOR UPDATE',
@@ -150,17 +131,16 @@ async function takeOver(client: pg.ClientBase, sink: Sink, live: string): Promis
   )
   await sink.close()
   const made: Record<string, number> = {}
-  for (const table of REPLACED) {
-    await client.query(`DELETE FROM public.${table.name}`)
-    made[table.name] = await copy(client, table, '')
+  for (const table of REBUILT) {
+    if (table.rebuild === 'replace') await client.query(`DELETE FROM public.${table.name}`)
+    made[table.name] = await copy(client, table, onConflict(table))
   }
-  for (const table of UPDATED) made[table.name] = await copy(client, table, onConflict(table))
   await client.query(
     `UPDATE public.sink_positions p SET position = r.position FROM ${SCHEMA}.sink_positions r
      WHERE p.sink = $1 AND r.sink = $2 AND p.topic = r.topic AND p.partition = r.partition AND p.position < r.position`,
     [live, SCHEMA],
   )
-  // The serving sink does not read any more what this one has read: an order to erase, above all.
+  // The serving sink will not read what this one has read, such as an order to erase.
   await client.query('SET LOCAL search_path = public')
   await eraseAgain(client, null)
   await tellChanged(client, null)
@@ -175,20 +155,13 @@ async function copy(client: pg.ClientBase, { name, columns }: Table, conflict: s
   return rowCount ?? 0
 }
 
-function onConflict(table: Table): string {
-  const rest = Object.keys(table.columns).filter(column => !table.key.includes(column))
-  if (table === tables.archive || table === tables.schemas || table === tables.erasedMessages) return 'ON CONFLICT DO NOTHING'
-  const set = rest.map(
-    column => `${quoted(column)} = ${table === tables.messages ? newest(column) : `excluded.${quoted(column)}`}`,
-  )
-  return `ON CONFLICT (${table.key.map(quoted).join(', ')}) DO UPDATE SET ${set.join(', ')}`
-}
-
-/** The log may have let go of what became of a message. */
-function newest(column: string): string {
-  if (column === 'provider_id') return 'coalesce(excluded.provider_id, t.provider_id)'
-  const old = `CASE WHEN status_rank(t.status) > status_rank(excluded.status) THEN t."${column}" ELSE excluded."${column}" END`
-  return ['status', 'reason', 'error_code'].includes(column) ? old : `excluded."${column}"`
+function onConflict({ key, columns, rebuild, merged }: Table): string {
+  if (rebuild === 'replace') return ''
+  if (rebuild === 'add') return 'ON CONFLICT DO NOTHING'
+  const set = Object.keys(columns)
+    .filter(column => !key.includes(column))
+    .map(column => `${quoted(column)} = ${merged?.(column) ?? `excluded.${quoted(column)}`}`)
+  return `ON CONFLICT (${key.map(quoted).join(', ')}) DO UPDATE SET ${set.join(', ')}`
 }
 
 function quoted(column: string): string {

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import type { Sink } from '../sink.ts'
-import { TestLog } from '../test-log.ts'
-import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
+import { TestLog } from '../testing/log.ts'
+import { startTestPostgres, type TestPostgres } from './testing/postgres.ts'
 import { migrate } from './migrate.ts'
 import { rebuild } from './rebuild.ts'
 import { dropMonths, keptFrom, startRetention } from './retention.ts'
@@ -119,7 +119,7 @@ test('one who reads for long is not waited for, and it is tried again', async ()
     await reader.query('SELECT * FROM messages')
     const retention = startRetention({ pool, days: DAYS, logger: logger as never })
     await retention.close()
-    expect(warnings).toEqual(['old months could not be dropped: tried again later'])
+    expect(warnings).toEqual(['old months could not be dropped; trying again later'])
     await reader.query('COMMIT')
   } finally {
     reader.release()

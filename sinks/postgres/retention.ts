@@ -1,32 +1,33 @@
 /**
- * How long messages and the archive of what conversations were made from are kept: whole months are dropped once their last day is old
- * enough. The sink writes nothing that is older, so that what the log still has, or brings late, does not make a month anew.
+ * How long messages and the archive are kept: a month is dropped once its last day is old enough. The sink writes nothing older, so
+ * that records the log still has, or brings late, do not create the month again.
  */
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
 import { tellChanged } from './changes.ts'
-import { archive, isoTime, messages } from './tables.ts'
 import { transact } from './positions.ts'
+import { TABLES } from './tables/index.ts'
+import { isoTime } from './values.ts'
 
-const DAY = 24 * 60 * 60_000
-/** How often it is looked for months that are too old. */
-const LOOK_MS = 6 * 60 * 60_000
-/** Whoever reads or writes for longer is not kept waiting behind this: it is tried again. */
-const LOCK_MS = 2_000
+const DAY_MS = 24 * 60 * 60_000
+/** How often old months are looked for. */
+const INTERVAL_MS = 6 * 60 * 60_000
+/** Gives up behind longer reads and writes, so that nothing queues up behind the drop; the next round tries again. */
+const LOCK_TIMEOUT_MS = 2_000
 
-/** The time from which on rows are kept, ms: the first of a month. @param days null for all of them */
+/** The time from which on rows are kept, ms: the first of a month. @param days null keeps all */
 export function keptFrom(days: number | null, now: number): number {
   if (days === null) return Number.NEGATIVE_INFINITY
-  const oldest = new Date(now - days * DAY)
+  const oldest = new Date(now - days * DAY_MS)
   return Date.UTC(oldest.getUTCFullYear(), oldest.getUTCMonth())
 }
 
-/** Drops what is older, and returns the names of the partitions that went. */
+/** Drops older months, and returns the names of the dropped partitions. */
 export async function dropMonths(pool: pg.Pool, days: number, now: number): Promise<string[]> {
   const from = isoTime(keptFrom(days, now))
   const dropped: string[] = []
-  for (const { name, monthly } of [messages, archive]) {
+  for (const { name, monthly } of TABLES.filter(({ ages }) => ages)) {
     const { rows } = await pool.query<{ partition: string }>(
       `SELECT c.relname AS partition FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
        WHERE i.inhparent = to_regclass($1) AND c.relname ~ ('^' || $1 || '_\\d{4}_\\d{2}$')
@@ -35,7 +36,7 @@ export async function dropMonths(pool: pg.Pool, days: number, now: number): Prom
     )
     for (const { partition } of rows) {
       await transact(pool, async client => {
-        await client.query(`SET LOCAL lock_timeout = ${LOCK_MS}`)
+        await client.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
         await client.query(`DROP TABLE IF EXISTS ${partition}`)
       })
       dropped.push(partition)
@@ -46,7 +47,7 @@ export async function dropMonths(pool: pg.Pool, days: number, now: number): Prom
   return dropped
 }
 
-/** Drops what is too old, now and from time to time. */
+/** Drops old months, now and periodically. */
 export function startRetention(options: { pool: pg.Pool; days: number; logger: Pick<Logger, 'info' | 'warn'> }): {
   close(): Promise<void>
 } {
@@ -55,16 +56,16 @@ export function startRetention(options: { pool: pg.Pool; days: number; logger: P
   const look = async () => {
     try {
       const dropped = await dropMonths(pool, days, Date.now())
-      if (dropped.length > 0) logger.info({ dropped }, `months older than ${days} days are dropped`)
+      if (dropped.length > 0) logger.info({ dropped }, `dropped months older than ${days} days`)
     } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'old months could not be dropped: tried again later')
+      logger.warn({ reason: messageOf(error) }, 'old months could not be dropped; trying again later')
     }
   }
   const next = () => {
     looking = looking.then(look)
   }
   next()
-  const timer = setInterval(next, LOOK_MS).unref()
+  const timer = setInterval(next, INTERVAL_MS).unref()
   return {
     close: () => {
       clearInterval(timer)

@@ -3,17 +3,18 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { DELIVERY_STATUSES } from '../../domain/delivery-status.ts'
 import { parse } from '../../schemas/index.ts'
 import type { AuditEvent, MessageStatus, SendMessageInput, VenueProfileInput } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../domain/audit-hash.ts'
 import * as catalog from '../../topics/catalog.ts'
-import { startTestPostgres, type TestPostgres } from './test-postgres.ts'
+import { startTestPostgres, type TestPostgres } from './testing/postgres.ts'
 import { migrate } from './migrate.ts'
 import { openPool } from './pool.ts'
 import { startPostgresSink } from './sink.ts'
 import { openGate, through } from '../../test/stack/gate.ts'
 import type { Sink } from '../sink.ts'
-import { TestLog } from '../test-log.ts'
+import { TestLog } from '../testing/log.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const AT = Date.UTC(2026, 4, 1, 9, 0, 0)
@@ -559,4 +560,11 @@ test('a database of the first release is adopted, with its rows', async () => {
     { ref: 'm2', provider: false, provider_id: 'wamid.2', status: 'read' },
     { ref: 'wamid.3', provider: true, provider_id: 'wamid.3', status: 'failed' },
   ])
+})
+
+test('the database ranks statuses as the rest of the service does', async () => {
+  const ranked = await rows('SELECT s AS status FROM unnest($1::text[]) AS s ORDER BY status_rank(s)', [
+    DELIVERY_STATUSES.map(status => status.toLowerCase()).toSorted(),
+  ])
+  expect(ranked.map(({ status }) => status)).toEqual(DELIVERY_STATUSES.map(status => status.toLowerCase()))
 })

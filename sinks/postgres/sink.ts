@@ -4,10 +4,10 @@ import { type Sink, type SinkOptions, startSink } from '../sink.ts'
 import { PROJECTED } from './project.ts'
 import { postgresStore } from './store.ts'
 
-/** Topics that are projected. */
-export const postgresTopics: readonly Topic[] = [...PROJECTED.keys()].map(topicNamed)
+/** The topics that tables are made from. */
+export const postgresTopics: readonly Topic[] = PROJECTED.map(topicNamed)
 
-/** Starts to fill Postgres, which has been migrated. */
+/** Starts filling Postgres. It must have been migrated. */
 export function startPostgresSink({
   pool,
   topics = postgresTopics,

@@ -8,19 +8,19 @@
 import pg from 'pg'
 import type { Topic } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'
-import type { Store } from '../sink.ts'
-import { Batch } from './batch.ts'
+import type { Store } from '../store.ts'
 import { Months } from './months.ts'
 import { claimPositions, LIMITS, movePositions, transact } from './positions.ts'
+import { isProjected, project } from './project.ts'
 import { keptFrom } from './retention.ts'
-import { keep, PROJECTED, project, projectDeletion } from './project.ts'
+import { RowBatch } from './row-batch.ts'
 
-/** A commit need not reach the disk before it counts: a machine that crashes loses rows and position together; the log has them still. */
+/** Commits need not reach the disk: a crash of the machine loses rows and position together, and the log still has the records. */
 const SETTINGS = `${LIMITS}; SET LOCAL synchronous_commit = off`
 
 /**
  * @param name of its positions
- * @param monthly false where no table is partitioned
+ * @param monthly whether tables are partitioned by month
  * @param keepDays how long messages and the archive are kept; null for ever
  */
 export function postgresStore({
@@ -43,17 +43,13 @@ export function postgresStore({
   return {
     name,
     topics,
-    wants: (topic, type) => PROJECTED.get(topic)?.includes(type) ?? PROJECTED.get(topic) === null,
+    wants: isProjected,
     claim: partitions => claimPositions(pool, name, partitions),
     refuses: isDataError,
     write: async batches => {
-      const batch = new Batch(keptFrom(keepDays, Date.now()))
+      const batch = new RowBatch(keptFrom(keepDays, Date.now()))
       for (const { records } of batches) {
-        for (const { record, decoded } of records) {
-          keep(batch, record, codec)
-          if (decoded === null) projectDeletion(batch, record)
-          else project(batch, record, decoded)
-        }
+        for (const { record, decoded } of records) project(batch, record, decoded, codec)
       }
       if (monthly) await months.make(pool, batch.rows(), Date.now())
       await keepSchemas(pool, batch.schemas, kept)
@@ -67,7 +63,7 @@ export function postgresStore({
   }
 }
 
-/** In a transaction of their own: two lanes may be the first to meet one, and neither should wait for the other. */
+/** In transactions of their own: two writers may meet a new schema at once, and neither should wait for the other. */
 async function keepSchemas(pool: pg.Pool, met: ReadonlyMap<string, string>, kept: Set<string>): Promise<void> {
   for (const [fingerprint, schema] of met) {
     if (kept.has(fingerprint)) continue
@@ -76,7 +72,7 @@ async function keepSchemas(pool: pg.Pool, met: ReadonlyMap<string, string>, kept
   }
 }
 
-/** SQLSTATE classes of what is wrong with the data itself: out of range, a constraint, larger than an index takes. */
+/** Whether the data itself is wrong, by SQLSTATE class: out of range, a violated constraint, too large for an index. */
 function isDataError(error: unknown): boolean {
   return error instanceof pg.DatabaseError && /^(22|23|54)/.test(error.code ?? '')
 }

@@ -1,33 +1,33 @@
 /**
- * Fills the cache from the log. One topic writes a key, so versions are offsets that compare. In Redis, positions lie beside the
+ * Fills the cache from the log. Each key is written from one topic, so offsets serve as versions. In Redis, positions lie beside the
  * values and are moved after them by compare-and-set:
  *
- *   (a) positions are those that were read     otherwise another process has them, or Redis was flushed: claim anew
- *   (b) values, each unless a newer one is there
+ *   (a) check that positions are unchanged     otherwise another process owns them, or Redis was flushed: claim again
+ *   (b) write values, unless a newer one is there
  *   (c) position = next WHERE position = from  otherwise as (a)
  *
- * What a process that stops anywhere leaves is written again by whoever claims. One that was paused between (a) and (b) writes
- * older values than are there, and the versions refuse them, deletions included. Left open: a value that comes so late that the
- * newer one, or the memory of its deletion, has gone by its TTL meanwhile; it stays until its own TTL or the next record.
+ * What a process leaves unfinished is written again by the next one that claims. A process that stalls between (a) and (b) writes
+ * older values, which the versions refuse, deletions included. Known gap: a value so late that the newer one, or the memory of its
+ * deletion, has expired by its TTL; it stays until its own TTL or the next record.
  */
 import type { Redis } from 'ioredis'
 import { conversationProfiles, type Topic, venueProfiles } from '../../topics/catalog.ts'
 import type { Decoded } from '../../topics/codec.ts'
 import type { LogRecord, Position, TopicPartition } from '../../topics/log.ts'
 import { conversationView, venueView } from '../../views/views.ts'
-import { type Batch, OwnershipLost, type Store } from '../sink.ts'
-import type { Entry, Kind } from './cache.ts'
-import { putAll, run } from './redis.ts'
+import { type RecordBatch, OwnershipLost, type Store } from '../store.ts'
+import type { Entry, Kind } from '../../cache/cache.ts'
+import { putAll, run } from '../../cache/redis.ts'
 
-/** Whose records make values. */
+/** The topics whose records are cached. */
 export const CACHED: readonly Topic[] = [venueProfiles, conversationProfiles]
 const WANTED = new Set(['VenueProfile', 'ConversationProfile'])
-/** Longer than a value lives. */
+/** Longer than the TTL of any value. */
 const POSITION_MS = 30 * 24 * 60 * 60_000
-/** Commands of one round trip. */
-const FLUSH = 1_000
+/** Commands per round trip. */
+const PIPELINE_SIZE = 1_000
 
-/** @param redis a connection of its own, with a time-out that a large batch fits into */
+/** @param redis its own connection, with a timeout long enough for a large batch */
 export function redisStore(redis: Redis): Store {
   const positions = async (of: readonly TopicPartition[]) =>
     of.length === 0 ? [] : (await redis.mget(of.map(positionKey))).map(position => Number(position ?? 0))
@@ -45,9 +45,9 @@ export function redisStore(redis: Redis): Store {
       const lost = await moved(batches.map(({ partition, from }) => ({ ...partition, offset: from })))
       if (lost.length > 0) throw new OwnershipLost(lost)
       const entries = newestOf(batches)
-      for (let from = 0; from < entries.length; from += FLUSH) {
+      for (let from = 0; from < entries.length; from += PIPELINE_SIZE) {
         const pipeline = redis.pipeline()
-        putAll(pipeline, entries.slice(from, from + FLUSH))
+        putAll(pipeline, entries.slice(from, from + PIPELINE_SIZE))
         await run(pipeline)
       }
       const pipeline = redis.pipeline()
@@ -65,7 +65,7 @@ function positionKey({ topic, partition }: TopicPartition): string {
 }
 
 /** The newest of each key. */
-function newestOf(batches: readonly Batch[]): Entry[] {
+function newestOf(batches: readonly RecordBatch[]): Entry[] {
   const newest = new Map<string, Entry[]>()
   for (const { records } of batches) {
     for (const { record, decoded } of records) newest.set(`${record.topic} ${record.key}`, entriesOf(record, decoded))
@@ -73,7 +73,7 @@ function newestOf(batches: readonly Batch[]): Entry[] {
   return [...newest.values()].flat()
 }
 
-/** What a record makes of the cache: also of one in this process, which a projection fills. */
+/** The cache entries that a record makes; also for the cache in this process, which a projection fills. */
 export function entriesOf({ topic, key: id, offset: version }: LogRecord, decoded: Decoded | null): Entry[] {
   if (id === null) return []
   const entry = (kind: Kind, value: unknown): Entry => ({

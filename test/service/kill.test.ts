@@ -19,9 +19,9 @@ beforeAll(async () => {
 })
 afterAll(() => service.close())
 
-/** Said while the answer is still to come; not so "takes its time, so this is not live", which is an answer. */
+/** Said while the answer is still to come; not so "slow to respond, so this is not live", which is an answer. */
 const PROGRESS =
-  /still on it|takes its time\.|keep trying|keep at it until|a moment longer|still working on it|longer than it should/i
+  /still on it|slow (to respond|right now)\.|keep trying|keep at it until|a moment longer|still working on it|longer than it should/i
 /** A control is tried for two minutes before somebody hears that it was not done. */
 const ANSWERED_MS = 200_000
 

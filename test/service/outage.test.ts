@@ -13,7 +13,7 @@ import { expect, it } from 'vitest'
 import { RECORD_ID } from '../../engine/headers.ts'
 import { recordSchema } from '../../schemas/index.ts'
 import type { ChatMessage } from '../../schemas/types.ts'
-import { openClickHouse, selectRows } from '../../sinks/clickhouse/client.ts'
+import { clickHouseClient, selectRows } from '../../sinks/clickhouse/client.ts'
 import { startEmbeddedClickHouse } from '../../sinks/clickhouse/embedded.ts'
 import { conversationInbox } from '../../topics/catalog.ts'
 import { Codec } from '../../topics/codec.ts'
@@ -127,7 +127,7 @@ await describeWithStack('each store away under load', ({ DATABASE_URL }) => {
 
       const rows = new pg.Client({ connectionString: urls.postgres })
       const redis = await connectRedis(urls.redis)
-      const client = openClickHouse(urls.clickhouse)
+      const client = clickHouseClient(urls.clickhouse)
       closers.push(
         () => rows.end(),
         () => redis.disconnect(),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { configFrom } from '../../config.ts'
-import { openFolder } from '../../folder.ts'
+import { openFolder } from '../../service/folder.ts'
 import { until } from './harness.ts'
 
 /** What somebody sees who has just cloned it: `npm start`, nothing configured. */
@@ -80,7 +80,7 @@ describe('npm start with nothing configured', () => {
 
   it('writes log lines that have each name once', () => {
     const lines = output.split('\n').filter(line => line.startsWith('{'))
-    expect(lines.join('\n')).toMatch(/embedded Postgres runs/)
+    expect(lines.join('\n')).toMatch(/embedded Postgres is running/)
     for (const line of lines) expect(line.match(/"pid":/g)).toHaveLength(1)
   })
 

@@ -68,11 +68,11 @@ describe.skipIf(process.env.BMA_TEST_LOG === 'kafka')('a record that only later 
   it('stops its task and no other: shown by /readyz and /metrics, while the rest of the service works', async () => {
     const shown = await until(async () => {
       const { worker } = await readiness()
-      return worker?.detail.includes('stands still') ? worker : null
+      return worker?.detail.includes('halted: ') ? worker : null
     }, 5_000)
     expect(shown).toMatchObject({
       status: 'degraded',
-      detail: expect.stringContaining(`${NAME} stands still: ${NAME} offset ${at}`),
+      detail: expect.stringContaining(`${NAME} halted: ${NAME} offset ${at}`),
     })
     expect((await readiness()).status).toBe(200)
     expect(await metric('app_task_stopped')).toMatch(/ 1$/)
@@ -107,7 +107,7 @@ describe.skipIf(process.env.BMA_TEST_LOG === 'kafka')('a record that only later 
   })
 
   it('is refused what makes no sense, with the reason', { timeout: 30_000 }, async () => {
-    expect(await run('resume', NAME)).toEqual({ code: 2, said: expect.stringContaining('is not stopped: it is RUNNING') })
+    expect(await run('resume', NAME)).toEqual({ code: 2, said: expect.stringContaining('is not halted: it is RUNNING') })
     expect(await run('resume', 'venue.inbox/99')).toEqual({ code: 2, said: expect.stringContaining('has no partition 99') })
   })
 

@@ -5,10 +5,10 @@ import { text } from 'node:stream/consumers'
 import { createClient } from '@clickhouse/client'
 import fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { clickhouseRoute } from '../../api/clickhouse.ts'
-import { fill, QUESTIONS, randomOf, type Servers, startServers } from '../../sinks/clickhouse/fixture.ts'
+import { clickhouseRoute } from '../../api/analytics/clickhouse.ts'
+import { fill, QUESTIONS, randomOf, type Servers, startServers } from '../../sinks/clickhouse/testing/fixture.ts'
 import { clickhouseStore } from '../../sinks/clickhouse/store.ts'
-import { worldOf } from '../../sinks/clickhouse/test-world.ts'
+import { worldOf } from '../../sinks/clickhouse/testing/world.ts'
 
 let servers: Servers
 let app: FastifyInstance

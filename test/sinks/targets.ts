@@ -1,7 +1,7 @@
 /** The stores that the chaos fills, each also filled once without any fault, to be compared. */
 import { connectRedis } from '../stack/redis.ts'
 import type pg from 'pg'
-import { openClickHouse, selectRows } from '../../sinks/clickhouse/client.ts'
+import { clickHouseClient, selectRows } from '../../sinks/clickhouse/client.ts'
 import { migrateClickHouse } from '../../sinks/clickhouse/migrate.ts'
 import { reconcile } from '../../sinks/clickhouse/reconcile.ts'
 import { clickhouseStore } from '../../sinks/clickhouse/store.ts'
@@ -133,12 +133,12 @@ const clickhouse: Target = {
   name: 'clickhouse',
   topics: clickhouseStore({ client: null as never, pool: null as never }).topics,
   prepare: async addresses => {
-    const client = openClickHouse(addresses.clickhouse)
+    const client = clickHouseClient(addresses.clickhouse)
     await migrateClickHouse({ client, pool: poolOf(addresses.database) })
     await client.close()
   },
   start: async (addresses, { log, codec, instance, group }) => {
-    const client = openClickHouse(addresses.clickhouse)
+    const client = clickHouseClient(addresses.clickhouse)
     const store = clickhouseStore({ client, pool: poolOf(addresses.database) })
     const sink = await startSink({ log, codec, instance, group, logger, store, lingerMs: 300 })
     return {
@@ -151,7 +151,7 @@ const clickhouse: Target = {
   },
   /** Roll-ups are compared to what they are made of. */
   dump: async addresses => {
-    const client = openClickHouse(addresses.clickhouse)
+    const client = clickHouseClient(addresses.clickhouse)
     const tables = new Map<string, string[]>()
     for (const [table, final] of Object.entries(CLICKHOUSE_TABLES)) {
       const rows = await selectRows<object>(client, `SELECT * EXCEPT (not_after) FROM ${table} ${final}`)

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Redis } from 'ioredis'
-import { openRedis } from '../../sinks/redis/redis.ts'
+import { openRedis } from '../../cache/redis.ts'
 
 /** A connection that can be used at once. The service's own fails while it is not connected. */
 export async function connectRedis(url: string, timeoutMs = 5_000): Promise<Redis> {

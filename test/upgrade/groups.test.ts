@@ -88,7 +88,7 @@ function upgrades(open: Opening): void {
     let stores = openStores('state')
     const both = await run(stores, 'connectors', sends, polls)
     for (const sequence of [0, 1, 2]) await append(sequence)
-    for (const of of [sends, polls]) await eventually(both, of, '0,1,2,')
+    for (const group of [sends, polls]) await eventually(both, group, '0,1,2,')
     await both.stop()
 
     await append(3)

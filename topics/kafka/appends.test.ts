@@ -1,9 +1,10 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { codeOf } from '../../test/conformance/harness.ts'
 import { type Append, MAX_RECORD_BYTES, type Position, type TopicPartition } from '../log.ts'
-import { Appends, type AppendsSettings } from './appends.ts'
-import { decodeBatches } from './batch.ts'
-import { FakeCluster } from './fake.ts'
+import type { AppendsSettings } from './append-requests.ts'
+import { Appends } from './appends.ts'
+import { decodeBatches } from './testing/decode-batches.ts'
+import { FakeCluster } from './testing/fake-cluster.ts'
 
 vi.setConfig({ testTimeout: 15_000 })
 

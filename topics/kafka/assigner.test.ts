@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { partitionKey, type TopicPartition } from '../log.ts'
-import { assign, assignByNumber, decodeClaim, encodeClaim, type Claim, type GroupMember } from './assigner.ts'
+import { assign, assignCopartitioned, decodeClaim, encodeClaim, type MemberClaim, type GroupMember } from './assigner.ts'
 
 type Assigned = Map<string, TopicPartition[]>
 
@@ -48,14 +48,14 @@ describe('an assignment', () => {
     )
   })
 
-  test('by number gives every partition once, those of one number to one member, and leaves them there', () => {
+  test('copartitioned gives every partition once, the same number of every topic to one member, and leaves them there', () => {
     fc.assert(
       fc.property(members, topics, (members, topics) => {
-        const given = assignByNumber(members, topics)
+        const given = assignCopartitioned(members, topics)
         expect([...given.values()].flat().map(partitionKey).toSorted()).toEqual(all(topics).toSorted())
         const numbers = [...given].flatMap(([id, of]) => [...new Set(of.map(p => p.partition))].map(n => [n, id] as const))
         expect(new Set(numbers.map(([n]) => n)).size).toBe(numbers.length)
-        expect(owners(assignByNumber(honest(given), topics))).toEqual(owners(given))
+        expect(owners(assignCopartitioned(honest(given), topics))).toEqual(owners(given))
       }),
     )
   })
@@ -155,7 +155,7 @@ describe('a claim', () => {
     const topics = new Map([['t', 3]])
     fc.assert(
       fc.property(fc.nat(9), fc.array(fc.jsonValue(), { minLength: 1, maxLength: 3 }), (generation, partitions) => {
-        const damaged = decodeClaim(encodeClaim({ generation, partitions: partitions as unknown as Claim['partitions'] }))
+        const damaged = decodeClaim(encodeClaim({ generation, partitions: partitions as unknown as MemberClaim['partitions'] }))
         const assigned = assign(
           [
             { id: 'a', claim: damaged },

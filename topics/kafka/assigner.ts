@@ -1,23 +1,24 @@
 /**
- * Who gets which tasks: whole partitions, spread evenly over the members topic by topic, and left where they are as far as
- * that goes. Made by the group's leader; every member says what it owns, and in which generation that was so.
+ * Assigns partitions to members: spread evenly, topic by topic, and left with their owners as far as possible. The group's leader runs
+ * it; every member tells it what it owned, and in which generation.
  */
 import type { TopicPartition } from '../log.ts'
 import { partitionKey } from '../log.ts'
 
-export interface Claim {
+/** What a member owned, and in which generation that was so. */
+export interface MemberClaim {
   readonly generation: number
   readonly partitions: readonly TopicPartition[]
 }
 
 export interface GroupMember {
   readonly id: string
-  readonly claim: Claim | null
+  readonly claim: MemberClaim | null
 }
 
-const NOTHING: Claim = { generation: -1, partitions: [] }
+const NOTHING: MemberClaim = { generation: -1, partitions: [] }
 
-/** @param topics how many partitions each has */
+/** @param topics number of partitions by topic */
 export function assign(members: readonly GroupMember[], topics: ReadonlyMap<string, number>): Map<string, TopicPartition[]> {
   const assigned = new Map<string, TopicPartition[]>(members.map(({ id }) => [id, []]))
   const owners = ownersOf(members)
@@ -25,7 +26,7 @@ export function assign(members: readonly GroupMember[], topics: ReadonlyMap<stri
   for (const [topic, count] of [...topics].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const partitions = Array.from({ length: count }, (_, partition) => ({ topic, partition }))
     const owned = (id: string) => partitions.filter(p => owners.get(partitionKey(p)) === id)
-    // Who has the fewest so far gets one more where it does not come out even; where that is equal, who has more of it already.
+    // Remainders go to the members with the fewest partitions so far; among equals, to the one that owns more of this topic.
     const order = members
       .map(({ id }) => id)
       .sort((a, b) => load(a) - load(b) || owned(b).length - owned(a).length || (a < b ? -1 : 1))
@@ -48,8 +49,8 @@ export function assign(members: readonly GroupMember[], topics: ReadonlyMap<stri
   return assigned
 }
 
-/** The same, with partitions of one number of every topic given to one member: what several topics say of one key comes together. */
-export function assignByNumber(
+/** Like `assign`, but the same partition number of every topic goes to the same member: records of one key meet. */
+export function assignCopartitioned(
   members: readonly GroupMember[],
   topics: ReadonlyMap<string, number>,
 ): Map<string, TopicPartition[]> {
@@ -64,7 +65,7 @@ export function assignByNumber(
   return new Map([...numbers].map(([id, given]) => [id, given.flatMap(({ partition }) => of(partition))]))
 }
 
-/** By partition; of two that claim one, the newer claim holds. */
+/** The owner by partition; if two members claim one, the newer claim wins. */
 function ownersOf(members: readonly GroupMember[]): Map<string, string> {
   const owners = new Map<string, { id: string; generation: number }>()
   for (const { id, claim } of members) {
@@ -78,18 +79,18 @@ function ownersOf(members: readonly GroupMember[]): Map<string, string> {
   return new Map([...owners].map(([key, { id }]) => [key, id]))
 }
 
-export function encodeClaim(claim: Claim | null): Buffer {
+export function encodeClaim(claim: MemberClaim | null): Buffer {
   return claim === null ? Buffer.alloc(0) : Buffer.from(JSON.stringify(claim))
 }
 
-/** Null where there is none, or none that can be read. */
-export function decodeClaim(bytes: Buffer | null): Claim | null {
+/** Null when there is none, or it cannot be read. */
+export function decodeClaim(bytes: Buffer | null): MemberClaim | null {
   if (bytes === null || bytes.length === 0) return null
   try {
-    const { generation, partitions } = JSON.parse(bytes.toString()) as Claim
-    const whole =
+    const { generation, partitions } = JSON.parse(bytes.toString()) as MemberClaim
+    const valid =
       Array.isArray(partitions) && partitions.every(p => typeof p?.topic === 'string' && Number.isInteger(p.partition))
-    return Number.isInteger(generation) && whole ? { generation, partitions } : null
+    return Number.isInteger(generation) && valid ? { generation, partitions } : null
   } catch {
     return null
   }

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LogError, type LogRecord } from '../log.ts'
 import type { Payload } from '../records.ts'
-import { type Compression, decodeBatches, encodeBatch, type Sender } from './batch.ts'
+import { type Compression, encodeBatch, type ProducerIdentity } from './batch.ts'
+import { decodeBatches } from './testing/decode-batches.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -26,7 +27,7 @@ const Decoder = require('kafkajs/src/protocol/decoder') as new (buffer: Buffer) 
 const Long = require('kafkajs/src/utils/long') as { fromValue(n: number | bigint): object }
 
 const where = { topic: 'venue.inbox', partition: 3 }
-const sender: Sender = { producerId: 4_711n, producerEpoch: 2, transactional: false }
+const sender: ProducerIdentity = { producerId: 4_711n, producerEpoch: 2, transactional: false }
 const CODEC = { none: 0, gzip: 1, zstd: 4 }
 const APPEND_TIME = 8
 const TRANSACTIONAL = 16
@@ -238,7 +239,7 @@ describe('a record batch', () => {
 
   test('compressed in a way that is not supported is refused by name', () => {
     const batch = changed(encodeBatch([{ key: 'k', value: null }], 0, sender, 0, 'none'), b => b.writeInt16BE(2, 21))
-    expect(() => records(batch)).toThrow('venue.inbox/3: the batch at 0 is compressed by codec 2')
+    expect(() => records(batch)).toThrow('venue.inbox/3: the batch at offset 0 is compressed by codec 2')
   })
 })
 

@@ -1,109 +1,30 @@
 /**
- * A client of the cluster: who leads a partition, who coordinates a group or a transaction, and retries while that changes.
- * Each has connections of its own, for a broker serves one request of a connection at a time.
+ * A client of the cluster: finds the leaders of partitions and the coordinators of groups and transactions, and retries while these change.
+ * Each client has connections of its own, because a broker serves one request of a connection at a time.
  */
-import type { SASLOptions } from 'kafkajs'
 import { LogError, type Position, type TopicPartition } from '../log.ts'
-import {
-  apartFrom,
-  type Broker,
-  type Call,
-  type Cluster,
-  clusterOf,
-  Kafka,
-  type KafkaOptions,
-  logLevel,
-  protocolError,
-  send,
-} from './hardening.ts'
+import { extraConnection, type Broker, type Call, type Cluster, clusterOf, send } from './hardening.ts'
+import { ErrorCode, isRetriable, KafkaError, toLogError } from './errors.ts'
 import { metadata, type TopicMetadata } from './protocol.ts'
+import { retry, sleep } from './retry.ts'
+import { type KafkaSettings, kafkaOf } from './settings.ts'
 
-export interface KafkaSettings {
-  readonly brokers: readonly string[]
-  readonly clientId?: string
-  /** Put before the names of topics, groups and transactional ids: several installations may share a cluster. */
-  readonly prefix?: string
-  /** TLS; `true` with the system's authorities. */
-  readonly ssl?: KafkaOptions['ssl']
-  readonly sasl?: {
-    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
-    readonly username: string
-    readonly password: string
-  }
-  /** A request without an answer fails after this long, ms. */
-  readonly requestTimeout?: number
-  readonly onError?: (what: string, error: unknown) => void
-}
-
-/** Error codes of the protocol that the driver tells apart. */
-export const CODE = {
-  OFFSET_OUT_OF_RANGE: 1,
-  UNKNOWN_TOPIC: 3,
-  LEADER_NOT_AVAILABLE: 5,
-  NOT_LEADER: 6,
-  REQUEST_TIMED_OUT: 7,
-  COORDINATOR_LOADING: 14,
-  COORDINATOR_NOT_AVAILABLE: 15,
-  NOT_COORDINATOR: 16,
-  NOT_ENOUGH_REPLICAS: 19,
-  NOT_ENOUGH_REPLICAS_AFTER_APPEND: 20,
-  ILLEGAL_GENERATION: 22,
-  UNKNOWN_MEMBER: 25,
-  REBALANCE_IN_PROGRESS: 27,
-  DUPLICATE_SEQUENCE: 46,
-  INVALID_PRODUCER_EPOCH: 47,
-  INVALID_TXN_STATE: 48,
-  INVALID_PRODUCER_ID_MAPPING: 49,
-  CONCURRENT_TRANSACTIONS: 51,
-  KAFKA_STORAGE: 56,
-  FETCH_SESSION_ID_NOT_FOUND: 70,
-  INVALID_FETCH_SESSION_EPOCH: 71,
-  FENCED_INSTANCE: 82,
-  UNSTABLE_OFFSET: 88,
-  PRODUCER_FENCED: 90,
-  /** The transaction has to be aborted; the producer may go on (KIP-890). */
-  TRANSACTION_ABORTABLE: 120,
-} as const
-
-/** The partition's leader has moved, or is about to be there: worth a look at fresh metadata. */
-const MOVED: ReadonlySet<number> = new Set([CODE.UNKNOWN_TOPIC, CODE.LEADER_NOT_AVAILABLE, CODE.NOT_LEADER, CODE.KAFKA_STORAGE])
-const COORDINATOR_MOVED: ReadonlySet<number> = new Set([
-  CODE.COORDINATOR_LOADING,
-  CODE.COORDINATOR_NOT_AVAILABLE,
-  CODE.NOT_COORDINATOR,
-])
-
-/** A broker that has not answered a plain question by then is not the only one to be asked, ms. */
+/** When a broker has not answered within this time, another one is asked as well. */
 const HEDGE_MS = 1_000
+const RETRY_MS = 10_000
+const CLOSE_MS = 1_000
 
 export type Coordinator = 'group' | 'transaction'
 
-/** A kafkajs instance for these settings; what it logs goes to `onError`, apart from what it repeats of errors that are handled. */
-export function kafkaOf(settings: KafkaSettings): InstanceType<typeof Kafka> {
-  const { brokers, clientId = 'bma', ssl, sasl, requestTimeout = 10_000 } = settings
-  return new Kafka({
-    clientId,
-    brokers: [...brokers],
-    ...(ssl === undefined ? {} : { ssl }),
-    ...(sasl === undefined ? {} : { sasl: sasl as SASLOptions }),
-    connectionTimeout: 3_000,
-    authenticationTimeout: 5_000,
-    requestTimeout,
-    retry: { initialRetryTime: 20, multiplier: 2, maxRetryTime: 1_000, retries: 5 },
-    // Every error it logs also reaches the caller of the request, who retries or reports it.
-    logLevel: logLevel.NOTHING,
-  })
-}
-
 export class KafkaClient {
-  /** Of topics and groups, on the cluster. */
+  /** Of the names of topics and groups on the cluster. */
   readonly prefix: string
   readonly #cluster: Cluster
   readonly #coordinators = new Map<string, Broker>()
-  /** By topic, those that are used; null until a broker was asked. */
+  /** The tracked topics; null until a broker has answered. */
   readonly #topics = new Map<string, TopicMetadata | null>()
-  /** More connections to brokers, by node and number. */
-  readonly #apart = new Map<string, { of: Broker; broker: Broker }>()
+  /** Further connections to brokers, by node and number. */
+  readonly #extra = new Map<string, { of: Broker; broker: Broker }>()
   #connecting: Promise<void> | null = null
   #refreshing: Promise<void> | null = null
   #closed = false
@@ -118,40 +39,40 @@ export class KafkaClient {
   }
 
   /**
-   * Metadata of these topics is kept from now on.
-   * @throws {LogError} `unavailable` when no broker answers, `no_topic`; of other topics nothing is said
+   * Fetches the metadata of these topics, and keeps it fresh from now on.
+   * @throws {LogError} `unavailable` when no broker answers, `no_topic`; errors of other topics are not reported
    */
-  async use(topics: readonly string[]): Promise<void> {
-    const unknown = topics.filter(topic => !this.knows(topic))
+  async track(topics: readonly string[]): Promise<void> {
+    const unknown = topics.filter(topic => !this.hasMetadata(topic))
     if (unknown.length === 0) return
     for (const topic of unknown) if (!this.#topics.has(topic)) this.#topics.set(topic, null)
-    // One that is under way may have been sent without them.
+    // A refresh in progress may have been sent without them.
     if (this.#refreshing !== null) await this.#refreshing.catch(() => {})
-    if (!unknown.every(topic => this.knows(topic))) await this.refresh()
+    if (!unknown.every(topic => this.hasMetadata(topic))) await this.refresh()
     for (const topic of unknown) {
-      const { errorCode } = this.#topics.get(topic) ?? { errorCode: CODE.UNKNOWN_TOPIC }
+      const { errorCode } = this.#topics.get(topic) ?? { errorCode: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION }
       if (errorCode !== 0) throw new KafkaError(errorCode)
     }
   }
 
-  /** A broker has told of this topic, and nothing is wrong with it. */
-  knows(topic: string): boolean {
+  /** Whether a broker has described this topic, without an error. */
+  hasMetadata(topic: string): boolean {
     return this.#topics.get(topic)?.errorCode === 0
   }
 
-  /** What is wrong with a topic, as far as is known. */
-  trouble(topic: string): KafkaError | null {
+  /** The last known error of a topic. */
+  topicError(topic: string): KafkaError | null {
     const code = this.#topics.get(topic)?.errorCode ?? 0
     return code === 0 ? null : new KafkaError(code)
   }
 
-  /** Node id of the leader of a partition, or null where there is none now. */
+  /** Node id of the leader of a partition; null while it has none. */
   leader({ topic, partition }: TopicPartition): number | null {
     const leader = this.#topics.get(topic)?.leaders.get(partition) ?? -1
     return leader < 0 ? null : leader
   }
 
-  /** Asks anew who leads what. @throws {LogError} when no broker answers */
+  /** Fetches the metadata of tracked topics again. @throws {LogError} when no broker answers */
   refresh(): Promise<void> {
     this.#refreshing ??= (async () => {
       const topics = [...this.#topics.keys()]
@@ -162,24 +83,24 @@ export class KafkaClient {
     return this.#refreshing
   }
 
-  /** These topics as a broker knows them now, each with its own error. @throws {LogError} when no broker answers */
+  /** Current metadata of these topics, each with its own error. @throws {LogError} when no broker answers */
   async describe(topics: readonly string[]): Promise<TopicMetadata[]> {
     const call = metadata(topics.map(topic => this.prefix + topic))
-    const found = await this.anywhere(broker => this.send(broker, call))
+    const found = await this.onAnyBroker(broker => this.send(broker, call))
     return found.map(one => ({ ...one, topic: one.topic.slice(this.prefix.length) }))
   }
 
   /**
-   * Asks one broker after the other until one has answered. One that does not answer soon is not waited for: it may be reached,
-   * but hang.
+   * Asks one broker after another until one has answered. One that does not answer soon is not waited for: it may accept connections and
+   * hang.
    * @throws {LogError} of the last broker that was asked
    */
-  async anywhere<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
+  async onAnyBroker<T>(request: (broker: Broker) => Promise<T>): Promise<T> {
     this.#checkOpen()
     try {
-      await this.#located()
+      await this.#locateBrokers()
     } catch (error) {
-      throw logError(error)
+      throw toLogError(error)
     }
     const { brokers } = this.#cluster.brokerPool
     const [connected, others] = [true, false].map(is => Object.keys(brokers).filter(id => brokers[id]?.isConnected() === is))
@@ -187,7 +108,7 @@ export class KafkaClient {
     const answer = Promise.withResolvers<T>()
     const timers: NodeJS.Timeout[] = []
     let waiting = 0
-    let last = new LogError('unavailable', 'no broker of the cluster is known')
+    let last = new LogError('unavailable', 'the brokers of the cluster are unknown')
     const next = () => {
       const node = nodes.shift()
       if (node === undefined) {
@@ -199,7 +120,7 @@ export class KafkaClient {
       this.broker(Number(node))
         .then(request)
         .then(answer.resolve, error => {
-          last = logError(error)
+          last = toLogError(error)
           waiting--
           next()
         })
@@ -208,65 +129,65 @@ export class KafkaClient {
     try {
       return await answer.promise
     } catch (error) {
-      // None of them can be reached: they may all have moved, and those of the settings know where to.
-      if (isPassing(last) && !(last instanceof KafkaError)) void this.#cluster.refreshMetadata().catch(() => {})
+      // None can be reached: all may have new addresses, which the brokers of the settings know.
+      if (isRetriable(last) && !(last instanceof KafkaError)) void this.#cluster.refreshMetadata().catch(() => {})
       throw error
     } finally {
       for (const timer of timers) clearTimeout(timer)
     }
   }
 
-  /** @param apart number of further connections to it; 0 for those that all share */
-  async broker(nodeId: number, apart = 0): Promise<Broker> {
+  /** @param connection number of a further connection to it; 0 for the shared ones */
+  async broker(nodeId: number, connection = 0): Promise<Broker> {
     this.#checkOpen()
     try {
-      await this.#located()
-      if (apart === 0) return await this.#cluster.findBroker({ nodeId })
+      await this.#locateBrokers()
+      if (connection === 0) return await this.#cluster.findBroker({ nodeId })
       const of = this.#cluster.brokerPool.brokers[nodeId] ?? (await this.#cluster.findBroker({ nodeId }))
-      const key = `${nodeId}/${apart}`
-      let there = this.#apart.get(key)
-      // The node may have another address by now.
+      const key = `${nodeId}/${connection}`
+      let there = this.#extra.get(key)
+      // The node may have a new address.
       if (there === undefined || there.of !== of) {
-        const broker = await apartFrom(this.#cluster, of)
+        const broker = await extraConnection(this.#cluster, of)
         there = { of, broker }
-        this.#apart.set(key, there)
+        this.#extra.set(key, there)
       }
       await this.#cluster.brokerPool.connectBroker(there.broker)
       return there.broker
     } catch (error) {
-      // Where it is may be known by now.
-      if (apart > 0) void this.#cluster.refreshMetadata().catch(() => {})
-      throw logError(error)
+      // Its address may have changed.
+      if (connection > 0) void this.#cluster.refreshMetadata().catch(() => {})
+      throw toLogError(error)
     }
   }
 
-  /** Sends to a broker. A request that got no answer closes the connection, for what comes after it would wait as well. */
+  /** Sends to a broker. A request that times out closes the connection, because later requests on it would wait as well. */
   async send<T>(broker: Broker, call: Call<T>): Promise<T> {
     this.#checkOpen()
     try {
       return await send(broker, call)
     } catch (error) {
       if ((error as Error).name === 'KafkaJSRequestTimeoutError') {
-        for (const [key, there] of this.#apart) if (there.broker === broker) this.#apart.delete(key)
+        for (const [key, there] of this.#extra) if (there.broker === broker) this.#extra.delete(key)
         void broker.disconnect().catch(() => {})
       }
-      throw logError(error)
+      throw toLogError(error)
     }
   }
 
   /**
-   * First offsets of partitions, the next ones to be written (`high`), or the ends of what is committed (`stable`).
+   * Log start offsets of partitions (`earliest`), high watermarks (`latest`), or last stable offsets.
    * @throws {LogError}
    */
-  async offsets(partitions: readonly TopicPartition[], which: 'first' | 'high' | 'stable'): Promise<Position[]> {
-    await this.use([...new Set(partitions.map(p => p.topic))])
-    return persist(10_000, isPassing, async () => {
+  async offsets(partitions: readonly TopicPartition[], which: 'earliest' | 'latest' | 'lastStable'): Promise<Position[]> {
+    await this.track([...new Set(partitions.map(p => p.topic))])
+    return retry(RETRY_MS, isRetriable, async () => {
       const byNode = new Map<number, TopicPartition[]>()
       for (const partition of partitions) {
         const node = this.leader(partition)
         if (node === null) {
           await this.refresh()
-          throw new KafkaError(CODE.LEADER_NOT_AVAILABLE)
+          throw new KafkaError(ErrorCode.LEADER_NOT_AVAILABLE)
         }
         byNode.set(node, [...(byNode.get(node) ?? []), partition])
       }
@@ -277,12 +198,12 @@ export class KafkaClient {
             topic: this.prefix + topic,
             partitions: of
               .filter(p => p.topic === topic)
-              .map(({ partition }) => ({ partition, timestamp: which === 'first' ? -2 : -1 })),
+              .map(({ partition }) => ({ partition, timestamp: which === 'earliest' ? -2 : -1 })),
           }))
-          return await broker.listOffsets({ replicaId: -1, isolationLevel: which === 'stable' ? 1 : 0, topics })
+          return await broker.listOffsets({ replicaId: -1, isolationLevel: which === 'lastStable' ? 1 : 0, topics })
         } catch (error) {
           await this.refresh().catch(() => {})
-          throw logError(error)
+          throw toLogError(error)
         }
       })
       return (await Promise.all(asked)).flatMap(({ responses }) =>
@@ -297,7 +218,7 @@ export class KafkaClient {
     })
   }
 
-  /** The coordinator, looked up once and kept until a request to it says that it has moved. */
+  /** The coordinator; looked up once and kept until a request to it fails. */
   async coordinator(kind: Coordinator, id: string): Promise<Broker> {
     this.#checkOpen()
     const key = `${kind}/${id}`
@@ -306,48 +227,49 @@ export class KafkaClient {
     this.#coordinators.delete(key)
     try {
       const coordinatorType = kind === 'group' ? 0 : 1
-      const { coordinator } = await this.anywhere(broker => broker.findGroupCoordinator({ groupId: id, coordinatorType }))
+      const { coordinator } = await this.onAnyBroker(broker => broker.findGroupCoordinator({ groupId: id, coordinatorType }))
       const broker = await this.broker(coordinator.nodeId)
       this.#coordinators.set(key, broker)
       return broker
     } catch (error) {
-      throw logError(error)
+      throw toLogError(error)
     }
   }
 
-  /** Looks the coordinator up anew the next time. */
-  forget(kind: Coordinator, id: string): void {
+  /** The next call looks the coordinator up again. */
+  forgetCoordinator(kind: Coordinator, id: string): void {
     this.#coordinators.delete(`${kind}/${id}`)
   }
 
   /**
-   * A request to a coordinator, again and again while it moves, loads or cannot be reached, for so long.
-   * @throws the last error, as `logError` has it.
+   * A request to a coordinator, repeated while it moves, loads or cannot be reached.
+   * @param forMs how long
+   * @throws {LogError} the last error
    */
-  async coordinated<T>(kind: Coordinator, id: string, forMs: number, request: (broker: Broker) => Promise<T>): Promise<T> {
-    return persist(forMs, isPassing, async () => {
+  async withCoordinator<T>(kind: Coordinator, id: string, forMs: number, request: (broker: Broker) => Promise<T>): Promise<T> {
+    return retry(forMs, isRetriable, async () => {
       try {
         const broker = await this.coordinator(kind, id)
         return await request(broker)
       } catch (error) {
-        const failed = logError(error)
-        if (isPassing(failed)) this.forget(kind, id)
+        const failed = toLogError(error)
+        if (isRetriable(failed)) this.forgetCoordinator(kind, id)
         throw failed
       }
     })
   }
 
-  /** Breaks off what is under way; never throws, and waits no longer than it has to. */
+  /** Aborts requests in flight; never throws. */
   async close(): Promise<void> {
     this.#closed = true
-    const apart = [...this.#apart.values()].map(({ broker }) => broker.disconnect())
-    await Promise.race([Promise.allSettled([this.#cluster.disconnect(), ...apart]), sleep(1_000)])
+    const extra = [...this.#extra.values()].map(({ broker }) => broker.disconnect())
+    await Promise.race([Promise.allSettled([this.#cluster.disconnect(), ...extra]), sleep(CLOSE_MS)])
   }
 
-  /** Where the brokers are is known. One at a time: kafkajs answers a second caller before the first has connected. */
-  async #located(): Promise<void> {
+  /** Resolves once the brokers are known. One caller at a time: kafkajs answers a second one before the first has connected. */
+  async #locateBrokers(): Promise<void> {
     const { brokerPool } = this.#cluster
-    // One that hangs is not waited for to reach another one.
+    // A broker that hangs must not hold up requests to others.
     if (Object.keys(brokerPool.brokers).length > 0) return
     this.#connecting ??= (async () => {
       if (!this.#cluster.isConnected()) await this.#cluster.connect()
@@ -363,88 +285,9 @@ export class KafkaClient {
   }
 }
 
-/** Tries again while the error is of the kind that passes, for so long; first after `from` ms, then each time `growth` as late. */
-export async function persist<T>(
-  forMs: number,
-  passing: (error: LogError) => boolean,
-  attempt: () => Promise<T>,
-  from = 20,
-  growth = 2,
-): Promise<T> {
-  const until = performance.now() + forMs
-  for (let wait = from; ; wait = Math.min(wait * growth, 500)) {
-    try {
-      return await attempt()
-    } catch (error) {
-      const failed = logError(error)
-      if (!passing(failed) || performance.now() + wait > until) throw failed
-      await sleep(wait)
-    }
-  }
-}
-
-/** Passes by itself: a connection, a coordinator or a leader that is not there now. */
-export function isPassing(error: LogError): boolean {
-  return error.code === 'unavailable' && !(error instanceof KafkaError && error.kafka === CODE.TRANSACTION_ABORTABLE)
-}
-
-const FENCING: ReadonlySet<number> = new Set([
-  CODE.ILLEGAL_GENERATION,
-  CODE.UNKNOWN_MEMBER,
-  CODE.INVALID_PRODUCER_EPOCH,
-  // The coordinator has ended the transaction by itself: its time was up.
-  CODE.INVALID_TXN_STATE,
-  CODE.INVALID_PRODUCER_ID_MAPPING,
-  CODE.FENCED_INSTANCE,
-  CODE.PRODUCER_FENCED,
-])
-
-/** An error that a broker answered with. */
-export class KafkaError extends LogError {
-  readonly kafka: number
-  constructor(kafka: number, cause?: unknown) {
-    const { type, message } = protocolError(kafka) as Error & { type: string }
-    super(codeOf(kafka), `${type} (${kafka}): ${message}`, { cause })
-    this.kafka = kafka
-  }
-}
-
-function codeOf(kafka: number): LogError['code'] {
-  if (FENCING.has(kafka)) return 'fenced'
-  if (kafka === 10) return 'too_large'
-  if (kafka === CODE.UNKNOWN_TOPIC) return 'no_topic'
-  return 'unavailable'
-}
-
-/** Any error as a LogError; what a broker answered keeps its code. */
-export function logError(error: unknown): LogError {
-  if (error instanceof LogError) return error
-  const { code, message } = error as { code?: unknown; message: string }
-  const cause = (error as { cause?: unknown; originalError?: unknown }).originalError ?? (error as { cause?: unknown }).cause
-  const inner = typeof code === 'number' ? code : (cause as { code?: unknown } | undefined)?.code
-  if (typeof inner === 'number') return new KafkaError(inner, error)
-  return new LogError('unavailable', message, { cause: error })
-}
-
-export function check(code: number): void {
-  if (code !== 0) throw new KafkaError(code)
-}
-
-export function isMoved(code: number): boolean {
-  return MOVED.has(code)
-}
-
-export function isCoordinatorMoved(code: number): boolean {
-  return COORDINATOR_MOVED.has(code)
-}
-
 function shuffled<T>(items: readonly T[]): T[] {
   return items
     .map(item => ({ item, at: Math.random() }))
     .sort((a, b) => a.at - b.at)
     .map(({ item }) => item)
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms))
 }

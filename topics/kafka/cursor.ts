@@ -1,43 +1,43 @@
-/** A place in a partition that is fetched ahead: what is queued is taken from `head` on, and fetched from `next` on. */
+/** A reader's place in a partition that is fetched ahead: records are taken from `head` on, and fetched from `next` on. */
 import { type LogError, type LogRecord, partitionKey, type Position } from '../log.ts'
-import type { Batch } from '../records.ts'
+import type { EncodedBatch } from '../records.ts'
 import { decompressed, type FetchedBatch, takeRecords } from './batch.ts'
 
-/** Part of a partition that was fetched: everything that is for readers from where the last one ended up to `next`. */
-export interface Piece {
+/** A fetched part of a partition: all committed records from the end of the last part up to `next`. */
+export interface FetchedPart {
   readonly batches: readonly FetchedBatch[]
   readonly next: number
 }
 
-/** What is taken of a partition at once. */
-export interface Range {
+/** What one `take` returns. */
+export interface TakenRange {
   readonly from: number
   readonly next: number
   readonly records: LogRecord[]
 }
 
-/** A batch, how much of it is taken, and where what follows it begins. Null: nothing for readers up to there. */
+/** A batch, how much of it was taken, and where the next one starts. Null: no committed records up to there. */
 interface Queued {
   readonly batch: FetchedBatch | null
-  plain: Batch | null
+  plain: EncodedBatch | null
   readonly passed: { bytes: number; records: number }
   next: number
 }
 
-/** Who reads it. */
+/** The reader of a cursor. */
 export interface Subscriber {
-  /** What is below the first record: read on from the first, or a `gap`. */
+  /** Below the log start offset: continue from there, or report a `gap`. */
   readonly below: 'first' | 'gap'
-  /** What is beyond the last record: waited for, or a `gap`. */
+  /** Beyond the log end offset: wait, or report a `gap`. */
   readonly beyond: 'wait' | 'gap'
-  /** It is still read. */
+  /** Whether the cursor is still read. */
   holds(cursor: Cursor): boolean
-  /** To these something came in, or something is wrong with them. */
+  /** Called for cursors that have new records or an error. */
   readonly onNews: (cursors: readonly Cursor[]) => void
 }
 
-const FIRST_PAUSE = 100
-const LONGEST_PAUSE = 10_000
+const FIRST_PAUSE_MS = 100
+const MAX_PAUSE_MS = 10_000
 
 export class Cursor {
   readonly topic: string
@@ -50,24 +50,25 @@ export class Cursor {
   next: number
   /** The broker has answered for `next` at least once. */
   answered = false
-  /** The last answer brought nothing. */
+  /** The last answer had no records. */
   idle = false
+  /** Bytes that are queued. */
   queued = 0
   /** Records that are queued, at most. */
   count = 0
-  /** An attempt at it failed; until then (monotonic ms) it is not fetched. */
+  /** Not fetched before this time, monotonic ms: the last attempt failed. */
   pausedUntil = 0
-  /** Somebody finds out about it: it is not fetched meanwhile. */
-  asking = false
-  /** A fetch that it shared with others got no answer, which may be for its sake: the next one is its own. */
+  /** It is being looked into: not fetched meanwhile. */
+  onHold = false
+  /** A fetch that it shared with others got no answer, perhaps because of it: the next one is its own. */
   suspect = false
-  /** When it was asked for last: a number that grows. */
-  askedAt = 0
-  /** Attempts that failed in a row, and when the first of them did. */
+  /** Number of the last request that asked for it. */
+  requestedAt = 0
+  /** Failed attempts in a row, and the time of the first. */
   #failures = 0
   #failingSince = 0
   #error: LogError | null = null
-  /** Where a batch begins that came whole and could not be read. */
+  /** Where a complete batch starts that could not be decoded. */
   #unreadable: number | null = null
   readonly #queue: Queued[] = []
 
@@ -80,7 +81,7 @@ export class Cursor {
     this.next = offset
   }
 
-  /** Nothing is queued, not even what holds nothing for readers. */
+  /** Nothing is queued, not even a range without records. */
   get empty(): boolean {
     return this.head === this.next
   }
@@ -89,8 +90,8 @@ export class Cursor {
     return this.#failures > 0
   }
 
-  /** What begins at `next` or before it, and reaches beyond. */
-  add({ batches, next }: Piece): void {
+  /** Queues a part that starts at `next` or before, and goes beyond it. */
+  add({ batches, next }: FetchedPart): void {
     if (next <= this.next) return
     for (const batch of batches) {
       if (batch.lastOffset < this.next) continue
@@ -104,8 +105,8 @@ export class Cursor {
     else this.#queue.push({ batch: null, plain: null, passed: { bytes: 0, records: 0 }, next })
   }
 
-  /** At most so many records, and no more once so many bytes of them are reached; at least one where there is one. */
-  take(max: number, maxBytes: number): Range & { readonly bytes: number } {
+  /** At most this many records, and none after this many bytes; at least one if there is one. */
+  take(max: number, maxBytes: number): TakenRange & { readonly bytes: number } {
     const from = this.head
     const records: LogRecord[] = []
     const window = { from, records: max, bytes: maxBytes }
@@ -118,7 +119,7 @@ export class Cursor {
           first.plain ??= decompressed(this, batch)
           takeRecords(this, first.plain, window, records, passed)
         } catch (error) {
-          this.#giveUp(error as LogError)
+          this.#refetch(error as LogError)
           break
         }
         this.count -= passed.records - before
@@ -134,8 +135,8 @@ export class Cursor {
     return { from, next: this.head, records, bytes: maxBytes - window.bytes }
   }
 
-  /** What is queued cannot be read from `head` on: it is fetched anew, after a pause. */
-  #giveUp(error: LogError): void {
+  /** What is queued cannot be decoded from `head` on: it is fetched again after a pause. */
+  #refetch(error: LogError): void {
     this.#queue.length = 0
     this.queued = 0
     this.count = 0
@@ -144,16 +145,16 @@ export class Cursor {
     this.fail(error, 0)
   }
 
-  /** An attempt to fetch it failed. What is queued stays. @param quiet of attempts that fail for no longer than this, ms, nothing is said */
-  fail(error: LogError, quiet: number): void {
+  /** An attempt to fetch it failed. What is queued stays. @param quietMs errors are not reported before they have lasted this long */
+  fail(error: LogError, quietMs: number): void {
     const now = performance.now()
     if (this.#failures++ === 0) this.#failingSince = now
-    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** Math.min(this.#failures - 1, 20)) * (0.75 + Math.random() / 2)
-    this.pausedUntil = now + Math.min(LONGEST_PAUSE, Math.max(FIRST_PAUSE, pause))
-    if (now - this.#failingSince >= quiet) this.#error = error
+    const pause = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.#failures - 1, 20)) * (0.75 + Math.random() / 2)
+    this.pausedUntil = now + Math.min(MAX_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pause))
+    if (now - this.#failingSince >= quietMs) this.#error = error
   }
 
-  /** It was fetched. What could not be read then has to be read before that is over. */
+  /** It was fetched. A batch that could not be decoded must be decoded before the failure is over. */
   succeed(): void {
     this.answered = true
     this.suspect = false
@@ -167,14 +168,14 @@ export class Cursor {
     this.#unreadable = null
   }
 
-  /** What the last attempt failed with and has not been told yet: it is told once all that was queued has been taken. */
-  get telling(): LogError | null {
+  /** The error of the last attempt, unless it was reported: it is due once everything queued has been taken. */
+  get pendingError(): LogError | null {
     return this.empty ? this.#error : null
   }
 
-  /** As `telling`; it has been told then. */
-  tell(): LogError | null {
-    const error = this.telling
+  /** As `pendingError`, which is reported by this. */
+  takeError(): LogError | null {
+    const error = this.pendingError
     if (error !== null) this.#error = null
     return error
   }

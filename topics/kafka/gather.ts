@@ -1,18 +1,18 @@
-/** Answers as they come over a connection, in pieces: a size in four bytes, then as many. */
+/** Reassembles answers that arrive over a connection in pieces: a size in four bytes, then as many bytes. */
 
-const SIZE = 4
-/** A broker's answer to a Fetch may be longer than was asked for, by one record batch of any size. */
-const MOST = 256 * 1024 * 1024
+const SIZE_BYTES = 4
+/** An answer to a Fetch may be longer than requested, by one record batch of any size. */
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
 /**
- * Hands over each answer in one piece, with its size in front, once all of it has come.
- * @returns takes what has come. @throws when that cannot be an answer: nothing behind it can be read
+ * Calls `each` with every complete answer, with its size in front.
+ * @returns takes the next piece. @throws when the size is impossible: nothing after it can be read
  */
 export function wholeAnswers(each: (answer: Buffer) => void): (data: Buffer) => void {
   let pieces: Buffer[] = []
   let length = 0
-  /** Bytes that it takes to go on. */
-  let wanted = SIZE
+  /** Bytes needed to continue. */
+  let wanted = SIZE_BYTES
   return data => {
     pieces.push(data)
     length += data.length
@@ -20,8 +20,9 @@ export function wholeAnswers(each: (answer: Buffer) => void): (data: Buffer) => 
       const all = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
       pieces = [all]
       const size = all.readInt32BE(0)
-      if (size < SIZE || size > MOST) throw new Error(`an answer of ${size} bytes: what came over the connection is damaged`)
-      const end = SIZE + size
+      if (size < SIZE_BYTES || size > MAX_ANSWER_BYTES)
+        throw new Error(`an answer claims ${size} bytes: the data of the connection is damaged`)
+      const end = SIZE_BYTES + size
       if (length < end) {
         wanted = end
         return
@@ -29,7 +30,7 @@ export function wholeAnswers(each: (answer: Buffer) => void): (data: Buffer) => 
       const rest = all.subarray(end)
       pieces = rest.length === 0 ? [] : [rest]
       length = rest.length
-      wanted = SIZE
+      wanted = SIZE_BYTES
       each(length === 0 ? all : all.subarray(0, end))
     }
   }

@@ -1,15 +1,15 @@
 /**
- * The one place that reaches into kafkajs 2.2.4, pinned exactly: what is used of it beyond its public interface, and what had
- * to be put right in it. What is taken are connections (TLS, SASL, throttling), metadata, coordinators and the plain requests.
- * Its consumer and producer are not used: they know neither KIP-447 (a zombie's offsets would be taken) nor an awaited
- * revocation, leak aborted records, reuse sequence numbers after a failed send, and cost three times the CPU.
+ * The only file that uses internals of kafkajs 2.2.4, which is pinned exactly: what is used beyond its public interface, and what is
+ * repaired in it. Connections (TLS, SASL, throttling), metadata, coordinators and plain requests come from it. Its consumer and producer
+ * are not used: they know neither KIP-447 (a zombie could commit offsets) nor an awaited revocation, return aborted records, reuse
+ * sequence numbers after a failed send, and cost three times the CPU.
  *
- * `checksums.test.ts` holds a checksum of every file named here, so that an upgrade cannot slip past.
+ * `checksums.test.ts` has a checksum of every file that is named here, so that an upgrade cannot go unnoticed.
  */
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import { wholeAnswers } from './gather.ts'
-import type { Kafka as PublicKafka, KafkaConfig, logLevel as LogLevels } from 'kafkajs'
+import type { Kafka as PublicKafka, KafkaConfig } from 'kafkajs'
 
 const require = createRequire(import.meta.url)
 
@@ -23,12 +23,12 @@ export interface Call<T> {
     encode(): Promise<Encoded>
   }
   readonly response: { decode(raw: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<T> }
-  /** ms; longer than the connection's own. */
+  /** ms; longer than that of the connection. */
   readonly requestTimeout?: number
   readonly logResponseError: false
 }
 
-/** A request's body, which can be sent as it lies, in pieces: its frame is written in front of it. */
+/** The body of a request that is sent without copying, in pieces, behind its frame. */
 export interface Encoded {
   frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer[]
 }
@@ -38,7 +38,7 @@ interface TopicPartitions<P> {
   partitions: P[]
 }
 
-/** A connected broker: two connections, one of them for fetches. A broker serves one request of a connection at a time. */
+/** A connected broker, with two connections, one of them for fetches. It serves one request of a connection at a time. */
 export interface Broker {
   readonly nodeId: string
   readonly versions: Readonly<Record<number, { minVersion: number; maxVersion: number }>>
@@ -127,11 +127,11 @@ export function requestsSent(): ReadonlyMap<string, number> {
   return sent
 }
 
-// kafkajs copies every request three times on its way out, into buffers that it doubles and clears: one with a frame goes as
-// it lies. To be put in place before kafkajs is loaded.
+// kafkajs copies every request three times before it is sent, into buffers that it doubles and clears; one with a frame is sent without
+// copying. Must be installed before kafkajs is loaded.
 const requestModule = require.resolve('kafkajs/src/protocol/request')
 const frameByCopying = require(requestModule) as (outgoing: Outgoing) => Promise<{ buffer: Buffer }>
-/** What is written behind the first piece of a request. */
+/** The pieces of a request after the first. */
 const following = new WeakMap<Buffer, readonly Buffer[]>()
 const framed = async (outgoing: Outgoing) => {
   const { request, correlationId, clientId } = outgoing
@@ -145,9 +145,9 @@ const framed = async (outgoing: Outgoing) => {
 }
 ;(require.cache[requestModule] as NodeJS.Module).exports = framed
 
-// kafkajs keeps what has come of an answer when the connection breaks, and takes what the next one brings for the rest of it; from
-// there on it reads sizes where there are none, and throws where nobody listens. So each socket gathers its own answers, and hands
-// over whole ones. To be put in place before kafkajs is loaded, too.
+// When a connection breaks, kafkajs keeps the received part of an answer and appends the data of the next connection to it; from then on
+// it reads sizes in the wrong place, and throws where nothing catches. So each socket reassembles its own answers and passes on complete
+// ones. Must be installed before kafkajs is loaded.
 const socketModule = require.resolve('kafkajs/src/network/socket')
 const createSocket = require(socketModule) as (options: SocketOptions) => Socket
 const gathering = (options: SocketOptions) => {
@@ -176,14 +176,13 @@ const gathering = (options: SocketOptions) => {
 }
 ;(require.cache[socketModule] as NodeJS.Module).exports = gathering
 
-// One topic that was deleted, or one partition without a leader, fails the metadata of all others in kafkajs. Each has its own
-// code, and those who need it look at it. To be put in place before kafkajs is loaded as well.
+// In kafkajs one deleted topic, or one partition without a leader, fails the metadata of all others. Each has its own error code, which
+// the callers check. Must be installed before kafkajs is loaded.
 const metadata = require('kafkajs/src/protocol/requests/metadata/v0/response') as { parse(decoded: unknown): Promise<unknown> }
 metadata.parse = async decoded => decoded
 
 export const { Kafka, logLevel, AssignerProtocol } = require('kafkajs') as typeof import('kafkajs')
 export type KafkaOptions = KafkaConfig
-export type LogLevel = LogLevels
 
 /** An error of the protocol, by its code (https://kafka.apache.org/protocol#protocol_error_codes). */
 export const protocolError = (
@@ -195,7 +194,7 @@ const RequestQueue = require('kafkajs/src/network/requestQueue') as {
   prototype: { pending: unknown[]; scheduleCheckPendingRequests(): void }
 }
 
-/** kafkajs sets a timer of a negative time after every response, of which Node 24 warns (its issue 1751): none is needed then. */
+/** kafkajs sets a timer with a negative delay after every response, for which Node 24 prints a warning (kafkajs issue 1751). */
 const schedule = RequestQueue.prototype.scheduleCheckPendingRequests
 RequestQueue.prototype.scheduleCheckPendingRequests = function () {
   if (this.pending.length > 0) schedule.call(this)
@@ -203,7 +202,7 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function () {
 
 const sendRequest = symbolOf(BrokerClass.prototype, 'private:Broker:sendRequest')
 
-/** Sends a request that kafkajs does not have, or has in an older version only. */
+/** Sends a request that kafkajs lacks, or has only in an older version. */
 export function send<T>(broker: Broker, call: Call<T>): Promise<T> {
   return (broker as unknown as Record<symbol, (call: Call<T>) => Promise<T>>)[sendRequest]?.(call) as Promise<T>
 }
@@ -211,16 +210,16 @@ export function send<T>(broker: Broker, call: Call<T>): Promise<T> {
 /** A cluster: metadata, and connections of its own to every broker. */
 export function clusterOf(kafka: PublicKafka): Cluster {
   const create = symbolOf(kafka, 'private:Kafka:createCluster')
-  // The addresses of the brokers are read again when one of them cannot be found or reached; leaders are the client's affair.
+  // Broker addresses are read again when a broker cannot be found or reached; KafkaClient takes care of leaders.
   const options = { metadataMaxAge: Number.MAX_SAFE_INTEGER / 2, allowAutoTopicCreation: false, isolationLevel: 1 }
   const cluster = (kafka as unknown as Record<symbol, (o: object) => Cluster>)[create]?.(options) as Cluster
-  // It asks for the metadata of all topics where it is to look after none; brokers are all that is wanted of it.
+  // Without a topic it would ask for the metadata of all topics; only the brokers are needed.
   cluster.targetTopics.add('__consumer_offsets')
   return cluster
 }
 
-/** More connections to a broker of the cluster: a request that is long in coming holds up all that are behind it on its own. */
-export async function apartFrom(cluster: Cluster, broker: Broker): Promise<Broker> {
+/** A further connection to a broker: a request that takes long holds up everything behind it on its connection. */
+export async function extraConnection(cluster: Cluster, broker: Broker): Promise<Broker> {
   const { brokerPool, connectionPoolBuilder, rootLogger: logger } = cluster
   const { host, port, rack } = (broker as Broker & { readonly connectionPool: Address }).connectionPool
   const connectionPool = await connectionPoolBuilder.build({ host, port, rack })

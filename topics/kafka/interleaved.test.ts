@@ -1,7 +1,8 @@
 import { crc32c } from '@node-rs/crc32'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Aborted, decodeBatches, encodeBatch } from './batch.ts'
+import { type Aborted, encodeBatch } from './batch.ts'
+import { decodeBatches } from './testing/decode-batches.ts'
 
 const where = { topic: 'venue.inbox', partition: 3 }
 const TRANSACTIONAL = 16

@@ -1,11 +1,11 @@
 /**
  * The Kafka driver of the log.
  *
- *   append ▶ Appends ▶ a lane per partition, connections apart for those that are slow
+ *   append ▶ Appends ▶ a lane per partition, separate connections for slow ones
  *   read   ▶ Reader ▶ lanes, without a group              ─┐
  *   join   ▶ KafkaMembership ▶ group, transactional Producer ┴▶ one Fetcher
  *
- * What of kafkajs is used and what had to be put right: `hardening.ts`.
+ * How kafkajs is used, and what is repaired in it: `hardening.ts`.
  */
 import { join as path } from 'node:path'
 import type { Topic } from '../catalog.ts'
@@ -22,7 +22,10 @@ import {
 } from '../log.ts'
 import { Appends } from './appends.ts'
 import type { Compression } from './batch.ts'
-import { check, CODE, isPassing, KafkaClient, type KafkaSettings, kafkaOf, logError, persist } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { type KafkaSettings, kafkaOf } from './settings.ts'
+import { throwIfError, ErrorCode, isRetriable, toLogError } from './errors.ts'
+import { retry } from './retry.ts'
 import { Fetcher } from './fetcher.ts'
 import { requestsSent } from './hardening.ts'
 import { KafkaMembership } from './membership.ts'
@@ -33,54 +36,56 @@ import type { TransactionVersion } from './transaction-protocol.ts'
 
 export interface KafkaLogOptions {
   readonly kafka: KafkaSettings
-  /** Topics to be there. Missing ones are created. */
+  /** Topics that the cluster must have. Missing ones are created. */
   readonly topics: readonly Topic[]
-  /** Partitions of a topic that is to be made: those of the catalog are for one machine. */
+  /** Partitions of a topic on this cluster: the numbers of the catalog are for one machine. */
   readonly partitions?: (topic: Topic) => number
   readonly replicationFactor?: number
-  /** Where member ids are kept, so that the next life of an instance need not wait for the session of the last; null: nowhere. */
+  /** Where member ids are kept, so that a restarted instance need not wait for its old session to time out; null: nowhere. */
   readonly folder?: string | null
   readonly compression?: Compression
-  /** A member that is not heard of for so long loses its tasks, ms. */
+  /** A member without a heartbeat for this long loses its tasks, ms. */
   readonly sessionTimeout?: number
   readonly rebalanceTimeout?: number
-  /** Longest that an abandoned transaction keeps readers waiting, ms. */
+  /** Longest time that an abandoned transaction holds up readers, ms. */
   readonly transactionTimeout?: number
-  /** How transactions go; null: as the cluster has it. To go the older way where the newer one is there, too. */
+  /** Protocol of transactions; null: the cluster's. 1 uses the older one even if the cluster has the newer. */
   readonly transactionVersion?: TransactionVersion | null
-  /** A worker that has not polled for so long hangs, ms. */
+  /** A worker that has not polled for this long counts as hanging, ms. */
   readonly pollTimeout?: number
   readonly onError?: (what: string, error: unknown) => void
 }
 
 /**
- * @throws {LogError} `unavailable` when the cluster cannot be reached or is too old; `no_topic` when a topic that is there cannot be
- * used as the catalog says: what was found, what is wanted, what to do.
+ * @throws {LogError} `unavailable` when the cluster cannot be reached or is too old; `no_topic` when an existing topic cannot be used as
+ * the catalog says, with what was found, what is required, and what to do.
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<KafkaLog> {
   const { kafka, topics, replicationFactor = 1, partitions = topic => topic.partitions } = options
   const wanted = topics.map(topic => ({ ...topic, partitions: partitions(topic) }))
-  const found = await ensureTopics({ kafka, topics: wanted, replicationFactor })
-  return new KafkaLog(options, found.partitions, found.differences)
+  const ensured = await ensureTopics({ kafka, topics: wanted, replicationFactor })
+  return new KafkaLog(options, ensured.partitions, ensured.differences)
 }
 
+const RETRY_MS = 10_000
+
 export class KafkaLog implements Log {
-  /** A commit costs the broker 50 ms and more, however little is in it. */
+  /** A commit takes the broker at least 50 ms, however little is in it. */
   readonly transactionBytes = 18 * 1024 * 1024
-  /** Where topics that were there differ from the catalog. */
+  /** Settings in which existing topics differ from the catalog. */
   readonly differences: readonly Difference[]
   readonly #options: Required<KafkaLogOptions>
   /** Partitions by topic. */
   readonly #topics: ReadonlyMap<string, number>
   readonly #client: KafkaClient
-  /** What fetches has connections of its own. */
+  /** Fetches have connections of their own. */
   readonly #fetching: KafkaClient
   readonly #fetcher: Fetcher
   readonly #reader: Reader
   readonly #appends: Appends
   readonly #members = new Set<KafkaMembership>()
-  /** Topics whose identity is being asked for. */
-  readonly #asking = new Map<string, Promise<string>>()
+  /** Requests for topic ids in progress. */
+  readonly #topicIds = new Map<string, Promise<string>>()
   #closed = false
 
   constructor(options: KafkaLogOptions, topics: ReadonlyMap<string, number>, differences: readonly Difference[]) {
@@ -122,30 +127,33 @@ export class KafkaLog implements Log {
   async ends(topic: string): Promise<Ends[]> {
     this.#check()
     const partitions = Array.from({ length: this.#partitions(topic) }, (_, partition) => ({ topic, partition }))
-    const [first, high] = await Promise.all([this.#client.offsets(partitions, 'first'), this.#client.offsets(partitions, 'high')])
+    const [first, high] = await Promise.all([
+      this.#client.offsets(partitions, 'earliest'),
+      this.#client.offsets(partitions, 'latest'),
+    ])
     const at = (of: readonly Position[], partition: number) => of.find(p => p.partition === partition)?.offset ?? 0
     return partitions.map(({ partition }) => ({ partition, low: at(first, partition), high: at(high, partition) }))
   }
 
-  /** Asked anew each time, for a topic may be deleted and made again meanwhile; those who ask at the same time share an answer. */
+  /** Fetched every time, because a topic may be deleted and created again; concurrent calls share a request. */
   topicId(topic: string): Promise<string> {
-    let asking = this.#asking.get(topic)
-    if (asking === undefined) {
-      asking = this.#topicId(topic).finally(() => this.#asking.delete(topic))
-      this.#asking.set(topic, asking)
+    let pending = this.#topicIds.get(topic)
+    if (pending === undefined) {
+      pending = this.#topicId(topic).finally(() => this.#topicIds.delete(topic))
+      this.#topicIds.set(topic, pending)
     }
-    return asking
+    return pending
   }
 
   async #topicId(topic: string): Promise<string> {
     this.#check()
     this.#partitions(topic)
-    const found = await persist(10_000, isPassing, async () => {
+    const found = await retry(RETRY_MS, isRetriable, async () => {
       const [described] = await this.#client.describe([topic])
-      check(described?.errorCode ?? CODE.UNKNOWN_TOPIC)
+      throwIfError(described?.errorCode ?? ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
       return described
     })
-    if (!found?.id) throw new LogError('unavailable', `the cluster has no id for topic ${topic}: it wants Kafka 2.8 or later`)
+    if (!found?.id) throw new LogError('unavailable', `the cluster has no id for topic ${topic}: Kafka 2.8 or later is required`)
     return found.id
   }
 
@@ -186,9 +194,9 @@ export class KafkaLog implements Log {
   async groupOffsets(group: string): Promise<Position[]> {
     this.#check()
     const { prefix } = this.#client
-    return this.#client.coordinated('group', prefix + group, 10_000, async broker => {
+    return this.#client.withCoordinator('group', prefix + group, RETRY_MS, async broker => {
       const { errorCode, offsets } = await this.#client.send(broker, offsetFetch(prefix, prefix + group, null, false))
-      check(errorCode)
+      throwIfError(errorCode)
       return offsets.filter(o => o.offset >= 0).map(({ topic, partition, offset }) => ({ topic, partition, offset }))
     })
   }
@@ -197,14 +205,14 @@ export class KafkaLog implements Log {
     this.#check()
     const admin = kafkaOf(this.#options.kafka).admin()
     try {
-      return await persist(10_000, isPassing, async () => {
+      return await retry(RETRY_MS, isRetriable, async () => {
         await admin.connect()
         const { groups } = await admin.listGroups()
         const { prefix } = this.#client
         return groups.filter(g => g.groupId.startsWith(prefix)).map(g => g.groupId.slice(prefix.length))
       })
     } catch (error) {
-      throw logError(error)
+      throw toLogError(error)
     } finally {
       await admin.disconnect().catch(() => {})
     }

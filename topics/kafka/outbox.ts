@@ -1,18 +1,21 @@
-/** Records on their way out: which partition each goes to, and how many go into one record batch. */
+/** Outgoing records: the partition of each, and how many go into one record batch. */
 import { type Append, LogError, MAX_RECORD_BYTES, type TopicPartition } from '../log.ts'
 import { partitionOf } from '../murmur2.ts'
 import { payloadBytes } from '../records.ts'
 
-/** Payload of a record batch, at most: Kafka takes a batch of up to 1 MB (`max.message.bytes`). */
+/** Largest payload of a record batch: Kafka accepts batches of up to 1 MB (`max.message.bytes`). */
 export const BATCH_BYTES = 900 * 1024
-export const RECORD_OVERHEAD = 32
+/** What a record takes beside its payload, at most about. */
+export const RECORD_OVERHEAD_BYTES = 32
+/** Payload of a request, about. */
+const REQUEST_BYTES = 1024 * 1024
 
 /** The partition of a record, and its bytes. @throws {LogError} `too_large`, `no_topic` */
 export function place(record: Append, partitionsOf: (topic: string) => number): { partition: number; bytes: number } {
   const { topic, key } = record
   const bytes = payloadBytes(record)
   if (bytes > MAX_RECORD_BYTES) {
-    throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}, ${MAX_RECORD_BYTES} at most`)
+    throw new LogError('too_large', `a record of ${bytes} bytes for ${topic}: the limit is ${MAX_RECORD_BYTES}; split it`)
   }
   const partitions = partitionsOf(topic)
   const partition = record.partition ?? partitionOf(key, partitions)
@@ -20,18 +23,18 @@ export function place(record: Append, partitionsOf: (topic: string) => number): 
   return { partition, bytes }
 }
 
-/** Records of one record batch. */
-export interface Part extends TopicPartition {
+/** The records of one record batch. */
+export interface OutgoingBatch extends TopicPartition {
   readonly records: Append[]
   bytes: number
 }
 
-/** Records on their way out, by record batch: those of one round have different partitions. */
+/** The records of a transaction, by record batch: the batches of one round have different partitions. */
 export class Outbox {
-  readonly rounds: Part[][] = []
+  readonly rounds: OutgoingBatch[][] = []
   readonly #partitions: (topic: string) => number
   /** The open batch of each partition, and its round. */
-  readonly #open = new Map<string, (Part & { round: number })[]>()
+  readonly #open = new Map<string, (OutgoingBatch & { round: number })[]>()
 
   /** @param partitions of a topic. @throws {LogError} `no_topic` */
   constructor(partitions: (topic: string) => number) {
@@ -43,7 +46,7 @@ export class Outbox {
   }
 
   /** @throws {LogError} `too_large`, `no_topic` */
-  add(record: Append): Part {
+  add(record: Append): OutgoingBatch {
     const { topic } = record
     const { partition, bytes } = place(record, this.#partitions)
     let open = this.#open.get(topic)
@@ -52,7 +55,7 @@ export class Outbox {
       this.#open.set(topic, open)
     }
     let part = open[partition]
-    if (part === undefined || part.bytes + bytes + RECORD_OVERHEAD > BATCH_BYTES) {
+    if (part === undefined || part.bytes + bytes + RECORD_OVERHEAD_BYTES > BATCH_BYTES) {
       const round: number = part === undefined ? 0 : part.round + 1
       part = { topic, partition, records: [], bytes: 0, round }
       open[partition] = part
@@ -61,12 +64,30 @@ export class Outbox {
       else others.push(part)
     }
     part.records.push(record)
-    part.bytes += bytes + RECORD_OVERHEAD
+    part.bytes += bytes + RECORD_OVERHEAD_BYTES
     return part
   }
 
-  /** Every partition that something goes to, by topic. */
+  /** The partitions that records go to, by topic. */
   topics(): Map<string, number[]> {
     return new Map([...this.#open].map(([topic, parts]) => [topic, parts.filter(Boolean).map(p => p.partition)]))
   }
+}
+
+/** Groups batches into requests of about 1 MB: small ones go together. */
+export function inRequests<T>(batches: readonly T[], bytesOf: (batch: T) => number): T[][] {
+  const requests: T[][] = []
+  let total = 0
+  for (const batch of batches) {
+    const bytes = bytesOf(batch)
+    const last = requests.at(-1)
+    if (last === undefined || total + bytes > REQUEST_BYTES) {
+      requests.push([batch])
+      total = bytes
+    } else {
+      last.push(batch)
+      total += bytes
+    }
+  }
+  return requests
 }

@@ -1,9 +1,9 @@
 /** Transactions against a coordinator in memory, in both ways that they go; against a real one: `transactions.test.ts`. */
 import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../test/conformance/harness.ts'
-import { decodeBatches } from './batch.ts'
-import { CODE } from './client.ts'
-import { FakeCluster } from './fake.ts'
+import { ErrorCode } from './errors.ts'
+import { decodeBatches } from './testing/decode-batches.ts'
+import { FakeCluster } from './testing/fake-cluster.ts'
 import { Outbox } from './outbox.ts'
 import { Producer, type ProducerSettings } from './producer.ts'
 
@@ -91,7 +91,7 @@ test('while the markers of the last one are written, no record of the next is se
 
 test('a batch that comes while another leader adds its partitions is sent again, under its number', async () => {
   const { cluster, transactions, commit } = await open(2)
-  const answers = [CODE.CONCURRENT_TRANSACTIONS, 0]
+  const answers = [ErrorCode.CONCURRENT_TRANSACTIONS, 0]
   cluster.at(A).code = () => answers.shift() ?? 0
   await commit(1, ['a'])
   expect(transactions.asked).toEqual(['TxnOffsetCommit 5', 'Produce 12', 'Produce 12', 'EndTxn 5'])
@@ -158,7 +158,7 @@ describe.each([1, 2] as const)('version %i', version => {
   test('one with a batch that is refused is aborted with its offsets', async () => {
     const { cluster, transactions, producer, commit } = await open(version)
     await commit(1, ['a'])
-    const [tooLarge, corrupt, abortable] = [10, 2, CODE.TRANSACTION_ABORTABLE]
+    const [tooLarge, corrupt, abortable] = [10, 2, ErrorCode.TRANSACTION_ABORTABLE]
     for (const code of [tooLarge, corrupt, abortable]) {
       cluster.at(A).refuses = () => code
       const { commit: next } = await open(version, { cluster })

@@ -1,33 +1,23 @@
 /**
- * The producer of transactions, one after the other. It numbers the record batches of every partition, so that the broker takes
- * each once, in order. TxnOffsetCommit is fenced by member and generation (KIP-447).
+ * Commits transactions, one after another. TxnOffsetCommit is fenced by member and generation (KIP-447).
  *
  *   TxnOffsetCommit ─▶ Produce … ─▶ EndTxn                           from Kafka 4.0 on (KIP-890)
  *
- *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn  before
+ *   AddPartitionsToTxn ─▶ Produce …                       ─▶ EndTxn  earlier versions
  *                      └▶ AddOffsetsToTxn ─▶ TxnOffsetCommit ┘
  *
- * Of the newer way the order matters. While the markers of the last transaction are written, TxnOffsetCommit is refused at once,
- * and can be repeated after a millisecond; a Produce would wait for 20 ms inside the broker. Every transaction has its epoch: what
- * is late finds that of the next one, and is refused.
+ * In the newer protocol the order matters. While the markers of the last transaction are being written, TxnOffsetCommit is refused at
+ * once, and can be repeated after a millisecond; a Produce would wait inside the broker for 20 ms. Every transaction has its own producer
+ * epoch, so the broker refuses late requests of an earlier one.
  */
 import { LogError, partitionKey, type Position } from '../log.ts'
-import { type Compression, encodeBatch } from './batch.ts'
-import {
-  CODE,
-  check,
-  isMoved,
-  type Coordinator,
-  isPassing,
-  KafkaError,
-  type KafkaClient,
-  logError,
-  persist,
-  sleep,
-} from './client.ts'
+import type { Compression } from './batch.ts'
+import { BatchSender } from './batch-sender.ts'
+import type { Coordinator, KafkaClient } from './client.ts'
+import { ErrorCode, throwIfError, KafkaError, toLogError } from './errors.ts'
+import { retry } from './retry.ts'
 import type { Broker, Transactional } from './hardening.ts'
-import type { Outbox, Part } from './outbox.ts'
-import { produce } from './protocol.ts'
+import type { Outbox, OutgoingBatch } from './outbox.ts'
 import { endTxn, type Member, type TransactionVersion, transactionVersion, txnOffsetCommit } from './transaction-protocol.ts'
 
 export interface ProducerSettings {
@@ -36,51 +26,40 @@ export interface ProducerSettings {
   /** An open transaction is aborted by its coordinator after this long, ms. */
   readonly transactionTimeout: number
   readonly compression: Compression
-  /** How transactions go; null: as the cluster has it. */
+  /** Protocol of transactions; null: the cluster's. */
   readonly version: TransactionVersion | null
 }
-
-/** Bytes of a request, about. */
-const REQUEST_BYTES = 1024 * 1024
-const SEQUENCES = 2 ** 31
-const PRODUCE_TIMEOUT = 10_000
-/** The broker will have the batch appended before long, or has not appended it at all. */
-const NOT_YET: ReadonlySet<number> = new Set([
-  // Another leader makes its partitions part of the transaction at this moment.
-  CODE.CONCURRENT_TRANSACTIONS,
-  CODE.NOT_ENOUGH_REPLICAS,
-  CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-  CODE.REQUEST_TIMED_OUT,
-])
 
 export class Producer {
   readonly #settings: ProducerSettings
   readonly #version: TransactionVersion
-  /** Its epoch is that of the transaction, or of the next one. */
+  /** With the epoch of the open transaction, or of the next one. */
   #id: Transactional
-  readonly #sequences = new Map<string, number>()
-  /** Something failed: sequence numbers and transaction state are unknown, so this producer is done with. */
+  readonly #batches: BatchSender
+  /** After a failure sequence numbers and transaction state are unknown, and this producer cannot be used again. */
   #broken = false
 
   private constructor(settings: ProducerSettings, version: TransactionVersion, id: Transactional) {
     this.#settings = settings
     this.#version = version
     this.#id = id
+    const { client, transactionalId, compression } = settings
+    this.#batches = new BatchSender({ client, transactionalId, compression, version })
   }
 
   /**
-   * Fences earlier lives of this transactional id, and resolves once whatever they had open has ended. Whoever opens another after
-   * a failure goes the way that the cluster goes by then.
-   * @throws {LogError} `unavailable` when the cluster cannot be reached for so long, ms.
+   * Fences earlier producers of this transactional id, and resolves once their open transactions have ended. The protocol of the cluster is
+   * looked up each time, since an upgrade may have changed it.
+   * @throws {LogError} `unavailable` when the cluster cannot be reached within `forMs`
    */
   static async open(settings: ProducerSettings, forMs = 30_000): Promise<Producer> {
     const { client, transactionalId, transactionTimeout } = settings
     const init = { transactionalId, transactionTimeout }
     const version =
       settings.version ??
-      (await client.coordinated('transaction', transactionalId, forMs, broker => client.send(broker, transactionVersion())))
-    const { producerId, producerEpoch } = await client.coordinated('transaction', transactionalId, forMs, broker =>
-      persist(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(logError(error))), 5),
+      (await client.withCoordinator('transaction', transactionalId, forMs, broker => client.send(broker, transactionVersion())))
+    const { producerId, producerEpoch } = await client.withCoordinator('transaction', transactionalId, forMs, broker =>
+      retry(forMs, isConcurrent, () => broker.initProducerId(init).catch(error => Promise.reject(toLogError(error))), 5),
     )
     return new Producer(settings, version, { transactionalId, producerId: BigInt(producerId), producerEpoch })
   }
@@ -94,9 +73,10 @@ export class Producer {
   }
 
   /**
-   * One transaction: the records, and the offsets of this member. The last offset appended to each partition. `sent` is called
-   * once all records are on their way, or will not be.
-   * @throws {LogError} `unknown` when it may have been committed, otherwise it surely was not. The producer is broken then.
+   * Commits one transaction: the records, and the offsets of this member.
+   * @param sent called once all records are on their way, or will not be sent
+   * @returns the last offset appended to each partition
+   * @throws {LogError} `unknown` when it may have been committed; otherwise it certainly was not. The producer is broken then.
    */
   async commit(
     outbox: Outbox,
@@ -114,7 +94,7 @@ export class Producer {
       return ends
     } catch (error) {
       this.#broken = true
-      const failed = logError(error)
+      const failed = toLogError(error)
       if (failed.code !== 'unknown' && failed.code !== 'closed') await this.#abort()
       throw failed
     } finally {
@@ -122,20 +102,28 @@ export class Producer {
     }
   }
 
-  /** Records and offsets; the first offset of every batch. */
-  async #write(outbox: Outbox, offsets: readonly Position[], member: Member, sent: () => void): Promise<Map<Part, number>> {
+  /** Writes records and offsets; returns the first offset of every batch. */
+  async #write(
+    outbox: Outbox,
+    offsets: readonly Position[],
+    member: Member,
+    sent: () => void,
+  ): Promise<Map<OutgoingBatch, number>> {
     if (this.#version === 2) {
       await this.#commitOffsets(offsets, member)
-      return this.#produce(outbox, sent)
+      return this.#batches.send(this.#id, outbox, sent)
     }
     if (!outbox.empty) await this.#addPartitions(outbox)
-    const [produced, committed] = await Promise.allSettled([this.#produce(outbox, sent), this.#commitOffsets(offsets, member)])
+    const [produced, committed] = await Promise.allSettled([
+      this.#batches.send(this.#id, outbox, sent),
+      this.#commitOffsets(offsets, member),
+    ])
     if (committed.status === 'rejected') throw committed.reason
     if (produced.status === 'rejected') throw produced.reason
     return produced.value
   }
 
-  /** The partitions become part of the transaction; the coordinator may still be writing the markers of the last one. */
+  /** Adds the partitions to the transaction; the coordinator may still be writing the markers of the last one. */
   async #addPartitions(outbox: Outbox): Promise<void> {
     const { prefix } = this.#settings.client
     const topics = [...outbox.topics()].map(([topic, partitions]) => ({ topic: prefix + topic, partitions }))
@@ -149,27 +137,27 @@ export class Producer {
       await this.#coordinated('transaction', this.#id.transactionalId, broker => broker.addOffsetsToTxn({ ...this.#id, groupId }))
     await this.#coordinated('group', groupId, async broker => {
       const call = txnOffsetCommit(client.prefix, this.#id, member, offsets, this.#version)
-      for (const code of await client.send(broker, call)) check(code)
+      for (const code of await client.send(broker, call)) throwIfError(code)
     })
   }
 
-  /** Commits. A repeated EndTxn is answered as the first was, so it may be sent until there is an answer. */
+  /** Commits. A repeated EndTxn gets the answer of the first, so it may be sent until there is one. */
   async #end(): Promise<void> {
-    let asked = false
+    let mayBeCommitted = false
     try {
       await this.#coordinated('transaction', this.#id.transactionalId, async broker => {
         try {
           await this.#endTxn(broker, true)
         } catch (error) {
-          const failed = logError(error)
-          // No answer: it may have been done.
-          if (!(failed instanceof KafkaError)) asked = true
+          const failed = toLogError(error)
+          // No answer: it may have been committed.
+          if (!(failed instanceof KafkaError)) mayBeCommitted = true
           throw failed
         }
       })
     } catch (error) {
-      const failed = logError(error)
-      if (failed.code === 'fenced' && !asked) throw failed
+      const failed = toLogError(error)
+      if (failed.code === 'fenced' && !mayBeCommitted) throw failed
       throw new LogError('unknown', `the transaction may or may not have been committed: ${failed.message}`, { cause: failed })
     }
   }
@@ -180,13 +168,12 @@ export class Producer {
       return
     }
     const { errorCode, producerId, producerEpoch } = await this.#settings.client.send(broker, endTxn(this.#id, commit))
-    check(errorCode)
-    // Each epoch numbers its batches anew.
+    throwIfError(errorCode)
     this.#id = { ...this.#id, producerId, producerEpoch }
-    this.#sequences.clear()
+    this.#batches.restart()
   }
 
-  /** As far as that is possible; a transaction left open is ended by the next `open`, or by its time-out. */
+  /** Aborts if possible; otherwise the next `open`, or the timeout, ends the transaction. */
   async #abort(): Promise<void> {
     try {
       await this.#endTxn(await this.#settings.client.coordinator('transaction', this.#id.transactionalId), false)
@@ -195,123 +182,15 @@ export class Producer {
     }
   }
 
-  /** Again and again while a coordinator moves, and while it writes the markers of the last transaction: a few milliseconds. */
+  /** Repeats a request while a coordinator moves, and while it writes the markers of the last transaction: a few milliseconds. */
   #coordinated<T>(kind: Coordinator, id: string, request: (broker: Broker) => Promise<T>): Promise<T> {
     const { client, transactionTimeout } = this.#settings
-    return client.coordinated(kind, id, transactionTimeout, broker =>
-      persist(transactionTimeout, isConcurrent, () => request(broker), 1, 1.25),
+    return client.withCoordinator(kind, id, transactionTimeout, broker =>
+      retry(transactionTimeout, isConcurrent, () => request(broker), 1, 1.25),
     )
   }
-
-  /** The first offset of every batch. */
-  async #produce(outbox: Outbox, sent?: () => void): Promise<Map<Part, number>> {
-    const bases = new Map<Part, number>()
-    for (const [round, parts] of outbox.rounds.entries()) {
-      const first = await this.#send(parts, round === outbox.rounds.length - 1 ? sent : undefined)
-      for (const part of parts) bases.set(part, first.get(partitionKey(part)) as number)
-    }
-    return bases
-  }
-
-  /** One batch for each of these partitions; their first offsets. Tried again where it is sure that a batch was not appended. */
-  async #send(parts: readonly Part[], sent?: () => void): Promise<Map<string, number>> {
-    const { client } = this.#settings
-    await client.use([...new Set(parts.map(p => p.topic))])
-    const timestamp = Date.now()
-    const bases = new Map<string, number>()
-    const until = performance.now() + PRODUCE_TIMEOUT
-    let left: Numbered[] = parts.map(part => {
-      const key = partitionKey(part)
-      const sequence = this.#sequences.get(key) ?? 0
-      this.#sequences.set(key, (sequence + part.records.length) % SEQUENCES)
-      return { part, sequence, timestamp }
-    })
-    for (let wait = 10; ; wait = Math.min(wait * 2, 500)) {
-      const asked: Promise<Failed | null>[] = []
-      for (const [node, of] of Map.groupBy(left, ({ part }) => client.leader(part))) {
-        for (const [i, some] of requests(of).entries()) {
-          // The broker appends one request while the next is encoded.
-          if (i > 0) await turn()
-          const asking = this.#ask(node, some, bases)
-          // It may have failed before all of them are waited for.
-          asking.catch(() => {})
-          asked.push(asking)
-        }
-      }
-      await turn()
-      sent?.()
-      const failed = (await Promise.all(asked)).filter(f => f !== null)
-      if (failed.length === 0) return bases
-      if (performance.now() + wait > until) throw failed[0]?.cause
-      left = failed.flatMap(f => f.again)
-      await sleep(wait)
-      await client.refresh().catch(() => {})
-    }
-  }
-
-  /** One Produce request. Null when all of it was taken; what may be sent again under its sequence numbers otherwise. */
-  async #ask(node: number | null, batches: readonly Numbered[], bases: Map<string, number>): Promise<Failed | null> {
-    const { client, transactionalId, compression } = this.#settings
-    const { producerId, producerEpoch } = this.#id
-    if (node === null) return { again: batches, cause: new KafkaError(CODE.LEADER_NOT_AVAILABLE) }
-    const sender = { producerId, producerEpoch, transactional: true }
-    const version = this.#version === 2 ? 12 : 7
-    const encoded = batches.map(({ part, sequence, timestamp }) => {
-      const { topic, partition, records } = part
-      return { topic, partition, batch: encodeBatch(records, timestamp, sender, sequence, compression) }
-    })
-    try {
-      const broker = await client.broker(node)
-      const produced = await client.send(broker, produce(client.prefix, transactionalId, encoded, PRODUCE_TIMEOUT, version))
-      let cause: LogError | null = null
-      for (const { errorCode, baseOffset, ...at } of produced) {
-        if (errorCode === 0) bases.set(partitionKey(at), baseOffset)
-        else if (isMoved(errorCode) || NOT_YET.has(errorCode)) cause = new KafkaError(errorCode)
-        else throw new KafkaError(errorCode)
-      }
-      return cause === null ? null : { again: batches.filter(({ part }) => !bases.has(partitionKey(part))), cause }
-    } catch (error) {
-      const failed = logError(error)
-      // No answer. The broker knows a batch that it has by its sequence number.
-      if (failed instanceof KafkaError || !isPassing(failed)) throw failed
-      return { again: batches, cause: failed }
-    }
-  }
-}
-
-/** A record batch with its place in the sequence of its partition. */
-interface Numbered {
-  readonly part: Part
-  readonly sequence: number
-  readonly timestamp: number
-}
-
-interface Failed {
-  readonly again: readonly Numbered[]
-  readonly cause: LogError
-}
-
-/** Batches by request: several small ones go together. */
-function requests(batches: readonly Numbered[]): Numbered[][] {
-  const made: Numbered[][] = []
-  let bytes = 0
-  for (const batch of batches) {
-    const last = made.at(-1)
-    if (last === undefined || bytes + batch.part.bytes > REQUEST_BYTES) {
-      made.push([batch])
-      bytes = batch.part.bytes
-    } else {
-      last.push(batch)
-      bytes += batch.part.bytes
-    }
-  }
-  return made
-}
-
-function turn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }
 
 function isConcurrent(error: LogError): boolean {
-  return error instanceof KafkaError && error.kafka === CODE.CONCURRENT_TRANSACTIONS
+  return error instanceof KafkaError && error.kafka === ErrorCode.CONCURRENT_TRANSACTIONS
 }

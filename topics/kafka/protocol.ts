@@ -1,218 +1,35 @@
 /**
- * Requests that kafkajs has in too old a version, or at too high a price: Produce v7 and v12 and Fetch v11 (record batches in
- * one pass), OffsetFetch v7 (KIP-447: only stable offsets); those of transactions are in `transaction-protocol.ts`. The layouts
- * are those of https://kafka.apache.org/protocol.
+ * Requests that kafkajs has only in an older version, or implements too slowly: Produce v7 and v12 and Fetch v11 (record batches in one
+ * pass), Metadata v10 (topic ids), OffsetFetch v7 (KIP-447: only stable offsets). Those of transactions are in `transaction-protocol.ts`.
+ * Layouts: https://kafka.apache.org/protocol.
  */
-import { LogError, type TopicPartition } from '../log.ts'
+import { LogError, type Position, type TopicPartition } from '../log.ts'
 import { type Aborted, type Scanned, scanBatches } from './batch.ts'
-import type { Call, Encoded } from './hardening.ts'
+import type { Call } from './hardening.ts'
+import { byTopic, call, LARGE_BYTES, type Reader, Writer } from './wire.ts'
 
-/** Bytes in front of a request's body: size 4, api key 2, version 2, correlation id 4, client id 2 + up to 114. */
-const FRAME = 128
-
-/** Bytes from which on it costs more to copy them than to send them by themselves. */
-const LARGE = 4 * 1024
-
-/** Writes a request into a growing buffer, behind room for its frame. What is large goes out as it lies, between pieces of it. */
-export class Writer implements Encoded {
-  readonly #pieces: Buffer[] = []
-  #buffer: Buffer
-  /** Where the piece begins that is being written. */
-  #from = 0
-  #at = FRAME
-
-  constructor(size = 256) {
-    this.#buffer = Buffer.allocUnsafe(FRAME + size)
-  }
-  /** The whole request: size, header, body. It can be made once more with another correlation id. */
-  frame(apiKey: number, apiVersion: number, correlationId: number, clientId: string): Buffer[] {
-    const id = Buffer.from(clientId)
-    const start = FRAME - 14 - id.length
-    if (start < 0) throw new RangeError(`a client id of ${id.length} bytes, ${FRAME - 14} at most`)
-    const last = this.#buffer.subarray(this.#from, this.#at)
-    const [first = last, ...others] = [...this.#pieces, last]
-    const size = others.reduce((sum, piece) => sum + piece.length, first.length) - start - 4
-    first.writeInt32BE(size, start)
-    first.writeInt16BE(apiKey, start + 4)
-    first.writeInt16BE(apiVersion, start + 6)
-    first.writeInt32BE(correlationId, start + 8)
-    first.writeInt16BE(id.length, start + 12)
-    id.copy(first, start + 14)
-    return [first.subarray(start), ...others]
-  }
-  int8(n: number): this {
-    this.#room(1)
-    this.#at = this.#buffer.writeInt8(n, this.#at)
-    return this
-  }
-  int16(n: number): this {
-    this.#room(2)
-    this.#at = this.#buffer.writeInt16BE(n, this.#at)
-    return this
-  }
-  int32(n: number): this {
-    this.#room(4)
-    this.#at = this.#buffer.writeInt32BE(n, this.#at)
-    return this
-  }
-  int64(n: bigint | number): this {
-    this.#room(8)
-    this.#at = this.#buffer.writeBigInt64BE(BigInt(n), this.#at)
-    return this
-  }
-  uvarint(n: number): this {
-    this.#room(5)
-    let rest = n
-    for (; rest >= 0x80; rest >>>= 7) this.#buffer[this.#at++] = (rest & 0x7f) | 0x80
-    this.#buffer[this.#at++] = rest
-    return this
-  }
-  bytes(bytes: Buffer): this {
-    if (bytes.length >= LARGE) {
-      this.#pieces.push(this.#buffer.subarray(this.#from, this.#at), bytes)
-      this.#from = this.#at
-      return this
-    }
-    this.#room(bytes.length)
-    this.#buffer.set(bytes, this.#at)
-    this.#at += bytes.length
-    return this
-  }
-  text(text: string | null): this {
-    if (text === null) return this.int16(-1)
-    const bytes = Buffer.from(text)
-    return this.int16(bytes.length).bytes(bytes)
-  }
-  compactText(text: string | null): this {
-    if (text === null) return this.uvarint(0)
-    const bytes = Buffer.from(text)
-    return this.uvarint(bytes.length + 1).bytes(bytes)
-  }
-  array<T>(items: readonly T[], write: (item: T) => void): this {
-    this.int32(items.length)
-    for (const item of items) write(item)
-    return this
-  }
-  /** A compact array of structs, each with its (no) tagged fields. */
-  compactArray<T>(items: readonly T[], write: (item: T) => void): this {
-    this.uvarint(items.length + 1)
-    for (const item of items) {
-      write(item)
-      this.noTags()
-    }
-    return this
-  }
-  noTags(): this {
-    return this.uvarint(0)
-  }
-  #room(bytes: number): void {
-    if (this.#at + bytes <= this.#buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#at + bytes))
-    this.#buffer.copy(larger, 0, 0, this.#at)
-    this.#buffer = larger
-  }
-}
-
-export class Reader {
-  readonly #bytes: Buffer
-  #at = 0
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes
-  }
-  int16(): number {
-    const n = this.#bytes.readInt16BE(this.#at)
-    this.#at += 2
-    return n
-  }
-  int32(): number {
-    const n = this.#bytes.readInt32BE(this.#at)
-    this.#at += 4
-    return n
-  }
-  int64(): bigint {
-    const n = this.#bytes.readBigInt64BE(this.#at)
-    this.#at += 8
-    return n
-  }
-  uvarint(): number {
-    let n = 0
-    for (let shift = 0; ; shift += 7) {
-      const byte = this.#bytes.readUInt8(this.#at++)
-      n += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) return n
-    }
-  }
-  take(length: number): Buffer {
-    const bytes = this.#bytes.subarray(this.#at, this.#at + length)
-    this.#at += length
-    return bytes
-  }
-  text(): string {
-    return this.take(this.int16()).toString()
-  }
-  compactText(): string {
-    return this.take(Math.max(0, this.uvarint() - 1)).toString()
-  }
-  array<T>(read: () => T): T[] {
-    return Array.from({ length: Math.max(0, this.int32()) }, read)
-  }
-  compactArray<T>(read: () => T): T[] {
-    return Array.from({ length: Math.max(0, this.uvarint() - 1) }, () => {
-      const item = read()
-      this.tags()
-      return item
-    })
-  }
-  tags(): void {
-    for (let n = this.uvarint(); n > 0; n--) {
-      this.uvarint()
-      this.take(this.uvarint())
-    }
-  }
-}
-
-interface Api {
-  readonly apiKey: number
-  readonly apiVersion: number
-  readonly apiName: string
-}
-
-export function call<T>(api: Api, write: () => Writer, read: (reader: Reader) => T, requestTimeout?: number): Call<T> {
-  return {
-    request: { ...api, expectResponse: () => true, encode: async () => write() },
-    response: {
-      // kafkajs looks at `clientSideThrottleTime` of what was decoded.
-      decode: async raw => ({ clientSideThrottleTime: 0, body: read(new Reader(raw)) }),
-      parse: async decoded => (decoded as { body: T }).body,
-    },
-    logResponseError: false,
-    ...(requestTimeout === undefined ? {} : { requestTimeout }),
-  }
-}
-
-export interface OutBatch extends TopicPartition {
+export interface ProduceBatch extends TopicPartition {
   readonly batch: Buffer
 }
 
-export interface Produced extends TopicPartition {
+export interface ProduceResult extends TopicPartition {
   readonly errorCode: number
   readonly baseOffset: number
 }
 
-/** The newer version makes its partitions part of the transaction by itself (KIP-890); its numbers are short. */
+/** The newer version adds its partitions to the transaction by itself (KIP-890), and has compact fields. */
 export type ProduceVersion = 7 | 12
 
-/** One record batch per partition, acknowledged by all replicas in sync. @param prefix of topics, on the cluster */
+/** One record batch per partition, acknowledged by all in-sync replicas. @param prefix of topics on the cluster */
 export function produce(
   prefix: string,
   transactionalId: string | null,
-  batches: readonly OutBatch[],
+  batches: readonly ProduceBatch[],
   timeoutMs: number,
   apiVersion: ProduceVersion = 7,
-): Call<Produced[]> {
+): Call<ProduceResult[]> {
   const size = batches.reduce((sum, { batch, topic }) => {
-    return sum + (batch.length < LARGE ? batch.length : 0) + (prefix.length + topic.length) * 3 + 18
+    return sum + (batch.length < LARGE_BYTES ? batch.length : 0) + (prefix.length + topic.length) * 3 + 18
   }, 64)
   const api = { apiKey: 0, apiVersion, apiName: 'Produce' }
   const flexible = apiVersion >= 9
@@ -238,7 +55,7 @@ export function produce(
     return w.noTags()
   }
 
-  function produced(r: Reader): Produced[] {
+  function produced(r: Reader): ProduceResult[] {
     const topics = r.array(() => {
       const topic = r.text().slice(prefix.length)
       return r.array(() => producedPart(r, topic))
@@ -246,14 +63,14 @@ export function produce(
     return topics.flat()
   }
 
-  function producedFlexible(r: Reader): Produced[] {
+  function producedFlexible(r: Reader): ProduceResult[] {
     r.tags()
     const topics = r.compactArray(() => {
       const topic = r.compactText().slice(prefix.length)
       return r.compactArray(() => {
         const part = producedPart(r, topic)
-        r.compactArray(() => r.int32() + r.compactText().length) // records that are at fault
-        r.compactText() // in words
+        r.compactArray(() => r.int32() + r.compactText().length) // record errors
+        r.compactText() // error message
         return part
       })
     })
@@ -261,54 +78,52 @@ export function produce(
   }
 }
 
-function producedPart(r: Reader, topic: string): Produced {
+function producedPart(r: Reader, topic: string): ProduceResult {
   const part = { topic, partition: r.int32(), errorCode: r.int16(), baseOffset: Number(r.int64()) }
   r.int64() // log append time
   r.int64() // log start offset
   return part
 }
 
-export interface Wanted extends TopicPartition {
-  readonly offset: number
-}
-
-/** What a Fetch says: all that is wanted, or of a session what has changed since the last (KIP-227). */
-export interface Asking {
+/** What a Fetch asks for: everything, or what has changed since the last request of a session (KIP-227). */
+export interface FetchRequest {
   readonly session: number
-  /** -1: without a session. 0: begins one. */
+  /** -1: no session. 0: starts one. */
   readonly epoch: number
-  readonly wanted: readonly Wanted[]
+  readonly wanted: readonly Position[]
   readonly forgotten: readonly TopicPartition[]
-  /** Where a partition is read from, whether it is named in this request or an earlier one of the session. */
+  /** Where a partition is read from, whether this request names it or an earlier one of the session. */
   offset(partition: TopicPartition): number
 }
 
-export interface Fetched extends TopicPartition, Scanned {
+export interface FetchedPartition extends TopicPartition, Scanned {
   readonly errorCode: number
-  readonly highWatermark: number
-  /** Records before it belong to transactions that have ended. */
-  readonly stable: number
-  readonly start: number
 }
 
-export interface Answer {
-  /** Of the session. */
+export interface FetchResponse {
+  /** Concerns the session. */
   readonly errorCode: number
-  /** 0 where the broker keeps none. */
+  /** 0 when the broker keeps no session. */
   readonly session: number
-  /** In a session, without those of which there is nothing new. */
-  readonly partitions: readonly Fetched[]
+  /** In a session, only partitions that have something new. */
+  readonly partitions: readonly FetchedPartition[]
 }
 
 /**
- * Committed records, not yet decoded.
- * @param waitMs how long the broker waits for the first byte @param partitionBytes of a partition, at most @param maxBytes of all
+ * Fetches committed records, not yet decoded.
+ * @param waitMs how long the broker waits for the first byte @param partitionBytes most per partition @param maxBytes most in total
  */
-export function fetch(prefix: string, asking: Asking, waitMs: number, partitionBytes: number, maxBytes: number): Call<Answer> {
+export function fetch(
+  prefix: string,
+  request: FetchRequest,
+  waitMs: number,
+  partitionBytes: number,
+  maxBytes: number,
+): Call<FetchResponse> {
   return call(
     { apiKey: 1, apiVersion: 11, apiName: 'Fetch' },
     () => {
-      const { session, epoch, wanted, forgotten } = asking
+      const { session, epoch, wanted, forgotten } = request
       const w = new Writer(64 + (wanted.length + forgotten.length) * 64)
       w.int32(-1).int32(waitMs).int32(1).int32(maxBytes).int8(1).int32(session).int32(epoch)
       w.array(byTopic(wanted), ({ topic, items }) => {
@@ -327,24 +142,22 @@ export function fetch(prefix: string, asking: Asking, waitMs: number, partitionB
       const session = r.int32()
       const partitions = r.array(() => {
         const topic = r.text().slice(prefix.length)
-        return r.array((): Fetched => {
+        return r.array((): FetchedPartition => {
           const partition = r.int32()
           const errorCode = r.int16()
-          const highWatermark = Number(r.int64())
-          const stable = Number(r.int64())
-          const start = Number(r.int64())
+          r.take(24) // high watermark, last stable offset, log start offset
           const aborted: Aborted[] = r.array(() => ({ producerId: r.int64(), firstOffset: Number(r.int64()) }))
           r.int32() // preferred replica
           const bytes = r.take(Math.max(0, r.int32()))
-          const offset = asking.offset({ topic, partition })
-          // One partition that is damaged keeps none of the others back.
+          const offset = request.offset({ topic, partition })
+          // Damage in one partition does not hold up the others.
           let scanned = scanBatches({ topic, partition }, bytes, offset, aborted)
           if (bytes.length > 0 && scanned.bytes === 0 && scanned.damage === null) {
-            // The first batch of an answer is never cut short.
-            const damage = new LogError('corrupt', `${topic}/${partition}: the batch at ${offset} is longer than what came of it`)
+            // The first batch of an answer is never truncated.
+            const damage = new LogError('corrupt', `${topic}/${partition}: the batch at offset ${offset} is truncated`)
             scanned = { ...scanned, damage }
           }
-          return { topic, partition, errorCode, highWatermark, stable, start, ...scanned }
+          return { topic, partition, errorCode, ...scanned }
         })
       })
       return { errorCode, session, partitions: partitions.flat() }
@@ -356,20 +169,20 @@ export function fetch(prefix: string, asking: Asking, waitMs: number, partitionB
 export interface TopicMetadata {
   readonly topic: string
   readonly errorCode: number
-  /** As `kafka-topics.sh --describe` shows it; empty on a cluster that has none. */
+  /** As `kafka-topics.sh --describe` shows it; empty on a cluster without topic ids. */
   readonly id: string
-  /** Node id of each partition's leader; negative where there is none now. */
+  /** Node id of each partition's leader; negative while there is none. */
   readonly leaders: ReadonlyMap<number, number>
 }
 
-/** Topics as a broker knows them, each with its own error code. Names are as they are on the cluster. */
+/** Metadata of topics, each with its own error code. @param topics named as on the cluster */
 export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
   return call(
     { apiKey: 3, apiVersion: 10, apiName: 'Metadata' },
     () => {
-      const w = new Writer(64 + topics.length * 64).noTags() // ends the request's header
+      const w = new Writer(64 + topics.length * 64).noTags() // end of the request header
       w.compactArray(topics, topic => w.int64(0).int64(0).compactText(topic))
-      return w.int8(0).int8(0).int8(0).noTags() // neither to be created nor with what is allowed
+      return w.int8(0).int8(0).int8(0).noTags() // do not create topics, no authorized operations
     },
     r => {
       r.tags()
@@ -388,14 +201,14 @@ export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
         const id = r.take(16)
         r.take(1) // internal
         const partitions = r.compactArray(() => {
-          r.int16() // without a leader: negative below
+          r.int16() // error code; without a leader the id below is negative
           const partition = r.int32()
           const leader = r.int32()
           r.int32() // epoch
-          for (let i = 0; i < 3; i++) r.take(4 * Math.max(0, r.uvarint() - 1)) // replicas, those in sync, those offline
+          for (let i = 0; i < 3; i++) r.take(4 * Math.max(0, r.uvarint() - 1)) // replicas, in-sync replicas, offline replicas
           return [partition, leader] as const
         })
-        r.int32() // what is allowed
+        r.int32() // authorized operations
         return {
           topic,
           errorCode,
@@ -409,11 +222,11 @@ export function metadata(topics: readonly string[]): Call<TopicMetadata[]> {
 
 export interface CommittedOffset extends TopicPartition {
   readonly errorCode: number
-  /** -1 where none is committed. */
+  /** -1 when none is committed. */
   readonly offset: number
 }
 
-/** Committed offsets of a group; of all its partitions where none are named. Error 88 says that a transaction still holds one. */
+/** Committed offsets of a group, by default of all its partitions. UNSTABLE_OFFSET_COMMIT: an open transaction holds one. */
 export function offsetFetch(
   prefix: string,
   group: string,
@@ -449,14 +262,4 @@ export function offsetFetch(
       return { offsets: offsets.flat(), errorCode: r.int16() }
     },
   )
-}
-
-export function byTopic<T extends TopicPartition>(items: readonly T[]): { topic: string; items: T[] }[] {
-  const topics = new Map<string, T[]>()
-  for (const item of items) {
-    const of = topics.get(item.topic)
-    if (of === undefined) topics.set(item.topic, [item])
-    else of.push(item)
-  }
-  return [...topics].map(([topic, items]) => ({ topic, items }))
 }

@@ -3,9 +3,10 @@ import { append, join, newGroup, newTopic, texts } from '../../test/conformance/
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
 import type { LogRecord, Membership, Polled } from '../log.ts'
-import { KafkaClient, kafkaOf } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { kafkaOf } from './settings.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
-import type { Answer } from './protocol.ts'
+import type { FetchResponse } from './protocol.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -91,12 +92,12 @@ await describeWithStack('what a member polls on a real broker', ({ KAFKA_BROKERS
     vi.spyOn(KafkaClient.prototype, 'send').mockImplementation(async function (this: KafkaClient, broker, call) {
       const answer = await send.call(this, broker, call)
       if (call.request.apiKey !== 1 || failing === 0) return answer as never
-      const partitions = (answer as Answer).partitions.map(part => {
+      const partitions = (answer as FetchResponse).partitions.map(part => {
         if (part.topic !== topic.name || part.partition !== 0 || failing === 0) return part
         failing--
         return { ...part, errorCode: -1, batches: [], bytes: 0 }
       })
-      return { ...(answer as Answer), partitions } as never
+      return { ...(answer as FetchResponse), partitions } as never
     })
     start()
     const { poll, records, errors } = following(membership)
@@ -128,7 +129,7 @@ await describeWithStack('what a member polls on a real broker', ({ KAFKA_BROKERS
     membership.start({ topic: topic.name, partition: 0, offset: 5 })
     const first = await membership.poll({ max: 100, wait: 10_000 })
     expect(first).toMatchObject([{ partition: 0, from: 5, next: 5, records: [], error: { code: 'gap' } }])
-    expect(first[0]!.error!.message).toMatch(/offset 5 .* is 12: 7 offsets are gone/)
+    expect(first[0]!.error!.message).toMatch(/offset 5 .* starts at 12: 7 offsets are gone/)
     // Another one goes on, and the gap is told again.
     membership.start({ topic: topic.name, partition: 1, offset: 0 })
     await fill(1, 3)
@@ -162,7 +163,7 @@ await describeWithStack('what a member polls on a real broker', ({ KAFKA_BROKERS
     expect(polled).toMatchObject([{ partition: 1, error: null, records: [{ offset: 0 }] }])
     const [gap] = await membership.poll({ max: 100, wait: 10_000 })
     expect(gap).toMatchObject({ partition: 0, from: 50, next: 50, error: { code: 'gap' } })
-    expect(gap!.error!.message).toMatch(/offset 50 .* ends before 1/)
+    expect(gap!.error!.message).toMatch(/offset 50 .* ends at 1:/)
     await membership.leave()
   })
 

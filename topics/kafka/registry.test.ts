@@ -86,7 +86,7 @@ await describeWithStack('a schema registry', ({ SCHEMA_REGISTRY_URL }) => {
     ] as const) {
       const { code, message } = await errorOf(registry().register(subject, schema))
       expect(code).toBe('invalid')
-      expect(message).toContain(`subject ${subject} does not take this schema`)
+      expect(message).toContain(`subject ${subject} refuses this schema`)
       expect(message).toContain(place)
     }
     expect(await versions(subject)).toEqual([1, 2])

@@ -1,21 +1,21 @@
 /**
- * Confluent Schema Registry. A subject gets FULL_TRANSITIVE before its first version: whoever reads or writes with any version
- * of a schema can go on. The client sets a level only after the first version, and gives schemas back as types, without their
- * docs and marks; so those two requests are made here.
+ * Confluent Schema Registry. A subject gets FULL_TRANSITIVE before its first version, so that code with any version of a schema can read
+ * and write. The client library sets the level only after the first version, and returns schemas as types, without docs and custom
+ * attributes; so these two requests are made here.
  */
 import { COMPATIBILITY, SchemaRegistry as Client, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { CodecError, type SchemaRegistry } from '../codec.ts'
 import { LogError } from '../log.ts'
-import { sleep } from './client.ts'
+import { sleep } from './retry.ts'
 
 const TIMEOUT_MS = 10_000
-const TRIES = 6
+const MAX_ATTEMPTS = 6
 const LEVEL = COMPATIBILITY.FULL_TRANSITIVE
-const CONTENT = 'application/vnd.schemaregistry.v1+json'
+const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json'
 
 export class ConfluentRegistry implements SchemaRegistry {
   readonly #client: Client
-  /** Without user and password. */
+  /** Base address without user and password. */
   readonly #host: string
   readonly #headers: Readonly<Record<string, string>>
 
@@ -25,33 +25,34 @@ export class ConfluentRegistry implements SchemaRegistry {
     this.#host = `${protocol}//${host}${pathname.replace(/\/$/, '')}`
     const auth = username === '' ? undefined : { username: decodeURIComponent(username), password: decodeURIComponent(password) }
     this.#client = new Client({ host: this.#host, ...(auth === undefined ? {} : { auth }), retry: { retries: 2 } })
-    const headers: Record<string, string> = { accept: CONTENT, 'content-type': CONTENT }
+    const headers: Record<string, string> = { accept: CONTENT_TYPE, 'content-type': CONTENT_TYPE }
     if (auth !== undefined) headers.authorization = `Basic ${btoa(`${auth.username}:${auth.password}`)}`
     this.#headers = headers
   }
 
-  /** @throws {CodecError} `invalid` when the subject does not take it; {LogError} `unavailable` */
+  /** @throws {CodecError} `invalid` when the subject refuses it; {LogError} `unavailable` */
   async register(subject: string, schema: string): Promise<number> {
     const config = `/config/${encodeURIComponent(subject)}`
     if ((await this.#request('GET', config)).status === 404) {
       const set = await this.#request('PUT', config, { compatibility: LEVEL })
-      // 409: another process has just set it.
-      if (!set.ok && set.status !== 409) throw await this.#refused(`subject ${subject} does not take the level ${LEVEL}`, set)
+      // 409: another process has just set the level.
+      if (!set.ok && set.status !== 409)
+        throw await this.#refused(`cannot set the compatibility level of subject ${subject} to ${LEVEL}`, set)
     }
-    for (let tries = 1; ; tries++) {
+    for (let attempts = 1; ; attempts++) {
       try {
         const { id } = await this.#client.register({ type: SchemaType.AVRO, schema }, { subject, compatibility: LEVEL })
         return id
       } catch (error) {
         const { status, message } = error as Error & { status?: number }
-        // Incompatible, or another process was first: asked again, the registry finds what that one has registered.
-        if (status === 409 && tries < TRIES) {
-          await sleep(tries * 20 + Math.random() * 50)
+        // Incompatible, or another process was faster: the next attempt finds what that process has registered.
+        if (status === 409 && attempts < MAX_ATTEMPTS) {
+          await sleep(attempts * 20 + Math.random() * 50)
           continue
         }
-        // 400 is what the client makes up where it got no answer.
+        // The client library reports 400 when there was no answer.
         if (status !== undefined && (status === 400 || status >= 500)) throw this.#unreachable(error)
-        throw new CodecError('invalid', `subject ${subject} does not take this schema: ${message}`, { cause: error })
+        throw new CodecError('invalid', `subject ${subject} refuses this schema: ${message}`, { cause: error })
       }
     }
   }
@@ -75,7 +76,7 @@ export class ConfluentRegistry implements SchemaRegistry {
     } catch (error) {
       throw this.#unreachable(error)
     }
-    if (response.status >= 500) throw this.#unreachable(new Error(`it answers with status ${response.status}`))
+    if (response.status >= 500) throw this.#unreachable(new Error(`it answered with status ${response.status}`))
     return response
   }
 

@@ -1,12 +1,11 @@
 import { expect, test } from 'vitest'
-import { partitionKey } from '../log.ts'
-import type { Wanted } from './protocol.ts'
+import { partitionKey, type Position } from '../log.ts'
 import { FetchSession } from './session.ts'
 
 const A = { topic: 'venue.inbox', partition: 0 }
 const B = { topic: 'venue.inbox', partition: 1 }
 
-function wanted(...of: readonly Wanted[]) {
+function wanted(...of: readonly Position[]) {
   return new Map(of.map(one => [partitionKey(one), one]))
 }
 
@@ -20,9 +19,9 @@ test('a session is begun with all that is wanted, and goes on with what has chan
   expect(session.next(both)).toMatchObject({ session: 77, epoch: 1, wanted: [], forgotten: [] })
   session.answered(answer(77))
   const moved = wanted({ ...A, offset: 5 })
-  const asking = session.next(moved)
-  expect(asking).toMatchObject({ session: 77, epoch: 2, wanted: [{ ...A, offset: 5 }], forgotten: [B] })
-  expect(asking.offset(A)).toBe(5)
+  const request = session.next(moved)
+  expect(request).toMatchObject({ session: 77, epoch: 2, wanted: [{ ...A, offset: 5 }], forgotten: [B] })
+  expect(request.offset(A)).toBe(5)
   session.answered(answer(77))
   expect(session.next(both)).toMatchObject({ epoch: 3, wanted: [...both.values()], forgotten: [] })
 })

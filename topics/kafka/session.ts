@@ -1,16 +1,16 @@
 /**
- * A fetch session (KIP-227): the broker remembers what was asked for, so that a request says only what has changed, and an answer
- * only where there is something new. Where it keeps none, or has forgotten it, all is said anew.
+ * A fetch session (KIP-227): the broker remembers what was requested, so that a request names only what has changed, and a response only
+ * partitions with something new. When the broker keeps no session, or has forgotten it, requests are complete.
  */
-import { partitionKey } from '../log.ts'
-import { CODE, KafkaError } from './client.ts'
-import type { Answer, Asking, Wanted } from './protocol.ts'
+import { partitionKey, type Position } from '../log.ts'
+import { ErrorCode, KafkaError } from './errors.ts'
+import type { FetchRequest, FetchResponse } from './protocol.ts'
 
 const LAST_EPOCH = 2 ** 31 - 1
-const LOST: ReadonlySet<number> = new Set([CODE.FETCH_SESSION_ID_NOT_FOUND, CODE.INVALID_FETCH_SESSION_EPOCH])
+const LOST: ReadonlySet<number> = new Set([ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH])
 
-/** One request, without a session. */
-export function once(wanted: ReadonlyMap<string, Wanted>): Asking {
+/** A request without a session. */
+export function sessionless(wanted: ReadonlyMap<string, Position>): FetchRequest {
   return {
     session: 0,
     epoch: -1,
@@ -22,31 +22,31 @@ export function once(wanted: ReadonlyMap<string, Wanted>): Asking {
 
 export class FetchSession {
   #id = 0
-  /** Of the next request; 0 until the broker has begun a session. */
+  /** Of the next request; 0 until the broker has started a session. */
   #epoch = 0
-  /** What the broker knows. */
-  readonly #told = new Map<string, Wanted>()
+  /** What the broker remembers. */
+  readonly #known = new Map<string, Position>()
 
-  /** The next request. One at a time: `answered` or `reset` comes before the one after it. */
-  next(wanted: ReadonlyMap<string, Wanted>): Asking {
-    if (this.#epoch === 0) this.#told.clear()
-    const changed: Wanted[] = []
+  /** The next request. One at a time: `answered` or `reset` comes before the next one. */
+  next(wanted: ReadonlyMap<string, Position>): FetchRequest {
+    if (this.#epoch === 0) this.#known.clear()
+    const changed: Position[] = []
     for (const [key, one] of wanted) {
-      if (this.#told.get(key)?.offset === one.offset) continue
-      this.#told.set(key, one)
+      if (this.#known.get(key)?.offset === one.offset) continue
+      this.#known.set(key, one)
       changed.push(one)
     }
-    const forgotten: Wanted[] = []
-    for (const [key, one] of this.#told) {
+    const forgotten: Position[] = []
+    for (const [key, one] of this.#known) {
       if (wanted.has(key)) continue
-      this.#told.delete(key)
+      this.#known.delete(key)
       forgotten.push(one)
     }
-    return { ...once(wanted), session: this.#id, epoch: this.#epoch, wanted: changed, forgotten }
+    return { ...sessionless(wanted), session: this.#id, epoch: this.#epoch, wanted: changed, forgotten }
   }
 
-  /** False where the broker has forgotten the session: what was asked for is asked anew. @throws {KafkaError} anything else */
-  answered({ errorCode, session }: Answer): boolean {
+  /** False when the broker has forgotten the session: the request must be repeated. @throws {KafkaError} on any other error */
+  answered({ errorCode, session }: FetchResponse): boolean {
     if (errorCode !== 0) {
       const lost = LOST.has(errorCode) && this.#epoch > 0
       this.reset()
@@ -58,7 +58,7 @@ export class FetchSession {
     return true
   }
 
-  /** Nobody knows what the broker has taken of the last request. */
+  /** Starts a new session: it is unknown what the broker has seen of the last request. */
   reset(): void {
     this.#id = 0
     this.#epoch = 0

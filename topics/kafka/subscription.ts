@@ -1,13 +1,13 @@
-/** What one reader follows: a cursor for each of its partitions, and a bound to the bytes that are queued for all of them. */
+/** What one reader follows: a cursor for each of its partitions, and a limit for the bytes that are queued for all of them. */
 import { partitionKey, type Position, type TopicPartition } from '../log.ts'
 import { Cursor, type Subscriber } from './cursor.ts'
 
 export interface SubscriptionSettings extends Omit<Subscriber, 'holds'> {
-  /** Bytes that may be queued, about: beyond them one answer of a broker may lie. */
+  /** Bytes that may be queued, about: one answer of a broker may exceed it. */
   readonly bytes?: number
 }
 
-const BYTES = 16 * 1024 * 1024
+const QUEUE_BYTES = 16 * 1024 * 1024
 
 export class Subscription implements Subscriber {
   readonly below: Subscriber['below']
@@ -15,20 +15,20 @@ export class Subscription implements Subscriber {
   readonly onNews: Subscriber['onNews']
   readonly #bytes: number
   readonly #cursors = new Map<string, Cursor>()
-  readonly #go: () => void
+  readonly #wake: () => void
   readonly #closing: (closed: Subscription) => void
 
-  /** @param go looks for what can be fetched */
+  /** @param wake looks for what can be fetched */
   constructor(
-    { below, beyond, bytes = BYTES, onNews }: SubscriptionSettings,
-    go: () => void,
+    { below, beyond, bytes = QUEUE_BYTES, onNews }: SubscriptionSettings,
+    wake: () => void,
     closing: (closed: Subscription) => void,
   ) {
     this.below = below
     this.beyond = beyond
     this.onNews = onNews
     this.#bytes = bytes
-    this.#go = go
+    this.#wake = wake
     this.#closing = closing
   }
 
@@ -48,34 +48,34 @@ export class Subscription implements Subscriber {
     return this.#cursors.get(cursor.key) === cursor
   }
 
-  /** From now on this partition is fetched, from this offset on; what was fetched of it before is dropped. */
+  /** Starts fetching this partition at this offset; what was fetched before is dropped. */
   add(position: Position): Cursor {
     const cursor = new Cursor(position, this)
     this.#cursors.set(cursor.key, cursor)
-    this.#go()
+    this.#wake()
     return cursor
   }
 
-  /** What it had queued is room for the others. */
+  /** Stops fetching this partition; its queued bytes are free for the others. */
   remove(partition: TopicPartition): void {
-    if (this.#cursors.delete(partitionKey(partition))) this.#go()
+    if (this.#cursors.delete(partitionKey(partition))) this.#wake()
   }
 
   clear(): void {
     this.#cursors.clear()
-    this.#go()
+    this.#wake()
   }
 
-  /** Puts a cursor behind the others, so that they come first. */
+  /** Moves a cursor behind the others. */
   rotate(cursor: Cursor): void {
     if (!this.holds(cursor)) return
     this.#cursors.delete(cursor.key)
     this.#cursors.set(cursor.key, cursor)
   }
 
-  /** Something was taken: there may be room again. */
-  go(): void {
-    this.#go()
+  /** Records were taken: there may be room again. */
+  wake(): void {
+    this.#wake()
   }
 
   close(): void {
@@ -84,23 +84,22 @@ export class Subscription implements Subscriber {
   }
 
   /**
-   * Those that have room and are not to be left alone for now. A partition may queue as much as is still free of the bytes of all:
-   * alone it gets half, and where some are not taken, there is always room for the others (Choudhury and Hahne, Dynamic queue length
-   * thresholds for shared-memory packet switches, 1998). One that has nothing is fetched however much the others have: an answer may
-   * have brought more than there was room for.
+   * Cursors that have room and are neither paused nor on hold. A partition may queue as much as is free of the shared limit: alone it
+   * gets half, and when some are not taken, there is always room for the others (Choudhury and Hahne, Dynamic queue length thresholds
+   * for shared-memory packet switches, 1998). A cursor with an empty queue is fetched in any case: an answer may have exceeded the limit.
    */
-  wanted(now: number): Cursor[] {
+  fetchable(now: number): Cursor[] {
     const free = this.#free()
-    const wanted: Cursor[] = []
+    const fetchable: Cursor[] = []
     for (const cursor of this.#cursors.values()) {
-      if (hasRoom(cursor, free) && !cursor.asking && cursor.pausedUntil <= now) wanted.push(cursor)
+      if (hasRoom(cursor, free) && !cursor.onHold && cursor.pausedUntil <= now) fetchable.push(cursor)
     }
-    return wanted
+    return fetchable
   }
 
-  /** What another reader has asked for may go to this one as well. */
-  takesAlong(cursor: Cursor): boolean {
-    return !cursor.asking && hasRoom(cursor, this.#free())
+  /** Whether it can take what was fetched for another reader. */
+  hasRoomFor(cursor: Cursor): boolean {
+    return !cursor.onHold && hasRoom(cursor, this.#free())
   }
 
   #free(): number {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { append, codeOf, join, newGroup, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
-import { kafkaOf } from './client.ts'
+import { kafkaOf } from './settings.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { ensureTopics, settingsOf } from './topics.ts'
 
@@ -98,12 +98,12 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
   const appendTime = { name: 'message.timestamp.type', value: 'LogAppendTime' }
   const policy = (value: string) => ({ name: 'cleanup.policy', value })
   for (const [what, cleanup, partitions, configEntries, said] of [
-    ['more partitions', 'delete', 5, [appendTime], 'has 5 partitions, 3 are wanted'],
-    ['fewer partitions', 'compact', 2, [appendTime, policy('compact')], 'has 2 partitions, 3 are wanted'],
-    ['records deleted by time', 'compact', 3, [appendTime, policy('delete')], 'has cleanup.policy delete, compact is wanted'],
+    ['more partitions', 'delete', 5, [appendTime], 'has 5 partitions instead of 3'],
+    ['fewer partitions', 'compact', 2, [appendTime, policy('compact')], 'has 2 partitions instead of 3'],
+    ['records deleted by time', 'compact', 3, [appendTime, policy('delete')], 'has cleanup.policy delete instead of compact'],
     ['compaction and deletion', 'compact', 3, [appendTime, policy('compact,delete')], 'has cleanup.policy compact,delete'],
-    ['only the newest of each key', 'delete', 3, [appendTime, policy('compact')], 'has cleanup.policy compact, delete is wanted'],
-    ['the times of its writers', 'delete', 3, [], 'has message.timestamp.type CreateTime, LogAppendTime is wanted'],
+    ['only the newest of each key', 'delete', 3, [appendTime, policy('compact')], 'has cleanup.policy compact instead of delete'],
+    ['the times of its writers', 'delete', 3, [], 'has message.timestamp.type CreateTime instead of LogAppendTime'],
   ] as const) {
     it(`are refused with ${what}: the log does not open, and says what to do`, async () => {
       const bad = newTopic({ partitions: 3, cleanup })

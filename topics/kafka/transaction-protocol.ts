@@ -1,41 +1,40 @@
 /**
- * Requests of transactions that kafkajs does not have, or has in too old a version: TxnOffsetCommit v3 and v5 (KIP-447: member
- * and generation), EndTxn v5 (KIP-890: every transaction has an epoch of its own), and which of the two ways a cluster goes.
+ * Requests of transactions that kafkajs lacks, or has only in an older version: TxnOffsetCommit v3 and v5 (KIP-447: member and
+ * generation), EndTxn v5 (KIP-890: every transaction has its own epoch), and which of the two protocols a cluster uses.
  */
 import type { Position } from '../log.ts'
-import { check } from './client.ts'
+import { ErrorCode, throwIfError } from './errors.ts'
 import type { Call, Transactional } from './hardening.ts'
-import { byTopic, call, Reader, Writer } from './protocol.ts'
+import { byTopic, call, Reader, Writer } from './wire.ts'
 
 /**
- * How transactions go: 2 where Produce and TxnOffsetCommit make what they write to part of the transaction, and EndTxn hands out
- * the epoch of the next one (KIP-890, Kafka 4.0); 1 where the coordinator is told of every partition and group beforehand.
+ * The protocol of transactions. 2: Produce and TxnOffsetCommit add their partitions to the transaction, and EndTxn returns the epoch of
+ * the next one (KIP-890, Kafka 4.0). 1: every partition and group is registered with the coordinator beforehand.
  */
 export type TransactionVersion = 1 | 2
 
-/** Who commits offsets. */
+/** The member that commits offsets. */
 export interface Member {
   readonly group: string
   readonly member: string
   readonly generation: number
 }
 
-/** A tagged field of the answer to ApiVersions. */
+/** Tag of a field in the response to ApiVersions. */
 const FINALIZED_FEATURES = 2
-const UNSUPPORTED_VERSION = 35
 
-/** The way that the whole cluster has agreed on: all its brokers go it. */
+/** The version that the whole cluster has finalized: all its brokers support it. */
 export function transactionVersion(): Call<TransactionVersion> {
   return call(
     { apiKey: 18, apiVersion: 3, apiName: 'ApiVersions' },
     () => new Writer().noTags().compactText('bma-social').compactText('1').noTags(),
-    // In front of its fields there are no tags: whoever asks does not know yet what the broker speaks.
+    // The response header has no tagged fields: the client does not know the broker's versions yet.
     r => {
       const errorCode = r.int16()
-      // From before Kafka 2.4.
-      if (errorCode === UNSUPPORTED_VERSION) return 1
-      check(errorCode)
-      r.compactArray(() => r.take(6)) // requests with their versions
+      // A broker before Kafka 2.4.
+      if (errorCode === ErrorCode.UNSUPPORTED_VERSION) return 1
+      throwIfError(errorCode)
+      r.compactArray(() => r.take(6)) // API keys with their versions
       r.int32() // throttle time
       let version = 0
       for (let n = r.uvarint(); n > 0; n--) {
@@ -54,7 +53,7 @@ export function transactionVersion(): Call<TransactionVersion> {
   )
 }
 
-/** The error codes per partition of an offset commit within a transaction, by a member in a generation of its group. */
+/** Commits offsets within a transaction, for a member of a generation; returns the error codes of the partitions. */
 export function txnOffsetCommit(
   prefix: string,
   producer: Transactional,
@@ -65,7 +64,7 @@ export function txnOffsetCommit(
   return call(
     { apiKey: 28, apiVersion: version === 2 ? 5 : 3, apiName: 'TxnOffsetCommit' },
     () => {
-      const w = new Writer().noTags() // ends the request's header
+      const w = new Writer().noTags() // end of the request header
       w.compactText(producer.transactionalId).compactText(member.group).int64(producer.producerId).int16(producer.producerEpoch)
       w.int32(member.generation).compactText(member.member).compactText(null)
       w.compactArray(byTopic(offsets), ({ topic, items }) => {
@@ -90,15 +89,15 @@ export function txnOffsetCommit(
   )
 }
 
-export interface Ended {
+export interface EndTxnResult {
   readonly errorCode: number
-  /** Under which the next transaction goes; another id once the epochs of the last have run out. */
+  /** For the next transaction; a new id once the epochs of the last have run out. */
   readonly producerId: bigint
   readonly producerEpoch: number
 }
 
-/** Commits or aborts. Repeated as it was it is answered as the first time, once its markers are written. */
-export function endTxn({ transactionalId, producerId, producerEpoch }: Transactional, commit: boolean): Call<Ended> {
+/** Commits or aborts. A repeated request gets the answer of the first one, once the markers are written. */
+export function endTxn({ transactionalId, producerId, producerEpoch }: Transactional, commit: boolean): Call<EndTxnResult> {
   return call(
     { apiKey: 26, apiVersion: 5, apiName: 'EndTxn' },
     () => {

@@ -4,7 +4,8 @@ import { describeWithStack } from '../../test/stack/vitest.ts'
 import type { Topic } from '../catalog.ts'
 import type { Append } from '../log.ts'
 import { encodeBatch } from './batch.ts'
-import { CODE, check, KafkaClient, logError } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { ErrorCode, throwIfError, toLogError } from './errors.ts'
 import type { Transactional } from './hardening.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { Outbox } from './outbox.ts'
@@ -32,7 +33,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
         transactionVersion: version,
       })
       client = new KafkaClient(kafka)
-      await client.use([inbox.name, ...outboxes.map(t => t.name)])
+      await client.track([inbox.name, ...outboxes.map(t => t.name)])
     })
     afterAll(async () => {
       await client?.close()
@@ -89,7 +90,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
         if (first === undefined) return
         const { topic, partition = 0 } = first
         if (version === 1) await broker.addPartitionsToTxn({ ...producer, topics: [{ topic, partitions: [partition] }] })
-        for (const code of await put(producer, first, records)) check(code)
+        for (const code of await put(producer, first, records)) throwIfError(code)
       }
       const commits = async () => {
         if (group === undefined || offset === undefined) return
@@ -97,13 +98,13 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
         const coordinator = await client.coordinator('group', group)
         const nobody = { group, member: '', generation: -1 }
         const call = txnOffsetCommit('', producer, nobody, [{ ...at, offset }], version)
-        for (const code of await client.send(coordinator, call)) check(code)
+        for (const code of await client.send(coordinator, call)) throwIfError(code)
       }
       await commits()
       await writes()
       const end = async (commit: boolean) => {
         if (version === 1) await broker.endTxn({ ...producer, transactionResult: commit })
-        else check((await client.send(broker, endTxn(producer, commit))).errorCode)
+        else throwIfError((await client.send(broker, endTxn(producer, commit))).errorCode)
       }
       return { producer, end }
     }
@@ -187,7 +188,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       await expect.poll(() => membership.committed([at]), { timeout: 20_000 }).toEqual([])
       const ended = await open.end(true).then(
         () => null,
-        (error: unknown) => logError(error),
+        (error: unknown) => toLogError(error),
       )
       expect(ended?.code).toBe('fenced')
       expect(await seen()).toEqual({ outputs: [], offset: undefined })
@@ -200,7 +201,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       const record = append(outputs, 'k', 'in time', { partition: 0 })
       const open = await openTransaction(`${id}.other`, { group, records: [record], offset: 1, timeout: 60_000 })
       await open.end(false)
-      await expect.poll(() => put(open.producer, record, [record], 1)).toEqual([CODE.INVALID_PRODUCER_EPOCH])
+      await expect.poll(() => put(open.producer, record, [record], 1)).toEqual([ErrorCode.INVALID_PRODUCER_EPOCH])
       await commit('after', 2)
       expect(await seen()).toEqual({ outputs: ['after'], offset: 2 })
       await membership.leave()

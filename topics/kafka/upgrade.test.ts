@@ -6,12 +6,13 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { append, codeOf, newTopic, readAll, texts } from '../../test/conformance/harness.ts'
 import { type Broker, startBroker } from '../../test/stack/stack.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
-import { check, KafkaClient } from './client.ts'
+import { KafkaClient } from './client.ts'
+import { throwIfError } from './errors.ts'
 import type { Call } from './hardening.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import { Outbox } from './outbox.ts'
 import { Producer } from './producer.ts'
-import { call, Writer } from './protocol.ts'
+import { call, Writer } from './wire.ts'
 import { transactionVersion } from './transaction-protocol.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
@@ -29,7 +30,7 @@ await describeWithStack('a cluster that is upgraded', () => {
     const kafka = { brokers: [broker.address] }
     log = await openKafkaLog({ kafka, topics: [outputs] })
     client = new KafkaClient(kafka)
-    await client.use([outputs.name])
+    await client.track([outputs.name])
   })
   afterAll(async () => {
     await client?.close()
@@ -42,8 +43,8 @@ await describeWithStack('a cluster that is upgraded', () => {
     Producer.open({ client, transactionalId: 'worker', transactionTimeout: 10_000, compression: 'none', version: null })
 
   async function agreeOn(level: number): Promise<void> {
-    check(await client.anywhere(b => client.send(b, updateFeature('transaction.version', level))))
-    await expect.poll(() => client.anywhere(b => client.send(b, transactionVersion()))).toBe(level)
+    throwIfError(await client.onAnyBroker(b => client.send(b, updateFeature('transaction.version', level))))
+    await expect.poll(() => client.onAnyBroker(b => client.send(b, transactionVersion()))).toBe(level)
   }
 
   it('lets a producer go on in its way, and gives the next one the new way', async () => {

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { append, DAY, Fixture, readAll, refusal, short, states } from './fixture.ts'
+import { append, DAY, Fixture, readAll, refusal, short, states } from './testing/fixture.ts'
 import type { LocalLog } from './log.ts'
 
 const fixture = new Fixture()

@@ -1,42 +1,43 @@
 /**
- * Retention and compaction, when asked and in the background, in small steps with room for other work between them. In the background
- * small batches are joined, too, and what has become free goes back to the file system.
+ * Retention and compaction, on request and in the background, in small steps that let other work run in between. The background also
+ * joins small batches and returns free pages to the file system.
  */
 import { LogError } from '../log.ts'
+import { turn } from '../wait.ts'
 import { BATCH_BYTES } from './commits.ts'
 import { type CompactionSettings, compact, STEP_MS } from './compaction.ts'
-import { isOfFile } from './database.ts'
+import { isFileDamage } from './sqlite-errors.ts'
 import { joinSmall } from './joining.ts'
 import type { LocalTopic, Partition } from './partition.ts'
-import { turn } from './reader.ts'
 import type { BatchInfo, Storage, StoredBatch } from './storage.ts'
 import type { Tail } from './tail.ts'
 
 export interface Cleaning extends CompactionSettings {
-  /** How often the background looks whether there is something to do, ms. */
+  /** Interval of the background runs, ms. */
   readonly everyMs: number
-  /** A partition is compacted when this part of it is new, and at least so many bytes … */
+  /** A partition is compacted when at least this share of it is new … */
   readonly dirtyRatio: number
+  /** … and at least this many bytes … */
   readonly dirtyBytes: number
-  /** … or when something new is older than this, ms: by then what an erased key held is gone. */
+  /** … or when a new record is older than this, ms: by then the values of an erased key are gone. */
   readonly maxLagMs: number
-  /** Small batches of a topic by time are joined once one is older than this; what is joined spans no more, ms. */
+  /** Small batches of a topic with retention are joined once one is older than this; the result spans no more, ms. */
   readonly joinMs: number
 }
 
-const MINUTE = 60_000
-const DAY = 24 * 60 * MINUTE
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
 export const CLEANING: Cleaning = {
-  everyMs: MINUTE,
-  activeMs: 5 * MINUTE,
-  deleteRetentionMs: DAY,
+  everyMs: MINUTE_MS,
+  activeMs: 5 * MINUTE_MS,
+  deleteRetentionMs: DAY_MS,
   dirtyRatio: 0.5,
   dirtyBytes: 1024 * 1024,
-  maxLagMs: DAY - 5 * MINUTE,
-  joinMs: 60 * MINUTE,
+  maxLagMs: DAY_MS - 5 * MINUTE_MS,
+  joinMs: 60 * MINUTE_MS,
 }
 
-/** What a step of retention removes, about: every page of it is overwritten, and written to the WAL. */
+/** What a step of retention removes, about: every page is overwritten, and written to the WAL. */
 const STEP_BYTES = 2 * BATCH_BYTES
 
 export interface CleanerOptions {
@@ -45,14 +46,14 @@ export interface CleanerOptions {
   readonly topics: ReadonlyMap<string, LocalTopic>
   readonly now: () => number
   readonly settings: Cleaning
-  /** Told what goes wrong in the background. */
-  readonly failed: (error: Error) => void
+  /** Called with errors of the background. */
+  readonly onError: (error: Error) => void
 }
 
-/** Free pages that the file keeps, at least and by its size. */
-const KEPT_PAGES = 256
-const KEPT_SHARE = 1 / 8
-/** Pages that a step moves and cuts off. */
+/** Free pages that the file keeps: at least this many, and this share of its size. */
+const MIN_FREE_PAGES = 256
+const FREE_SHARE = 1 / 8
+/** Pages that a step moves and truncates. */
 const STEP_PAGES = 64
 
 interface Expired extends BatchInfo {
@@ -65,10 +66,10 @@ type Pause = () => Promise<void>
 export class Cleaner {
   readonly #options: CleanerOptions
   readonly #timer: NodeJS.Timeout
-  /** One thing at a time. */
+  /** The last piece of work: one at a time. */
   #last: Promise<void> = Promise.resolve()
-  /** What it has told of. */
-  readonly #told = new Set<string>()
+  /** Messages of damage that were reported. */
+  readonly #reported = new Set<string>()
   #inBackground = false
   #stopped = false
 
@@ -83,12 +84,12 @@ export class Cleaner {
     clearInterval(this.#timer)
   }
 
-  /** Removes what is older than its topic keeps. */
+  /** Removes records that are past the retention of their topic. */
   retain(): Promise<void> {
     return this.#alone(() => this.#retain(this.#pause(turn)))
   }
 
-  /** Compacts these topics now, however little of them is new. */
+  /** Compacts these topics now, however little is new. */
   compact(topics: readonly LocalTopic[]): Promise<void> {
     return this.#alone(async () => {
       for (const { owned } of topics) for (const partition of owned) await this.#compact(partition, this.#pause(turn))
@@ -104,40 +105,40 @@ export class Cleaner {
       for (const { cleanup, owned } of [...this.#options.topics.values()]) {
         for (const partition of owned) {
           await pause()
-          await this.#unlessDamaged(async () => {
-            if (cleanup === 'delete') await this.#toldOnce(this.#join(partition, pause))
+          await this.#isolateDamage(async () => {
+            if (cleanup === 'delete') await this.#reportDamageOnce(this.#join(partition, pause))
             else if (this.#due(partition)) await this.#compact(partition, pause)
           })
         }
       }
-      await this.#unlessDamaged(() => this.#toldOnce(this.#shrink(pause)))
+      await this.#isolateDamage(() => this.#reportDamageOnce(this.#shrink(pause)))
     }
     this.#alone(work)
       .catch(error => {
-        if (!this.#stopped) this.#options.failed(error)
+        if (!this.#stopped) this.#options.onError(error)
       })
       .finally(() => {
         this.#inBackground = false
       })
   }
 
-  /** What is damaged in one partition stays as it is, and keeps the others from nothing. */
-  async #unlessDamaged(work: () => Promise<void>): Promise<void> {
+  /** Damage in one partition stays as it is, and does not stop the work on others. */
+  async #isolateDamage(work: () => Promise<void>): Promise<void> {
     try {
       await work()
     } catch (error) {
       if (this.#stopped || !(error instanceof LogError) || error.code === 'closed') throw error
-      this.#options.failed(error)
+      this.#options.onError(error)
     }
   }
 
-  /** Broken pages of the file are met again at every round. */
-  async #toldOnce(work: Promise<void>): Promise<void> {
+  /** Broken pages of the file are found again in every round. */
+  async #reportDamageOnce(work: Promise<void>): Promise<void> {
     try {
       await work
     } catch (error) {
       if (this.#stopped || !(error instanceof LogError) || error.code !== 'corrupt') throw error
-      this.#tell(error)
+      this.#reportOnce(error)
     }
   }
 
@@ -163,7 +164,7 @@ export class Cleaner {
     for (const { cleanup, retentionMs, owned } of [...this.#options.topics.values()]) {
       if (cleanup !== 'delete' || retentionMs === null) continue
       for (const partition of owned) {
-        await this.#unlessDamaged(async () => {
+        await this.#isolateDamage(async () => {
           do await pause()
           while (this.#expire(partition, this.#options.now() - retentionMs))
         })
@@ -171,9 +172,9 @@ export class Cleaner {
     }
   }
 
-  /** Removes some of the batches that are wholly older than a time. Returns whether there may be more. */
+  /** Removes some of the batches that are entirely older than a time. Returns whether there may be more. */
   #expire(partition: Partition, before: number): boolean {
-    const { storage, tail, failed } = this.#options
+    const { storage, tail, onError } = this.#options
     const until = performance.now() + STEP_MS
     const old: Expired[] = []
     let { low } = partition
@@ -196,14 +197,14 @@ export class Cleaner {
     for (const { damage } of old) {
       if (damage === null) continue
       const { code, message } = damage
-      failed(new LogError(code, `${message}; it has been removed, for it was older than what ${partition.topic} keeps`))
+      onError(new LogError(code, `${message}; it was past the retention of ${partition.topic} and has been removed`))
     }
     return true
   }
 
   /**
-   * The batch that an offset lies in, if it is older than a time. What a damaged one says of its time is not believed: it
-   * is as old as the next one at least. Where SQLite itself cannot read it, it stays: removing it would go over broken pages.
+   * The batch that contains an offset, if it is older than a time. The time of a damaged batch is not trusted: it is at least as old as
+   * the next one. A batch that SQLite itself cannot read stays: removing it would touch broken pages.
    */
   #expired(partition: Partition, offset: number, before: number): Expired | null {
     const { storage } = this.#options
@@ -218,23 +219,23 @@ export class Cleaner {
       } catch (error) {
         if (!(error instanceof LogError) || error.code !== 'corrupt') throw error
         damage ??= error
-        if (isOfFile(error)) break
+        if (isFileDamage(error)) break
       }
     }
-    if (damage !== null) this.#tell(damage)
+    if (damage !== null) this.#reportOnce(damage)
     return null
   }
 
-  /** Once for each damage, and not every time that the cleaner comes by. */
-  #tell(damage: LogError): void {
-    if (this.#told.has(damage.message)) return
-    this.#told.add(damage.message)
-    this.#options.failed(damage)
+  /** Each damage once, not in every round. */
+  #reportOnce(damage: LogError): void {
+    if (this.#reported.has(damage.message)) return
+    this.#reported.add(damage.message)
+    this.#options.onError(damage)
   }
 
   #compact(partition: Partition, pause: Pause): Promise<void> {
     const { storage, tail, settings, now } = this.#options
-    return compact(storage, tail, partition, { ...settings, now: now(), damaged: error => this.#tell(error) }, pause)
+    return compact(storage, tail, partition, { ...settings, now: now(), onDamage: error => this.#reportOnce(error) }, pause)
   }
 
   async #join(partition: Partition, pause: Pause): Promise<void> {
@@ -243,17 +244,17 @@ export class Cleaner {
     const at = now()
     const oldest = storage.batchInfo(partition, Math.max(partition.joined, partition.low))
     if (oldest === null || oldest.maxTimestamp > at - spanMs) return
-    await joinSmall(storage, partition, { until: at - activeMs, spanMs, damaged: error => this.#tell(error) }, pause)
+    await joinSmall(storage, partition, { until: at - activeMs, spanMs, onDamage: error => this.#reportOnce(error) }, pause)
   }
 
-  /** What is free at last: a part of it stays for what is written next. */
+  /** Returns free pages to the file system; a share stays for the next writes. */
   async #shrink(pause: Pause): Promise<void> {
     const { database } = this.#options.storage
     for (let before = Number.POSITIVE_INFINITY; ; ) {
       await pause()
-      const { pages, free } = database.room()
-      const spare = free - Math.max(KEPT_PAGES, Math.ceil(pages * KEPT_SHARE))
-      if (!database.shrinks || spare <= 0 || free >= before) return
+      const { pages, free } = database.pageCounts()
+      const spare = free - Math.max(MIN_FREE_PAGES, Math.ceil(pages * FREE_SHARE))
+      if (!database.canShrink || spare <= 0 || free >= before) return
       before = free
       database.shrink(Math.min(spare, STEP_PAGES))
     }
@@ -267,7 +268,7 @@ export class Cleaner {
     const oldest = storage.batchInfo(partition, partition.clean)
     if (oldest === null || oldest.maxTimestamp > at - settings.activeMs) return false
     const { bytes, dirtyBytes } = partition
-    const much = dirtyBytes >= settings.dirtyBytes && dirtyBytes >= settings.dirtyRatio * bytes
-    return much || oldest.firstTimestamp <= at - settings.maxLagMs
+    const enough = dirtyBytes >= settings.dirtyBytes && dirtyBytes >= settings.dirtyRatio * bytes
+    return enough || oldest.firstTimestamp <= at - settings.maxLagMs
   }
 }

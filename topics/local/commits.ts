@@ -1,15 +1,15 @@
 /**
- * Group commit: appends and transactions that come in the same turn of the event loop share one SQLite transaction, and so
- * one sync of the disk. Offsets and log time are given here, and readers see nothing before the commit has returned.
+ * Group commit: appends and transactions of the same turn of the event loop share one SQLite transaction, and so one sync of the disk.
+ * Offsets and log append times are assigned here, and readers see nothing before the commit has returned.
  */
 import { type Assignment, type Headers, LogError, type Position } from '../log.ts'
-import { type Batch, type BatchRecord, encodeRecords } from '../records.ts'
+import { type EncodedBatch, type BatchRecord, encodeRecords } from '../records.ts'
 import type { Partition } from './partition.ts'
 import type { Storage } from './storage.ts'
 import type { Tail } from './tail.ts'
 
-/** A record that knows its partition. */
-export interface Placed {
+/** A record and its partition. */
+export interface PlacedRecord {
   readonly partition: Partition
   readonly key: string | null
   readonly value: Buffer | null
@@ -17,18 +17,18 @@ export interface Placed {
   readonly bytes: number
 }
 
-/** What is taken as one: an append, or a transaction with its input offsets. */
-export interface Unit {
-  readonly records: readonly Placed[]
+/** What is committed together: an append, or a transaction with its input offsets. */
+export interface CommitUnit {
+  readonly records: readonly PlacedRecord[]
   readonly fence?: { readonly assignment: Assignment; readonly offsets: readonly Position[] }
 }
 
-/** Larger batches are split over rows, so that reading a little of one is cheap, and so is rewriting it. */
+/** Larger batches are split into several rows, so that reading a part of one, and rewriting it, stays cheap. */
 export const BATCH_BYTES = 256 * 1024
-/** About how much one SQLite transaction takes; what is beyond waits for the next, and I/O comes between. */
+/** Size of one SQLite transaction, about; the rest waits for the next one, with I/O in between. */
 const COMMIT_BYTES = 2 * 1024 * 1024
 
-interface Waiting extends Unit {
+interface Waiting extends CommitUnit {
   readonly bytes: number
   /** @param offsets of the records, in their order */
   resolve(offsets: number[]): void
@@ -39,8 +39,8 @@ export interface CommitsOptions {
   readonly storage: Storage
   readonly tail: Tail
   readonly now: () => number
-  /** Whether an assignment is still its group's present one. */
-  readonly holds: (assignment: Assignment) => boolean
+  /** Whether an assignment is still the current one of its group. */
+  readonly isCurrent: (assignment: Assignment) => boolean
 }
 
 export class Commits {
@@ -52,8 +52,8 @@ export class Commits {
     this.#options = options
   }
 
-  /** Durable once resolved, with the offsets of the records. @throws {LogError} */
-  add(unit: Unit): Promise<number[]> {
+  /** Resolves with the offsets of the records, once durable. @throws {LogError} */
+  add(unit: CommitUnit): Promise<number[]> {
     return new Promise((resolve, reject) => {
       let bytes = 0
       for (const record of unit.records) bytes += record.bytes
@@ -62,7 +62,7 @@ export class Commits {
     })
   }
 
-  /** Resolves once everything that has been added is committed or refused. */
+  /** Resolves once everything added so far is committed or refused. */
   async settled(): Promise<void> {
     await this.add({ records: [] }).catch(() => {})
   }
@@ -78,24 +78,27 @@ export class Commits {
     setImmediate(() => {
       this.#scheduled = false
       const { database } = this.#options.storage
-      // Each in a turn of its own.
+      // A checkpoint and a commit get a turn each.
       if (database.checkpointDue) database.checkpoint()
       else this.#commit(this.#next())
       if (this.#queue.length > 0 || database.checkpointDue) this.#schedule()
     })
   }
 
-  /** Waiting units up to the size of a commit, without those whose owner has lost its tasks. */
+  /** Waiting units up to the size of a commit; those of an assignment that is no longer current are refused. */
   #next(): Waiting[] {
     let bytes = 0
     let count = 0
     while (count < this.#queue.length && (count === 0 || bytes < COMMIT_BYTES)) bytes += (this.#queue[count++] as Waiting).bytes
     return this.#queue.splice(0, count).filter(unit => {
       const assignment = unit.fence?.assignment
-      if (assignment === undefined || this.#options.holds(assignment)) return true
+      if (assignment === undefined || this.#options.isCurrent(assignment)) return true
       const { group, member, generation } = assignment
       unit.reject(
-        new LogError('fenced', `generation ${generation} of group "${group}", member ${member}, is over; join again to go on`),
+        new LogError(
+          'fenced',
+          `generation ${generation} of group "${group}" has ended for member ${member}; join the group again`,
+        ),
       )
       return false
     })
@@ -104,11 +107,11 @@ export class Commits {
   #commit(units: readonly Waiting[]): void {
     const { storage, tail, now } = this.#options
     const additions = new Map<Partition, BatchRecord[]>()
-    const batches: [Partition, Batch][] = []
+    const batches: [Partition, EncodedBatch][] = []
     const offsets: number[][] = []
     try {
       const time = Math.floor(now())
-      for (const { records } of units) offsets.push(place(records, additions, time))
+      for (const { records } of units) offsets.push(assignOffsets(records, additions, time))
       for (const [partition, records] of additions) {
         for (const batch of inBatches(records)) batches.push([partition, batch])
       }
@@ -138,8 +141,8 @@ export class Commits {
   }
 }
 
-/** Gives records their offsets and log time, which never runs backwards in a partition. Returns the offsets. */
-function place(records: readonly Placed[], additions: Map<Partition, BatchRecord[]>, now: number): number[] {
+/** Assigns offsets and log append times, which never go back within a partition. Returns the offsets. */
+function assignOffsets(records: readonly PlacedRecord[], additions: Map<Partition, BatchRecord[]>, now: number): number[] {
   const offsets: number[] = []
   for (const { partition, key, value, headers } of records) {
     let added = additions.get(partition)
@@ -154,8 +157,8 @@ function place(records: readonly Placed[], additions: Map<Partition, BatchRecord
   return offsets
 }
 
-/** Records as batches of about the given size. */
-export function* inBatches(records: readonly BatchRecord[]): Generator<Batch> {
+/** Groups records into batches of about the size of a row. */
+export function* inBatches(records: readonly BatchRecord[]): Generator<EncodedBatch> {
   let start = 0
   let bytes = 0
   for (let end = 0; end < records.length; end++) {

@@ -1,44 +1,45 @@
 /**
- * Compaction of a partition, as Kafka's log cleaner does it (KIP-534 for the tombstones): a survey of what is new since the
- * last pass notes the newest offset of every key; then everything up to there is rewritten without what has been replaced.
- * A tombstone stays for `deleteRetentionMs` after the pass that removed what it deletes, so that a reader who has met the
- * value also meets the tombstone. Offsets never change.
+ * Compaction of a partition, as Kafka's log cleaner does it (KIP-534 for the tombstones): a survey of the records since the last pass
+ * notes the newest offset of every key; then everything up to there is rewritten without the values that were replaced. A tombstone stays
+ * for `deleteRetentionMs` after the pass that removed what it deletes, so that a reader who has seen the value also sees the tombstone.
+ * Offsets never change.
  *
  *   low ─── seen by earlier passes ─── clean ─── surveyed ─── active: left alone ─── high
  *
- * A pass goes in steps of a few milliseconds, each one SQLite transaction. A crash between two leaves a log that is right,
- * only less clean. A damaged batch stays as it is, and what only it says is not known: nothing is removed because of it.
+ * A pass takes steps of a few milliseconds, each one SQLite transaction. A crash between two leaves a correct log that is less clean. A
+ * damaged batch stays as it is, and its records are unknown: nothing is removed because of it.
  */
 import type { LogError, LogRecord } from '../log.ts'
-import type { Batch } from '../records.ts'
+import type { EncodedBatch } from '../records.ts'
 import { BATCH_BYTES, inBatches } from './commits.ts'
 import type { Partition } from './partition.ts'
-import { isOfRow, type Storage, type StoredBatch } from './storage.ts'
+import { isRowDamage, type Storage, type StoredBatch } from './storage.ts'
 import type { Tail } from './tail.ts'
 
 export interface CompactionSettings {
-  /** Records younger than this are left alone, ms. */
+  /** Records younger than this are not compacted, ms. */
   readonly activeMs: number
-  /** How long tombstones stay once what they delete is gone, ms. */
+  /** How long tombstones stay after what they delete is gone, ms. */
   readonly deleteRetentionMs: number
 }
 
 export interface Compaction extends CompactionSettings {
   readonly now: number
-  /** Told of batches that cannot be read. */
-  readonly damaged: (error: LogError) => void
+  /** Called with batches that cannot be read. */
+  readonly onDamage: (error: LogError) => void
 }
 
-/** A step stops taking more after this long, so that it ends within about 5 ms. */
+/** After this long a step takes no more, so that it ends within about 5 ms. */
 export const STEP_MS = 3
-/** Keys of one survey; with more there are several passes. */
-const SURVEY_KEYS = 100_000
+/** With more keys than this there are several passes. */
+const MAX_SURVEY_KEYS = 100_000
 
 interface Survey {
   /** Newest offset of every key from `clean` on. */
   readonly newest: Map<string, number>
-  /** It ends before this offset, with so many bytes behind it. */
+  /** The offset after the last that was surveyed. */
   end: number
+  /** Bytes that were surveyed. */
   bytes: number
   done: boolean
 }
@@ -54,7 +55,7 @@ export async function compact(
   let survey: Survey
   do {
     survey = { newest: new Map(), end: partition.clean, bytes: 0, done: false }
-    while (!survey.done && survey.newest.size < SURVEY_KEYS) {
+    while (!survey.done && survey.newest.size < MAX_SURVEY_KEYS) {
       await pause()
       surveyStep(storage, partition, survey, settings)
     }
@@ -73,7 +74,7 @@ export async function compact(
 
 function surveyStep(storage: Storage, partition: Partition, survey: Survey, settings: Compaction): void {
   const until = performance.now() + STEP_MS
-  while (survey.newest.size < SURVEY_KEYS && performance.now() < until) {
+  while (survey.newest.size < MAX_SURVEY_KEYS && performance.now() < until) {
     const batch = readable(storage, partition, survey.end, settings)
     if (typeof batch === 'number') {
       survey.end = batch
@@ -89,19 +90,19 @@ function surveyStep(storage: Storage, partition: Partition, survey: Survey, sett
   }
 }
 
-/** The batch at an offset, or the next one; where that is damaged, the offset behind it. Null where there is none to go on with. */
-function readable(storage: Storage, partition: Partition, at: number, { damaged }: Compaction): StoredBatch | number | null {
+/** The batch at an offset, or the next one; the offset after it when it is damaged; null when there are no more. */
+function readable(storage: Storage, partition: Partition, at: number, { onDamage }: Compaction): StoredBatch | number | null {
   try {
     return storage.batch(partition, at)
   } catch (error) {
-    if (!isOfRow(error)) throw error
-    damaged(error)
+    if (!isRowDamage(error)) throw error
+    onDamage(error)
     const lastOffset = storage.batchInfo(partition, at)?.lastOffset ?? partition.high
     return lastOffset < partition.high ? lastOffset + 1 : null
   }
 }
 
-/** What becomes of a batch, or of some that are joined. */
+/** A batch, or several that are joined, after compaction. */
 interface Rewritten {
   kept: LogRecord[]
   tombstonesUntil: number | null
@@ -118,7 +119,7 @@ function rewriteStep(storage: Storage, partition: Partition, from: number, surve
   while (next < survey.end && bytes < BATCH_BYTES && performance.now() < until) {
     const batch = readable(storage, partition, next, settings)
     if (typeof batch === 'number') {
-      // What is joined lies together: a new batch does not reach over it.
+      // Only adjacent batches are joined: a new batch must not span a damaged one.
       if (old.length > 0) break
       next = batch
       continue
@@ -129,7 +130,7 @@ function rewriteStep(storage: Storage, partition: Partition, from: number, surve
     }
     const { kept, tombstonesUntil, changed } = rewritten(storage.records(partition, batch), batch, survey.newest, settings)
     const stays = !changed && batch.blob.length >= BATCH_BYTES / 4
-    // Tombstones of different passes stay apart, or the younger would keep the older.
+    // Tombstones of different passes are kept apart, or the younger would keep the older alive.
     const apart = tombstonesUntil !== null && joined.tombstonesUntil !== null && tombstonesUntil !== joined.tombstonesUntil
     if ((stays || apart) && old.length > 0) break
     next = batch.lastOffset + 1
@@ -160,19 +161,19 @@ function rewritten(
   return { kept, tombstonesUntil, changed: kept.length < records.length || tombstonesUntil !== batch.tombstonesUntil }
 }
 
-/** Puts records in the place of the batches that held them. */
+/** Replaces batches by the records that are kept of them. */
 export function replace(
   storage: Storage,
   partition: Partition,
   old: readonly StoredBatch[],
   { kept, tombstonesUntil }: Pick<Rewritten, 'kept' | 'tombstonesUntil'>,
 ): void {
-  const made = [...inBatches(kept)]
-  const sum = (batches: readonly Batch[]) => batches.reduce((bytes, { blob }) => bytes + blob.length, 0)
-  const [removed, added] = [sum(old), sum(made)]
+  const batches = [...inBatches(kept)]
+  const sum = (of: readonly EncodedBatch[]) => of.reduce((bytes, { blob }) => bytes + blob.length, 0)
+  const [removed, added] = [sum(old), sum(batches)]
   storage.database.transaction(() => {
     for (const { id } of old) storage.removeBatch(id)
-    for (const batch of made) storage.insertBatch(partition, batch, tombstonesUntil)
+    for (const batch of batches) storage.insertBatch(partition, batch, tombstonesUntil)
     // The newest batch of the partition may have been among them.
     storage.savePartition(partition)
   }, removed + added)

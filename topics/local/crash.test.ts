@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { LogError, type LogRecord } from '../log.ts'
-import { changelog, GROUP, idOf, inbox, type Kept, open, outputs, restore } from './crash-child.ts'
+import { changelog, GROUP, idOf, inbox, type Kept, open, outputs, restore } from './testing/crash-child.ts'
 import type { LocalLog } from './log.ts'
 
 let folder = ''
@@ -21,7 +21,7 @@ afterEach(async () => {
 
 /** Starts the busy process; `line` sees what it says, line by line, until it returns true. Resolves then. */
 function start(file: string, run: number, line: (line: string) => boolean): Promise<ChildProcess> {
-  const started = spawn(process.execPath, [join(import.meta.dirname, 'crash-child.ts'), file, `${run}`], {
+  const started = spawn(process.execPath, [join(import.meta.dirname, 'testing', 'crash-child.ts'), file, `${run}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   child = started

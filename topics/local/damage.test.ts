@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { defineTopic } from '../catalog.ts'
 import type { Assignment, LogError, Polled } from '../log.ts'
-import { DAY, Fixture, refusal } from './fixture.ts'
+import { DAY, Fixture, refusal } from './testing/fixture.ts'
 import type { LocalLog } from './log.ts'
 
 const spread = defineTopic('spread', 'key', [], { partitions: 3 })
@@ -227,7 +227,7 @@ it('tells of a gap where retention has removed what was still to be read, and pa
   expect(polled.find(r => r.partition === 0)).toMatchObject({ from: 0, next: 0, records: [] })
   expect(polled.find(r => r.partition === 0)?.error).toMatchObject({
     code: 'gap',
-    message: expect.stringMatching(/is 0, .*begins at 2: 2 are gone/),
+    message: expect.stringMatching(/offset 0 .*starts at 2: 2 offsets are gone/),
   })
   expect(polled.find(r => r.partition === 1)?.records).toHaveLength(1)
 })

@@ -4,8 +4,8 @@ import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSyn
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { TOGETHER, type Told, topic as fullTopic } from './disk-full-child.ts'
-import { append, at, DAY, events, Fixture, readAll, refusal, short } from './fixture.ts'
+import { TOGETHER, type Result, topic as fullTopic } from './testing/disk-full-child.ts'
+import { append, at, DAY, events, Fixture, readAll, refusal, short } from './testing/fixture.ts'
 
 const fixture = new Fixture()
 
@@ -102,10 +102,10 @@ it('leaves alone what it cannot read, when its time has come, and stays open', a
 })
 
 it('refuses with `unavailable` when the disk is full, takes nothing by half, and keeps what it had', async () => {
-  const child = [process.execPath, join(import.meta.dirname, 'disk-full-child.ts'), join(fixture.folder, 'full.db')]
+  const child = [process.execPath, join(import.meta.dirname, 'testing', 'disk-full-child.ts'), join(fixture.folder, 'full.db')]
   // A limit on the size of files, 1.5 MB: writing fails as on a full disk, once the signal that comes with it is ignored.
   const { stdout } = await promisify(execFile)('bash', ['-c', 'trap "" XFSZ; ulimit -f 1500; exec "$@"', 'bash', ...child])
-  const { taken, refused }: Told = JSON.parse(stdout)
+  const { taken, refused }: Result = JSON.parse(stdout)
   expect(refused).toEqual(Array(5).fill('unavailable'))
   expect(taken).toBeGreaterThan(0)
   const log = await fixture.open({ file: join(fixture.folder, 'full.db'), topics: [fullTopic] })

@@ -4,87 +4,33 @@
  *
  *   topics ─ partitions ─ batches      groups ─ group_offsets      schemas ─ subjects      identity
  */
-import { randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { forgetHolder, holderOf, nameHolder } from '../lock.ts'
+import { forgetHolder, nameHolder } from '../lock.ts'
 import { LogError } from '../log.ts'
+import { isFileDamage, isSyncFailure, toLogError, neverWritten } from './sqlite-errors.ts'
+import { prepareTables } from './tables.ts'
 
-/** How SQLite says that a file can get smaller, in steps. */
+/** Value of `PRAGMA auto_vacuum` for a file that can shrink step by step. */
 const INCREMENTAL = 2
-/** "BMAL": says that a SQLite file is a log. */
-const APPLICATION_ID = 0x424d414c
-/** How much the WAL takes before a checkpoint. */
+/** Size of the WAL at which a checkpoint is due. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024
-/** A file of an earlier version is made anew at the start, so that it can get smaller, up to this size: that takes about a second. */
-const SMALL_FILE = 64 * 1024 * 1024
+/** Up to this size a file of an earlier version is rewritten at the start so that it can shrink: that takes about a second. */
+const MAX_REWRITE_BYTES = 64 * 1024 * 1024
 /** What a transaction writes beside what is counted: pages of indexes and small tables. */
-const SMALL_BYTES = 16 * 1024
-
-/** 2: checksums of batches cover what their rows say. Rows of format 1 are read as they are. */
-const VERSION = 2
-
-/** A record batch is one row. `partitions.high` and `timestamp` hold what batches said that have since been removed. */
-const TABLES = `
-  CREATE TABLE identity (id TEXT NOT NULL) STRICT;
-  CREATE TABLE topics (
-    name TEXT PRIMARY KEY,
-    partitions INTEGER NOT NULL,
-    cleanup TEXT NOT NULL,
-    retention_ms INTEGER
-  ) STRICT;
-  CREATE TABLE partitions (
-    id INTEGER PRIMARY KEY,
-    topic TEXT NOT NULL REFERENCES topics,
-    partition INTEGER NOT NULL,
-    low INTEGER NOT NULL DEFAULT 0,
-    high INTEGER NOT NULL DEFAULT 0,
-    timestamp INTEGER NOT NULL DEFAULT 0,
-    clean INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (topic, partition)
-  ) STRICT;
-  CREATE TABLE batches (
-    id INTEGER PRIMARY KEY,
-    partition_id INTEGER NOT NULL,
-    base_offset INTEGER NOT NULL,
-    last_offset INTEGER NOT NULL,
-    count INTEGER NOT NULL,
-    first_timestamp INTEGER NOT NULL,
-    max_timestamp INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    crc INTEGER NOT NULL,
-    tombstones_until INTEGER,
-    records BLOB NOT NULL
-  ) STRICT;
-  CREATE INDEX batches_by_offset ON batches (partition_id, last_offset, bytes);
-  CREATE INDEX batches_with_tombstones ON batches (partition_id, tombstones_until) WHERE tombstones_until IS NOT NULL;
-  CREATE TABLE groups (name TEXT PRIMARY KEY, generation INTEGER NOT NULL, member TEXT NOT NULL) STRICT;
-  CREATE TABLE group_offsets (
-    "group" TEXT NOT NULL REFERENCES groups,
-    topic TEXT NOT NULL,
-    partition INTEGER NOT NULL,
-    offset INTEGER NOT NULL,
-    PRIMARY KEY ("group", topic, partition)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE schemas (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT;
-  CREATE TABLE subjects (
-    subject TEXT NOT NULL,
-    schema_id INTEGER NOT NULL REFERENCES schemas,
-    PRIMARY KEY (subject, schema_id)
-  ) STRICT, WITHOUT ROWID;
-`
+const OVERHEAD_BYTES = 16 * 1024
 
 export class Database {
   readonly file: string
-  /** A random UUID, made with the file. */
+  /** A random UUID, created with the file. */
   readonly identity: string
-  /** Called when the file cannot be trusted with another commit, as after a failed sync, whose data the system may have dropped. */
-  broken: (error: LogError) => void = () => {}
-  /** Told of a checkpoint that failed and will be tried again. */
-  troubled: (error: LogError) => void = () => {}
-  /** Bytes that were written since the last checkpoint, about. */
-  #ahead = 0
+  /** Called when the file must not be written to any more, as after a failed sync, whose data the system may have dropped. */
+  onBroken: (error: LogError) => void = () => {}
+  /** Called for failures after which the log goes on, as of a checkpoint that will be tried again. */
+  onProblem: (error: LogError) => void = () => {}
+  /** Bytes in the WAL that no checkpoint has copied yet, about. */
+  #walBytes = 0
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
 
@@ -93,105 +39,107 @@ export class Database {
     this.file = file
     let db: DatabaseSync | undefined
     try {
-      makeFile(file)
+      createFile(file)
       db = new DatabaseSync(file, { timeout: 0 })
-      // The exclusive lock comes first: in WAL mode it then needs no shared memory, and a second process is refused here.
+      // The exclusive lock comes first: WAL mode then needs no shared memory, and a second process is refused here.
       db.exec('PRAGMA locking_mode = EXCLUSIVE')
-      // Before the first page is written: later only VACUUM changes it.
+      // Before the first page is written: later only VACUUM can change it.
       db.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       db.exec('PRAGMA wal_autocheckpoint = 0')
-      // What retention and compaction remove is overwritten, as erasing a person asks for.
+      // What retention and compaction remove is overwritten: the erasure of a person requires it.
       db.exec(`PRAGMA secure_delete = ON; PRAGMA journal_size_limit = ${64 * 1024 * 1024}`)
       db.exec('BEGIN IMMEDIATE')
-      prepare(db, file)
+      prepareTables(db, file)
       db.exec('COMMIT')
       this.identity = db.prepare('SELECT id FROM identity').get()?.id as string
       this.#db = db
       nameHolder(file)
     } catch (error) {
       db?.close()
-      throw logError(error, file)
+      throw toLogError(error, file)
     }
   }
 
   /**
    * All of `work` or nothing.
    * @param bytes how much it writes, about
-   * @throws {LogError} `unavailable` or `corrupt`: nothing of it is there; `unknown`: the commit itself failed half-way.
+   * @throws {LogError} `unavailable` or `corrupt`: nothing was written; `unknown`: the commit itself failed half-way.
    */
   transaction(work: () => void, bytes = 0): void {
     try {
       this.run('BEGIN IMMEDIATE')
       work()
       this.#commit()
-      this.#ahead += bytes + SMALL_BYTES
+      this.#walBytes += bytes + OVERHEAD_BYTES
     } catch (error) {
       this.#rollBack()
-      if (error instanceof LogError && (error.code === 'unknown' || isOfFile(error))) this.broken(error)
+      if (error instanceof LogError && (error.code === 'unknown' || isFileDamage(error))) this.onBroken(error)
       throw error
     }
   }
 
-  /** Whether it is time for one. */
+  /** Whether the WAL is large enough for a checkpoint. */
   get checkpointDue(): boolean {
-    return this.#ahead >= CHECKPOINT_BYTES
+    return this.#walBytes >= CHECKPOINT_BYTES
   }
 
   /**
-   * Brings what was committed from the WAL into the file. It takes about as long as writing it did, so that whoever writes
-   * gives it a turn of its own; SQLite would do it within a commit, and keep its failures to itself.
+   * Copies committed pages from the WAL into the file. It takes about as long as writing them did, so callers give it a turn of the event
+   * loop of its own; SQLite would do it within a commit, and would not report its failures.
    */
   checkpoint(): void {
-    this.#ahead = 0
+    this.#walBytes = 0
     try {
       this.#statement('PRAGMA wal_checkpoint(PASSIVE)').all()
     } catch (error) {
-      const said = logError(error, this.file)
-      if (!isSync(error) && !isOfFile(said)) {
-        this.troubled(said)
+      const failed = toLogError(error, this.file)
+      if (!isSyncFailure(error) && !isFileDamage(failed)) {
+        this.onProblem(failed)
         return
       }
-      this.broken(new LogError(said.code, `${this.file}: a checkpoint failed: ${(error as Error).message}`, { cause: error }))
+      this.onBroken(new LogError(failed.code, `${this.file}: a checkpoint failed: ${(error as Error).message}`, { cause: error }))
     }
   }
 
-  /** Whether the file can get smaller. */
-  get shrinks(): boolean {
+  /** Whether the file can shrink. */
+  get canShrink(): boolean {
     return this.#pragma('auto_vacuum') === INCREMENTAL
   }
 
-  /** How many pages the file has, and how many of them hold nothing. */
-  room(): { pages: number; free: number } {
+  /** How many pages the file has, and how many of them are free. */
+  pageCounts(): { pages: number; free: number } {
     return { pages: this.#pragma('page_count'), free: this.#pragma('freelist_count') }
   }
 
-  /** Moves what lies at the end of the file to free pages, and cuts so many off. Nothing of it is there when it fails. @throws {LogError} */
+  /** Moves pages from the end of the file to free ones, and truncates it by this many pages. On failure nothing changes. @throws {LogError} */
   shrink(pages: number): void {
     try {
       this.#statement(`PRAGMA incremental_vacuum(${pages})`).all()
-      this.#ahead += 2 * pages * this.#pragma('page_size') + SMALL_BYTES
+      this.#walBytes += 2 * pages * this.#pragma('page_size') + OVERHEAD_BYTES
     } catch (error) {
-      const said = logError(error, this.file)
-      if (isSync(error)) this.broken(said)
-      throw said
+      const failed = toLogError(error, this.file)
+      if (isSyncFailure(error)) this.onBroken(failed)
+      throw failed
     }
   }
 
-  /** A file that an earlier version made keeps every page it ever had. A small one is changed; of a larger one somebody is told. */
+  /** A file of an earlier version keeps every page it ever had. A small one is rewritten; for a large one the fix is reported. */
   makeShrinkable(): void {
-    if (this.shrinks) return
+    if (this.canShrink) return
     const bytes = this.#pragma('page_count') * this.#pragma('page_size')
-    const how = `"PRAGMA auto_vacuum = INCREMENTAL; VACUUM" of SQLite, while the service is stopped, changes that`
-    const what = `${this.file} does not get smaller when records are removed, for an earlier version made it: ${how}`
-    if (bytes > SMALL_FILE) {
-      this.troubled(new LogError('unavailable', what))
+    const how = `run "PRAGMA auto_vacuum = INCREMENTAL; VACUUM" on it with SQLite while the service is stopped`
+    const what = `${this.file} was created by an earlier version and does not shrink when records are removed: ${how}`
+    if (bytes > MAX_REWRITE_BYTES) {
+      this.onProblem(new LogError('unavailable', what))
       return
     }
     try {
       this.#db.exec('VACUUM')
-      this.#ahead += bytes
+      this.#walBytes += bytes
     } catch (error) {
-      this.troubled(new LogError('unavailable', `${what}; at the start it failed: ${(error as Error).message}`, { cause: error }))
+      this.onProblem(
+        new LogError('unavailable', `${what}; at startup that failed: ${(error as Error).message}`, { cause: error }),
+      )
     }
   }
 
@@ -199,12 +147,12 @@ export class Database {
     return Number(Object.values(this.get<Record<string, number>>(`PRAGMA ${name}`) ?? {})[0])
   }
 
-  /** A failed write may have rolled it back already. */
+  /** A failed write may already have rolled back. */
   #rollBack(): void {
     try {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
     } catch (error) {
-      this.broken(logError(error, this.file))
+      this.onBroken(toLogError(error, this.file))
     }
   }
 
@@ -212,7 +160,7 @@ export class Database {
     try {
       this.#statement('COMMIT').run()
     } catch (error) {
-      if (neverWritten(error)) throw logError(error, this.file)
+      if (neverWritten(error)) throw toLogError(error, this.file)
       throw new LogError('unknown', `${this.file}: a commit failed half-way: ${(error as Error).message}`, { cause: error })
     }
   }
@@ -221,7 +169,7 @@ export class Database {
     try {
       this.#statement(sql).run(...values)
     } catch (error) {
-      throw logError(error, this.file)
+      throw toLogError(error, this.file)
     }
   }
 
@@ -233,7 +181,7 @@ export class Database {
     try {
       return this.#statement(sql).all(...values) as T[]
     } catch (error) {
-      throw logError(error, this.file)
+      throw toLogError(error, this.file)
     }
   }
 
@@ -252,89 +200,21 @@ export class Database {
   #statement(sql: string): StatementSync {
     const known = this.#statements.get(sql)
     if (known !== undefined) return known
-    const made = this.#db.prepare(sql)
-    this.#statements.set(sql, made)
-    return made
+    const prepared = this.#db.prepare(sql)
+    this.#statements.set(sql, prepared)
+    return prepared
   }
 }
 
 /**
- * It holds personal data: for its owner only; SQLite gives the WAL the same rights. A file that is there is not touched: to
- * open and close it would drop the lock of a log of this very process (POSIX locks belong to process and file).
+ * The file holds personal data, so only its owner may read it; SQLite gives the WAL the same permissions. An existing file is not
+ * touched: opening and closing it would release the lock of a log in this process (POSIX locks belong to process and file).
  */
-function makeFile(file: string): void {
+function createFile(file: string): void {
   mkdirSync(dirname(file), { recursive: true })
   try {
     closeSync(openSync(file, 'wx', 0o600))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-}
-
-function prepare(db: DatabaseSync, file: string): void {
-  const pragma = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0]
-  if (db.prepare('SELECT 1 FROM sqlite_schema').get() === undefined) {
-    db.exec(TABLES)
-    db.prepare('INSERT INTO identity VALUES (?)').run(randomUUID())
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${VERSION}`)
-  } else if (pragma('application_id') !== APPLICATION_ID) {
-    throw new LogError('corrupt', `${file} is a SQLite file, but not a log; name another file`)
-  } else if (pragma('user_version') === 1) {
-    db.exec(`PRAGMA user_version = ${VERSION}`)
-  } else if (pragma('user_version') !== VERSION) {
-    throw new LogError(
-      'corrupt',
-      `${file} has format ${pragma('user_version')}, this version of the code reads ${VERSION}; run the version that wrote it`,
-    )
-  }
-}
-
-// Result codes of SQLite (https://www.sqlite.org/rescode.html); the low byte is the primary one.
-const SQLITE_BUSY = 5
-const SQLITE_CORRUPT = 11
-const SQLITE_FULL = 13
-const SQLITE_NOTADB = 26
-const SQLITE_IOERR_WRITE = 778
-const SQLITE_IOERR_FSYNC = 1034
-const SQLITE_IOERR_DIR_FSYNC = 1290
-
-function resultCode(error: unknown): number {
-  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
-}
-
-/** Whether SQLite itself cannot make sense of the file: it is damaged beyond one row. */
-export function isOfFile({ cause }: LogError): boolean {
-  const code = resultCode(cause) & 0xff
-  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
-}
-
-/** After it, what the system has written and what it has dropped cannot be told apart. */
-function isSync(error: unknown): boolean {
-  return [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].includes(resultCode(error))
-}
-
-/** The frame that marks the commit is the last to be written to the WAL, so a write that failed left none. */
-function neverWritten(error: unknown): boolean {
-  return resultCode(error) === SQLITE_FULL || resultCode(error) === SQLITE_IOERR_WRITE
-}
-
-function logError(error: unknown, file: string): LogError {
-  if (error instanceof LogError) return error
-  const message = (error as Error).message
-  if ((error as NodeJS.ErrnoException).code === 'ERR_OUT_OF_RANGE') return new LogError('corrupt', message, { cause: error })
-  switch (resultCode(error) & 0xff) {
-    case SQLITE_BUSY:
-      return new LogError(
-        'locked',
-        `${file} is in use by ${holderOf(file)}, and one process owns a local log: stop the other one, give this one a folder of its own, or use Kafka to run several`,
-        { cause: error },
-      )
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return new LogError('corrupt', `${file} is damaged (${message}): restore it from a backup, or move it away to begin anew`, {
-        cause: error,
-      })
-    default:
-      return new LogError('unavailable', `${file} cannot be read or written: ${message}`, { cause: error })
   }
 }

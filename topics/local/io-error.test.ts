@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Assignment } from '../log.ts'
-import { append, at, events, Fixture, readAll, refusal, short, states } from './fixture.ts'
-import { type Told, topic } from './io-error-child.ts'
+import { append, at, events, Fixture, readAll, refusal, short, states } from './testing/fixture.ts'
+import { type Result, topic } from './testing/io-error-child.ts'
 import { Database } from './database.ts'
 import { LocalLog } from './log.ts'
 
 const fixture = new Fixture()
 
-async function child(what: string): Promise<Told> {
-  const script = join(import.meta.dirname, 'io-error-child.ts')
+async function child(what: string): Promise<Result> {
+  const script = join(import.meta.dirname, 'testing', 'io-error-child.ts')
   const { stdout } = await promisify(execFile)(process.execPath, [script, join(fixture.folder, 'log.db'), what])
   return JSON.parse(stdout)
 }

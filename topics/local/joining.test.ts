@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it } from 'vitest'
-import { append, at, DAY, events, Fixture, readAll, refusal } from './fixture.ts'
+import { append, at, DAY, events, Fixture, readAll, refusal } from './testing/fixture.ts'
 import type { LocalLog } from './log.ts'
 
 const fixture = new Fixture()

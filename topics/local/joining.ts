@@ -1,25 +1,25 @@
 /**
- * Small batches of a topic by time that lie together become one. Each is a row with its own numbers and a place in an index, about
- * 80 bytes beside its records: where little comes at a time, that is as much as the records. What is read stays the same, and a
- * batch spans no more time than is told, so that retention is not kept waiting by it.
+ * Joins small adjacent batches of a topic with retention. Each batch is a row with columns and an index entry, about 80 bytes beside its
+ * records: where records arrive one by one, that is as much as the records. Reads return the same, and a batch spans no more than a given
+ * time, so that it does not delay retention.
  */
 import type { LogError, LogRecord } from '../log.ts'
 import { BATCH_BYTES } from './commits.ts'
 import { replace, STEP_MS } from './compaction.ts'
 import type { Partition } from './partition.ts'
-import { isOfRow, type Storage, type StoredBatch } from './storage.ts'
+import { isRowDamage, type Storage, type StoredBatch } from './storage.ts'
 
 export interface JoiningSettings {
-  /** Batches with newer records than this are left alone, ms since the epoch. */
+  /** Batches with newer records than this are not joined, ms since the epoch. */
   readonly until: number
-  /** Most time between the first and the last record of what is joined, ms. */
+  /** Longest time between the first and the last record of a joined batch, ms. */
   readonly spanMs: number
-  /** Told of batches that cannot be read. */
-  readonly damaged: (error: LogError) => void
+  /** Called with batches that cannot be read. */
+  readonly onDamage: (error: LogError) => void
 }
 
-/** From here on a batch is worth a row of its own. */
-const LARGE = BATCH_BYTES / 4
+/** A batch of this size deserves a row of its own. */
+const LARGE_BYTES = BATCH_BYTES / 4
 
 /** @param pause awaited between steps; throws to end the work */
 export async function joinSmall(
@@ -34,7 +34,7 @@ export async function joinSmall(
   }
 }
 
-/** Joins what lies together behind what has been joined. Returns whether there is more to be looked at. */
+/** Joins adjacent batches after those that have been joined. Returns whether there are more to look at. */
 function step(storage: Storage, partition: Partition, settings: JoiningSettings): boolean {
   const stop = performance.now() + STEP_MS
   const run: StoredBatch[] = []
@@ -47,8 +47,8 @@ function step(storage: Storage, partition: Partition, settings: JoiningSettings)
       more = false
       break
     }
-    // What is large, or damaged, stays as it is; nothing is joined over it.
-    const batch = info.bytes < LARGE ? readable(storage, partition, next, settings) : null
+    // A large or damaged batch stays as it is; nothing is joined across it.
+    const batch = info.bytes < LARGE_BYTES ? readable(storage, partition, next, settings) : null
     if (run.length > 0 && (batch === null || bytes + info.bytes > BATCH_BYTES || !follows(run, batch, settings))) break
     next = info.lastOffset + 1
     if (batch === null) continue
@@ -60,7 +60,7 @@ function step(storage: Storage, partition: Partition, settings: JoiningSettings)
   return more
 }
 
-/** Without a gap, which would be damage that nobody sees any more, and within the time. */
+/** Without a gap, which would hide damage, and within the time span. */
 function follows(run: readonly StoredBatch[], batch: StoredBatch, { spanMs }: JoiningSettings): boolean {
   const [first, last] = [run[0] as StoredBatch, run.at(-1) as StoredBatch]
   return batch.baseOffset === last.lastOffset + 1 && batch.maxTimestamp - first.firstTimestamp <= spanMs
@@ -70,12 +70,12 @@ function recordsOf(storage: Storage, partition: Partition, run: readonly StoredB
   return run.flatMap(batch => storage.records(partition, batch))
 }
 
-function readable(storage: Storage, partition: Partition, at: number, { damaged }: JoiningSettings): StoredBatch | null {
+function readable(storage: Storage, partition: Partition, at: number, { onDamage }: JoiningSettings): StoredBatch | null {
   try {
     return storage.batch(partition, at)
   } catch (error) {
-    if (!isOfRow(error)) throw error
-    damaged(error)
+    if (!isRowDamage(error)) throw error
+    onDamage(error)
     return null
   }
 }

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { Assignment, LogRecord } from '../log.ts'
-import { append, at, DAY, events, Fixture, readAll, refusal, START, short, states } from './fixture.ts'
+import { append, at, DAY, events, Fixture, readAll, refusal, START, short, states } from './testing/fixture.ts'
 import { type LocalLog, openLocalLog } from './log.ts'
 
 const fixture = new Fixture()

@@ -22,34 +22,35 @@ import {
 } from '../log.ts'
 import { partitionOf } from '../murmur2.ts'
 import { payloadBytes } from '../records.ts'
+import { turn } from '../wait.ts'
 import { CLEANING, Cleaner, type Cleaning } from './cleaner.ts'
-import { Commits, type Placed } from './commits.ts'
+import { Commits, type PlacedRecord } from './commits.ts'
 import { Database } from './database.ts'
-import { LocalMembership, type Owner } from './membership.ts'
-import type { LocalTopic, Partition } from './partition.ts'
-import { arrival, Reader, turn } from './reader.ts'
+import { LocalMembership, type MembershipHost } from './membership.ts'
+import { arrival, Reader } from './reader.ts'
 import { LocalRegistry } from './registry.ts'
-import { Storage, type TopicRow } from './storage.ts'
+import { Storage } from './storage.ts'
 import { Tail } from './tail.ts'
+import { LocalTopics } from './topics.ts'
 
 export interface LocalLogOptions {
-  /** Path of the SQLite file; made with its folder where it does not exist. */
+  /** Path of the SQLite file; created with its folder if it does not exist. */
   readonly file: string
-  /** Topics to be there. New ones are created. */
+  /** Topics that the log must have. Missing ones are created. */
   readonly topics: readonly Topic[]
   /** The wall clock, ms since the epoch. */
   readonly now?: (() => number) | undefined
-  /** Told what nobody waits for: failures in the background, and why the log closed itself. */
+  /** Called with errors that no caller waits for: failures in the background, and why the log closed itself. */
   readonly onError?: ((error: Error) => void) | undefined
-  /** Told once when the log has closed itself, for it cannot trust its file any more: only another process can open it again. */
+  /** Called once when the log has closed itself because it can no longer trust its file: only another process can open it again. */
   readonly onClosed?: ((error: LogError) => void) | undefined
   readonly cleaning?: Partial<Cleaning> | undefined
 }
 
 /**
  * Opens the log in a file.
- * @throws {LogError} `locked` when another process owns the file, `corrupt` when it is damaged or none of ours,
- * `unavailable` when it cannot be read or written, `no_topic` when a topic has other partitions than the catalog says.
+ * @throws {LogError} `locked` when another process owns the file, `corrupt` when it is damaged or not a log,
+ * `unavailable` when it cannot be read or written, `no_topic` when a topic has another number of partitions than the catalog says.
  */
 export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> {
   const database = new Database(options.file)
@@ -61,15 +62,15 @@ export async function openLocalLog(options: LocalLogOptions): Promise<LocalLog> 
   }
 }
 
-/** What a read brings at most where it does not say, bytes. */
+/** Most that a read returns unless the caller says otherwise. */
 const READ_BYTES = 1024 * 1024
-/** A long read lets other work come first after this long, ms. */
+/** After this long a read lets other work run. */
 const STEP_MS = 4
 
 export class LocalLog implements Log, SchemaRegistry {
-  /** SQLite takes a transaction in one go, during which nothing else is done: 50 to 80 ms for so much. */
+  /** SQLite writes a transaction without interruption: 50 to 80 ms for this much. */
   readonly transactionBytes = 9 * 1024 * 1024
-  /** A random UUID, made with the file. */
+  /** A random UUID, created with the file. */
   readonly identity: string
   readonly #database: Database
   readonly #storage: Storage
@@ -77,9 +78,9 @@ export class LocalLog implements Log, SchemaRegistry {
   readonly #reader: Reader
   readonly #commits: Commits
   readonly #cleaner: Cleaner
-  readonly #owner: Owner
-  readonly #topics = new Map<string, LocalTopic>()
-  /** The living member of each group. */
+  readonly #host: MembershipHost
+  readonly #topics: LocalTopics
+  /** The current member of each group. */
   readonly #members = new Map<string, LocalMembership>()
   #closed: LogError | null = null
 
@@ -89,24 +90,24 @@ export class LocalLog implements Log, SchemaRegistry {
     this.identity = database.identity
     this.#storage = new Storage(database)
     this.#registry = new LocalRegistry(database)
-    for (const topic of this.#storage.topics()) this.#load(topic)
-    for (const topic of topics) this.#ensure(topic)
+    this.#topics = new LocalTopics(this.#storage)
+    for (const topic of topics) this.#topics.ensure(topic)
     const tail = new Tail()
     this.#reader = new Reader(this.#storage, tail)
     this.#commits = new Commits({
       storage: this.#storage,
       tail,
       now,
-      holds: ({ group, member, generation }) => {
-        const present = this.#members.get(group)?.assignment
-        return present?.member === member && present.generation === generation
+      isCurrent: ({ group, member, generation }) => {
+        const current = this.#members.get(group)?.assignment
+        return current?.member === member && current.generation === generation
       },
     })
-    this.#owner = {
+    this.#host = {
       reader: this.#reader,
       check: () => this.#check(),
       place: record => this.#place(record),
-      partition: where => this.#partition(where),
+      partition: where => this.#topics.partition(where),
       committed: group => this.groupOffsets(group),
       commit: async unit => {
         this.#check()
@@ -117,14 +118,14 @@ export class LocalLog implements Log, SchemaRegistry {
     this.#cleaner = new Cleaner({
       storage: this.#storage,
       tail,
-      topics: this.#topics,
+      topics: this.#topics.byName,
       now,
       settings: { ...CLEANING, ...cleaning },
-      failed: onError,
+      onError,
     })
-    database.troubled = onError
+    database.onProblem = onError
     database.makeShrinkable()
-    database.broken = error => {
+    database.onBroken = error => {
       if (this.#closed !== null) return
       const closed = new LogError('closed', `the log closed itself: ${error.message}`, { cause: error })
       this.#end(closed)
@@ -144,7 +145,7 @@ export class LocalLog implements Log, SchemaRegistry {
   async read(where: TopicPartition, from: number, options: { maxBytes?: number; wait?: number } = {}): Promise<Read> {
     this.#check()
     const { maxBytes = READ_BYTES, wait = 0 } = options
-    const partition = this.#partition(where)
+    const partition = this.#topics.partition(where)
     const records: LogRecord[] = []
     const window = { from, records: Number.POSITIVE_INFINITY, bytes: Math.max(1, maxBytes) }
     const deadline = performance.now() + wait
@@ -161,31 +162,31 @@ export class LocalLog implements Log, SchemaRegistry {
 
   async ends(topic: string): Promise<Ends[]> {
     this.#check()
-    return this.#topic(topic).owned.map(({ partition, low, high }) => ({ partition, low, high }))
+    return this.#topics.get(topic).owned.map(({ partition, low, high }) => ({ partition, low, high }))
   }
 
   /** A topic of this file lives as long as the file. */
   async topicId(topic: string): Promise<string> {
     this.#check()
-    return `${this.identity}/${this.#topic(topic).name}`
+    return `${this.identity}/${this.#topics.get(topic).name}`
   }
 
-  /** @throws {LogError} `locked` while the group has a living member: here a group has one at a time. */
+  /** @throws {LogError} `locked` while the group has a member: on a local log a group has one at a time. */
   async join({ group, topics, instance, assigned }: JoinOptions): Promise<Membership> {
     this.#check()
     const partitions = [...new Set(topics)].flatMap(name => {
-      return this.#topic(name).owned.map(({ topic, partition }) => ({ topic, partition }))
+      return this.#topics.get(name).owned.map(({ topic, partition }) => ({ topic, partition }))
     })
-    const living = this.#members.get(group)
-    if (living !== undefined) {
+    const existing = this.#members.get(group)
+    if (existing !== undefined) {
       throw new LogError(
         'locked',
-        `group "${group}" has a living member, ${living.assignment.member}, and one member on a local log: leave first`,
+        `group "${group}" already has a member, ${existing.assignment.member}, and can have one on a local log: it must leave first`,
       )
     }
     const member = `${instance}-${randomUUID()}`
     const generation = this.#storage.newGeneration(group, member, topics)
-    const membership = new LocalMembership(this.#owner, { group, member, generation, partitions })
+    const membership = new LocalMembership(this.#host, { group, member, generation, partitions })
     this.#members.set(group, membership)
     assigned(membership.assignment)
     return membership
@@ -203,10 +204,10 @@ export class LocalLog implements Log, SchemaRegistry {
     return this.#storage.groups()
   }
 
-  /** Creates a topic that was defined after the log was opened. @throws {LogError} `no_topic` when it has other partitions. */
+  /** Creates a topic that was defined after the log was opened. @throws {LogError} `no_topic` when it exists with another number of partitions */
   async ensure(topic: Topic): Promise<void> {
     this.#check()
-    this.#ensure(topic)
+    this.#topics.ensure(topic)
   }
 
   async register(subject: string, schema: string): Promise<number> {
@@ -219,14 +220,14 @@ export class LocalLog implements Log, SchemaRegistry {
     return this.#registry.schema(id)
   }
 
-  /** Compacts a topic, or every compacted one, now. The background does it when enough is new. */
+  /** Compacts a topic, or every compacted topic, now. The background does it when enough is new. */
   async compact(topic?: string): Promise<void> {
     this.#check()
-    const topics = topic === undefined ? [...this.#topics.values()] : [this.#topic(topic)]
+    const topics = topic === undefined ? [...this.#topics.byName.values()] : [this.#topics.get(topic)]
     await this.#cleaner.compact(topics.filter(({ cleanup }) => cleanup === 'compact'))
   }
 
-  /** Removes what is older than its topic keeps, now. The background does it every minute. */
+  /** Removes records that are past the retention of their topic, now. The background does it every minute. */
   async retain(): Promise<void> {
     this.#check()
     await this.#cleaner.retain()
@@ -237,7 +238,7 @@ export class LocalLog implements Log, SchemaRegistry {
     return this.#database.size()
   }
 
-  /** What has been given to the log before is durable or refused when this resolves. Every later call is refused. */
+  /** When this resolves, everything appended before is durable or refused. Every later call is refused. */
   async close(): Promise<void> {
     if (this.#closed !== null) return
     this.#closed = new LogError('closed', `the log in ${this.#database.file} is closed`)
@@ -249,7 +250,7 @@ export class LocalLog implements Log, SchemaRegistry {
     this.#closed = error
     this.#cleaner.stop()
     this.#commits.refuse(error)
-    for (const { owned } of this.#topics.values()) {
+    for (const { owned } of this.#topics.byName.values()) {
       for (const { listeners } of owned) for (const listener of [...listeners]) listener()
     }
     for (const membership of this.#members.values()) membership.wake()
@@ -260,52 +261,13 @@ export class LocalLog implements Log, SchemaRegistry {
     if (this.#closed !== null) throw this.#closed
   }
 
-  #topic(name: string): LocalTopic {
-    const topic = this.#topics.get(name)
-    if (topic === undefined) throw new LogError('no_topic', `no topic "${name}" in ${this.#database.file}`)
-    return topic
-  }
-
-  #partition({ topic, partition }: TopicPartition): Partition {
-    const { owned, partitions } = this.#topic(topic)
-    const found = owned[partition]
-    if (found === undefined) throw new LogError('no_topic', `topic "${topic}" has ${partitions} partitions, no ${partition}`)
-    return found
-  }
-
-  #place({ topic, partition, key, value, headers = {} }: Append): Placed {
+  #place({ topic, partition, key, value, headers = {} }: Append): PlacedRecord {
     const bytes = payloadBytes({ key, value, headers })
     if (bytes > MAX_RECORD_BYTES) {
       const which = `a record of ${bytes} bytes for ${topic}, key ${JSON.stringify(key)}`
       throw new LogError('too_large', `${which}: the limit is ${MAX_RECORD_BYTES}; split it`)
     }
-    const number = partition ?? partitionOf(key, this.#topic(topic).partitions)
-    return { partition: this.#partition({ topic, partition: number }), key, value, headers, bytes }
-  }
-
-  #ensure(topic: Topic): void {
-    const { name, partitions, cleanup, retentionMs } = topic
-    const existing = this.#topics.get(name)
-    if (existing === undefined) {
-      this.#storage.saveTopic(topic)
-      this.#load({ name, partitions, cleanup, retentionMs })
-    } else if (existing.partitions !== partitions) {
-      throw new LogError(
-        'no_topic',
-        `topic "${name}" has ${existing.partitions} partitions in ${this.#database.file}, but the catalog says ${partitions}: ` +
-          'the number is final once a topic is made; set it back, or begin with a new file',
-      )
-    } else if (existing.cleanup !== cleanup || existing.retentionMs !== retentionMs) {
-      this.#storage.saveTopic(topic)
-      this.#topics.set(name, { ...existing, cleanup, retentionMs })
-    }
-  }
-
-  #load(topic: TopicRow): void {
-    const owned = this.#storage.partitions(topic.name).map(row => {
-      const contiguous = topic.cleanup === 'delete' && row.clean === 0
-      return { ...row, listeners: new Set<() => void>(), contiguous, joined: row.low }
-    })
-    this.#topics.set(topic.name, { ...topic, owned })
+    const number = partition ?? partitionOf(key, this.#topics.get(topic).partitions)
+    return { partition: this.#topics.partition({ topic, partition: number }), key, value, headers, bytes }
   }
 }

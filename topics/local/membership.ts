@@ -1,7 +1,6 @@
 /**
- * Membership in a group, and its transactions. One process owns the log, so a group has one member, which is given every
- * partition and loses them only by leaving: `revoked` is never called. Its generation is durable, and fences transactions
- * of an earlier membership.
+ * Membership in a group, and its transactions. One process owns the log, so a group has one member, which is assigned every partition and
+ * loses them only by leaving: `revoked` is never called. Its generation is durable, and fences transactions of an earlier membership.
  */
 import {
   type Append,
@@ -15,55 +14,58 @@ import {
   type TopicPartition,
   type Transaction,
 } from '../log.ts'
-import type { Window } from '../records.ts'
-import type { Placed, Unit } from './commits.ts'
+import type { ReadWindow } from '../records.ts'
+import { TransactionSequence } from '../transaction.ts'
+import { turn, Waiter } from '../wait.ts'
+import type { PlacedRecord, CommitUnit } from './commits.ts'
 import type { Partition } from './partition.ts'
-import { MAX_TIMER_MS, type Reader, turn } from './reader.ts'
+import type { Reader } from './reader.ts'
 
 /** What a membership needs of its log. */
-export interface Owner {
+export interface MembershipHost {
   readonly reader: Reader
   /** @throws {LogError} `closed` */
   check(): void
   /** @throws {LogError} `no_topic`, `too_large` */
-  place(record: Append): Placed
+  place(record: Append): PlacedRecord
   partition(of: TopicPartition): Partition
   committed(group: string): Promise<Position[]>
-  commit(unit: Unit): Promise<number[]>
+  commit(unit: CommitUnit): Promise<number[]>
   left(membership: LocalMembership): void
 }
 
-/** Most that one poll brings, so that it stays short. */
+/** Most that one poll returns, so that it stays short. */
 const POLL_BYTES = 1024 * 1024
-/** Pauses before a partition that could not be read is tried again, ms. */
-const PAUSE = { first: 100, most: 10_000 }
+/** Pause after the first failed read of a partition; it doubles with each further one. */
+const FIRST_RETRY_MS = 100
+const MAX_RETRY_MS = 10_000
 
 interface Started {
   readonly partition: Partition
   next: number
-  /** Where the partition ended when it was started beyond that: what comes there later is not what it was to read next. */
+  /** Log end offset, if it was started beyond that: records that come there later are not those it was to read. */
   readonly endedAt: number | null
-  /** Tries in a row that have failed. */
+  /** Failed attempts in a row. */
   failures: number
-  /** Not tried again before then, monotonic ms. */
+  /** No further attempt before then, monotonic ms. */
   notBefore: number
 }
 
 export class LocalMembership implements Membership {
   readonly exclusive = true
   readonly assignment: Assignment
-  readonly #owner: Owner
-  /** By partition; those polled longest ago come first. */
+  readonly #host: MembershipHost
+  /** By partition; the one polled longest ago comes first. */
   readonly #started = new Map<string, Started>()
-  readonly #notify = () => this.#resume?.()
-  #resume: (() => void) | null = null
+  readonly #news = new Waiter()
+  readonly #notify = () => this.#news.wake()
+  readonly #transactions = new TransactionSequence()
   #polling = false
   #woken = false
   #left = false
-  #open: LocalTransaction | null = null
 
-  constructor(owner: Owner, assignment: Assignment) {
-    this.#owner = owner
+  constructor(host: MembershipHost, assignment: Assignment) {
+    this.#host = host
     this.assignment = assignment
   }
 
@@ -74,7 +76,7 @@ export class LocalMembership implements Membership {
   async committed(partitions: readonly TopicPartition[]): Promise<Position[]> {
     this.#check()
     const asked = new Set(partitions.map(partitionKey))
-    const committed = await this.#owner.committed(this.assignment.group)
+    const committed = await this.#host.committed(this.assignment.group)
     return committed.filter(position => asked.has(partitionKey(position)))
   }
 
@@ -85,7 +87,7 @@ export class LocalMembership implements Membership {
       throw new Error(`${key} is not assigned to ${this.assignment.member}`)
     }
     this.stop(position)
-    const partition = this.#owner.partition(position)
+    const partition = this.#host.partition(position)
     const endedAt = position.offset > partition.high ? partition.high : null
     this.#started.set(key, { partition, next: position.offset, endedAt, failures: 0, notBefore: 0 })
     partition.listeners.add(this.#notify)
@@ -100,38 +102,44 @@ export class LocalMembership implements Membership {
 
   async poll({ max, wait }: { max: number; wait: number }): Promise<Polled[]> {
     this.#check()
-    if (this.#polling) throw new Error(`group "${this.assignment.group}": a poll is under way; one at a time`)
+    if (this.#polling) throw new Error(`group "${this.assignment.group}": another poll is in progress`)
     this.#polling = true
     try {
       const deadline = performance.now() + wait
       await turn()
       for (;;) {
-        this.#owner.check()
+        this.#host.check()
         const polled = this.#left ? [] : this.#take(max)
         const now = performance.now()
         if (polled.length > 0 || this.#woken || this.#left || now >= deadline) {
           this.#woken = false
           return polled
         }
-        await this.#news(Math.min(deadline, this.#nextTry()) - now)
+        await this.#news.wait(Math.min(deadline, this.#nextTry()) - now)
       }
     } finally {
       this.#polling = false
     }
   }
 
-  /** Also ends the next poll when none is waiting: a call that falls between two polls is not lost. */
+  /** Ends the next poll when none is waiting: a call between two polls is not lost. */
   wake(): void {
     this.#woken = true
     this.#notify()
   }
 
   begin(assignment: Assignment): Transaction {
-    this.#owner.check()
-    if (this.#open !== null && !this.#open.ended)
-      throw new Error(`group "${assignment.group}": a transaction is open; commit or abort it first`)
-    this.#open = new LocalTransaction(this.#owner, assignment)
-    return this.#open
+    this.#host.check()
+    const records: PlacedRecord[] = []
+    return this.#transactions.begin(assignment, {
+      append: record => {
+        records.push(this.#host.place(record))
+      },
+      commit: async offsets => {
+        const appended = await this.#host.commit({ records, fence: { assignment, offsets } })
+        return new Map(records.map(({ partition }, i) => [partitionKey(partition), appended[i] as number]))
+      },
+    })
   }
 
   lease(): number {
@@ -142,16 +150,16 @@ export class LocalMembership implements Membership {
     if (this.#left) return
     this.#left = true
     for (const { partition } of this.#started.values()) this.stop(partition)
-    this.#owner.left(this)
+    this.#host.left(this)
     this.#notify()
   }
 
   #check(): void {
-    this.#owner.check()
+    this.#host.check()
     if (this.#left) throw new LogError('fenced', `${this.assignment.member} has left group "${this.assignment.group}"`)
   }
 
-  /** Shares what may be taken among the partitions that have something; who gets some goes to the end of the queue. */
+  /** Divides what may be taken among the partitions that have records; each one served goes to the end of the queue. */
   #take(max: number): Polled[] {
     const now = performance.now()
     const ready = [...this.#started].filter(([, { partition, next, endedAt, notBefore }]) => {
@@ -176,105 +184,37 @@ export class LocalMembership implements Membership {
     return polled
   }
 
-  /** What can be read of a partition; what is damaged, or gone, is an error of this partition alone. */
-  #range(started: Started, window: Window): Polled | null {
+  /** What can be read of a partition; damage, or records that are gone, are an error of this partition alone. */
+  #range(started: Started, window: ReadWindow): Polled | null {
     const { partition, next: from, endedAt } = started
     const { topic, partition: number, low } = partition
     const records: LogRecord[] = []
     let error: LogError | null = null
     if (from < low || endedAt !== null) {
-      const which = from < low ? `the log begins at ${low}: ${low - from} are gone` : `the log ended at ${endedAt}`
-      error = new LogError('gap', `${partitionKey(partition)}: next record to read is ${from}, but ${which}`)
+      const why = from < low ? `the log starts at ${low}: ${low - from} offsets are gone` : `the log ended at ${endedAt}`
+      error = new LogError('gap', `${partitionKey(partition)}: offset ${from} is to be read next, but ${why}`)
     } else {
       try {
-        this.#owner.reader.take(partition, window, records, Number.POSITIVE_INFINITY)
+        this.#host.reader.take(partition, window, records, Number.POSITIVE_INFINITY)
       } catch (cause) {
         error = cause instanceof LogError ? cause : new LogError('unavailable', (cause as Error).message, { cause })
       }
     }
-    // What lies in front of the damage is handed over; the next try is about the damage itself.
+    // What comes before the damage is returned; the next attempt meets the damage itself.
     if (window.from > from) {
       started.next = window.from
       started.failures = 0
       return { topic, partition: number, from, next: window.from, records, error: null }
     }
     if (error === null) return null
-    started.notBefore = performance.now() + Math.min(PAUSE.first * 2 ** started.failures++, PAUSE.most)
+    started.notBefore = performance.now() + Math.min(FIRST_RETRY_MS * 2 ** started.failures++, MAX_RETRY_MS)
     return { topic, partition: number, from, next: from, records: [], error }
   }
 
-  /** When a partition that could not be read is tried again, monotonic ms. */
+  /** When the first partition that could not be read is tried again, monotonic ms. */
   #nextTry(): number {
     let next = Number.POSITIVE_INFINITY
     for (const { failures, notBefore } of this.#started.values()) if (failures > 0) next = Math.min(next, notBefore)
     return next
-  }
-
-  /** Resolves when there may be something to poll, or after so many ms. */
-  #news(ms: number): Promise<void> {
-    return new Promise(resolve => {
-      const done = () => {
-        clearTimeout(timer)
-        this.#resume = null
-        resolve()
-      }
-      const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS))
-      this.#resume = done
-    })
-  }
-}
-
-/** Kept in memory until its commit, which takes all of it or nothing. */
-class LocalTransaction implements Transaction {
-  readonly #owner: Owner
-  readonly #assignment: Assignment
-  readonly #records: Placed[] = []
-  readonly #offsets = new Map<string, Position>()
-  #state: 'open' | 'committing' | 'ended' = 'open'
-
-  constructor(owner: Owner, assignment: Assignment) {
-    this.#owner = owner
-    this.#assignment = assignment
-  }
-
-  get ended(): boolean {
-    return this.#state === 'ended'
-  }
-
-  append(record: Append): void {
-    this.#checkOpen()
-    this.#records.push(this.#owner.place(record))
-  }
-
-  offsets(positions: readonly Position[]): void {
-    this.#checkOpen()
-    for (const position of positions) {
-      const key = partitionKey(position)
-      if (!this.#assignment.partitions.some(p => partitionKey(p) === key))
-        throw new Error(`${key} is not of the assignment that the transaction was begun with`)
-      this.#offsets.set(key, position)
-    }
-  }
-
-  async commit(): Promise<Map<string, number>> {
-    this.#checkOpen()
-    this.#state = 'committing'
-    try {
-      if (this.#offsets.size === 0) throw new Error('every transaction commits at least one input offset: it is the fence')
-      const fence = { assignment: this.#assignment, offsets: [...this.#offsets.values()] }
-      const offsets = await this.#owner.commit({ records: this.#records, fence })
-      return new Map(this.#records.map(({ partition }, i) => [partitionKey(partition), offsets[i] as number]))
-    } finally {
-      this.#state = 'ended'
-    }
-  }
-
-  async abort(): Promise<void> {
-    if (this.#state === 'committing') throw new Error('the transaction is being committed; it cannot be aborted any more')
-    this.#state = 'ended'
-  }
-
-  #checkOpen(): void {
-    if (this.#state !== 'open') throw new Error('the transaction has ended; begin another')
   }
 }

@@ -1,14 +1,14 @@
 /**
- * A partition in memory: where it begins and ends, and who waits for it.
+ * A partition in memory: where it starts and ends, and who waits for its records.
  */
 import type { PartitionRow, TopicRow } from './storage.ts'
 
 export interface Partition extends PartitionRow {
-  /** Called when something was committed to it, and when the log closes. */
+  /** Called when records were committed to it, and when the log closes. */
   readonly listeners: Set<() => void>
-  /** Nothing of it was ever compacted: its offsets have no gaps. */
+  /** It was never compacted: its offsets have no gaps. */
   readonly contiguous: boolean
-  /** Small batches below this offset have been joined, since the log was opened. */
+  /** Small batches below this offset have been joined since the log was opened. */
   joined: number
 }
 

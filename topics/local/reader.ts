@@ -1,13 +1,12 @@
-/**
- * Reading partitions, and waiting for what comes.
- */
+/** Reads partitions, and waits for new records. */
 import type { LogRecord } from '../log.ts'
-import type { Window } from '../records.ts'
+import type { ReadWindow } from '../records.ts'
+import { MAX_TIMER_MS } from '../wait.ts'
 import type { Partition } from './partition.ts'
 import type { Storage } from './storage.ts'
 import type { Tail } from './tail.ts'
 
-/** Reads committed records, from the tail where it reaches back far enough, else from the file. */
+/** Reads committed records: from the tail in memory if it reaches back far enough, otherwise from the file. */
 export class Reader {
   readonly #storage: Storage
   readonly #tail: Tail
@@ -18,11 +17,11 @@ export class Reader {
   }
 
   /**
-   * Adds what lies in the window to `into`, batch by batch until `until` (monotonic ms), and narrows the window to what is
-   * left of it; what compaction has removed is passed over. Returns whether more can be taken at once. @throws {LogError} `corrupt`
+   * Appends the records in the window to `into`, batch by batch until `until` (monotonic ms), and narrows the window to the rest of it;
+   * offsets that compaction has removed are skipped. Returns whether more can be taken at once. @throws {LogError} `corrupt`
    */
-  take(partition: Partition, window: Window, into: LogRecord[], until: number): boolean {
-    // What retention has removed is a gap to those who must not miss it: they look before they read.
+  take(partition: Partition, window: ReadWindow, into: LogRecord[], until: number): boolean {
+    // Callers that must not miss what retention has removed check for it before they read.
     window.from = Math.max(window.from, partition.low)
     const more = () => window.from < partition.high && window.records > 0 && window.bytes > 0
     while (more()) {
@@ -37,7 +36,7 @@ export class Reader {
   }
 }
 
-/** Resolves when something is committed to the partition, when the log closes, or after so many ms. */
+/** Resolves when records are committed to the partition, when the log closes, or after this many ms. */
 export function arrival({ listeners }: Partition, ms: number): Promise<void> {
   return new Promise(resolve => {
     const done = () => {
@@ -47,15 +46,5 @@ export function arrival({ listeners }: Partition, ms: number): Promise<void> {
     }
     const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS))
     listeners.add(done)
-  })
-}
-
-/** Longer timers would fire at once. */
-export const MAX_TIMER_MS = 2 ** 31 - 1
-
-/** Lets other work of the event loop come first. */
-export function turn(): Promise<void> {
-  return new Promise(resolve => {
-    setImmediate(resolve)
   })
 }

@@ -1,6 +1,6 @@
 /**
- * The schema registry as two tables. Ids are the log's own; the same text has one id under every subject. A new schema of a
- * subject has to be FULL_TRANSITIVE: it reads what every earlier one wrote, and every earlier one reads what it writes.
+ * The schema registry as two tables. Ids are local to the file; the same text has one id under every subject. A new schema of a subject
+ * must be FULL_TRANSITIVE compatible: it reads what every earlier one wrote, and every earlier one reads what it writes.
  */
 import { parse } from '../../schemas/index.ts'
 import { CodecError, type SchemaRegistry } from '../codec.ts'
@@ -13,7 +13,7 @@ export class LocalRegistry implements SchemaRegistry {
     this.#database = database
   }
 
-  /** @throws {CodecError} `invalid` when it is incompatible with an earlier schema of the subject, saying in what. */
+  /** @throws {CodecError} `invalid` when it is incompatible with an earlier schema of the subject, saying how */
   async register(subject: string, schema: string): Promise<number> {
     const earlier = this.#database.all<{ id: number; text: string }>(
       'SELECT id, text FROM subjects JOIN schemas ON id = schema_id WHERE subject = ? ORDER BY id',
@@ -21,7 +21,7 @@ export class LocalRegistry implements SchemaRegistry {
     )
     const same = earlier.find(({ text }) => text === schema)
     if (same !== undefined) return same.id
-    for (const { id, text } of earlier) compatible(subject, schema, id, text)
+    for (const { id, text } of earlier) checkCompatible(subject, schema, id, text)
     this.#database.transaction(() => {
       this.#database.run('INSERT INTO schemas (text) VALUES (?) ON CONFLICT DO NOTHING', schema)
       this.#database.run('INSERT INTO subjects SELECT ?, id FROM schemas WHERE text = ?', subject, schema)
@@ -36,7 +36,7 @@ export class LocalRegistry implements SchemaRegistry {
   }
 }
 
-function compatible(subject: string, schema: string, earlierId: number, earlier: string): void {
+function checkCompatible(subject: string, schema: string, earlierId: number, earlier: string): void {
   const [next, before] = [parse(schema).type, parse(earlier).type]
   for (const [reader, writer, direction] of [
     [next, before, `the new schema cannot read what schema ${earlierId} wrote`],

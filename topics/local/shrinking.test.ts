@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, it } from 'vitest'
-import { append, DAY, events, Fixture, readAll, short } from './fixture.ts'
+import { append, DAY, events, Fixture, readAll, short } from './testing/fixture.ts'
 import type { LocalLog } from './log.ts'
 
 const fixture = new Fixture()
@@ -30,14 +30,14 @@ async function asBefore(more = ''): Promise<void> {
   database.close()
 }
 
-it('the file gets smaller when records are removed, and keeps what is left', async () => {
+it('the file shrinks when records are removed, and keeps the others', async () => {
   const { full, left } = await fillAndClean(await fixture.open({ cleaning }))
   expect(full).toBeGreaterThan(8 * MB)
   expect(left).toBeLessThan(2 * MB)
   expect(await texts(await fixture.open())).toEqual(['before', 'behind'])
 })
 
-it('a small file of an earlier version is made anew, and gets smaller from then on', async () => {
+it('a small file of an earlier version is rewritten, and shrinks from then on', async () => {
   await asBefore()
   const errors: Error[] = []
   const { left } = await fillAndClean(await fixture.open({ cleaning, onError: error => errors.push(error) }))
@@ -46,13 +46,13 @@ it('a small file of an earlier version is made anew, and gets smaller from then 
   expect(await texts(await fixture.open())).toEqual(['before', 'behind'])
 })
 
-it('of a large one somebody is told what to do; it is used as it is', async () => {
+it('a large one is used as it is, and what to do about it is reported', async () => {
   await asBefore('CREATE TABLE filler (bytes BLOB); INSERT INTO filler VALUES (zeroblob(70000000))')
   const errors: Error[] = []
   const { left } = await fillAndClean(await fixture.open({ cleaning, onError: error => errors.push(error) }))
   expect(left).toBeGreaterThan(78_000_000)
   expect(errors.map(({ message }) => message)).toEqual([
-    expect.stringMatching(/log\.db does not get smaller when records are removed, .*VACUUM/),
+    expect.stringMatching(/log\.db was created by an earlier version and does not shrink .*VACUUM/),
   ])
   expect(await texts(await fixture.open())).toEqual(['before', 'behind'])
 })

@@ -1,44 +1,46 @@
 /**
- * What the log keeps, as rows: topics, partitions, record batches, and how far groups have come. All of it is synchronous;
- * what belongs together is written inside `database.transaction`.
+ * The rows of the log: topics, partitions, record batches, and the offsets of groups. Everything is synchronous; what belongs together is
+ * written inside `database.transaction`.
  */
 import type { Topic } from '../catalog.ts'
 import { LogError, type LogRecord, type Position, partitionKey, type TopicPartition } from '../log.ts'
-import { type Batch, decodeRecords, type Window } from '../records.ts'
+import { type EncodedBatch, decodeRecords, type ReadWindow } from '../records.ts'
 import { checksumOf, damageOf } from './checksum.ts'
-import { type Database, isOfFile } from './database.ts'
+import type { Database } from './database.ts'
+import { isFileDamage } from './sqlite-errors.ts'
 
 export type TopicRow = Pick<Topic, 'name' | 'partitions' | 'cleanup' | 'retentionMs'>
 
 export interface PartitionRow extends TopicPartition {
   readonly id: number
+  /** Log start offset. */
   low: number
-  /** Next offset to be written. */
+  /** Log end offset: the next to be written. */
   high: number
-  /** Log time of the newest record that it ever had. */
+  /** Log append time of the newest record that it ever had. */
   timestamp: number
-  /** Compaction has seen everything below this offset. */
+  /** Compaction has processed everything below this offset. */
   clean: number
   bytes: number
-  /** Of these, what compaction has not seen. */
+  /** The part of these that compaction has not processed. */
   dirtyBytes: number
 }
 
-/** A batch as it lies in the file. */
-export interface StoredBatch extends Batch {
+/** A batch as it is stored in the file. */
+export interface StoredBatch extends EncodedBatch {
   readonly id: number
-  /** Until when its tombstones stay, ms since the epoch; null where it has none, or compaction has not yet seen them. */
+  /** Until when its tombstones stay, ms since the epoch; null if it has none, or compaction has not processed them. */
   readonly tombstonesUntil: number | null
 }
 
 /** A batch without its records. */
 export type BatchInfo = Pick<StoredBatch, 'id' | 'lastOffset' | 'firstTimestamp' | 'maxTimestamp'> & { readonly bytes: number }
 
-/** Beyond every offset that a log gives. */
-const END = 2 ** 52
+/** Beyond every offset that a log assigns. */
+const OFFSET_LIMIT = 2 ** 52
 
-/** A column as a number that can be read, whatever it holds. */
-const bounded = (column: string) => `max(-1, min(${column}, ${END}))`
+/** SQL of a column, limited to numbers that can be read, whatever the row holds. */
+const bounded = (column: string) => `max(-1, min(${column}, ${OFFSET_LIMIT}))`
 
 export class Storage {
   readonly database: Database
@@ -51,7 +53,7 @@ export class Storage {
     return this.database.all('SELECT name, partitions, cleanup, retention_ms AS retentionMs FROM topics')
   }
 
-  /** Creates a topic, or takes over how long an existing one keeps its records. */
+  /** Creates a topic, or changes the retention and cleanup policy of an existing one. */
   saveTopic({ name, partitions, cleanup, retentionMs }: TopicRow): void {
     this.database.transaction(() => {
       this.database.run(
@@ -69,17 +71,17 @@ export class Storage {
   }
 
   /**
-   * The partitions of a topic. An offset that no log gives is damage of its row, and says nothing of where the partition ends
-   * but that it is behind what the row holds.
+   * The partitions of a topic. An offset that no log assigns is damage of its row, and does not say where the partition ends, except that
+   * it is after the records of the row.
    */
   partitions(topic: string): PartitionRow[] {
     const rows = this.database.all<PartitionRow>(
       `SELECT p.id, topic, partition, low, clean, timestamp,
          max(high,
-           coalesce(max(last_offset) FILTER (WHERE last_offset < ${END}) + 1, 0),
+           coalesce(max(last_offset) FILTER (WHERE last_offset < ${OFFSET_LIMIT}) + 1, 0),
            coalesce((
-             SELECT max(min(base_offset + count, ${END})) FROM batches
-             WHERE partition_id = p.id AND (last_offset < 0 OR last_offset >= ${END})), 0)) AS high,
+             SELECT max(min(base_offset + count, ${OFFSET_LIMIT})) FROM batches
+             WHERE partition_id = p.id AND (last_offset < 0 OR last_offset >= ${OFFSET_LIMIT})), 0)) AS high,
          total(bytes) AS bytes,
          total(bytes) FILTER (WHERE last_offset >= clean) AS dirtyBytes
        FROM partitions p LEFT JOIN batches ON partition_id = p.id
@@ -89,17 +91,17 @@ export class Storage {
     return rows.map(row => ({ ...row, timestamp: this.#newestTime(row) }))
   }
 
-  /** Log time of the newest record; of an older one where the newest are damaged. */
+  /** Log append time of the newest record; of an older one if the newest are damaged. */
   #newestTime(partition: PartitionRow): number {
     try {
       return Math.max(partition.timestamp, this.batch(partition, partition.high - 1)?.maxTimestamp ?? 0)
     } catch (error) {
-      if (error instanceof LogError && error.code === 'corrupt') return partition.timestamp // whoever reads it is told
+      if (error instanceof LogError && error.code === 'corrupt') return partition.timestamp // reading it reports the damage
       throw error
     }
   }
 
-  /** Writes down what a partition's batches may no longer say. */
+  /** Saves what the remaining batches of a partition may no longer tell. */
   savePartition({ id, low, high, timestamp, clean }: PartitionRow): void {
     this.database.run(
       'UPDATE partitions SET low = ?, high = ?, timestamp = ?, clean = ? WHERE id = ?',
@@ -111,7 +113,7 @@ export class Storage {
     )
   }
 
-  insertBatch({ id }: PartitionRow, batch: Batch, tombstonesUntil: number | null = null): void {
+  insertBatch({ id }: PartitionRow, batch: EncodedBatch, tombstonesUntil: number | null = null): void {
     const { baseOffset, lastOffset, count, firstTimestamp, maxTimestamp, blob } = batch
     this.database.run(
       `INSERT INTO batches (partition_id, base_offset, last_offset, count, first_timestamp, max_timestamp, bytes, crc,
@@ -133,7 +135,7 @@ export class Storage {
     this.database.run('DELETE FROM batches WHERE id = ?', id)
   }
 
-  /** The batch that holds an offset, or the next one. @throws {LogError} `corrupt` when it is damaged. */
+  /** The batch that contains an offset, or the next one. @throws {LogError} `corrupt` when it is damaged. */
   batch(partition: PartitionRow, offset: number): StoredBatch | null {
     const row = this.#row(partition, offset)
     if (row === null) return null
@@ -155,20 +157,20 @@ export class Storage {
       )
       return found ?? null
     } catch (error) {
-      if (!isOfRow(error)) throw error
-      // A number that no log writes.
+      if (!isRowDamage(error)) throw error
+      // A number that no log writes cannot be read.
       throw this.#damaged(partition, { baseOffset: offset, lastOffset: offset }, error.message)
     }
   }
 
-  /** `decodeRecords`, with what is wrong as a LogError: then nothing of the batch is taken. */
-  decode(partition: PartitionRow, batch: Batch, window: Window, into: LogRecord[]): void {
+  /** Like `decodeRecords`, but reports damage as a LogError, and then takes nothing of the batch. */
+  decode(partition: PartitionRow, batch: EncodedBatch, window: ReadWindow, into: LogRecord[]): void {
     const before = { ...window, taken: into.length }
     try {
       decodeRecords(partition, batch, window, into)
       const last = into.length > before.taken ? into[into.length - 1] : undefined
       if (last !== undefined && window.from > last.offset + 1) {
-        throw new RangeError(`it ends with offset ${last.offset}, but says ${batch.lastOffset}`)
+        throw new RangeError(`it ends at offset ${last.offset}, but its row says ${batch.lastOffset}`)
       }
     } catch (error) {
       into.length = before.taken
@@ -183,16 +185,16 @@ export class Storage {
   }
 
   /** All records of a batch. */
-  records(partition: PartitionRow, batch: Batch): LogRecord[] {
+  records(partition: PartitionRow, batch: EncodedBatch): LogRecord[] {
     const records: LogRecord[] = []
     this.decode(partition, batch, { from: 0, records: batch.count, bytes: Number.POSITIVE_INFINITY }, records)
     return records
   }
 
-  /** What the row says, without its records, of the batch that holds an offset, or the next one: unchecked. */
+  /** The row, without its records, of the batch that contains an offset, or of the next one: unchecked. */
   batchInfo({ id }: PartitionRow, offset: number): BatchInfo | null {
     const found = this.database.get<BatchInfo>(
-      `SELECT id, min(last_offset, ${END}) AS lastOffset, ${bounded('first_timestamp')} AS firstTimestamp,
+      `SELECT id, min(last_offset, ${OFFSET_LIMIT}) AS lastOffset, ${bounded('first_timestamp')} AS firstTimestamp,
          ${bounded('max_timestamp')} AS maxTimestamp, ${bounded('bytes')} AS bytes
        FROM batches WHERE partition_id = ? AND last_offset >= ? ORDER BY last_offset LIMIT 1`,
       id,
@@ -201,7 +203,7 @@ export class Storage {
     return found ?? null
   }
 
-  /** When the first tombstones of a partition may go; null where none are waiting. */
+  /** When the first tombstones of a partition may be removed; null if none are waiting. */
   tombstonesUntil({ id }: PartitionRow): number | null {
     const found = this.database.get<{ until: number | null }>(
       'SELECT min(tombstones_until) AS until FROM batches WHERE partition_id = ? AND tombstones_until IS NOT NULL',
@@ -211,8 +213,8 @@ export class Storage {
   }
 
   /**
-   * A new generation of a group, durable at once. What it had committed of topics that it no longer reads is forgotten: who reads
-   * them now goes on from elsewhere, and nobody lags there.
+   * Starts a new generation of a group, durable at once. Its committed offsets of topics that it no longer reads are deleted: they would
+   * show as lag.
    */
   newGeneration(group: string, member: string, topics: readonly string[]): number {
     this.database.transaction(() => {
@@ -255,7 +257,7 @@ export class Storage {
 
   #damaged(
     partition: PartitionRow,
-    { baseOffset, lastOffset }: Pick<Batch, 'baseOffset' | 'lastOffset'>,
+    { baseOffset, lastOffset }: Pick<EncodedBatch, 'baseOffset' | 'lastOffset'>,
     what: string,
   ): LogError {
     const where = `${partitionKey(partition)}, offsets ${baseOffset} to ${lastOffset}`
@@ -263,7 +265,7 @@ export class Storage {
   }
 }
 
-/** Whether one batch is damaged, and the rest of the file is as it was. */
-export function isOfRow(error: unknown): error is LogError {
-  return error instanceof LogError && error.code === 'corrupt' && !isOfFile(error)
+/** Whether only one batch is damaged, and the rest of the file intact. */
+export function isRowDamage(error: unknown): error is LogError {
+  return error instanceof LogError && error.code === 'corrupt' && !isFileDamage(error)
 }

@@ -1,21 +1,21 @@
 /**
- * The newest batches of all partitions in memory, so that readers at the end of a partition (the worker, sinks, projections)
- * need no SQLite. Of each partition it holds the end, without a gap; over the bounds the oldest batch goes first.
+ * The newest batches of all partitions in memory, so that readers at the end of a partition (worker, sinks, projections) need no SQLite.
+ * It holds the end of each partition without a gap; when it is full, the oldest batch goes first.
  */
-import type { Batch } from '../records.ts'
+import type { EncodedBatch } from '../records.ts'
 import type { Partition } from './partition.ts'
 
 const MAX_BYTES = 16 * 1024 * 1024
-/** Keeps removal at the front of the arrays cheap where batches are small. */
+/** Keeps removal from the front of the arrays cheap when batches are small. */
 const MAX_BATCHES = 4096
 
 export class Tail {
-  readonly #batches = new Map<Partition, Batch[]>()
-  /** Whose batches, in the order in which they came. */
-  readonly #owners = new Map<Batch, Partition>()
+  readonly #batches = new Map<Partition, EncodedBatch[]>()
+  /** The partition of each batch, in order of arrival. */
+  readonly #owners = new Map<EncodedBatch, Partition>()
   #bytes = 0
 
-  add(partition: Partition, batch: Batch): void {
+  add(partition: Partition, batch: EncodedBatch): void {
     const batches = this.#batches.get(partition)
     if (batches === undefined) this.#batches.set(partition, [batch])
     else batches.push(batch)
@@ -27,20 +27,20 @@ export class Tail {
     }
   }
 
-  /** Forgets what lies below an offset: retention or compaction have changed it in the file. */
+  /** Drops batches below an offset: retention or compaction has changed them in the file. */
   drop(partition: Partition, below: number): void {
     const batches = this.#batches.get(partition) ?? []
     while (batches[0] !== undefined && batches[0].lastOffset < below) this.#removeOldest(partition)
   }
 
   #removeOldest(partition: Partition): void {
-    const batch = this.#batches.get(partition)?.shift() as Batch
+    const batch = this.#batches.get(partition)?.shift() as EncodedBatch
     this.#owners.delete(batch)
     this.#bytes -= batch.blob.length
   }
 
-  /** The batch of an offset, where it reaches back that far. */
-  find(partition: Partition, offset: number): Batch | null {
+  /** The batch that contains an offset, if the tail reaches back that far. */
+  find(partition: Partition, offset: number): EncodedBatch | null {
     const batches = this.#batches.get(partition)
     const oldest = batches?.[0]
     if (batches === undefined || oldest === undefined || offset < oldest.baseOffset) return null
@@ -48,9 +48,9 @@ export class Tail {
     let high = batches.length - 1
     while (low < high) {
       const middle = (low + high) >>> 1
-      if ((batches[middle] as Batch).lastOffset < offset) low = middle + 1
+      if ((batches[middle] as EncodedBatch).lastOffset < offset) low = middle + 1
       else high = middle
     }
-    return batches[low] as Batch
+    return batches[low] as EncodedBatch
   }
 }

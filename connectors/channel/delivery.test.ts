@@ -1,0 +1,218 @@
+import { describe, expect, it } from 'vitest'
+import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
+import type { DeliveryStatusInput, SendMessageInput } from '../../schemas/types.ts'
+import { whatsappDelivery } from '../whatsapp/delivery.ts'
+import { DELIVERY_DEFAULTS, deliveryActor } from './delivery.ts'
+
+const KEY = 'main:c1'
+const NOW = 1_750_000_000_000
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+const order = (id: string, more: Partial<SendMessageInput> = {}): SendMessageInput => ({
+  id,
+  conversation: KEY,
+  channel: 'whatsapp',
+  account: '106540352242922',
+  to: '66812345678',
+  text: 'Which zone?',
+  lastInboundAt: NOW - MINUTE,
+  createdAt: NOW,
+  ...more,
+})
+
+function connector(settings = DELIVERY_DEFAULTS) {
+  const kit = testkit(deliveryActor(whatsappDelivery, settings), { key: KEY, now: NOW })
+  return {
+    kit,
+    /** Orders a message and returns its attempt. */
+    order: (id: string, more?: Partial<SendMessageInput>) => kit.handle('SendMessage', order(id, more)).effects[0]?.attempt ?? '',
+    accept: (attempt: string, id: string) => kit.complete(attempt, { id, accepted: true, providerId: `wamid.${id}`, at: NOW }),
+    refuse: (attempt: string, id: string, errorCode: number) =>
+      kit.complete(attempt, { id, accepted: false, errorCode, reason: 'no', at: NOW }),
+    report: (status: DeliveryStatusInput['status'], more: Partial<DeliveryStatusInput>) =>
+      kit.handle('DeliveryStatus', { providerId: 'wamid.m1', status, at: NOW + 5, ...more }),
+  }
+}
+const outcomes = (step: KitStep) => step.emits.filter(e => e.type === 'SendOutcome').map(e => e.record)
+const alerted = (step: KitStep) => step.emits.filter(e => e.type === 'Alert').map(e => e.record)
+
+describe('a message', () => {
+  it('is sent while it is of use: 10 minutes after it was decided', () => {
+    const { kit } = connector()
+    const { effects, emits } = kit.handle('SendMessage', order('m1'))
+    expect(effects).toMatchObject([{ effect: 'send', input: { id: 'm1', to: '66812345678' }, notAfter: NOW + 10 * MINUTE }])
+    expect(emits).toEqual([])
+  })
+
+  it('is not sent after the 24-hour window, nor once it has closed', () => {
+    const { kit } = connector()
+    const closing = kit.handle('SendMessage', order('m1', { lastInboundAt: NOW - 24 * HOUR + MINUTE }), { at: NOW })
+    expect(closing.effects[0]?.notAfter).toBe(NOW + MINUTE)
+    const closed = kit.handle('SendMessage', order('m2', { lastInboundAt: NOW - 24 * HOUR }), { at: NOW })
+    expect(closed.effects).toEqual([])
+    expect(outcomes(closed)).toMatchObject([{ id: 'm2', status: 'FAILED', reason: 'window_closed' }])
+    expect(alerted(closed)).toMatchObject([{ kind: 'send_failed', conversation: KEY, resolved: false }])
+  })
+
+  it('has its deadline divided by the time scale, the window not', () => {
+    const { kit } = connector({ ...DELIVERY_DEFAULTS, timeScale: 60 })
+    expect(kit.handle('SendMessage', order('m1')).effects[0]?.notAfter).toBe(NOW + 10_000)
+    expect(kit.handle('SendMessage', order('m2', { lastInboundAt: NOW - 23 * HOUR })).effects).toHaveLength(1)
+  })
+
+  it('ordered twice is sent once', () => {
+    const { kit } = connector()
+    kit.handle('SendMessage', order('m1'))
+    expect(kit.handle('SendMessage', order('m1')).effects).toEqual([])
+  })
+
+  it('waits for the one before it, in order', () => {
+    const { kit, accept, order: send } = connector()
+    const [first, second] = [send('m1'), send('m2')]
+    expect(kit.started.map(e => e.attempt)).toEqual([first])
+    accept(first, 'm1')
+    expect(kit.started.map(e => e.attempt)).toEqual([second])
+  })
+})
+
+describe('the outcome of a send', () => {
+  it('is SENT with the provider id when it was accepted, which the result itself tells', () => {
+    const { kit, order, accept, report } = connector()
+    expect(accept(order('m1'), 'm1').emits).toEqual([])
+    expect(kit.state?.sends).toMatchObject([{ id: 'm1', status: 'SENT', providerId: 'wamid.m1' }])
+    expect(report('READ', {}).emits).toMatchObject([
+      { topic: 'conversation.inbox', key: KEY, record: { id: 'm1', status: 'READ', providerId: 'wamid.m1' } },
+    ])
+  })
+
+  it('is FAILED with the code when it was not, and a human is told without personal data', () => {
+    const { order, refuse } = connector()
+    const step = refuse(order('m1'), 'm1', 131026)
+    expect(outcomes(step)).toMatchObject([{ id: 'm1', status: 'FAILED', errorCode: 131026, reason: 'no' }])
+    expect(alerted(step)).toMatchObject([{ kind: 'send_failed', priority: 'HIGH', department: 'OPERATIONS', resolved: false }])
+    expect(JSON.stringify(alerted(step))).not.toMatch(/66812345678|Which zone/)
+  })
+
+  it.each([
+    ['EXPIRED', 'expired'],
+    ['NOT_DONE', 'connection refused'],
+  ] as const)('is FAILED when the attempt ended as %s', (how, reason) => {
+    const { kit, order } = connector()
+    const step = kit.end(order('m1'), how, 'connection refused')
+    expect(outcomes(step)).toMatchObject([{ id: 'm1', status: 'FAILED', reason }])
+    expect(alerted(step)).toHaveLength(1)
+  })
+
+  it('is each higher status once, in whatever order they are reported', () => {
+    const { order, accept, report } = connector()
+    const attempt = order('m1')
+    expect(outcomes(report('DELIVERED', { attempt }))).toMatchObject([
+      { status: 'DELIVERED', providerId: 'wamid.m1', at: NOW + 5 },
+    ])
+    expect(accept(attempt, 'm1').emits).toEqual([])
+    expect(report('SENT', {}).emits).toEqual([])
+    expect(report('DELIVERED', {}).emits).toEqual([])
+    expect(outcomes(report('READ', {}))).toMatchObject([{ id: 'm1', status: 'READ' }])
+    expect(report('FAILED', {}).emits).toEqual([])
+  })
+
+  it('may be FAILED after it was sent, and still DELIVERED after that, which resolves the alert', () => {
+    const { order, accept, report } = connector()
+    accept(order('m1'), 'm1')
+    const failed = report('FAILED', { errorCode: 131026, error: 'undeliverable' })
+    expect(outcomes(failed)).toMatchObject([{ status: 'FAILED', errorCode: 131026, reason: 'undeliverable' }])
+    const arrived = report('DELIVERED', {})
+    expect(outcomes(arrived)).toMatchObject([{ status: 'DELIVERED' }])
+    expect(alerted(arrived)).toMatchObject([{ id: alerted(failed)[0].id, resolved: true }])
+    expect(alerted(report('READ', {}))).toEqual([])
+  })
+
+  it('of a message that is none of ours is passed over', () => {
+    const { kit, order, report } = connector()
+    expect(report('READ', {}).emits).toEqual([])
+    expect(kit.state).toBeNull()
+    order('m1')
+    expect(report('READ', { providerId: 'wamid.other' }).emits).toEqual([])
+    expect(report('UNKNOWN', { attempt: kit.started[0]?.attempt ?? '' }).emits).toEqual([])
+  })
+})
+
+describe('a send that may or may not have happened', () => {
+  it('is told as UNKNOWN, is not sent again, and the next one goes out', () => {
+    const { kit, order } = connector()
+    const [attempt, next] = [order('m1'), order('m2')]
+    const step = kit.end(attempt, 'UNKNOWN', 'no answer')
+    expect(outcomes(step)).toMatchObject([{ id: 'm1', status: 'UNKNOWN', reason: 'no answer' }])
+    expect(step.effects).toEqual([])
+    expect(kit.started.map(e => e.attempt)).toEqual([next])
+  })
+
+  it.each(['SENT', 'DELIVERED', 'READ', 'FAILED'] as const)('is reconciled by a status %s of its attempt', status => {
+    const { kit, order, report } = connector()
+    const attempt = order('m1')
+    kit.end(attempt, 'UNKNOWN')
+    expect(outcomes(report(status, { attempt }))).toMatchObject([{ id: 'm1', status, providerId: 'wamid.m1' }])
+    expect(kit.state?.sends).toMatchObject([{ status, providerId: 'wamid.m1' }])
+  })
+
+  it('is reconciled by a late result', () => {
+    const { kit, order, accept } = connector()
+    const attempt = order('m1')
+    kit.end(attempt, 'UNKNOWN')
+    expect(outcomes(accept(attempt, 'm1'))).toMatchObject([{ id: 'm1', status: 'SENT', providerId: 'wamid.m1' }])
+  })
+
+  it('was reported already: then nothing is unknown', () => {
+    const { kit, order, report } = connector()
+    const attempt = order('m1')
+    report('DELIVERED', { attempt })
+    expect(kit.end(attempt, 'UNKNOWN').emits).toEqual([])
+  })
+
+  it('is shown to a human when nothing is reported of it for 5 minutes, and resolved when something is', () => {
+    const { kit, order, report } = connector()
+    const attempt = order('m1')
+    kit.end(attempt, 'UNKNOWN')
+    const step = kit.fire('unknown:m1')
+    expect(kit.now).toBeGreaterThanOrEqual(NOW + 5 * MINUTE)
+    expect(alerted(step)).toMatchObject([{ id: 'send_failed:m1', resolved: false }])
+    expect(outcomes(step)).toEqual([])
+    expect(alerted(report('SENT', { attempt }))).toMatchObject([{ id: 'send_failed:m1', resolved: true }])
+  })
+
+  it('and was reconciled in time alarms nobody', () => {
+    const { kit, order, report } = connector()
+    const attempt = order('m1')
+    kit.end(attempt, 'UNKNOWN')
+    report('SENT', { attempt })
+    expect(kit.fire('unknown:m1').emits).toEqual([])
+  })
+})
+
+describe('the state', () => {
+  it('keeps the newest 30 sends, and a result of an older one is told all the same', () => {
+    const { kit, order, refuse } = connector()
+    const attempts = Array.from({ length: 40 }, (_, n) => order(`m${n}`))
+    expect(kit.state?.sends.map(s => s.id)).toEqual(Array.from({ length: 30 }, (_, n) => `m${n + 10}`))
+    expect(outcomes(refuse(attempts[0] ?? '', 'm0', 131026))).toMatchObject([{ id: 'm0', status: 'FAILED' }])
+    expect(kit.state?.sends).toHaveLength(30)
+  })
+})
+
+describe('an erased person', () => {
+  it('is not brought back by the send that was under way', () => {
+    for (const end of ['accept', 'UNKNOWN', 'EXPIRED'] as const) {
+      const { kit, order, accept, report } = connector()
+      order('m0')
+      const attempt = kit.started[0]?.attempt ?? ''
+      kit.handle('ErasePerson', { id: 'erasure-1', channel: 'whatsapp', at: NOW })
+      expect(kit.state).toBeNull()
+      const step = end === 'accept' ? accept(attempt, 'm0') : kit.end(attempt, end)
+      expect(step).toMatchObject({ result: 'handled', emits: [] })
+      expect(report('READ', { attempt }).emits).toEqual([])
+      expect(kit.state).toBeNull()
+      expect(kit.timers).toEqual([])
+    }
+  })
+})

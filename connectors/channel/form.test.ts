@@ -1,0 +1,98 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { ChannelLimits } from '../../domain/channel.ts'
+import type { ReplyButton, SendMessage } from '../../schemas/types.ts'
+import { cut, formOf, inParts } from './form.ts'
+
+const LIMITS: ChannelLimits = {
+  textChars: 100,
+  textWithChoicesChars: 40,
+  buttons: { most: 2, titleChars: 8 },
+  list: { most: 4, titleChars: 12, descriptionChars: 20 },
+}
+const PLAIN: ChannelLimits = { ...LIMITS, buttons: null, list: null }
+
+const choices = (...titles: string[]): ReplyButton[] => titles.map(title => ({ id: `id:${title}`, title, description: null }))
+const message = (text: string, buttons: ReplyButton[] = []): SendMessage => ({
+  id: 'm1',
+  conversation: 'main:c1',
+  channel: 'pigeon',
+  account: '1',
+  to: 'loft',
+  text,
+  buttons,
+  replyTo: 'before',
+  lastInboundAt: 0,
+  createdAt: 0,
+})
+
+describe('the form of choices', () => {
+  it('is buttons for a few, a list for more, and text for too many or where the channel has neither', () => {
+    expect(formOf([], LIMITS)).toBe('text')
+    expect(formOf(choices('Yes', 'No'), LIMITS)).toBe('buttons')
+    expect(formOf(choices('A', 'B', 'C'), LIMITS)).toBe('list')
+    expect(formOf(choices('A', 'B', 'C', 'D', 'E'), LIMITS)).toBe('text')
+    expect(formOf(choices('Yes', 'No'), PLAIN)).toBe('text')
+  })
+
+  it('is a list where two titles would be the same once they are cut', () => {
+    expect(formOf(choices('Terrace north', 'Terrace south'), LIMITS)).toBe('list')
+  })
+
+  it('in the text: those that it does not name already are below it', () => {
+    const [sent] = inParts(message('Which zone?\n1. Lobby\n2. Pool', choices('Lobby', 'Pool', 'All zones')), PLAIN)
+    expect(sent).toMatchObject({ text: 'Which zone?\n1. Lobby\n2. Pool\nAll zones', buttons: [] })
+    expect(inParts(message('Is it Lagoon?', choices('Yes', 'No')), PLAIN)[0]?.text).toBe('Is it Lagoon?\nYes · No')
+  })
+})
+
+describe('a message in parts', () => {
+  it('is itself where it fits', () => {
+    const short = message('Which zone?', choices('Lobby', 'Pool'))
+    expect(inParts(short, LIMITS)).toEqual([short])
+  })
+
+  it('ends where a line ends; the last part has the id, and the first shows what it answers', () => {
+    const parts = inParts(message(`${'a'.repeat(70)}\n${'b'.repeat(60)}`), LIMITS)
+    expect(parts.map(({ id, text, replyTo }) => [id, text, replyTo])).toEqual([
+      ['m1/1', 'a'.repeat(70), 'before'],
+      ['m1', 'b'.repeat(60), null],
+    ])
+  })
+
+  it('shows choices with the last part, which leaves room for them', () => {
+    const parts = inParts(message('word '.repeat(15).trim(), choices('Yes', 'No')), LIMITS)
+    expect(parts.map(p => p.buttons.length)).toEqual([0, 2])
+    expect(parts.at(-1)?.text.length).toBeLessThanOrEqual(40)
+  })
+
+  it('fits the channel whatever it says, loses no word, and splits no character', () => {
+    const sentence = fc.array(fc.constantFrom('music', '😀😀😀', 'ดนตรี', '\n', '\n\n', 'x'.repeat(130)), { maxLength: 40 })
+    fc.assert(
+      fc.property(sentence, fc.boolean(), (words, asks) => {
+        const text = words.join(' ').trim()
+        fc.pre(text.length <= 900)
+        const parts = inParts(message(text, asks ? choices('Yes', 'No') : []), LIMITS)
+        for (const [n, part] of parts.entries()) {
+          const last = n === parts.length - 1
+          expect(part.text.length).toBeLessThanOrEqual(last && asks ? 40 : 100)
+          expect(part.text.isWellFormed()).toBe(true)
+        }
+        const bare = (said: string) => said.replace(/\s+/g, '')
+        expect(bare(parts.map(p => p.text).join(''))).toBe(bare(text))
+      }),
+    )
+  })
+
+  it('that nobody would read to its end is cut', () => {
+    const parts = inParts(message('x'.repeat(5_000)), LIMITS)
+    expect(parts).toHaveLength(10)
+    expect(parts.at(-1)?.text.endsWith('…')).toBe(true)
+  })
+})
+
+it('a cut text keeps whole characters, and shows that something is missing', () => {
+  expect(cut('Lobby', 5)).toBe('Lobby')
+  expect(cut('Lobby bar', 6)).toBe('Lobby…')
+  expect(cut('ab😀cd', 4)).toBe('ab…')
+})
