@@ -47,6 +47,13 @@ export interface Ended<N extends RecordName = RecordName> {
 type EffectMap = Readonly<Record<string, EffectDefinition>>
 type LookupMap = Readonly<Record<string, LookupDefinition>>
 
+/** By what an inbox recognises a repeated record. Outputs are exactly once without it; it is for what may be put out again on purpose. */
+export interface RecordIdentity {
+  readonly id: string
+  /** The time that belongs to the id, ms since the epoch. */
+  readonly at: number
+}
+
 /** What a handler may do, besides returning the next state. All of it is kept or dropped with the state, in one transaction. */
 export interface Context<
   Emits extends Topic = Topic,
@@ -70,7 +77,13 @@ export interface Context<
   readonly commands: readonly EnvelopeCommand[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
   id(): string
-  emit<T extends Emits, N extends T['records'][number]>(topic: T, key: string, type: N, record: RecordInputs[N]): void
+  emit<T extends Emits, N extends T['records'][number]>(
+    topic: T,
+    key: string,
+    type: N,
+    record: RecordInputs[N],
+    identity?: RecordIdentity,
+  ): void
   /** Deletes what a key names on a compacted topic: a record without a value. */
   remove(topic: Emits, key: string): void
   /** Asks what this process holds in memory. Null where it cannot be answered now: then it takes an effect, or another time. */
@@ -131,6 +144,8 @@ export interface ActorDefinition<
   readonly ended?: (state: Records[S], ended: Ended, context: Context<E, FX, LU>) => Records[S] | null
   /** Topics it writes to. */
   readonly emits: readonly E[]
+  /** It keeps nothing of its keys, and passes over deletions: see `forward`. */
+  readonly stateless?: true
   readonly onPoison?: {
     readonly default?: 'skip' | 'park'
     readonly types?: Readonly<Partial<Record<string, 'skip' | 'park'>>>

@@ -131,7 +131,7 @@ describe('a range that does not begin where the last one ended', () => {
     await world.append(['a', 0, { sequence: 2 }], ['a', 0, { sequence: 3 }])
     await eventually(sequences).toEqual([1, 2, 3])
     expect(spoiled).toBe(1)
-    expect(world.errors.join()).toMatch(/a range from \d+ on was handed over, but 1 is the next offset/)
+    expect(world.errors.join()).toMatch(/got a range that begins at \d+, but the next offset is 1/)
     expect(stateOf(worker, 'a', 0)?.count).toBe(3)
   })
 })
@@ -558,7 +558,7 @@ it('stops a task that holds attempts of an effect which this code does not have'
   const answer = Promise.withResolvers<never>()
   const first = await world.start({ ports: { world: { once: (() => answer.promise) as never } } })
   await world.append(['a', 0, { sequence: 1, kind: 'once' }])
-  await eventually(() => first.task(at(0))?.openAttempts().length).toBe(1)
+  await eventually(() => first.task(at(0))?.actors.openAttempts().length).toBe(1)
   // As after a kill: nothing is drained.
   const { effects: _, ...without } = counter
   const second = await world.start({ actors: [without as ActorDefinition], group: 'another', codeVersion: '2' })
@@ -583,11 +583,11 @@ it('commits that markers are passed, with the next records or by itself', async 
   await eventually(() => worker.task(at(0))?.position).toBe(4)
 })
 
-it('tells a person of every task that stands still', async () => {
+it('tells a person of every halted task', async () => {
   const worker = await world.start()
   await eventually(() => statusOf(worker, 0)?.state).toBe('RUNNING')
-  worker.task(at(0))?.halt('told to')
+  worker.task(at(0))?.haltAfterCommit('told to')
   await eventually(() => statusOf(worker, 0)?.stopped).toBe('told to')
-  expect(world.errors).toEqual([`world.inbox/0 stands still: ${new Fatal('stopped', 'told to').message}`])
+  expect(world.errors).toEqual([`task world.inbox/0 halted: ${new Fatal('stopped', 'told to').message}`])
   expect((await world.all(outputs.name, 0)).length).toBe(0)
 })

@@ -50,7 +50,8 @@ function message(draft: Draft): StepResult {
   const { record, headers, timestamp } = draft.incoming
   const id = headers[RECORD_ID]
   let possiblyDuplicate = false
-  if (id !== undefined) {
+  // A stateless actor keeps no ids; what it puts out has its own.
+  if (id !== undefined && draft.definition.stateless !== true) {
     const admitted = admit(draft.ring, id, recordTime(headers, timestamp))
     if (admitted.known) return 'duplicate'
     draft.ring = admitted.ring

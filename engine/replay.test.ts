@@ -73,7 +73,7 @@ async function run(codeVersion: string, records: () => readonly Append[]): Promi
         expect.anything(),
       ])
       expect(task?.peek('timed')).toMatchObject({ digest: expect.stringContaining('tick') })
-      expect(task?.openAttempts()).toEqual([])
+      expect(task?.actors.openAttempts()).toEqual([])
     },
     { timeout: 10_000 },
   )

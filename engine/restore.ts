@@ -171,7 +171,7 @@ function applyReserved(
  */
 function checkHeld(task: Task): void {
   const { definition } = task
-  const { effects, timers } = task.held()
+  const { effects, timers } = task.actors.held()
   for (const effect of effects)
     if (standing(definition, 'effect', effect) === 'unknown') throw unknown(definition, 'effect', effect)
   for (const timer of timers) if (standing(definition, 'timer', timer) === 'unknown') throw unknown(definition, 'timer', timer)

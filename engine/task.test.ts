@@ -28,6 +28,7 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
     lookup: () => null,
   }
   const task = new Task({ ...settings, changelog: changes }, new WriterSchemas())
+  task.transition('RESTORING')
   task.restored({
     position: 0,
     changelogNext: 0,
@@ -79,7 +80,7 @@ it('nothing is handled behind a stop, nor while the stop is on its way to the lo
   const appends = seal()
   fold('TrialInput', { sequence: 30, kind: 'add' })
   expect(task.dirty).toBe(false)
-  task.applied(appends.length - 1, 0, 0)
+  task.commitApplied(appends.length - 1, 0, 0)
   // Too much of it is poison once 21 keys have failed; that is known in front of the next record.
   expect([task.state, task.position, task.rewind().offset]).toEqual(['STOPPED', 21, 21])
 })
@@ -87,19 +88,34 @@ it('nothing is handled behind a stop, nor while the stop is on its way to the lo
 it('a task that is kept forgets what it had folded and not committed', async () => {
   const { task, fold, seal } = await newTask()
   fold('TrialInput', { sequence: 0, kind: 'add' })
-  task.applied(seal().length - 1, 0, 0)
+  task.commitApplied(seal().length - 1, 0, 0)
   fold('TrialInput', { sequence: 1, kind: 'add' })
   expect([task.dirty, task.rewind().offset]).toEqual([true, 2])
-  task.retain()
+  task.transition('RESTORING')
+  task.keep()
   expect([task.dirty, task.rewind().offset, task.position]).toEqual([false, 1, 1])
   expect(task.peek('k')).toMatchObject({ count: 1 })
+})
+
+it('goes only from one state to another that may follow it, and says so otherwise', async () => {
+  const { task } = await newTask()
+  expect(() => task.transition('CREATED')).toThrow('must not go from RUNNING to CREATED')
+  expect(() => task.keep()).toThrow('must not go from RUNNING to RUNNING')
+  task.halt('told to')
+  expect([task.state, task.stopped?.cause]).toEqual(['STOPPED', 'told to'])
+  expect(() => task.transition('RUNNING')).toThrow('must not go from STOPPED to RUNNING')
+  task.discard()
+  expect(task.state).toBe('RESTORING')
+  await task.close()
+  await task.close()
+  expect(() => task.discard()).toThrow('must not go from CLOSED to RESTORING')
 })
 
 it('a record that changes nothing writes nothing, and its offset goes with what comes next, or when it is passed', async () => {
   const { task, fold, seal } = await newTask({ look: (_, state) => state })
   const settle = () => {
     const appends = seal()
-    task.applied(appends.length - 1, 0, 0)
+    task.commitApplied(appends.length - 1, 0, 0)
     return appends.map(({ key }) => key)
   }
   fold('TrialInput', { sequence: 0, kind: 'add' })
@@ -130,7 +146,7 @@ it('encodes a state once for each record that a handler has taken, and no more w
   seal()
   expect(encode.mock.contexts.filter(of => of === type)).toHaveLength(2)
   encode.mockRestore()
-  task.applied(1, 0, 0)
+  task.commitApplied(1, 0, 0)
   expect(task.peek('k')).toMatchObject({ count: 2 })
   add()
   fold('TrialInput', { sequence: 0, kind: 'clear' })

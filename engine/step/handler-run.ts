@@ -3,8 +3,9 @@ import { hash } from 'node:crypto'
 import { recordSchema } from '../../schemas/index.ts'
 import type { RecordName } from '../../schemas/types.ts'
 import type { Topic } from '../../topics/catalog.ts'
-import type { Context } from '../actor.ts'
+import type { Context, RecordIdentity } from '../actor.ts'
 import { cut, Poison } from '../errors.ts'
+import { RECORD_AT, RECORD_ID } from '../headers.ts'
 import { uuid5 } from '../ids.ts'
 import type { Incoming } from '../incoming.ts'
 import type { Instance } from '../instance.ts'
@@ -68,11 +69,12 @@ export class HandlerRun implements Context {
     return uuid5(`${this.#draft.task.scope}/${this.#draft.version()}`)
   }
 
-  emit(topic: Topic, to: string, type: RecordName, record: unknown): void {
+  emit(topic: Topic, to: string, type: RecordName, record: unknown, identity?: RecordIdentity): void {
     this.#checkEmit(topic, to)
+    const headers = identity && { [RECORD_ID]: identity.id, [RECORD_AT]: String(identity.at) }
     const value = this.#draft.task.codec.encode(topic.name, type, record as never)
-    checkSize(`${type} for ${topic.name}`, { key: to, value })
-    this.#draft.emits.push({ topic: topic.name, key: to, type, value })
+    checkSize(`${type} for ${topic.name}`, { key: to, value, ...(headers && { headers }) })
+    this.#draft.emits.push({ topic: topic.name, key: to, type, value, ...(headers && { headers }) })
   }
 
   remove(topic: Topic, key: string): void {

@@ -40,6 +40,7 @@ export interface Emit {
   /** Type and value are null for a deletion of the key. */
   readonly type: RecordName | null
   readonly value: Buffer | null
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 export interface Performed {

@@ -17,14 +17,14 @@ const one = (name: string, file: string, find: string, put: string): Mutation =>
 const all: readonly Mutation[] = [
   one(
     'the offset of what changed nothing never committed',
-    'engine/worker.ts',
-    'for (const task of this.#tasks.running()) task.pass(sweeps)',
+    'engine/worker/housekeeping.ts',
+    'for (const task of this.#tasks.assigned.running()) task.pass(sweeps)',
     '',
   ),
   one(
     'what a look-up was answered not journaled',
-    'engine/task.ts',
-    'for (const answer of step.answers) overlay.appends.push(journaled(this.definition, this.inbox.partition, answer))',
+    'engine/task/collect.ts',
+    'for (const answer of step.answers) overlay.appends.push(journaled(definition, partition, answer))',
     '',
   ),
   one(
@@ -36,7 +36,7 @@ const all: readonly Mutation[] = [
   one('no fence of an earlier producer', 'engine/worker.ts', 'await membership.fence()', ''),
   one(
     'no offset in a transaction that only appends',
-    'engine/worker.ts',
+    'engine/worker/transactions.ts',
     'transaction.offsets(sealed.map(',
     'transaction.offsets(sealed.filter(({ task, next }) => next !== task.position).map(',
   ),
@@ -44,23 +44,23 @@ const all: readonly Mutation[] = [
     name: 'the newest generation instead of the captured one',
     changes: [
       {
-        file: 'engine/worker.ts',
+        file: 'engine/worker/transactions.ts',
         find: 'const transaction = membership.begin(assignment)',
-        put: 'const transaction = membership.begin(this.#tasks.assignment as Assignment)',
+        put: 'const transaction = membership.begin(this.#tasks.assigned.assignment as Assignment)',
       },
       {
         file: 'engine/worker.ts',
-        find: 'if (this.#tasks.assignment !== assignment) return\n    if (dirty.length === 0)',
+        find: 'if (assigned.assignment !== assignment) return\n    if (dirty.length === 0)',
         put: 'if (dirty.length === 0)',
       },
       {
         file: 'engine/worker.ts',
-        find: 'if (this.#tasks.assignment !== assignment || this.#revoked || this.#stopping) return',
-        put: '',
+        find: 'const current = () => assigned.assignment === assignment && !this.#revoked && !this.#stopping.signal.aborted',
+        put: 'const current = () => true',
       },
       {
         file: 'engine/worker.ts',
-        find: 'if (sealed.length === 0 || this.#tasks.assignment !== assignment) return true',
+        find: 'if (sealed.length === 0 || assigned.assignment !== assignment) return true',
         put: 'if (sealed.length === 0) return true',
       },
     ],
@@ -74,35 +74,47 @@ const all: readonly Mutation[] = [
         put: 'true',
       },
       {
-        file: 'engine/tasks.ts',
-        find: 'retained && (await this.#unchanged(task, committed))',
-        put: 'retained',
+        file: 'engine/tasks/restores.ts',
+        find: 'kept && (await this.#unchanged(task, committed))',
+        put: 'kept',
       },
     ],
   },
   one(
     'a transaction begun before the last has ended',
     'engine/worker.ts',
-    'await this.#committing\n    if (folded < FEW &&',
-    'if (folded < FEW &&',
+    'await this.#committing\n    if (folded < SMALL_BATCH &&',
+    'if (folded < SMALL_BATCH &&',
   ),
   one(
     'overlay kept after a failed commit',
-    'engine/tasks.ts',
+    'engine/tasks/recovery.ts',
     'if (assignment === null) return\n    const tasks = [',
     'return\n    const tasks = [',
   ),
-  one(
-    'the state store written before the commit',
-    'engine/task.ts',
-    "    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))",
-    `    const early = [...touched].map(([key, { before, after, raw }]) => {
-      return { key, before, after, bytes: raw === null ? null : encodeStored(recordSchema('Envelope').fingerprint, raw) }
+  {
+    name: 'the state store written before the commit',
+    changes: [
+      {
+        file: 'engine/task.ts',
+        find: "import type { TaskInbox } from '../schemas/types.ts'",
+        put: "import { recordSchema } from '../schemas/index.ts'\nimport type { TaskInbox } from '../schemas/types.ts'",
+      },
+      {
+        file: 'engine/task.ts',
+        find: '    const changes = this.#changelogWriter.changes(sealed)\n',
+        put: `    const changes = this.#changelogWriter.changes(sealed)
+    const early = [...sealed.touched].map(([key, { before, after, raw }]) => {
+      const mark = Buffer.from(recordSchema('Envelope').fingerprint, 'hex')
+      return { key, before, after, bytes: raw === null ? null : Buffer.concat([mark, raw]) }
     })
     const checkpoint = this.store.checkpoint()
+    const { inputs } = sealed
     if (checkpoint !== null) void this.store.write({ changes: early, inputs, schemas: new Map(), checkpoint })
-    put(reserved.position, codec.encode(topic, 'TaskPosition', { next, token }))`,
-  ),
+`,
+      },
+    ],
+  },
   one(
     'the ledger not restored',
     'engine/restore/contents.ts',
@@ -110,12 +122,21 @@ const all: readonly Mutation[] = [
     'if (key === null) inputs.set(key, value === null',
   ),
   one('the lease not checked', 'engine/effects/port-caller.ts', 'clock.mono() >= lease() || ', ''),
-  one(
-    'attempts judged in place, before the inbox is read',
-    'engine/worker.ts',
-    "task.append(key, 'EffectEnded', {",
-    "if (outcome !== 'UNKNOWN') this.#effects.start(task, attempt)\n      else task.append(key, 'EffectEnded', {",
-  ),
+  {
+    name: 'attempts judged in place, before the inbox is read',
+    changes: [
+      {
+        file: 'engine/worker.ts',
+        find: 'runs: attempt => this.#effects.has(attempt) })',
+        put: 'runs: attempt => this.#effects.has(attempt), start: (task, attempt) => this.#effects.start(task, attempt) })',
+      },
+      {
+        file: 'engine/worker/orphaned-attempts.ts',
+        find: "task.append(key, 'EffectEnded', {",
+        put: "if (outcome !== 'UNKNOWN') this.#settings.start(task, attempt)\n      else task.append(key, 'EffectEnded', {",
+      },
+    ],
+  },
   one(
     'an attempt leaving that has ended meanwhile',
     'engine/effects/port-caller.ts',
@@ -124,8 +145,8 @@ const all: readonly Mutation[] = [
   ),
   one(
     'attempts judged before their time is over',
-    'engine/worker.ts',
-    'clock.mono() - judgement.since >= timeoutMs',
+    'engine/worker/orphaned-attempts.ts',
+    'clock.mono() - orphans.since >= timeoutMs',
     'clock.mono() >= 0',
   ),
   one(
@@ -180,24 +201,24 @@ const all: readonly Mutation[] = [
     name: 'records passed over by a driver, and nobody looks',
     changes: [
       { file: 'test/simulation/cluster/membership.ts', find: 'passesOver: 0, twice: 0', put: 'passesOver: 0.05, twice: 0' },
-      { file: 'engine/task.ts', find: 'if (from !== this.#expected) {', put: 'if (false) {' },
+      { file: 'engine/task/folder.ts', find: 'if (from !== this.#expected) {', put: 'if (false) {' },
     ],
   },
   {
     name: 'records handed over twice by a driver, and nobody looks',
     changes: [
       { file: 'test/simulation/cluster/membership.ts', find: 'passesOver: 0, twice: 0', put: 'passesOver: 0, twice: 0.05' },
-      { file: 'engine/task.ts', find: 'if (from !== this.#expected) {', put: 'if (false) {' },
-      { file: 'engine/task.ts', find: 'if (record.offset < overlay.next) continue', put: '' },
+      { file: 'engine/task/folder.ts', find: 'if (from !== this.#expected) {', put: 'if (false) {' },
+      { file: 'engine/task/folder.ts', find: 'if (record.offset < overlay.next) continue', put: '' },
     ],
   },
   one(
     'records whose schema cannot be fetched passed over',
-    'engine/worker.ts',
+    'engine/worker/intake.ts',
     'if (rest === null) {\n      const values',
     'if (false) {\n      const values',
   ),
-  one('a transaction left open after an error', 'engine/worker.ts', 'await transaction.abort()', ''),
+  one('a transaction left open after an error', 'engine/worker/transactions.ts', 'await transaction.abort()', ''),
   one(
     'an effect leaving though it could not be noted',
     'engine/effects/port-caller.ts',
@@ -212,7 +233,7 @@ const all: readonly Mutation[] = [
       { file: 'engine/restore/inbox.ts', find: '  return known\n}', put: '  return Math.max(known, low)\n}' },
     ],
   },
-  one('a gap waited for', 'engine/tasks.ts', "if (error?.code === 'gap') {", 'if (false) {'),
+  one('a gap waited for', 'engine/tasks/recovery.ts', "if (error?.code === 'gap') {", 'if (false) {'),
   one(
     'an empty changelog believed',
     'engine/restore/checkpoint.ts',
@@ -261,23 +282,33 @@ const all: readonly Mutation[] = [
   one(
     'a store that could not be written trusted on',
     'engine/worker.ts',
-    'if (task.storeFailure !== null) throw task.storeFailure',
+    'if (task.writer.failure !== null) throw task.writer.failure',
     '',
   ),
   one(
     'a store that did not open left alone',
     'engine/tasks.ts',
-    'if (given.task === null) this.#track(() => this.#openLater(assignment, given))',
-    'if (given.task === null) continue',
+    'if (slot.task === null) this.assigned.track(() => this.#openLater(assignment, slot))',
+    'if (slot.task === null) continue',
   ),
   one(
     'a damaged store never made anew',
-    'engine/tasks.ts',
-    'if (damaged || given.backoff.failures >= DISTRUSTED_AFTER) given.distrusted = true',
+    'engine/tasks/assigned-tasks.ts',
+    'if (damaged || slot.backoff.failures >= DISTRUSTED_AFTER) slot.distrusted = true',
     '',
   ),
-  one('recovery without a pause', 'engine/worker.ts', 'this.#tasks.failAll(this.#backoff.next(),', 'this.#tasks.failAll(0,'),
-  one('a partition that waits says nothing', 'engine/tasks.ts', "waits: task?.state === 'STOPPED' ? null : waits", 'waits: null'),
+  one(
+    'recovery without a pause',
+    'engine/worker.ts',
+    'this.#tasks.recovery.failAll(this.#backoff.next(),',
+    'this.#tasks.recovery.failAll(0,',
+  ),
+  one(
+    'a partition that waits says nothing',
+    'engine/tasks/assigned-tasks.ts',
+    "waits: task?.state === 'STOPPED' ? null : waits",
+    'waits: null',
+  ),
   one('larger than a record is no poison', 'engine/size.ts', 'if (bytes > MAX_RECORD_BYTES) {', 'if (false) {'),
   one('a failed handler keeps its ledger', 'engine/step/draft.ts', '      this.ledger = ledger\n', ''),
   one('a failed handler keeps its timers', 'engine/step/draft.ts', '      this.timers = timers\n', ''),
@@ -306,23 +337,28 @@ const all: readonly Mutation[] = [
     '',
   ),
   one('an end of an earlier start taken', 'engine/step/effect-results.ts', 'attempt.start !== start', 'false'),
-  one('any start of an attempt open', 'engine/task.ts', "a.status === 'STARTED' && a.start === start", "a.status === 'STARTED'"),
+  one(
+    'any start of an attempt open',
+    'engine/task/memory.ts',
+    "a.status === 'STARTED' && a.start === start",
+    "a.status === 'STARTED'",
+  ),
   one(
     'a stop not kept in the changelog',
-    'engine/task.ts',
-    "if (stop !== null) put(reserved.stop, codec.encode(topic, 'TaskStop', stop))",
+    'engine/task/changelog-writer.ts',
+    "if (stop !== null) appends.push({ topic, partition, key: reserved.stop, value: this.#codec.encode(topic, 'TaskStop', stop) })",
     '',
   ),
   one(
     'handled behind a stop',
     'engine/task.ts',
-    'this.#overlay = { ...newOverlay(sealed.next), stop: sealed.stop }',
-    'this.#overlay = newOverlay(sealed.next)',
+    'this.#memory.overlay = { ...newOverlay(sealed.next), stop: sealed.stop }',
+    'this.#memory.overlay = newOverlay(sealed.next)',
   ),
   one('a store of another log trusted', 'engine/restore/checkpoint.ts', "if (witness === 'gone' || old ||", 'if (old ||'),
   one(
     'what waits for the store not read',
-    'engine/task.ts',
+    'engine/task/memory.ts',
     'const unwritten = this.#writer.get(key)',
     "const unwritten = this.#writer.get('')",
   ),
@@ -334,29 +370,34 @@ const all: readonly Mutation[] = [
   ),
   one('what a crash of the machine has left believed', 'engine/restore/checkpoint.ts', ' || checkpoint.lost === true', ''),
   one('the store written by an owner of before', 'engine/tasks.ts', 'await Promise.all(closing)\n', ''),
-  one('the store written by a restore of before', 'engine/tasks.ts', 'await Promise.all(this.#restoring)\n', ''),
+  one('the store written by a restore of before', 'engine/tasks/restores.ts', 'await Promise.all(this.#writing)\n', ''),
   one(
     'retained with what was only folded',
     'engine/task.ts',
-    "this.#overlay = newOverlay(this.position)\n    this.#expected = this.position\n    this.lives++\n    this.state = 'RUNNING'",
-    "this.#expected = this.position\n    this.lives++\n    this.state = 'RUNNING'",
+    "this.#memory.reset(this.position)\n    this.#folder.rewind(this.position)\n    this.epoch++\n    this.transition('RUNNING')",
+    "this.#folder.rewind(this.position)\n    this.epoch++\n    this.transition('RUNNING')",
   ),
   one(
     'applied though the tasks have been given out anew',
     'engine/worker.ts',
-    'if (this.#tasks.assignment !== assignment) return true',
+    'if (assigned.assignment !== assignment) return true\n    const started',
+    'const started',
+  ),
+  one('retained though its changelog has moved', 'engine/tasks/restores.ts', 'if (records.length > 0) return false\n', ''),
+  one(
+    'retained though another offset is committed',
+    'engine/tasks/restores.ts',
+    'if (committed?.offset !== position) return false\n',
     '',
   ),
-  one('retained though its changelog has moved', 'engine/tasks.ts', 'if (records.length > 0) return false\n', ''),
-  one('retained though another offset is committed', 'engine/tasks.ts', 'if (committed?.offset !== position) return false\n', ''),
   one(
     'a cycle begun while an earlier producer is fenced',
     'engine/worker.ts',
-    'await this.#held\n    const { assignment }',
+    'await this.#fencing\n    const { assignment }',
     'const { assignment }',
   ),
   one('fenced while a cycle is under way', 'engine/worker.ts', 'await before\n      await this.#ended()\n', 'await before\n'),
-  one('records of an earlier life folded', 'engine/worker.ts', '|| lives.get(task) !== task.lives', ''),
+  one('records of an earlier life folded', 'engine/worker/intake.ts', '|| epochs.get(task) !== task.epoch', ''),
   one('a poisoned end of an effect parked', 'engine/step/deliver.ts', "type === 'EffectEnded' ? 'skip' :", "false ? 'skip' :"),
 ]
 

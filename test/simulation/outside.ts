@@ -2,6 +2,7 @@
 import { NotDone, type Port, type Run } from '../../engine/actor.ts'
 import { partitionOf } from '../../topics/murmur2.ts'
 import { MAX_RECORD_BYTES } from '../../topics/log.ts'
+import { codec } from './codes.ts'
 import type { Machine } from './machine/machine.ts'
 import type { Life } from './scheduler.ts'
 import { EFFECT_TIMEOUT, marked, markOf, tallyInbox, trialInbox } from './trial.ts'
@@ -95,7 +96,8 @@ function checkLeaving(world: World, machine: Machine, life: Life, actor: string,
     violations.push(`${life.name} let ${run.attempt} leave, but ${owner.name} owns ${run.key}`)
   const result = resultOf(world, actor, run.attempt)
   if (world.touched.has('changelog')) return // an older state has forgotten what came of it
-  if (result !== undefined && result.headers.last !== '0' && result.timestamp < machine.assignedAt)
+  const late = result !== undefined && result.headers.last !== '0' && result.timestamp < machine.assignedAt
+  if (late && !endedBefore(world, actor, run.attempt, result.offset))
     violations.push(`${life.name} did ${run.attempt} again, though its result was in the log before it was assigned the task`)
 }
 
@@ -113,4 +115,15 @@ function resultOf({ cluster }: World, actor: string, attempt: string) {
     if (found !== undefined) return found
   }
   return undefined
+}
+
+/** Whether an end in front of its result has ordered the attempt to be repeated: the inbox is handled in that order. */
+function endedBefore({ cluster }: World, actor: string, attempt: string, offset: number): boolean {
+  return cluster.partitionsOf(`${actor}.inbox`).some(({ records }) =>
+    records.some(record => {
+      if (record.offset >= offset || record.value === null || codec.typeOf(record.value) !== 'EffectEnded') return false
+      const { type, value } = codec.decode(record.value)
+      return type === 'EffectEnded' && value.attempt === attempt
+    }),
+  )
 }
