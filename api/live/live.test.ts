@@ -188,7 +188,7 @@ describe('an id that is not valid for the client', () => {
   }
 
   test.each(['x', '0', '.', 'null', zeros, `${zeros}.`, `${zeros}.${'A'.repeat(43)}`, wild])(
-    'begins anew, and says so, without anything of before: %j',
+    'makes the client resync, without earlier events: %j',
     async last => {
       await venue('main:v1', 'before')
       expect(await told(last, await tokenFor({ role: 'agent', venues: ['main:v1'] }))).toEqual(['ready', 'resync', 'now'])

@@ -194,6 +194,9 @@ describe('the audit trail', () => {
     await pool.query(
       `INSERT INTO dead_letters VALUES (0, 0, 'conversation.inbox', 0, 7, 'main:c0', 'ChatMessage', '\\x00', 'park', 'x', '1', now())`,
     )
+    await pool.query(
+      `INSERT INTO tenant_settings VALUES ('main', 1, 'Asia/Bangkok', '08:00', '21:00', NULL, NULL, '66', 'en', 'hinted', '[]', '', now(), 1)`,
+    )
     const { body: user } = await send('POST', `${api.url}/api/v1/users`, {
       body: { email: 'walk@example.com', name: 'W', role: 'agent', password: 'a password to walk with' },
     })
@@ -215,6 +218,7 @@ describe('the audit trail', () => {
       const body = schema === undefined ? undefined : (sample(schema) as Record<string, unknown>)
       if (body !== undefined && route.path.endsWith('/messages')) body.conversation = 'main:c0'
       if (body !== undefined && /users\/\{id\}$/.test(route.path)) body.name = 'Another'
+      if (body !== undefined && /tenants/.test(route.path)) body.language = 'th'
       const own = /login\/renew|logout|me\/password/.test(route.path)
       if (route.path.endsWith('me/password')) Object.assign(body as object, { password: 'a password to walk with' })
       const answer = await send(route.method, api.url + path, {

@@ -71,6 +71,7 @@ export function pathOf({ path }: Route, own = true): string {
   return path
     .replace('{id}', encodeURIComponent(IDS[kind]?.(own) ?? 'x'))
     .replace('{field}', 'notes')
+    .replace('{tenant}', 'main')
     .replace('{inbox}', 'venue.inbox')
     .replace('{partition}', '0')
 }
