@@ -4,10 +4,11 @@
  */
 import { phoneDigits } from '../../domain/phone.ts'
 import type { FieldOverride, VenueOverride, VenueRefresh, VenueState } from '../../schemas/types.ts'
+import { WATCHED, watch } from './account.ts'
 import { note, pollSooner, type Turn } from './context.ts'
+import type { Master } from './master.ts'
 import { merge } from './merge.ts'
 import { MAX_VOLUME } from './rules.ts'
-import { type Master, WATCHED, watch } from './sheet.ts'
 import { clip } from './text.ts'
 
 const MOST = 20
