@@ -10,7 +10,8 @@ import { openingOf } from '../../domain/support-hours.ts'
 import { tenantOf } from '../../domain/tenants.ts'
 import { actor } from '../../engine/actor.ts'
 import type { ChatMessage, QueuedMessage, UnderstandInput, Understood } from '../../schemas/types.ts'
-import { alerts, conversationInbox, conversationJournal } from '../../topics/catalog.ts'
+import { raiseAlert } from '../../topics/alerts.ts'
+import { conversationInbox, conversationJournal } from '../../topics/catalog.ts'
 import { reference } from '../../domain/ids.ts'
 import { act, rest } from './agent.ts'
 import { ask } from './ask.ts'
@@ -90,18 +91,8 @@ export const conversationActor = (settings: ConversationSettings) => {
       default: 'skip',
       failed: (state, { type }, context) => {
         if (state !== null) return broken(turn(state, context), type)
-        const { key, now } = context
         const text = `A first ${type} could not be handled`
-        const alert = {
-          id: context.id(),
-          conversation: key,
-          department: 'OPERATIONS',
-          priority: 'HIGH',
-          kind: 'handover',
-          text,
-          at: now,
-        } as const
-        context.emit(alerts, key, 'Alert', alert)
+        raiseAlert(context, { id: context.id(), kind: 'handover', conversation: context.key, priority: 'HIGH', text })
         return null
       },
     },

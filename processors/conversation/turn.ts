@@ -2,6 +2,7 @@
  * One turn of a conversation: collects what is to be said, and carries what changes. What is said in one turn goes out as
  * one message.
  */
+import { handedOver } from '../../domain/alerts.ts'
 import { channelNamed, freeTextUntil } from '../../domain/channel.ts'
 import type { Context } from '../../engine/actor.ts'
 import { COMMAND } from '../../engine/headers.ts'
@@ -11,10 +12,12 @@ import type {
   Department,
   HandedOver,
   Owner,
+  Priority,
   QueuedMessage,
   Records,
   ReplyButtonInput,
 } from '../../schemas/types.ts'
+import { type NewAlert, raiseAlert, resolveAlert } from '../../topics/alerts.ts'
 import { alerts, type ChannelInbox, conversationEvents, conversationProfiles, issues, venueInbox } from '../../topics/catalog.ts'
 import { reference } from '../../domain/ids.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
@@ -230,21 +233,14 @@ export class Turn {
    */
   handOver({ department, priority, reason }: Route, acknowledge = true): this {
     const { context, now } = this
-    const { handover, venue, venueName, channel, owner } = this.#state
+    const { handover, owner } = this.#state
     const open = owner === 'WAITING' ? handover : null
     const first = open?.first ?? context.id()
     const worse = open === null || moreUrgent(priority, open.priority)
-    // The key stays the conversation's, so that what is said of an alert later comes later.
-    context.emit(alerts, context.key, 'Alert', {
-      id: `${first}:${department}`,
-      venue,
-      conversation: context.key,
-      department,
-      priority: open?.department === department && !worse ? open.priority : priority,
-      kind: 'handover',
-      text: `${venueName ?? 'Venue not identified'}: ${reason.replaceAll('_', ' ')} (${channel})`,
-      at: now,
-    })
+    raiseAlert(
+      context,
+      this.#alert(first, department, open?.department === department && !worse ? open.priority : priority, reason),
+    )
     const { at = now, respondedAt = null, departments = [] } = open ?? {}
     const raised = [...new Set([...departments, department])]
     const now_ = worse ? { first, department, priority, reason, at, respondedAt } : (open as HandedOver)
@@ -262,24 +258,29 @@ export class Turn {
    * @param by who ended it; null where nobody did
    */
   settle(by: string | null): this {
-    const { context, now } = this
-    const { handover, venue, venueName, channel } = this.#state
-    for (const department of handover?.departments ?? []) {
-      context.emit(alerts, context.key, 'Alert', {
-        id: `${handover?.first}:${department}`,
-        venue,
-        conversation: context.key,
-        department: department as Department,
-        priority: handover?.priority ?? 'NORMAL',
-        kind: 'handover',
-        text: `${venueName ?? 'Venue not identified'}: ${handover?.reason.replaceAll('_', ' ')} (${channel})`,
-        resolved: true,
-        at: now,
-      })
+    const { handover } = this.#state
+    if (handover !== null) {
+      const { first, departments, priority, reason } = handover
+      for (const department of departments as Department[]) {
+        resolveAlert(this.context, this.#alert(first, department, priority, reason))
+      }
+      this.event('RESOLVED', { detail: reason })
     }
-    if (handover !== null) this.event('RESOLVED', { detail: handover.reason })
     this.#endedBy = by
     return this.set({ handover: null, assignee: null, question: null, pending: null })
+  }
+
+  /** The alert of a department to what was handed over. */
+  #alert(first: string, department: Department, priority: Priority, reason: string): NewAlert {
+    const { venue, venueName, channel } = this.#state
+    return {
+      ...handedOver(first, department),
+      venue,
+      conversation: this.context.key,
+      department,
+      priority,
+      text: `${venueName ?? 'Venue not identified'}: ${reason.replaceAll('_', ' ')} (${channel})`,
+    }
   }
 
   /** The sender of a message. */

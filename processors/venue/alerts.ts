@@ -2,12 +2,14 @@
  * Alerts of a venue: a zone is reported once it has been offline for a while, again only after a cooldown, and as resolved
  * when it is back. One alert stands for all zones when none is left.
  */
+import { ofVenue, VENUE_ALERTS, type VenueAlertKind, zoneOffline } from '../../domain/alerts.ts'
+import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
 import type { Priority, VenueEventKind, VenueState, ZoneSlot, ZoneState } from '../../schemas/types.ts'
-import { alert, note, type Turn } from './context.ts'
+import { note, type Turn } from './context.ts'
 import { timerOf } from './keys.ts'
 import { withZone } from './state.ts'
 
-const ALL_OFFLINE = 'all_zones_offline'
+const ALL_OFFLINE = VENUE_ALERTS.allZonesOffline
 const EVENTS: Record<ZoneState, VenueEventKind> = {
   ONLINE: 'ZONE_ONLINE',
   OFFLINE: 'ZONE_OFFLINE',
@@ -51,7 +53,7 @@ function reportZone(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
   }
   const since = new Date(zone.since ?? context.now).toISOString()
   const why = zone.detail === '' ? '' : ` (${zone.detail.replace('_', ' ')})`
-  alert(turn, {
+  raiseAlert(context, {
     ...zoneAlert(zone, turn),
     priority: 'HIGH',
     text: `${zone.name} at ${state.name} has been offline${why} since ${since}`,
@@ -74,7 +76,8 @@ function reportAll(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
 /** The alert of a zone as over, if one is open. @returns the zone without it. */
 function resolveZone(state: VenueState, zone: ZoneSlot, how: string, turn: Turn): ZoneSlot {
   if (!zone.alertOpen) return zone
-  alert(turn, { ...zoneAlert(zone, turn), priority: 'HIGH', resolved: true, text: `${zone.name} at ${state.name} ${how}` })
+  const text = `${zone.name} at ${state.name} ${how}`
+  resolveAlert(turn.context, { ...zoneAlert(zone, turn), priority: 'HIGH', text })
   return { ...zone, alertOpen: false }
 }
 
@@ -90,7 +93,7 @@ export function forgetZones(state: VenueState, gone: readonly ZoneSlot[], turn: 
 }
 
 function zoneAlert(zone: ZoneSlot, { context }: Turn) {
-  return { id: `zone_offline:${context.key}:${zone.zone}`, department: 'OPERATIONS', kind: 'zone_offline' } as const
+  return { ...zoneOffline(context.key, zone.zone), venue: context.key }
 }
 
 /** Some zone is back: those that are not are reported each for itself, in their time. */
@@ -111,20 +114,21 @@ function resolveAll(state: VenueState, turn: Turn): VenueState {
  */
 export function raise(
   state: VenueState,
-  { kind, priority, text, passing = false }: { kind: string; priority: Priority; text: string; passing?: boolean },
+  { kind, priority, text, passing = false }: { kind: VenueAlertKind; priority: Priority; text: string; passing?: boolean },
   turn: Turn,
 ): VenueState {
   const { context, settings } = turn
   const last = state.alerts.find(known => known.kind === kind)
   if (last !== undefined && (last.open || context.now < last.at + settings.alertCooldownMs)) return state
-  alert(turn, { id: `${kind}:${context.key}`, department: 'OPERATIONS', priority, kind, text })
+  raiseAlert(context, { ...ofVenue(kind, context.key), venue: context.key, priority, text })
   const others = state.alerts.filter(known => known.kind !== kind)
   return { ...state, alerts: [...others, { kind, at: context.now, open: !passing }] }
 }
 
 /** Resolves an alert about the whole venue, if it is open. */
-export function resolve(state: VenueState, kind: string, priority: Priority, text: string, turn: Turn): VenueState {
+export function resolve(state: VenueState, kind: VenueAlertKind, priority: Priority, text: string, turn: Turn): VenueState {
   if (!state.alerts.some(known => known.kind === kind && known.open)) return state
-  alert(turn, { id: `${kind}:${turn.context.key}`, department: 'OPERATIONS', priority, kind, text, resolved: true })
+  const { context } = turn
+  resolveAlert(context, { ...ofVenue(kind, context.key), venue: context.key, priority, text })
   return { ...state, alerts: state.alerts.map(known => (known.kind === kind ? { ...known, open: false } : known)) }
 }

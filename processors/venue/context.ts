@@ -2,7 +2,7 @@
  * What a venue's handlers say to others.
  */
 import type { Context } from '../../engine/actor.ts'
-import type { AlertInput, VenueEventInput, VenueState } from '../../schemas/types.ts'
+import type { VenueEventInput, VenueState } from '../../schemas/types.ts'
 import { alerts, conversationInbox, soundtrackInbox, venueEvents, venueProfiles, zoneKey } from '../../topics/catalog.ts'
 import type { VenueSettings } from './settings.ts'
 
@@ -23,10 +23,6 @@ export interface Turn {
 export function note({ context }: Turn, event: Omit<VenueEventInput, 'id' | 'venue' | 'at'>): void {
   const { key, now } = context
   context.emit(venueEvents, key, 'VenueEvent', { id: context.id(), venue: key, at: now, ...event })
-}
-
-export function alert({ context }: Turn, raised: Omit<AlertInput, 'venue' | 'at'>): void {
-  context.emit(alerts, context.key, 'Alert', { venue: context.key, at: context.now, ...raised })
 }
 
 /** Asks for a reading soon: of one zone, or of the account where none is named. */

@@ -1,6 +1,7 @@
 /**
  * How requests end: zone by zone, each end recorded; when the last zone has ended, one answer.
  */
+import { VENUE_ALERTS } from '../../domain/alerts.ts'
 import type { OpenRequest, VenueState, ZoneSlot } from '../../schemas/types.ts'
 import { raise } from './alerts.ts'
 import { answer, askedZones, overall } from './answers.ts'
@@ -56,15 +57,13 @@ const NOT_ALLOWED = ['permission', 'forbidden', 'unauthenticated']
 function alerted(state: VenueState, { outcome, reason }: Verdict, turn: Turn): VenueState {
   if (outcome === 'REFUSED' && NOT_ALLOWED.includes(reason)) {
     const text = `Soundtrack refuses control of ${state.name}: ${reason}`
-    return raise(state, { kind: 'control_refused', priority: 'NORMAL', text, passing: true }, turn)
+    return raise(state, { kind: VENUE_ALERTS.controlRefused, priority: 'NORMAL', text, passing: true }, turn)
   }
   return reason === 'provider_down' ? providerDown(state, turn) : state
 }
 
-export const PROVIDER_DOWN = 'provider_down'
-
 /** The provider is down and somebody at this venue waits for it. */
 export function providerDown(state: VenueState, turn: Turn): VenueState {
   const text = `Soundtrack cannot be reached while ${state.name} asks for something`
-  return raise(state, { kind: PROVIDER_DOWN, priority: 'HIGH', text }, turn)
+  return raise(state, { kind: VENUE_ALERTS.providerDown, priority: 'HIGH', text }, turn)
 }

@@ -1,17 +1,19 @@
 /**
  * A reading of the venue's zones, or that there was none.
  */
+import { VENUE_ALERTS } from '../../domain/alerts.ts'
 import type { VenueState, ZoneSlot, ZoneSnapshot } from '../../schemas/types.ts'
 import { forgetZones, raise, resolve, statusChanges } from './alerts.ts'
 import { note, type Turn, watchAccount } from './context.ts'
 import { abandon, readFailed, takeReading } from './jobs.ts'
-import { PROVIDER_DOWN, providerDown } from './outcomes.ts'
+import { providerDown } from './outcomes.ts'
 import { answerQuestions, answerUnread } from './requests.ts'
 import { dropResume } from './resumes.ts'
 import { watchClosely } from './watching.ts'
 import { aged, confirmed, countsUntil, MAX_ZONES, observeAll } from './zones.ts'
 
-const TOO_MANY = 'too_many_zones'
+/** The reason of a reading that failed because the provider could not be reached. */
+const PROVIDER_DOWN = 'provider_down'
 
 export function takeSnapshot(state: VenueState | null, snapshot: ZoneSnapshot, turn: Turn): VenueState | null {
   if (state === null || state.removed || snapshot.account !== state.soundtrackAccount) return state
@@ -27,7 +29,7 @@ export function takeSnapshot(state: VenueState | null, snapshot: ZoneSnapshot, t
   const known = roomForZones(age(state, observed, turn), beyond, turn)
   context.setTimer('unread', Math.max(context.now + settings.unknownAfterMs, known.standsUntil) + 1)
   watchClosely(state, known, turn)
-  const back = resolve(known, PROVIDER_DOWN, 'HIGH', `Soundtrack answers again for ${state.name}`, turn)
+  const back = resolve(known, VENUE_ALERTS.providerDown, 'HIGH', `Soundtrack answers again for ${state.name}`, turn)
   const read = newlyRead(state, back, snapshot)
   const moved = [...read].reduce((held, slot) => takeReading(held, slot, turn), back)
   return answerQuestions(moved, read, turn)
@@ -85,9 +87,9 @@ function roomForZones(state: VenueState, beyond: number, turn: Turn): VenueState
   const { name } = state
   if (beyond > 0) {
     const text = `${name} has more zones than can be watched: ${beyond} beyond the first ${MAX_ZONES} by name are left out`
-    return raise(state, { kind: TOO_MANY, priority: 'NORMAL', text }, turn)
+    return raise(state, { kind: VENUE_ALERTS.tooManyZones, priority: 'NORMAL', text }, turn)
   }
   return state.zones.length < MAX_ZONES
-    ? resolve(state, TOO_MANY, 'NORMAL', `${name} has no more zones than can be watched`, turn)
+    ? resolve(state, VENUE_ALERTS.tooManyZones, 'NORMAL', `${name} has no more zones than can be watched`, turn)
     : state
 }
