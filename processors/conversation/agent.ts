@@ -3,7 +3,8 @@
  */
 import { trusts } from '../../domain/trust.ts'
 import type { AgentAction } from '../../schemas/types.ts'
-import type { State, Turn } from './turn.ts'
+import type { State } from './context.ts'
+import type { Turn } from './turn.ts'
 
 const MAX_NOTE_CHARS = 4_000
 

@@ -2,7 +2,8 @@
  * The questions of identification, and the choices that answer them.
  */
 import type { Candidate, OnFile, ReplyButtonInput, Understood, VenueMatch } from '../../schemas/types.ts'
-import type { Dialogue, Turn } from './turn.ts'
+import type { Dialogue } from './context.ts'
+import type { Turn } from './turn.ts'
 import type { Word } from './words.ts'
 
 const CANDIDATES = 5

@@ -3,9 +3,10 @@
  */
 import type { Candidate, Understood } from '../../schemas/types.ts'
 import { ask, fromMatch, offer, otherVenueIn, ownName } from './ask.ts'
+import type { State } from './context.ts'
 import { saysNo } from './intents.ts'
-import { cut, type State, type Turn } from './turn.ts'
-import { firstName } from './words.ts'
+import type { Turn } from './turn.ts'
+import { cut, firstName } from './words.ts'
 
 /** Misses after which a name or a position is done without. */
 const TRIES = 2

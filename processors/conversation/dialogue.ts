@@ -10,11 +10,13 @@
  */
 import type { Candidate, QueuedMessage, Understood } from '../../schemas/types.ts'
 import { ask, choose, fromFile, fromMatch, offer, otherVenueIn, venueIn, yesNo } from './ask.ts'
+import type { Dialogue } from './context.ts'
 import { named, positioned, settle, untrusted } from './contact.ts'
 import { route } from './handover.ts'
 import { isCommercial, isCritical, isForHuman, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
-import { cut, type Dialogue, keptText, type Turn } from './turn.ts'
-import { firstName } from './words.ts'
+import { keptText } from './queue.ts'
+import type { Turn } from './turn.ts'
+import { cut, firstName } from './words.ts'
 
 const TRIES = 3
 const ISSUE = 120

@@ -2,7 +2,7 @@
 import type { ErasePerson } from '../../schemas/types.ts'
 import { conversationEvents, conversationProfiles, issues } from '../../topics/catalog.ts'
 import type { ConversationChannel } from './settings.ts'
-import type { State, TurnContext } from './turn.ts'
+import type { State, TurnContext } from './context.ts'
 
 /**
  * Has every topic that keeps the newest record of a key forget this one, and the connector forget what it sent. What is still under

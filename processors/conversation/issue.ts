@@ -3,7 +3,7 @@ import type { SupportHours } from '../../domain/support-hours.ts'
 import type { IssueInput } from '../../schemas/types.ts'
 import { issues } from '../../topics/catalog.ts'
 import { dueAt } from './handover.ts'
-import type { State, TurnContext } from './turn.ts'
+import type { State, TurnContext } from './context.ts'
 
 type Issue = Omit<IssueInput, 'updatedAt'>
 

@@ -11,8 +11,8 @@ import { route } from './handover.ts'
 import { controlOf, isCritical, isForHuman, isHelp, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
 import { ageWords } from './render.ts'
 import { refuse, request, wishOf, wishWords } from './requests.ts'
-import { cut, type Turn } from './turn.ts'
-import { firstName, type Word } from './words.ts'
+import type { Turn } from './turn.ts'
+import { cut, firstName, type Word } from './words.ts'
 
 /** Zones that are named in a question. */
 const MAX_ZONES_OFFERED = 20

@@ -4,7 +4,6 @@
  */
 import { handedOver } from '../../domain/alerts.ts'
 import { channelNamed, freeTextUntil } from '../../domain/channel.ts'
-import type { Context } from '../../engine/actor.ts'
 import { COMMAND } from '../../engine/headers.ts'
 import type {
   ConversationEventKind,
@@ -13,52 +12,18 @@ import type {
   HandedOver,
   Owner,
   Priority,
-  QueuedMessage,
-  Records,
   ReplyButtonInput,
 } from '../../schemas/types.ts'
 import { type NewAlert, raiseAlert, resolveAlert } from '../../topics/alerts.ts'
-import { alerts, type ChannelInbox, conversationEvents, conversationProfiles, issues, venueInbox } from '../../topics/catalog.ts'
+import { conversationEvents, conversationProfiles, venueInbox } from '../../topics/catalog.ts'
 import { reference } from '../../domain/ids.ts'
+import type { Dialogue, State, TurnContext } from './context.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
 import { issueOf, publishIssue } from './issue.ts'
 import { profile } from './profile.ts'
+import { kept } from './queue.ts'
 import type { ConversationChannel, ConversationSettings } from './settings.ts'
 import { firstName, isLanguage, type Language, type Values, type Word, words } from './words.ts'
-
-export type State = Records['ConversationState']
-
-export type Dialogue =
-  | 'INITIAL'
-  | 'ASKING_VENUE_NAME'
-  | 'CONFIRMING_VENUE'
-  | 'MULTIPLE_MATCHES'
-  | 'ASKING_PERSON_NAME'
-  | 'ASKING_POSITION'
-  | 'ASKING_ISSUE'
-  | 'IDENTIFIED'
-  | 'NOT_FOUND'
-
-/** Topics that every conversation writes to, besides the inboxes of its channels. */
-export const EMITS = [venueInbox, conversationEvents, conversationProfiles, issues, alerts] as const
-
-export const EFFECTS = {
-  understand: { input: 'Understand', result: 'Understood', retry: 'idempotent', timeoutMs: 5_000 },
-} as const
-
-export const LOOKUPS = {
-  /** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
-  understand: { input: 'Understand', result: 'Understood' },
-  /** Answers where the tenant has settings that are not known yet. */
-  tenant: { input: 'TenantAsked', result: 'TenantSettings' },
-} as const
-
-export type TurnContext = Context<(typeof EMITS)[number] | ChannelInbox, typeof EFFECTS, typeof LOOKUPS>
-
-const MAX_MESSAGES_WAITING = 20
-/** Bytes of text that the state keeps of one message, and of all that wait: UTF-8 takes three for a Thai letter. */
-const MAX_TEXT_BYTES = 1_500
-const MAX_WAITING_TEXT_BYTES = 3_000
 
 interface EventFields {
   readonly from?: string
@@ -318,26 +283,4 @@ export class Turn {
     const [shown, shownBefore] = [after, { ...before, updatedAt: this.now }].map(state => JSON.stringify(profile(state, context)))
     return shown !== shownBefore
   }
-}
-
-/** Whether another message can wait, within what a state may hold. */
-export function roomFor(waiting: readonly QueuedMessage[], message: QueuedMessage): boolean {
-  if (waiting.length === 0) return true
-  const bytes = [...waiting, message].reduce((sum, { text }) => sum + Math.min(Buffer.byteLength(text), MAX_TEXT_BYTES), 0)
-  return waiting.length < MAX_MESSAGES_WAITING && bytes <= MAX_WAITING_TEXT_BYTES
-}
-
-/** A message as the state keeps it. */
-export function kept(message: QueuedMessage): QueuedMessage {
-  return { ...message, text: keptText(message.text) }
-}
-
-export function keptText(text: string): string {
-  if (Buffer.byteLength(text) <= MAX_TEXT_BYTES) return text
-  return new TextDecoder().decode(Buffer.from(text).subarray(0, MAX_TEXT_BYTES)).replace(/\uFFFD+$/, '')
-}
-
-/** At most so many UTF-16 units, with an ellipsis where it was longer. */
-export function cut(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
 }

@@ -36,3 +36,8 @@ export function firstName(name: string): string {
   const bare = name.trim().replace(TITLES, '')
   return bare.split(/\s+/)[0] || name.trim()
 }
+
+/** At most so many UTF-16 units, with an ellipsis where it was longer. */
+export function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
+}
