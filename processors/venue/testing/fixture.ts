@@ -1,15 +1,15 @@
 /** A venue under test: Blue Lagoon with its zones, and shorthand for what is said to it and what it says. */
-import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
+import { type KitStep, testkit } from '../../../engine/testing/testkit.ts'
 import type {
   SheetRowInput,
   ZoneReadingInput,
   ZoneRequestInput,
   ZoneResultInput,
   ZoneSnapshotInput,
-} from '../../schemas/types.ts'
-import { Tenants, tenantLookup } from '../tenant/tenants.ts'
-import { venueActor } from './actor.ts'
-import { VENUE_DEFAULTS, type VenueSettings } from './settings.ts'
+} from '../../../schemas/types.ts'
+import { Tenants, tenantLookup } from '../../tenant/tenants.ts'
+import { venueActor } from '../actor.ts'
+import { VENUE_DEFAULTS, type VenueSettings } from '../settings.ts'
 
 export const NOW = 1_750_000_000_000
 export const SECOND = 1000
