@@ -5,7 +5,7 @@
 import { ofVenue, VENUE_ALERTS, type VenueAlertKind, zoneOffline } from '../../domain/alerts.ts'
 import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
 import type { Priority, VenueEventKind, VenueState, ZoneSlot, ZoneState } from '../../schemas/types.ts'
-import { note, type Turn } from './context.ts'
+import { recordEvent, type VenueStep } from './context.ts'
 import { timerOf } from './keys.ts'
 import { withZone } from './state.ts'
 
@@ -17,35 +17,35 @@ const EVENTS: Record<ZoneState, VenueEventKind> = {
 }
 
 /** Records what became of the zones' statuses, and sets or clears what waits to be reported. */
-export function statusChanges(before: VenueState, after: VenueState, turn: Turn): VenueState {
-  const { context, settings } = turn
+export function statusChanges(before: VenueState, after: VenueState, step: VenueStep): VenueState {
+  const { context, settings } = step
   const zones = after.zones.map(zone => {
     const was = before.zones.find(known => known.slot === zone.slot)?.status ?? 'UNKNOWN'
     if (was === zone.status) return zone
-    note(turn, { kind: EVENTS[zone.status], zone: zone.zone, detail: zone.detail === '' ? null : zone.detail })
+    recordEvent(step, { kind: EVENTS[zone.status], zone: zone.zone, detail: zone.detail === '' ? null : zone.detail })
     if (zone.status === 'OFFLINE') {
       const at = (zone.since ?? context.now) + settings.offlineAlertMs
       context.setTimer(timerOf.offline(zone.zone), Math.max(at, context.now))
       return zone
     }
     context.clearTimer(timerOf.offline(zone.zone))
-    return zone.status === 'ONLINE' ? resolveZone(after, zone, 'is online again', turn) : zone
+    return zone.status === 'ONLINE' ? resolveZone(after, zone, 'is online again', step) : zone
   })
   const next = { ...after, zones }
-  return zones.some(zone => zone.status === 'ONLINE') ? resolveAll(next, turn) : next
+  return zones.some(zone => zone.status === 'ONLINE') ? resolveAll(next, step) : next
 }
 
 /** A zone has been offline for as long as it takes to be reported. */
-export function offlineDue(state: VenueState, zoneId: string, turn: Turn): VenueState {
+export function offlineDue(state: VenueState, zoneId: string, step: VenueStep): VenueState {
   const zone = state.zones.find(known => known.zone === zoneId)
   if (zone === undefined || zone.status !== 'OFFLINE' || zone.alertOpen) return state
   // Never seen online: not set up yet, which is no alarm.
   if (zone.lastSeen === null && zone.detail !== '') return state
-  return state.zones.every(known => known.status === 'OFFLINE') ? reportAll(state, zone, turn) : reportZone(state, zone, turn)
+  return state.zones.every(known => known.status === 'OFFLINE') ? reportAll(state, zone, step) : reportZone(state, zone, step)
 }
 
-function reportZone(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
-  const { context, settings } = turn
+function reportZone(state: VenueState, zone: ZoneSlot, step: VenueStep): VenueState {
+  const { context, settings } = step
   const again = (zone.alertedAt ?? Number.NEGATIVE_INFINITY) + settings.alertCooldownMs
   if (context.now < again) {
     context.setTimer(timerOf.offline(zone.zone), again)
@@ -54,15 +54,15 @@ function reportZone(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
   const since = new Date(zone.since ?? context.now).toISOString()
   const why = zone.detail === '' ? '' : ` (${zone.detail.replace('_', ' ')})`
   raiseAlert(context, {
-    ...zoneAlert(zone, turn),
+    ...zoneAlert(zone, step),
     priority: 'HIGH',
     text: `${zone.name} at ${state.name} has been offline${why} since ${since}`,
   })
   return withZone(state, { ...zone, alertedAt: context.now, alertOpen: true })
 }
 
-function reportAll(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
-  const { context, settings } = turn
+function reportAll(state: VenueState, zone: ZoneSlot, step: VenueStep): VenueState {
+  const { context, settings } = step
   const last = state.alerts.find(known => known.kind === ALL_OFFLINE)
   if (last?.open) return state
   if (last !== undefined && context.now < last.at + settings.alertCooldownMs) {
@@ -70,42 +70,42 @@ function reportAll(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
     return state
   }
   const count = state.zones.length === 1 ? 'the only zone' : `all ${state.zones.length} zones`
-  return raise(state, { kind: ALL_OFFLINE, priority: 'CRITICAL', text: `${count} of ${state.name} offline` }, turn)
+  return raise(state, { kind: ALL_OFFLINE, priority: 'CRITICAL', text: `${count} of ${state.name} offline` }, step)
 }
 
 /** The alert of a zone as over, if one is open. @returns the zone without it. */
-function resolveZone(state: VenueState, zone: ZoneSlot, how: string, turn: Turn): ZoneSlot {
+function resolveZone(state: VenueState, zone: ZoneSlot, how: string, step: VenueStep): ZoneSlot {
   if (!zone.alertOpen) return zone
   const text = `${zone.name} at ${state.name} ${how}`
-  resolveAlert(turn.context, { ...zoneAlert(zone, turn), priority: 'HIGH', text })
+  resolveAlert(step.context, { ...zoneAlert(zone, step), priority: 'HIGH', text })
   return { ...zone, alertOpen: false }
 }
 
 /** Zones that are no longer the venue's are no longer reported, nor is their silence. */
-export function forgetZones(state: VenueState, gone: readonly ZoneSlot[], turn: Turn): VenueState {
+export function forgetZones(state: VenueState, gone: readonly ZoneSlot[], step: VenueStep): VenueState {
   for (const zone of gone) {
-    turn.context.clearTimer(timerOf.offline(zone.zone))
-    resolveZone(state, zone, 'is no longer watched', turn)
+    step.context.clearTimer(timerOf.offline(zone.zone))
+    resolveZone(state, zone, 'is no longer watched', step)
   }
   return gone.length < state.zones.length
     ? state
-    : resolve(state, ALL_OFFLINE, 'CRITICAL', `${state.name} is no longer watched`, turn)
+    : resolve(state, ALL_OFFLINE, 'CRITICAL', `${state.name} is no longer watched`, step)
 }
 
-function zoneAlert(zone: ZoneSlot, { context }: Turn) {
+function zoneAlert(zone: ZoneSlot, { context }: VenueStep) {
   return { ...zoneOffline(context.key, zone.zone), venue: context.key }
 }
 
 /** Some zone is back: those that are not are reported each for itself, in their time. */
-function resolveAll(state: VenueState, turn: Turn): VenueState {
-  const { context, settings } = turn
+function resolveAll(state: VenueState, step: VenueStep): VenueState {
+  const { context, settings } = step
   if (!state.alerts.some(known => known.kind === ALL_OFFLINE && known.open)) return state
   for (const zone of state.zones) {
     if (zone.status === 'OFFLINE' && !zone.alertOpen) {
       context.setTimer(timerOf.offline(zone.zone), context.now + settings.offlineAlertMs)
     }
   }
-  return resolve(state, ALL_OFFLINE, 'CRITICAL', `${state.name} is no longer offline as a whole`, turn)
+  return resolve(state, ALL_OFFLINE, 'CRITICAL', `${state.name} is no longer offline as a whole`, step)
 }
 
 /**
@@ -115,9 +115,9 @@ function resolveAll(state: VenueState, turn: Turn): VenueState {
 export function raise(
   state: VenueState,
   { kind, priority, text, passing = false }: { kind: VenueAlertKind; priority: Priority; text: string; passing?: boolean },
-  turn: Turn,
+  step: VenueStep,
 ): VenueState {
-  const { context, settings } = turn
+  const { context, settings } = step
   const last = state.alerts.find(known => known.kind === kind)
   if (last !== undefined && (last.open || context.now < last.at + settings.alertCooldownMs)) return state
   raiseAlert(context, { ...ofVenue(kind, context.key), venue: context.key, priority, text })
@@ -126,9 +126,9 @@ export function raise(
 }
 
 /** Resolves an alert about the whole venue, if it is open. */
-export function resolve(state: VenueState, kind: VenueAlertKind, priority: Priority, text: string, turn: Turn): VenueState {
+export function resolve(state: VenueState, kind: VenueAlertKind, priority: Priority, text: string, step: VenueStep): VenueState {
   if (!state.alerts.some(known => known.kind === kind && known.open)) return state
-  const { context } = turn
+  const { context } = step
   resolveAlert(context, { ...ofVenue(kind, context.key), venue: context.key, priority, text })
   return { ...state, alerts: state.alerts.map(known => (known.kind === kind ? { ...known, open: false } : known)) }
 }

@@ -11,7 +11,7 @@ import type {
   ZoneRequestKind,
   ZoneSlot,
 } from '../../schemas/types.ts'
-import type { Turn } from './context.ts'
+import type { VenueStep } from './context.ts'
 import type { Verdict } from './rules.ts'
 import { clip } from './text.ts'
 import { aged } from './zones.ts'
@@ -25,7 +25,7 @@ export interface Asked {
 }
 
 export function answer(
-  { context, settings }: Turn,
+  { context, settings }: VenueStep,
   state: VenueState | null,
   asked: Asked,
   verdict: Verdict & { readonly zones: readonly ZoneSlot[]; readonly command?: string | null; readonly final?: boolean },

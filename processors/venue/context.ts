@@ -15,18 +15,18 @@ export const VENUE_LOOKUPS = { tenant: { input: 'TenantAsked', result: 'TenantSe
 export type VenueContext = Context<(typeof VENUE_EMITS)[number], {}, typeof VENUE_LOOKUPS>
 
 /** What every step of a handler needs. The settings are scaled. */
-export interface Turn {
+export interface VenueStep {
   readonly context: VenueContext
   readonly settings: VenueSettings
 }
 
-export function note({ context }: Turn, event: Omit<VenueEventInput, 'id' | 'venue' | 'at'>): void {
+export function recordEvent({ context }: VenueStep, event: Omit<VenueEventInput, 'id' | 'venue' | 'at'>): void {
   const { key, now } = context
   context.emit(venueEvents, key, 'VenueEvent', { id: context.id(), venue: key, at: now, ...event })
 }
 
 /** Asks for a reading soon: of one zone, or of the account where none is named. */
-export function pollSooner({ context }: Turn, state: VenueState, zone: string | null, reason: string): void {
+export function pollSooner({ context }: VenueStep, state: VenueState, zone: string | null, reason: string): void {
   const account = state.soundtrackAccount
   if (account === null) return
   const key = zone === null ? account : zoneKey(account, zone)
@@ -34,7 +34,7 @@ export function pollSooner({ context }: Turn, state: VenueState, zone: string | 
 }
 
 /** Has the account read for this venue; what the venue is called and where it is tells its zones from others of the account. */
-export function watchAccount({ context }: Turn, state: VenueState): void {
+export function watchAccount({ context }: VenueStep, state: VenueState): void {
   const { soundtrackAccount: account, soundtrackLocation: location, priorityLevel: priority, zoneCount: zones } = state
   if (account === null) return
   const { name, location: address } = state

@@ -15,7 +15,7 @@ export function publish(
 ): VenueState | null {
   const commanded = context.headers[COMMAND] !== undefined
   if (after === null || (after === before && !commanded)) return after
-  const changed = before === null || look(before) !== look(after)
+  const changed = before === null || visibleState(before) !== visibleState(after)
   const read = newestReading(after)
   const timely = read > newestReading(before ?? after) && context.now - after.publishedAt >= profileMs
   if (!changed && !timely && !commanded) return after
@@ -60,7 +60,7 @@ function seen({ zone, name, status, detail, playback, volume, track, artist, sou
 }
 
 /** All that people see, to be compared. */
-function look(state: VenueState): string {
+function visibleState(state: VenueState): string {
   const { provenance, updatedAt, zones, ...master } = profileOf(state, { key: '', commands: [] })
   return JSON.stringify([master, state.zones.map(seen)])
 }

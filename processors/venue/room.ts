@@ -6,8 +6,8 @@ import { recordSchema } from '../../schemas/index.ts'
 import type { VenueState, ZoneSlot } from '../../schemas/types.ts'
 import { clipped } from './text.ts'
 
-const LASTING_BYTES = 12.5 * 1024
-const WHOLE_BYTES = 15.75 * 1024
+const MAX_LASTING_BYTES = 12.5 * 1024
+const MAX_STATE_BYTES = 15.75 * 1024
 /** A request, without its zones, and each zone of it: open, with its job or with its result. */
 const REQUEST_BYTES = 250
 const ZONE_BYTES = 50
@@ -29,13 +29,13 @@ export function trimmed(state: VenueState): VenueState {
   let cut = state
   for (const level of LEVELS) {
     cut = cutTo(state, level)
-    if (lastingBytes(cut) <= LASTING_BYTES) break
+    if (lastingBytes(cut) <= MAX_LASTING_BYTES) break
   }
   return cut
 }
 
 export function hasRoomFor(state: VenueState, zones: number): boolean {
-  return bytes(state) + REQUEST_BYTES + zones * ZONE_BYTES <= WHOLE_BYTES
+  return bytes(state) + REQUEST_BYTES + zones * ZONE_BYTES <= MAX_STATE_BYTES
 }
 
 function cutTo(state: VenueState, { text, name, notes }: Level): VenueState {

@@ -5,7 +5,7 @@ import type { OpenRequest, RequestOutcome, ZoneCommandKind, ZoneRequestKind, Zon
 
 export const MAX_VOLUME = 16
 /** Steps of a relative change where none are said. */
-const STEPS = 2
+const DEFAULT_STEPS = 2
 /** Where the volume from before a mute is not known. */
 const UNMUTE_VOLUME = 8
 
@@ -54,7 +54,7 @@ export function plan({ kind, value }: Pick<OpenRequest, 'kind' | 'value'>, zone:
 }
 
 function wanted(kind: ZoneRequestKind, value: number | null, from: number, former: number | null, cap: number): number {
-  const steps = Math.abs(value ?? STEPS)
+  const steps = Math.abs(value ?? DEFAULT_STEPS)
   if (kind === 'VOLUME_UP') return Math.min(cap, from + steps)
   if (kind === 'VOLUME_DOWN') return Math.max(0, from - steps)
   if (kind === 'UNMUTE') return from > 0 ? from : Math.min(cap, former ?? UNMUTE_VOLUME)

@@ -49,13 +49,13 @@ export const VENUE_DEFAULTS: VenueSettings = {
 }
 
 /** A provider answers in its own time, whatever the scale: waiting for it is not scaled below this. */
-const PROVIDER_MS = 5 * SECOND
+const MIN_PROVIDER_WAIT_MS = 5 * SECOND
 
 /** The settings with their timers and deadlines scaled; ages of readings and requests are real. */
 export function scaled(settings: VenueSettings): VenueSettings {
   const { timeScale } = settings
   const timer = (ms: number) => Math.round(ms / timeScale)
-  const wait = (ms: number) => Math.min(ms, Math.max(timer(ms), PROVIDER_MS))
+  const wait = (ms: number) => Math.min(ms, Math.max(timer(ms), MIN_PROVIDER_WAIT_MS))
   return {
     ...settings,
     offlineAlertMs: timer(settings.offlineAlertMs),

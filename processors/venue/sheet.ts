@@ -3,25 +3,25 @@
  */
 import type { SheetRow, VenueState } from '../../schemas/types.ts'
 import { unwatch, WATCHED, watch } from './account.ts'
-import { note, type Turn } from './context.ts'
+import { recordEvent, type VenueStep } from './context.ts'
 import { type Master, master } from './master.ts'
 import { merge } from './merge.ts'
-import { below } from './overrides.ts'
+import { applyBelowOverride } from './overrides.ts'
 import { leave } from './snapshots.ts'
 import { NEW_VENUE } from './state.ts'
 
-export function takeRow(state: VenueState | null, row: SheetRow, turn: Turn): VenueState | null {
-  if (row.removed) return state === null || state.removed ? state : remove(state, turn)
+export function takeRow(state: VenueState | null, row: SheetRow, step: VenueStep): VenueState | null {
+  if (row.removed) return state === null || state.removed ? state : remove(state, step)
   const before = state ?? NEW_VENUE
-  const { values, overrides } = below(before, said(row, state !== null, turn.settings.countryCode), row.readAt)
+  const { values, overrides } = applyBelowOverride(before, said(row, state !== null, step.settings.countryCode), row.readAt)
   const offer = { source: 'sheets', at: row.readAt, values } as const
   const { fields, origins, changed } = merge<VenueState>(before, before.provenance, offer)
   const merged = { ...fields, provenance: origins, overrides, removed: false }
-  if (state === null) note(turn, { kind: 'CREATED' })
-  else if (state.removed) note(turn, { kind: 'CHANGED', detail: 'back in the sheet' })
-  else if (changed.length > 0) note(turn, { kind: 'CHANGED', detail: changed.join(', ') })
+  if (state === null) recordEvent(step, { kind: 'CREATED' })
+  else if (state.removed) recordEvent(step, { kind: 'CHANGED', detail: 'back in the sheet' })
+  else if (changed.length > 0) recordEvent(step, { kind: 'CHANGED', detail: changed.join(', ') })
   const watched = WATCHED.some(field => changed.includes(field))
-  return state === null || state.removed || watched ? watch(before, merged, turn) : merged
+  return state === null || state.removed || watched ? watch(before, merged, step) : merged
 }
 
 /** What the row says: a cell that could not be read says nothing, and what was known stays. A new venue needs its name. */
@@ -31,8 +31,8 @@ function said(row: SheetRow, known: boolean, countryCode: string): Partial<Maste
 }
 
 /** The venue stays known, as removed; nothing of it is read any more. */
-function remove(state: VenueState, turn: Turn): VenueState {
-  note(turn, { kind: 'REMOVED' })
-  unwatch(state, turn)
-  return { ...leave(state, state.zones, turn), removed: true }
+function remove(state: VenueState, step: VenueStep): VenueState {
+  recordEvent(step, { kind: 'REMOVED' })
+  unwatch(state, step)
+  return { ...leave(state, state.zones, step), removed: true }
 }

@@ -12,15 +12,15 @@ import { clip } from './text.ts'
 /** Zones that a venue's state has room for. */
 export const MAX_ZONES = 60
 /** So many changes between online and offline within the window are flapping. */
-const FLIPS = 3
+const MIN_FLIPS = 3
 const FLAP_WINDOW_MS = 10 * 60_000
 /** Longer ids are none of the provider's (88 at most), and there would be no room for 60 of them. */
-const ID_BYTES = 120
-const TEXT_BYTES = 100
+const MAX_ID_BYTES = 120
+const MAX_TEXT_BYTES = 100
 /** After this a track is no longer taken to be the one that plays. */
-const TRACK_MS = 3 * 60_000
+const TRACK_VALID_MS = 3 * 60_000
 /** So long after somebody asked about a zone it is watched closely. */
-const TALK_MS = 3 * 60_000
+const TALK_WATCH_MS = 3 * 60_000
 
 export interface Condition {
   readonly status: 'ONLINE' | 'OFFLINE'
@@ -55,7 +55,7 @@ export function observe(zone: ZoneSlot, reading: ZoneReading, asOf: number): Zon
   if (seen === null) return { ...zone, failed: code(reading.error ?? 'unreadable') }
   const shown: ZoneSlot = {
     ...zone,
-    name: clip(reading.name, TEXT_BYTES),
+    name: clip(reading.name, MAX_TEXT_BYTES),
     playback: reading.playback,
     volume: reading.volume,
     ...track(zone, reading, asOf),
@@ -77,7 +77,7 @@ export function observe(zone: ZoneSlot, reading: ZoneReading, asOf: number): Zon
 function track(zone: ZoneSlot, reading: ZoneReading, asOf: number) {
   const { track, artist, source, trackStartedAt: startedAt } = reading
   if (reading.detail) return { track, artist, source, startedAt, detailAt: asOf }
-  return zone.detailAt !== null && asOf - zone.detailAt <= TRACK_MS ? {} : { track: null, artist: null, startedAt: null }
+  return zone.detailAt !== null && asOf - zone.detailAt <= TRACK_VALID_MS ? {} : { track: null, artist: null, startedAt: null }
 }
 
 /** A reading without details says nothing of the subscription, nor of a player that is muted: what was known stands. */
@@ -104,12 +104,12 @@ function code(words: string): string {
 /** True where the zone is offline by one reading only, or changes back and forth. */
 export function isDoubtful(zone: ZoneSlot, now: number): boolean {
   const within = (at: number | null) => at !== null && now - at <= FLAP_WINDOW_MS
-  return within(zone.suspectAt) || (zone.flips >= FLIPS && within(zone.flipsFrom))
+  return within(zone.suspectAt) || (zone.flips >= MIN_FLIPS && within(zone.flipsFrom))
 }
 
 /** True where the zone should be read at most 30 s apart: it is doubtful, or talked about. */
 export function isWatched(zone: ZoneSlot, now: number): boolean {
-  return isDoubtful(zone, now) || (zone.talkedAt !== null && now - zone.talkedAt <= TALK_MS)
+  return isDoubtful(zone, now) || (zone.talkedAt !== null && now - zone.talkedAt <= TALK_WATCH_MS)
 }
 
 /** True where the newest reading is young enough to answer with, and says what it says for sure. */
@@ -148,7 +148,7 @@ export function newZone(slot: number, zone: string, name: string): ZoneSlot {
   return {
     slot,
     zone,
-    name: clip(name, TEXT_BYTES),
+    name: clip(name, MAX_TEXT_BYTES),
     status: 'UNKNOWN',
     detail: '',
     playback: null,
@@ -185,7 +185,7 @@ export function observeAll(
   let nextSlot = state.nextSlot
   const byId = new Map(state.zones.map(zone => [zone.zone, zone]))
   const isKnown = (reading: ZoneReading) => reading.name !== '' || byId.has(reading.zone)
-  const fits = (reading: ZoneReading) => Buffer.byteLength(reading.zone) <= ID_BYTES
+  const fits = (reading: ZoneReading) => Buffer.byteLength(reading.zone) <= MAX_ID_BYTES
   const usable = readings.filter(reading => isKnown(reading) && fits(reading))
   const there = new Set(usable.map(reading => reading.zone))
   for (const reading of usable) {
