@@ -11,10 +11,10 @@ import { tenantOf } from '../../domain/tenants.ts'
 import { actor } from '../../engine/actor.ts'
 import { raiseAlert } from '../../topics/alerts.ts'
 import { conversationInbox, conversationJournal } from '../../topics/catalog.ts'
-import { act, rest } from './agent.ts'
+import { performAgentAction, resetDialogue } from './agent.ts'
 import { EFFECTS, EMITS, LOOKUPS, type State, type TurnContext } from './context.ts'
 import { erase } from './erase.ts'
-import { answered, notUnderstood, opened, received } from './messages.ts'
+import { takeUnderstood, onNotUnderstood, newConversation, onMessage } from './messages.ts'
 import { venueAnswered, venueSilent } from './outcome.ts'
 import { type ConversationSettings, settingsFor } from './settings.ts'
 import { Turn } from './turn.ts'
@@ -41,9 +41,9 @@ export const conversationActor = (settings: ConversationSettings) => {
       ChatMessage: (state, message, context) => {
         // What members of a group say to one another is not ours to answer.
         if (message.chatKind === 'GROUP' && !message.addressed) return state
-        return received(turnOf(context, state, state ?? opened(message, context)), message)
+        return onMessage(turnOf(context, state, state ?? newConversation(message, context)), message)
       },
-      Understood: (state, understood, context) => (state === null ? null : answered(turn(state, context), understood)),
+      Understood: (state, understood, context) => (state === null ? null : takeUnderstood(turn(state, context), understood)),
       VenueAnswer: (state, answer, context) => {
         if (state === null) return null
         const t = turn(state, context)
@@ -63,25 +63,25 @@ export const conversationActor = (settings: ConversationSettings) => {
         return state
       },
       // Of a conversation that nobody has begun there is nothing to be done.
-      AgentAction: (state, action, context) => (state === null ? null : act(turn(state, context), action)),
+      AgentAction: (state, action, context) => (state === null ? null : performAgentAction(turn(state, context), action)),
       ErasePerson: (state, order, context) => {
-        if (state !== null) turn(state, context).settle(null)
+        if (state !== null) turn(state, context).closeHandover(null)
         return erase(state, order, context, settings.channels)
       },
     },
     timers: {
-      idle: (state, _timer, context) => quiet(turn(state, context)),
+      idle: (state, _timer, context) => onIdle(turn(state, context)),
       answer: (state, { argument }, context) => {
         const t = turn(state, context)
         venueSilent(t, argument)
         return t.finish()
       },
     },
-    ended: (state: State | null, _ended, context) => (state === null ? null : notUnderstood(turn(state, context))),
+    ended: (state: State | null, _ended, context) => (state === null ? null : onNotUnderstood(turn(state, context))),
     onPoison: {
       default: 'skip',
       failed: (state, { type }, context) => {
-        if (state !== null) return broken(turn(state, context), type)
+        if (state !== null) return onPoisoned(turn(state, context), type)
         const text = `A first ${type} could not be handled`
         raiseAlert(context, { id: context.id(), kind: 'handover', conversation: context.key, priority: 'HIGH', text })
         return null
@@ -94,13 +94,13 @@ export const conversationActor = (settings: ConversationSettings) => {
 const errorOf = (code: number | null): string => (code === null ? '' : `error ${code}`)
 
 /** Nothing was said for a day: the bot has the conversation again, and no question is open. */
-function quiet(turn: Turn): State {
-  rest(turn.settle(null).own('BOT', 'idle'))
+function onIdle(turn: Turn): State {
+  resetDialogue(turn.closeHandover(null).own('BOT', 'idle'))
   return turn.finish()
 }
 
 /** A record could not be handled. What waited is left to the human, so that nothing waits for ever. */
-function broken(turn: Turn, type: string): State {
+function onPoisoned(turn: Turn, type: string): State {
   turn.set({ current: null, waiting: [] })
   const reason = `failed_on_${type}`
   if (turn.state.owner !== 'AGENT') turn.handOver({ department: 'OPERATIONS', priority: 'HIGH', reason }, false)

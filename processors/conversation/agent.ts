@@ -13,14 +13,14 @@ const ACTIONS: Readonly<Record<AgentAction['kind'], (turn: Turn, action: AgentAc
   TAKE_OVER: (turn, { by }) => takeOver(turn, by),
   HAND_BACK: handBack,
   REPLY: reply,
-  NOTE: note,
+  NOTE: addNote,
   ASSIGN: assign,
   RESOLVE: resolve,
   APPROVE: approve,
   UNKNOWN: () => 'unknown_action',
 }
 
-export function act(turn: Turn, action: AgentAction): State {
+export function performAgentAction(turn: Turn, action: AgentAction): State {
   // It may have been done so long ago that it is not remembered: twice would be worse than not at all.
   const refused = turn.context.possiblyDuplicate ? 'maybe_done' : ACTIONS[action.kind](turn, action)
   if (refused !== null) turn.context.refuse(refused)
@@ -31,11 +31,11 @@ export function act(turn: Turn, action: AgentAction): State {
 function takeOver(turn: Turn, by: string): string | null {
   const { owner, assignee } = turn.state
   if (owner === 'AGENT' && assignee !== null && assignee !== by) return 'taken_by_other'
-  give(turn, by, 'taken_over')
+  assignTo(turn, by, 'taken_over')
   return null
 }
 
-function give(turn: Turn, to: string, reason: string): void {
+function assignTo(turn: Turn, to: string, reason: string): void {
   if (turn.state.assignee !== to) turn.event('ASSIGNED', { to })
   turn.own('AGENT', reason).set({ assignee: to, question: null, pending: null })
   turn.context.setTimer('idle', turn.after(turn.settings.idleMs))
@@ -44,7 +44,7 @@ function give(turn: Turn, to: string, reason: string): void {
 /** The bot has it again. What came meanwhile was the human's to answer. */
 function handBack(turn: Turn, { by }: AgentAction): string | null {
   if (turn.state.owner === 'BOT') return 'bot_has_it'
-  rest(turn.settle(by).own('BOT', 'handed_back'))
+  resetDialogue(turn.closeHandover(by).own('BOT', 'handed_back'))
   return null
 }
 
@@ -64,7 +64,7 @@ function reply(turn: Turn, { by, text }: AgentAction): string | null {
 }
 
 /** For colleagues: its text stays in the record. */
-function note(turn: Turn, { text }: AgentAction): string | null {
+function addNote(turn: Turn, { text }: AgentAction): string | null {
   if (text === null || text.trim() === '') return 'empty_text'
   if (text.length > MAX_NOTE_CHARS) return 'text_too_long'
   turn.event('NOTE')
@@ -74,7 +74,7 @@ function note(turn: Turn, { text }: AgentAction): string | null {
 /** Gives it to somebody of support; to nobody: then it waits for a human. */
 function assign(turn: Turn, { assignee }: AgentAction): string | null {
   if (assignee !== null) {
-    give(turn, assignee, 'assigned')
+    assignTo(turn, assignee, 'assigned')
     return null
   }
   if (turn.state.owner !== 'AGENT') return 'not_assigned'
@@ -87,7 +87,7 @@ function assign(turn: Turn, { assignee }: AgentAction): string | null {
 function resolve(turn: Turn, { by }: AgentAction): string | null {
   const { owner, handover } = turn.state
   if (owner === 'BOT' && handover === null) return 'nothing_open'
-  rest(turn.settle(by).own('BOT', 'resolved'))
+  resetDialogue(turn.closeHandover(by).own('BOT', 'resolved'))
   return null
 }
 
@@ -111,7 +111,7 @@ function approve(turn: Turn, { sender: id, venue, trust, by }: AgentAction): str
 }
 
 /** Where the dialogue goes on from once no question of it is open. */
-export function rest(turn: Turn): Turn {
+export function resetDialogue(turn: Turn): Turn {
   turn.set({ candidates: [], tries: 0, thanked: false })
   const { state, venue } = turn.state
   if (venue === null) return turn.moveTo('INITIAL')

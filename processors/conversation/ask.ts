@@ -4,9 +4,9 @@
 import type { Candidate, OnFile, ReplyButtonInput, Understood, VenueMatch } from '../../schemas/types.ts'
 import type { Dialogue } from './context.ts'
 import type { Turn } from './turn.ts'
-import type { Word } from './words.ts'
+import type { PhraseKey } from './words.ts'
 
-const CANDIDATES = 5
+const MAX_CANDIDATES = 5
 
 /** Asks whether this is the venue. */
 export function offer(turn: Turn, candidate: Candidate, runnerUp: number | null): Turn {
@@ -14,11 +14,11 @@ export function offer(turn: Turn, candidate: Candidate, runnerUp: number | null)
 }
 
 /** Asks which of these is the venue. */
-export function choose(turn: Turn, candidates: readonly Candidate[], word: Word): Turn {
+export function choose(turn: Turn, candidates: readonly Candidate[], key: PhraseKey): Turn {
   const [best, second] = candidates
   if (best !== undefined && second === undefined) return offer(turn, best, null)
-  turn.set({ candidates: candidates.slice(0, CANDIDATES), runnerUp: second?.score ?? null })
-  return sayCandidates(turn.moveTo('MULTIPLE_MATCHES'), word)
+  turn.set({ candidates: candidates.slice(0, MAX_CANDIDATES), runnerUp: second?.score ?? null })
+  return sayCandidates(turn.moveTo('MULTIPLE_MATCHES'), key)
 }
 
 /** Asks the question of the present state again. */
@@ -47,17 +47,17 @@ export function ask(turn: Turn): Turn {
   }
 }
 
-function sayCandidates(turn: Turn, word: Word): Turn {
+function sayCandidates(turn: Turn, key: PhraseKey): Turn {
   const { candidates } = turn.state
   const list = candidates.map((c, n) => `${n + 1}. ${c.location === '' ? c.name : `${c.name}, ${c.location}`}`).join('\n')
   const rows = candidates.map(c => ({ id: `venue:${c.venue}`, title: c.name, description: c.location || null }))
-  return turn.say(word, { list }, [...rows, { id: 'venue:none', title: turn.words('list.none') }])
+  return turn.say(key, { list }, [...rows, { id: 'venue:none', title: turn.phrase('list.none') }])
 }
 
 export function yesNo(turn: Turn): ReplyButtonInput[] {
   return [
-    { id: 'confirm:yes', title: turn.words('button.yes') },
-    { id: 'confirm:no', title: turn.words('button.no') },
+    { id: 'confirm:yes', title: turn.phrase('button.yes') },
+    { id: 'confirm:no', title: turn.phrase('button.no') },
   ]
 }
 

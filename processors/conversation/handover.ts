@@ -5,7 +5,7 @@ import { afterSupportTime, daysBetween, type SupportHours } from '../../domain/s
 import { HOUR, MINUTE } from '../../domain/time.ts'
 import { clock } from '../../domain/time-zone.ts'
 import type { Department, Priority } from '../../schemas/types.ts'
-import { type Language, words } from './words.ts'
+import { type Language, phrase } from './words.ts'
 
 export interface Route {
   readonly department: Department
@@ -76,7 +76,7 @@ export function route(intents: readonly string[], text: string, urgent: boolean)
 }
 
 /** First response by priority, ms. A critical one counts at any hour, the others in business hours. */
-const FIRST_RESPONSE: Readonly<Record<Priority, number>> = {
+const FIRST_RESPONSE_MS: Readonly<Record<Priority, number>> = {
   CRITICAL: 15 * MINUTE,
   HIGH: HOUR,
   NORMAL: 4 * HOUR,
@@ -86,20 +86,20 @@ const FIRST_RESPONSE: Readonly<Record<Priority, number>> = {
 
 /** When a first response is due: its time counted in business hours. */
 export function dueAt(priority: Priority, now: number, hours: SupportHours): number {
-  if (priority === 'CRITICAL') return now + FIRST_RESPONSE.CRITICAL
-  return afterSupportTime(FIRST_RESPONSE[priority], now, hours)
+  if (priority === 'CRITICAL') return now + FIRST_RESPONSE_MS.CRITICAL
+  return afterSupportTime(FIRST_RESPONSE_MS[priority], now, hours)
 }
 
 /** The expected time in words: a span where nothing is closed in between, else the clock. */
 export function expected(priority: Priority, now: number, hours: SupportHours, language: Language): string {
   const due = dueAt(priority, now, hours)
   const span = due - now
-  if (span === FIRST_RESPONSE[priority]) {
-    if (span < HOUR) return words(language, 'when.minutes', { n: span / MINUTE })
-    return span === HOUR ? words(language, 'when.hour') : words(language, 'when.hours', { n: span / HOUR })
+  if (span === FIRST_RESPONSE_MS[priority]) {
+    if (span < HOUR) return phrase(language, 'when.minutes', { n: span / MINUTE })
+    return span === HOUR ? phrase(language, 'when.hour') : phrase(language, 'when.hours', { n: span / HOUR })
   }
   const days = daysBetween(now, due, hours.zone)
   const time = clock(due, hours.zone)
-  if (days === 0) return words(language, 'when.today', { time })
-  return days === 1 ? words(language, 'when.tomorrow', { time }) : words(language, 'when.later', { n: days, time })
+  if (days === 0) return phrase(language, 'when.today', { time })
+  return days === 1 ? phrase(language, 'when.tomorrow', { time }) : phrase(language, 'when.later', { n: days, time })
 }

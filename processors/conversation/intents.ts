@@ -25,8 +25,8 @@ const SOCIAL = new Set(['greeting', 'thanks', 'unknown'])
 const COMMERCIAL = new Set(['new_prospect', 'demo_request', 'quote_request', 'pricing_query', 'licensing_query', 'product_query'])
 
 /** Below this even a question is not answered by guess. */
-const GUESS = 0.5
-const MOST = 3
+const MIN_GUESS_CONFIDENCE = 0.5
+const MAX_INTENTS = 3
 
 export const controlOf = ({ kind }: Intent): ZoneRequestKind | undefined => CONTROLS[kind]
 export const questionOf = ({ kind }: Intent): ZoneRequestKind | undefined => QUESTIONS[kind]
@@ -39,15 +39,15 @@ export const isForHuman = (intent: Intent): boolean =>
 export const isControlKind = (kind: ZoneRequestKind): boolean => Object.values(CONTROLS).includes(kind)
 
 /**
- * What a message asks for, at most three things, in its order: what is sure; else its best guess, where acting on a guess
+ * What a message asks for, at most three things, in its order: what it surely means; else its best guess, where acting on a guess
  * does no harm or it will be asked about. A complaint beside something that can be done is its reason, not a wish of its own.
- * @param sure the confidence from which an intent counts as meant
+ * @param minConfidence the confidence from which an intent counts as meant
  */
-export function wanted({ intents }: Understood, sure: number): Intent[] {
-  const meant = intents.filter(i => i.confidence >= sure && !SOCIAL.has(i.kind))
+export function wanted({ intents }: Understood, minConfidence: number): Intent[] {
+  const meant = intents.filter(i => i.confidence >= minConfidence && !SOCIAL.has(i.kind))
   const [best] = intents
   if (meant.length === 0) {
-    const guess = best !== undefined && !SOCIAL.has(best.kind) && !isForHuman(best) && best.confidence >= GUESS
+    const guess = best !== undefined && !SOCIAL.has(best.kind) && !isForHuman(best) && best.confidence >= MIN_GUESS_CONFIDENCE
     return guess ? [best] : []
   }
   const doable = meant.filter(i => i.kind !== 'complaint')
@@ -56,7 +56,7 @@ export function wanted({ intents }: Understood, sure: number): Intent[] {
     .filter(
       (i, n) => list.findIndex(j => isSame(i, j)) === n && !(isLook(i) && list.some(j => isTrouble(j) && j.zone === i.zone)),
     )
-    .slice(0, MOST)
+    .slice(0, MAX_INTENTS)
 }
 
 /** Whether one answer answers both: "which zones are there, are they online?" is one question. */

@@ -8,7 +8,7 @@ import type { State, TurnContext } from './context.ts'
 type Issue = Omit<IssueInput, 'updatedAt'>
 
 /** The issue that a state has open; null where nothing is handed over. */
-export function issueOf(state: State, conversation: string, hours: SupportHours): Issue | null {
+export function openIssue(state: State, conversation: string, hours: SupportHours): Issue | null {
   const { handover, owner, assignee, channel, venue, venueName, issue } = state
   if (handover === null) return null
   const { first, department, priority, reason, at, respondedAt } = handover

@@ -4,17 +4,17 @@
 import { channelNamed } from '../../domain/channel.ts'
 import { reference } from '../../domain/ids.ts'
 import type { ChatMessage, QueuedMessage, UnderstandInput, Understood } from '../../schemas/types.ts'
-import { judge } from './contact.ts'
+import { updateTrust } from './contact.ts'
 import type { State, TurnContext } from './context.ts'
 import { kept, roomFor } from './queue.ts'
 import { respond } from './respond.ts'
 import type { Turn } from './turn.ts'
-import type { Word } from './words.ts'
+import type { PhraseKey } from './words.ts'
 
-const SENDERS = 10
+const MAX_SENDERS = 10
 
 /** The state of a conversation that this message begins. */
-export function opened(message: ChatMessage, { now }: TurnContext): State {
+export function newConversation(message: ChatMessage, { now }: TurnContext): State {
   return {
     channel: message.channel,
     account: message.account,
@@ -53,7 +53,7 @@ export function opened(message: ChatMessage, { now }: TurnContext): State {
 }
 
 /** A message from a person. */
-export function received(turn: Turn, message: ChatMessage): State {
+export function onMessage(turn: Turn, message: ChatMessage): State {
   const { context, settings, state } = turn
   const { id, sender, kind, sentAt } = message
   // A channel without a connector could not be answered: better to fail here, where the message goes to the dead letters.
@@ -73,13 +73,13 @@ export function received(turn: Turn, message: ChatMessage): State {
   }
   turn.set({
     user: sender.id,
-    senders: [...others, { id: sender.id, phone: sender.phone, name: sender.name, trust, decided } as const].slice(-SENDERS),
+    senders: [...others, { id: sender.id, phone: sender.phone, name: sender.name, trust, decided } as const].slice(-MAX_SENDERS),
     lastMessage: id,
     returning: state.returning || sentAt - state.lastInboundAt > settings.absenceMs / settings.timeScale,
     lastInboundAt: Math.max(state.lastInboundAt, sentAt),
   })
   context.setTimer('idle', turn.after(settings.idleMs))
-  // What may have been answered before, and what would not fit, a human reads; it is not answered by the bot.
+  // A human reads what may have been answered before and what does not fit; the bot does not answer it.
   const unread = context.possiblyDuplicate ? 'message_of_before' : roomFor(state.waiting, queued) ? null : 'too_many_messages'
   if (unread === null) turn.set({ waiting: [...state.waiting, queued] })
   else if (turn.state.owner !== 'AGENT') turn.handOver({ department: 'GENERAL', priority: 'NORMAL', reason: unread }, false)
@@ -121,10 +121,10 @@ function understand(turn: Turn, message: QueuedMessage): void {
     turn.context.perform('understand', asks)
     // Its zones are awaited: they are read now, not when it is their turn.
     if (asks.venue) turn.refresh(asks.venue)
-  } else comprehended(turn, understood, kept(message))
+  } else onUnderstood(turn, understood, kept(message))
 }
 
-const UNREADABLE: Readonly<Record<QueuedMessage['kind'], Word | null>> = {
+const UNREADABLE: Readonly<Record<QueuedMessage['kind'], PhraseKey | null>> = {
   TEXT: 'unreadable.empty',
   BUTTON: 'unreadable.empty',
   LIST: 'unreadable.empty',
@@ -138,32 +138,32 @@ const UNREADABLE: Readonly<Record<QueuedMessage['kind'], Word | null>> = {
 }
 
 function unreadable(turn: Turn, { kind, message }: QueuedMessage): void {
-  const word = UNREADABLE[kind]
-  if (word === null || turn.waitsForHuman) return
-  turn.say(word)
+  const key = UNREADABLE[kind]
+  if (key === null || turn.waitsForHuman) return
+  turn.say(key)
   turn.send(message)
 }
 
 /** What a message means has come back. One that was given up in the meantime is left to the human who was told. */
-export function answered(turn: Turn, understood: Understood): State {
+export function takeUnderstood(turn: Turn, understood: Understood): State {
   const message = turn.state.current
   if (message === null || message.message !== understood.message || turn.context.late) return turn.state
   turn.set({ current: null })
-  comprehended(turn, understood, message)
+  onUnderstood(turn, understood, message)
   return next(turn)
 }
 
-function comprehended(turn: Turn, understood: Understood, message: QueuedMessage): void {
+function onUnderstood(turn: Turn, understood: Understood, message: QueuedMessage): void {
   turn.set({ language: understood.language, user: message.sender })
   if (turn.state.owner === 'AGENT') return
-  judge(turn, understood)
+  updateTrust(turn, understood)
   respond(turn, understood, message)
   turn.set({ returning: false })
   turn.send(message.message)
 }
 
 /** The message could not be understood: a human reads it. */
-export function notUnderstood(turn: Turn): State {
+export function onNotUnderstood(turn: Turn): State {
   const message = turn.state.current
   if (message === null) return turn.state
   turn.set({ current: null })

@@ -5,7 +5,7 @@ import type { ConversationRequest, Department, Priority, VenueAnswer } from '../
 import { yesNo } from './ask.ts'
 import { isControlKind } from './intents.ts'
 import { ageWords, answerWords, firstWord, isPaused } from './render.ts'
-import { note, wishWords } from './requests.ts'
+import { trackRequest, wishWords } from './requests.ts'
 import type { Turn } from './turn.ts'
 
 /** Who looks into it, by the reason of a refusal. */
@@ -36,7 +36,7 @@ function ofTheVenue(turn: Turn, { request, venue, kind, zones }: VenueAnswer): C
   if (kind !== 'PLAY' || venue !== state.venue) return null
   const zoneName = zones.length === 1 ? (zones[0]?.name ?? null) : null
   const sender = state.senders.at(-1)?.id ?? ''
-  return note(
+  return trackRequest(
     turn,
     request,
     { kind, zones: zones.map(z => z.zone), zoneName, value: null, sender, message: state.lastMessage },
@@ -62,8 +62,8 @@ function underWay(turn: Turn, answer: VenueAnswer, request: ConversationRequest)
   end(turn, request, { reason: answer.reason || 'slow', command: answer.command })
   context.setTimer(`answer:${request.id}`, turn.after(settings.controlHorizonMs + settings.answerMs))
   if (told || turn.state.owner === 'AGENT') return
-  const { word, text } = firstWord(turn, answer, request)
-  turn.sayText(word, text)
+  const { key, text } = firstWord(turn, answer, request)
+  turn.sayText(key, text)
   turn.send(request.message)
 }
 
@@ -81,8 +81,8 @@ function finished(turn: Turn, answer: VenueAnswer, request: ConversationRequest)
 }
 
 function tell(turn: Turn, answer: VenueAnswer, request: ConversationRequest): Turn {
-  const { word, text } = answerWords(turn, answer, request)
-  turn.sayText(word, text)
+  const { key, text } = answerWords(turn, answer, request)
+  turn.sayText(key, text)
   if (request.trouble !== null) return assess(turn, answer, request.trouble)
   const forHuman = isControlKind(request.kind) || answer.reason === 'ambiguous'
   if (answer.outcome === 'CONFIRMED' || !forHuman) return turn

@@ -4,9 +4,9 @@
 import type { ConversationRequest, Intent, QueuedMessage, Understood, Wish, ZoneRequestKind } from '../../schemas/types.ts'
 import { venueInbox } from '../../topics/catalog.ts'
 import type { Turn } from './turn.ts'
-import type { Word } from './words.ts'
+import type { PhraseKey } from './words.ts'
 
-const REQUESTS = 20
+const MAX_REQUESTS = 20
 
 /** What an intent wants of the zones. */
 export function wishOf(
@@ -52,13 +52,13 @@ export function request(turn: Turn, wish: Wish, trouble: string | null = null): 
     requestedAt: sentAt,
   })
   context.setTimer(`answer:${id}`, turn.after(settings.answerMs))
-  note(turn, id, wish, trouble)
+  trackRequest(turn, id, wish, trouble)
 }
 
 /** Notes a request that never leaves. */
 export function refuse(turn: Turn, wish: Wish): void {
   const id = turn.context.id()
-  note(turn, id, wish, null)
+  trackRequest(turn, id, wish, null)
   const { requests } = turn.state
   const ended = { outcome: 'refused', reason: 'trust', endedAt: turn.now }
   turn.set({ requests: requests.map(r => (r.id === id ? { ...r, ...ended } : r)) })
@@ -66,7 +66,7 @@ export function refuse(turn: Turn, wish: Wish): void {
 }
 
 /** Keeps a request, with its fate still open. */
-export function note(
+export function trackRequest(
   turn: Turn,
   id: string,
   { kind, zones, zoneName, value, sender, message }: Pick<Wish, 'kind' | 'zones' | 'zoneName' | 'value' | 'sender' | 'message'>,
@@ -74,7 +74,7 @@ export function note(
 ): ConversationRequest {
   const asked = { id, kind, zones: [...zones], zoneName, value, sender, message, trouble, at: turn.now }
   const made = { ...asked, outcome: 'pending', reason: '', command: null, endedAt: null }
-  turn.set({ requests: [...turn.state.requests, made].slice(-REQUESTS) })
+  turn.set({ requests: [...turn.state.requests, made].slice(-MAX_REQUESTS) })
   turn.event('REQUEST', { request: id, detail: kind.toLowerCase() })
   return made
 }
@@ -83,11 +83,11 @@ export function note(
 export function wishWords(turn: Turn, wishes: readonly Wish[]): string {
   return wishes
     .map(({ kind, zoneName, allZones, value, durationMs }) => {
-      const zone = allZones ? turn.words('zone.all') : (zoneName ?? turn.words('zone.the_music'))
+      const zone = allZones ? turn.phrase('zone.all') : (zoneName ?? turn.phrase('zone.the_music'))
       if (kind === 'PAUSE' && durationMs !== null) {
-        return turn.words('wish.PAUSE_FOR', { zone, n: Math.max(1, Math.round(durationMs / 60_000)) })
+        return turn.phrase('wish.PAUSE_FOR', { zone, n: Math.max(1, Math.round(durationMs / 60_000)) })
       }
-      return turn.words(`wish.${kind}` as Word, { zone, value: value ?? '' })
+      return turn.phrase(`wish.${kind}` as PhraseKey, { zone, value: value ?? '' })
     })
-    .join(turn.words('wish.and'))
+    .join(turn.phrase('wish.and'))
 }

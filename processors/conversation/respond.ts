@@ -11,14 +11,14 @@ import { serve } from './support.ts'
 import type { Turn } from './turn.ts'
 
 export function respond(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
-  const asked = wanted(understood, turn.settings.sure)
+  const asked = wanted(understood, turn.settings.minConfidence)
   for (const intent of asked.length > 0 ? asked : understood.intents.slice(0, 1)) {
     if (!message.again)
       turn.event('INTENT', { message: reference(message.message), detail: intent.kind, score: intent.confidence })
   }
   const known = turn.state.state === 'IDENTIFIED' || turn.state.state === 'ASKING_ISSUE'
   if (message.again) return serve(turn, understood, message)
-  if (override(turn, understood, message)) return turn
+  if (handleOverride(turn, understood, message)) return turn
   const away = turn.state.returning
   if (isCritical(understood, asked) && (!known || away)) {
     turn.handOver(
@@ -35,13 +35,13 @@ export function respond(turn: Turn, understood: Understood, message: QueuedMessa
 }
 
 /** Words that hold in every state. */
-function override(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
+function handleOverride(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
   switch (understood.override) {
     case 'RESTART':
       restart(turn, understood)
       return true
     case 'HUMAN': {
-      const asked = wanted(understood, turn.settings.sure).map(i => i.kind)
+      const asked = wanted(understood, turn.settings.minConfidence).map(i => i.kind)
       turn.handOver(route(asked.length > 0 ? asked : ['human'], message.text, understood.sentiment === 'URGENT'))
       return true
     }

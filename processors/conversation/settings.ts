@@ -29,7 +29,7 @@ export interface ConversationSettings {
   /** Absence after which a remembered venue is asked about, ms. */
   readonly absenceMs: number
   /** Below this confidence a control is asked about. */
-  readonly sure: number
+  readonly minConfidence: number
   /** Language until the person has shown theirs. */
   readonly language: Language
 }
@@ -43,7 +43,7 @@ export const defaultConversationSettings: Omit<ConversationSettings, 'channels'>
   answerMs: 35_000,
   tryMs: 2 * MINUTE,
   absenceMs: 30 * DAY,
-  sure: 0.7,
+  minConfidence: 0.7,
   language: 'en',
 }
 

@@ -19,11 +19,11 @@ import { conversationEvents, conversationProfiles, venueInbox } from '../../topi
 import { reference } from '../../domain/ids.ts'
 import type { Dialogue, State, TurnContext } from './context.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
-import { issueOf, publishIssue } from './issue.ts'
+import { openIssue, publishIssue } from './issue.ts'
 import { profile } from './profile.ts'
 import { kept } from './queue.ts'
 import type { ConversationChannel, ConversationSettings } from './settings.ts'
-import { firstName, isLanguage, type Language, type Values, type Word, words } from './words.ts'
+import { firstName, isLanguage, type Language, type Values, type PhraseKey, phrase } from './words.ts'
 
 interface EventFields {
   readonly from?: string
@@ -42,7 +42,7 @@ export class Turn {
   readonly context: TurnContext
   readonly #before: State | null
   #state: State
-  #lines: { word: Word; text: string }[] = []
+  #lines: { key: PhraseKey; text: string }[] = []
   #choices: readonly ReplyButtonInput[] = []
   /** Who ended what was handed over. */
   #endedBy: string | null = null
@@ -86,18 +86,18 @@ export class Turn {
     return this.now + ms / this.settings.timeScale
   }
 
-  words(word: Word, values: Values = {}): string {
-    return words(this.language, word, values, this.#state.said)
+  phrase(key: PhraseKey, values: Values = {}): string {
+    return phrase(this.language, key, values, this.#state.said)
   }
 
   /** Says something, with the choices that answer it. */
-  say(word: Word, values: Values = {}, choices: readonly ReplyButtonInput[] = []): this {
-    return this.sayText(word, this.words(word, values), choices)
+  say(key: PhraseKey, values: Values = {}, choices: readonly ReplyButtonInput[] = []): this {
+    return this.sayText(key, this.phrase(key, values), choices)
   }
 
-  /** Says a text that was put together of several words; `word` names it in the event. */
-  sayText(word: Word, text: string, choices: readonly ReplyButtonInput[] = []): this {
-    this.#lines.push({ word, text })
+  /** Says a text that was put together of several words; `key` names it in the event. */
+  sayText(key: PhraseKey, text: string, choices: readonly ReplyButtonInput[] = []): this {
+    this.#lines.push({ key, text })
     if (choices.length > 0) this.#choices = choices
     return this
   }
@@ -112,12 +112,12 @@ export class Turn {
     const { state } = this
     const choices = this.#choices
     const body = this.#lines.map(line => line.text).join('\n\n')
-    const hello = state.greet ? `${this.words('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
+    const hello = state.greet ? `${this.phrase('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
     this.#emit(
       hello + body,
       choices,
       about,
-      this.#lines.map(line => line.word),
+      this.#lines.map(line => line.key),
     )
     this.set({ greet: false })
     this.#lines = []
@@ -215,14 +215,14 @@ export class Turn {
     if (!acknowledge) return this
     const when = expected(priority, now, this.settings.supportHours, this.language)
     if (worse && priority === 'CRITICAL') return this.say('handover.urgent', { when })
-    return open === null ? this.say('handover.ack', { team: this.words(`team.${department}` as Word), when }) : this
+    return open === null ? this.say('handover.ack', { team: this.phrase(`team.${department}` as PhraseKey), when }) : this
   }
 
   /**
    * What was handed over has ended: its alerts are resolved, nobody of support has the conversation, no question is open.
    * @param by who ended it; null where nobody did
    */
-  settle(by: string | null): this {
+  closeHandover(by: string | null): this {
     const { handover } = this.#state
     if (handover !== null) {
       const { first, departments, priority, reason } = handover
@@ -267,8 +267,8 @@ export class Turn {
     const { supportHours } = this.settings
     publishIssue(
       context,
-      before && issueOf(before, context.key, supportHours),
-      issueOf(after, context.key, supportHours),
+      before && openIssue(before, context.key, supportHours),
+      openIssue(after, context.key, supportHours),
       this.#endedBy,
     )
     return after

@@ -5,22 +5,22 @@ import en from './words/en.json' with { type: 'json' }
 import th from './words/th.json' with { type: 'json' }
 
 export type Language = 'en' | 'th'
-export type Word = keyof typeof en
+export type PhraseKey = keyof typeof en
 export type Values = Readonly<Record<string, string | number>>
 
-const WORDS: Readonly<Record<Language, Readonly<Record<Word, readonly string[]>>>> = { en, th }
+const PHRASES: Readonly<Record<Language, Readonly<Record<PhraseKey, readonly string[]>>>> = { en, th }
 
 /**
  * A text.
  * @param turn chooses among its variants: the same turn gives the same words
  * @throws when a placeholder has no value
  */
-export function words(language: Language, word: Word, values: Values = {}, turn = 0): string {
-  const variants = WORDS[language][word]
+export function phrase(language: Language, key: PhraseKey, values: Values = {}, turn = 0): string {
+  const variants = PHRASES[language][key]
   const text = variants[turn % variants.length] as string
   return text.replaceAll(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name]
-    if (value === undefined) throw new Error(`words "${word}" need a value for {${name}}`)
+    if (value === undefined) throw new Error(`phrase "${key}" needs a value for {${name}}`)
     return String(value)
   })
 }
