@@ -1,4 +1,4 @@
-/** The settings of tenants, in the memory of a process: what `tenant.settings` says, asked by look-ups. */
+/** The settings of tenants in the memory of a process, as read from `tenant.settings`; look-ups ask it. */
 import { DEFAULT_CHOICES } from '../../domain/tenants.ts'
 import type { Lookup } from '../../engine/actor.ts'
 import type { TenantSettings } from '../../schemas/types.ts'
@@ -14,18 +14,18 @@ export class Tenants {
     this.#byTenant.delete(tenant)
   }
 
-  /** Null for a tenant that has decided nothing. */
+  /** Null for a tenant without settings of its own. */
   get(tenant: string): TenantSettings | null {
     return this.#byTenant.get(tenant) ?? null
   }
 
-  /** Calling code of phones that the tenant writes without one. */
+  /** Calling code of phone numbers that the tenant writes without one. */
   countryCode(tenant: string): string {
     return this.get(tenant)?.countryCode ?? DEFAULT_CHOICES.countryCode
   }
 }
 
-/** Null where the settings are those that are known already. */
+/** Null when the asker already has the current version. */
 export function tenantLookup(tenants: Tenants): Lookup<'TenantAsked', 'TenantSettings'> {
   return ({ tenant, known }) => {
     const settings = tenants.get(tenant)

@@ -1,5 +1,5 @@
 /**
- * A venue: what its sources say of it, what its zones do, and what people want of them.
+ * A venue: its master data from several sources, the state of its zones, and the requests that people make of them.
  */
 import { tenantOf } from '../../domain/tenants.ts'
 import { actor } from '../../engine/actor.ts'

@@ -1,6 +1,6 @@
 /**
- * Alerts of a venue: a zone is reported once it has been offline for a while, again only after a cooldown, and as resolved
- * when it is back. One alert stands for all zones when none is left.
+ * Alerts of a venue: a zone is reported once it has been offline for a while, again only after a cooldown, and resolved when it is
+ * back. If every zone is offline, one alert covers them all.
  */
 import { ofVenue, VENUE_ALERTS, type VenueAlertKind, zoneOffline } from '../../domain/alerts.ts'
 import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
@@ -16,7 +16,7 @@ const EVENTS: Record<ZoneState, VenueEventKind> = {
   UNKNOWN: 'ZONE_UNKNOWN',
 }
 
-/** Records what became of the zones' statuses, and sets or clears what waits to be reported. */
+/** Records changes of the zones' statuses, and sets or clears the timers of their alerts. */
 export function statusChanges(before: VenueState, after: VenueState, step: VenueStep): VenueState {
   const { context, settings } = step
   const zones = after.zones.map(zone => {
@@ -35,11 +35,11 @@ export function statusChanges(before: VenueState, after: VenueState, step: Venue
   return zones.some(zone => zone.status === 'ONLINE') ? resolveAll(next, step) : next
 }
 
-/** A zone has been offline for as long as it takes to be reported. */
+/** A zone has been offline long enough to be reported. */
 export function offlineDue(state: VenueState, zoneId: string, step: VenueStep): VenueState {
   const zone = state.zones.find(known => known.zone === zoneId)
   if (zone === undefined || zone.status !== 'OFFLINE' || zone.alertOpen) return state
-  // Never seen online: not set up yet, which is no alarm.
+  // Never seen online: not set up yet, no reason for an alert.
   if (zone.lastSeen === null && zone.detail !== '') return state
   return state.zones.every(known => known.status === 'OFFLINE') ? reportAll(state, zone, step) : reportZone(state, zone, step)
 }
@@ -73,7 +73,7 @@ function reportAll(state: VenueState, zone: ZoneSlot, step: VenueStep): VenueSta
   return raise(state, { kind: ALL_OFFLINE, priority: 'CRITICAL', text: `${count} of ${state.name} offline` }, step)
 }
 
-/** The alert of a zone as over, if one is open. @returns the zone without it. */
+/** Resolves the alert of a zone if one is open. @returns the zone without it */
 function resolveZone(state: VenueState, zone: ZoneSlot, how: string, step: VenueStep): ZoneSlot {
   if (!zone.alertOpen) return zone
   const text = `${zone.name} at ${state.name} ${how}`
@@ -81,7 +81,7 @@ function resolveZone(state: VenueState, zone: ZoneSlot, how: string, step: Venue
   return { ...zone, alertOpen: false }
 }
 
-/** Zones that are no longer the venue's are no longer reported, nor is their silence. */
+/** Cancels and resolves the alerts of zones that are no longer the venue's. */
 export function forgetZones(state: VenueState, gone: readonly ZoneSlot[], step: VenueStep): VenueState {
   for (const zone of gone) {
     step.context.clearTimer(timerOf.offline(zone.zone))
@@ -96,7 +96,7 @@ function zoneAlert(zone: ZoneSlot, { context }: VenueStep) {
   return { ...zoneOffline(context.key, zone.zone), venue: context.key }
 }
 
-/** Some zone is back: those that are not are reported each for itself, in their time. */
+/** A zone is back: resolves the alert of the whole venue; zones that are still offline are reported one by one. */
 function resolveAll(state: VenueState, step: VenueStep): VenueState {
   const { context, settings } = step
   if (!state.alerts.some(known => known.kind === ALL_OFFLINE && known.open)) return state
@@ -110,7 +110,7 @@ function resolveAll(state: VenueState, step: VenueStep): VenueState {
 
 /**
  * Raises an alert about the whole venue, once per cooldown and never while it is open.
- * @param passing true for one that is never resolved.
+ * @param passing true for an alert that is never resolved
  */
 export function raise(
   state: VenueState,

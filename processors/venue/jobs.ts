@@ -1,5 +1,5 @@
 /**
- * One command at a time per zone: act, verify, report. Nothing is ever sent twice.
+ * One command at a time per zone: act, verify, report. No command is ever sent twice.
  *
  *   begin ─▶ READING ──a reading──▶ SENT ──taken by the provider──▶ VERIFYING ──a later reading shows it──▶ CONFIRMED
  *     │         │ deadline           │ refused, expired               │ time is up
@@ -17,15 +17,15 @@ import { requestAt, withZone, zoneAt } from './state.ts'
 import { isDetailed, isFresh } from './zones.ts'
 
 const MAX_QUEUED = 5
-/** Between readings asked for, before a command and after it; the last repeats. */
+/** Delays between requested readings, before a command and after it; the last one repeats. */
 const READ_STEPS_MS = [5_000, 10_000, 15_000, 30_000]
 const VERIFY_STEPS_MS = [2_000, 3_000, 5_000]
-/** How long after its deadline a command's result may still come. */
+/** How long after its deadline a command's result may still arrive. */
 const RESULT_GRACE_MS = 30_000
-/** Least time to verify in, however late the provider took the command. */
+/** Minimum time for verification, however late the provider accepted the command. */
 const MIN_VERIFY_MS = 10_000
 
-/** Until when a control request is of use. */
+/** Until when a control request may still be carried out. */
 export function useBy(request: OpenRequest, { commandMs }: VenueSettings): number {
   return request.takenAt + commandMs
 }
@@ -92,13 +92,13 @@ function send(
   recordEvent({ context, settings }, { kind: 'COMMAND', zone: zone.zone, request: request.id, command: id, ...what, from, to })
   const until = notAfter + RESULT_GRACE_MS
   context.setTimer(timerOf.job(zone.zone), until)
-  // Early enough for the first word to say what is found.
+  // Early enough for the first word to report what was found.
   context.setTimer(timerOf.late(zone.zone), context.now + settings.firstWordMs / 2)
   const job: ZoneJob = { ...zone.job, phase: 'SENT', from, to, mark: trackMark(zone), tries: 0, sentAt: context.now, until }
   return withZone(state, { ...zone, job })
 }
 
-/** The connector says what the provider made of a command. */
+/** The connector reports the result of a command. */
 export function takeResult(state: VenueState, result: ZoneResult, step: VenueStep): VenueState {
   const zone = state.zones.filter(isBusy).find(({ slot, job }) => {
     const request = requestAt(state, job.request)
@@ -110,14 +110,14 @@ export function takeResult(state: VenueState, result: ZoneResult, step: VenueSte
   const { from, to } = zone.job
   if (outcome === 'REFUSED') return end(state, zone, { outcome, reason, detail, from, to }, step)
   if (outcome === 'EXPIRED') {
-    // "expired" says no more than the outcome does.
+    // "expired" adds nothing to the outcome.
     const why = (reason === 'expired' ? '' : reason) || state.readError || 'provider_down'
     return end(state, zone, { outcome, reason: why, detail, from, to }, step)
   }
   return verify(state, zone, { at, doubtful: outcome === 'UNKNOWN', reason }, step)
 }
 
-/** From here on only a reading later than `at` counts. */
+/** Starts verification: only a reading later than `at` counts. */
 function verify(
   state: VenueState,
   zone: Busy,
@@ -134,7 +134,7 @@ function verify(
     : requestReading(withZone(state, verifying), verifying, 'verify', VERIFY_STEPS_MS, step)
 }
 
-/** A zone with something under way has been read, or could not be. */
+/** A zone with a running job has been read, or could not be. */
 export function takeReading(state: VenueState, slot: number, step: VenueStep): VenueState {
   const zone = zoneAt(state, slot)
   if (zone === undefined || !isBusy(zone)) return state
@@ -145,7 +145,7 @@ export function takeReading(state: VenueState, slot: number, step: VenueStep): V
   return saysEnough(state, zone) ? decide(state, zone, true, step) : state
 }
 
-/** The zone, or its account, could not be read. What may pass is waited for. */
+/** The zone or its account could not be read. Temporary failures are waited out. */
 export function readFailed(state: VenueState, slot: number, reason: string, step: VenueStep): VenueState {
   const zone = zoneAt(state, slot)
   const refusal = REFUSALS[reason]
@@ -153,7 +153,7 @@ export function readFailed(state: VenueState, slot: number, reason: string, step
   return end(state, zone, { outcome: 'REFUSED', reason: refusal }, step)
 }
 
-/** A zone without rights is "not found". */
+/** The provider reports a zone that we have no rights to as "not found". */
 const REFUSALS: Readonly<Record<string, string>> = {
   forbidden: 'forbidden',
   unauthenticated: 'unauthenticated',
@@ -173,8 +173,8 @@ export function jobDue(state: VenueState, zoneId: string, step: VenueStep): Venu
 }
 
 /**
- * A command has not come back. A reading of its zone would wait behind it; one of the account meets the same trouble, and says
- * which: the provider is down, or slow, or out of tokens.
+ * A command has no result yet. A reading of its zone would queue behind it; a reading of the account runs into the same failure and
+ * reports the cause: provider down, slow, or out of tokens.
  */
 export function lateDue(state: VenueState, zoneId: string, step: VenueStep): VenueState {
   const late = state.zones.some(({ zone, job }) => zone === zoneId && job?.phase === 'SENT')
@@ -182,7 +182,7 @@ export function lateDue(state: VenueState, zoneId: string, step: VenueStep): Ven
   return state
 }
 
-/** The request is no longer of use: what has not left for this zone does not leave. */
+/** The request has expired: a command that has not been sent to this zone is not sent any more. */
 export function expire(state: VenueState, seq: number, slot: number, step: VenueStep): VenueState {
   const zone = zoneAt(state, slot)
   if (zone === undefined) return state
@@ -193,7 +193,7 @@ export function expire(state: VenueState, seq: number, slot: number, step: Venue
   return endAtZone(withZone(state, left), seq, left, expired(state, 'busy'), false, step)
 }
 
-/** The zone is no longer the venue's: what has left may have happened, the rest has not. */
+/** The zone is no longer the venue's: a command that was sent may have taken effect, the rest has not. */
 export function abandon(state: VenueState, zone: ZoneSlot, step: VenueStep): VenueState {
   const idle = { ...zone, job: null, waiting: [] }
   const gone: Verdict = { outcome: 'REFUSED', reason: 'no_zone' }
@@ -207,7 +207,7 @@ export function abandon(state: VenueState, zone: ZoneSlot, step: VenueStep): Ven
   return zone.waiting.reduce((held, seq) => endAtZone(held, seq, idle, gone, false, step), next)
 }
 
-/** Asks for a reading of the zone, and again a little later if nothing comes of it. */
+/** Asks for a reading of the zone, and retries after a delay if none arrives. */
 function requestReading(state: VenueState, zone: Busy, reason: string, steps: readonly number[], step: VenueStep): VenueState {
   const { tries, until } = zone.job
   const at = step.context.now + (steps[Math.min(tries, steps.length - 1)] as number)
@@ -222,7 +222,7 @@ function end(state: VenueState, zone: Busy, verdict: Verdict, step: VenueStep): 
   return release(endAtZone(withZone(state, idle), zone.job.request, idle, verdict, sent, step), zone, step)
 }
 
-/** The zone is free for the request that has waited longest. */
+/** Frees the zone and starts the request that has waited longest. */
 function release(state: VenueState, { slot, zone }: ZoneSlot, step: VenueStep): VenueState {
   step.context.clearTimer(timerOf.job(zone))
   step.context.clearTimer(timerOf.late(zone))

@@ -1,5 +1,5 @@
 /**
- * The master fields of a venue: what the sheet says of it, and what a person of support may override.
+ * The master fields of a venue: those that come from the sheet and that support may override.
  */
 import { phoneDigits } from '../../domain/phone.ts'
 import type { SheetRow } from '../../schemas/types.ts'
@@ -8,7 +8,7 @@ import { clip, clipped } from './text.ts'
 
 export type Master = ReturnType<typeof master>
 
-/** The master fields as the sheet has them, cut to what a state has room for. */
+/** The master fields of a row, cut to the lengths that fit into a state. */
 export function master(row: SheetRow, countryCode: string) {
   return {
     name: clip(row.name, 120),

@@ -1,5 +1,5 @@
 /**
- * How requests end: zone by zone, each end recorded; when the last zone has ended, one answer.
+ * How requests end: zone by zone, each end recorded; one answer once the last zone has ended.
  */
 import { VENUE_ALERTS } from '../../domain/alerts.ts'
 import type { OpenRequest, VenueState, ZoneSlot } from '../../schemas/types.ts'
@@ -11,7 +11,7 @@ import type { Verdict } from './rules.ts'
 import { dropResume, keepResume } from './resumes.ts'
 import { requestAt, withRequest } from './state.ts'
 
-/** Records how a control request ended at a zone. `sent`: a command had left for it. */
+/** Records how a control request ended at a zone. @param sent whether a command had been sent for it */
 export function endAtZone(
   state: VenueState,
   seq: number,
@@ -38,7 +38,7 @@ export function endAtZone(
   return finish(next, ended, whole, step)
 }
 
-/** Answers a request and forgets it. */
+/** Answers a request and closes it. */
 export function finish(
   state: VenueState,
   request: OpenRequest,
@@ -50,7 +50,7 @@ export function finish(
   return { ...state, requests: state.requests.filter(open => open.seq !== request.seq) }
 }
 
-/** A pause that may have happened replaces what was to play again; music that plays needs no timer. */
+/** A pause that may have happened replaces the zone's resume; confirmed play cancels it. */
 function updateResume(
   state: VenueState,
   request: OpenRequest,
@@ -66,7 +66,7 @@ function updateResume(
 
 const NOT_ALLOWED = ['permission', 'forbidden', 'unauthenticated']
 
-/** Tells operations what the venue's staff cannot mend. */
+/** Alerts operations to what the venue's staff cannot fix. */
 function alerted(state: VenueState, { outcome, reason }: Verdict, step: VenueStep): VenueState {
   if (outcome === 'REFUSED' && NOT_ALLOWED.includes(reason)) {
     const text = `Soundtrack refuses control of ${state.name}: ${reason}`
@@ -75,7 +75,7 @@ function alerted(state: VenueState, { outcome, reason }: Verdict, step: VenueSte
   return reason === 'provider_down' ? providerDown(state, step) : state
 }
 
-/** The provider is down and somebody at this venue waits for it. */
+/** Alerts that the provider is down while somebody at this venue is waiting for it. */
 export function providerDown(state: VenueState, step: VenueStep): VenueState {
   const text = `Soundtrack cannot be reached while ${state.name} asks for something`
   return raise(state, { kind: VENUE_ALERTS.providerDown, priority: 'HIGH', text }, step)

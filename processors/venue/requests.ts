@@ -1,5 +1,5 @@
 /**
- * Requests for a venue's zones: what is refused, what is answered at once, what waits for a reading, what becomes commands.
+ * Requests for a venue's zones: some are refused, some answered at once, some wait for a reading, some become commands.
  */
 import { trusts } from '../../domain/trust.ts'
 import type { OpenRequest, VenueState, ZoneRequest, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
@@ -15,15 +15,15 @@ import { requestAt, withRequest, zoneAt } from './state.ts'
 import { talkedAbout } from './watching.ts'
 import { isDetailed, isFresh } from './zones.ts'
 
-/** The account could be read, but not whose zones are whose: that is for a person to say, and no reading changes it. */
+/** The account was read, but its zones cannot be assigned to venues. Only a person can resolve that. */
 const AMBIGUOUS = 'ambiguous'
 const MAX_REQUESTS = 20
-/** A question that names so many zones has each of them read; another one their account, which may have many others. */
+/** Up to this many named zones are read one by one; otherwise the whole account is, which may have many other zones. */
 const MAX_ZONES_READ_ALONE = 5
 const MAX_RESUMES = 10
-/** A timed resume waits for what is under way at its zones. */
+/** How soon a resume is tried again while commands are running at its zones. */
 const RESUME_RETRY_MS = 30_000
-/** Why the service itself requests that a zone plays. */
+/** Reason of the resume that the service itself requests. */
 const PAUSE_OVER = 'the pause is over'
 
 export function takeRequest(state: VenueState | null, request: ZoneRequest, step: VenueStep): VenueState | null {
@@ -103,7 +103,7 @@ function openRequest(
   return { ...state, requests: [...state.requests, request], nextRequest: seq + 1 }
 }
 
-// Questions: answered from a young reading, else from the next one, else with what was last known.
+// Questions: answered from a fresh reading, else from the next one, else with the last known state.
 
 function takeQuestion(state: VenueState, request: ZoneRequest, step: VenueStep): VenueState {
   const { context, settings } = step
@@ -140,7 +140,7 @@ export function answerQuestions(state: VenueState, read: ReadonlySet<number>, st
   return next
 }
 
-/** The account could not be read: questions are answered with what was last known, and why. */
+/** The account could not be read: questions are answered with the last known state and the reason. */
 export function answerUnread(state: VenueState, step: VenueStep): VenueState {
   return state.requests.filter(open => isQuestion(open.kind)).reduce((held, open) => finishQuestion(held, open, step), state)
 }
@@ -159,7 +159,7 @@ function takeControl(
   step: VenueStep,
 ): VenueState {
   const asked = named(state, fields.zones)
-  // "All zones" are those that are there, unless none is.
+  // "All zones" means those that are not offline, unless all are.
   const there = asked.filter(zone => zone.status !== 'OFFLINE')
   const targets = fields.zones.length === 0 && there.length > 0 ? there : asked
   const seq = state.nextRequest
@@ -168,7 +168,7 @@ function takeControl(
   return targets.reduce((held, { slot }) => enqueue(held, seq, slot, step), taken)
 }
 
-/** The timer of a request: first the word that it takes longer, then its end. */
+/** The timer of a request: first reports that it takes longer, then ends it. */
 export function requestDue(state: VenueState, seq: number, step: VenueStep): VenueState {
   const { context, settings } = step
   const request = requestAt(state, seq)
@@ -183,7 +183,7 @@ export function requestDue(state: VenueState, seq: number, step: VenueStep): Ven
   return request.open.reduce((held, slot) => expire(held, seq, slot, step), state)
 }
 
-/** Tells that it takes longer, unless the provider has taken every command and only the proof is awaited. */
+/** Reports that it takes longer, unless the provider has accepted every command and only verification is pending. */
 function firstWord(state: VenueState, request: OpenRequest, step: VenueStep): VenueState {
   const proving = request.open.every(slot => {
     const job = zoneAt(state, slot)?.job
@@ -196,7 +196,7 @@ function firstWord(state: VenueState, request: OpenRequest, step: VenueStep): Ve
   return withRequest(state, { ...request, worded: true })
 }
 
-/** A pause for a time is over: a request of its own, for whoever asked for the pause. */
+/** A timed pause is over: makes a new request to play, on behalf of the conversation that asked for the pause. */
 export function resumeDue(state: VenueState, zoneId: string, step: VenueStep): VenueState {
   const { context } = step
   const zone = state.zones.find(known => known.zone === zoneId)
@@ -214,7 +214,7 @@ export function resumeDue(state: VenueState, zoneId: string, step: VenueStep): V
   return takeControl(free, { id, conversation: due.conversation, kind: 'PLAY', value: null, durationMs: null, zones: ids }, step)
 }
 
-/** A person's play or pause is under way there; it decides. */
+/** Whether a person's play or pause is running there; it takes precedence over the resume. */
 function isBeingChanged(state: VenueState, { job, waiting }: ZoneSlot): boolean {
   const kinds = [...(job === null ? [] : [job.request]), ...waiting].map(seq => requestAt(state, seq)?.kind)
   return kinds.some((kind: ZoneRequestKind | undefined) => kind === 'PLAY' || kind === 'PAUSE')

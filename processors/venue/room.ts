@@ -1,6 +1,6 @@
 /**
- * Keeps the state of a venue within what an actor may keep. What lasts (the venue and its zones) gets the larger part: texts
- * are cut shorter the more zones there are. What passes (requests) is taken only while there is room.
+ * Keeps the state of a venue within the size limit of an actor. Lasting data (the venue and its zones) gets the larger part: the more
+ * zones there are, the shorter texts are cut. Requests are accepted only while there is room.
  */
 import { recordSchema } from '../../schemas/index.ts'
 import type { VenueState, ZoneSlot } from '../../schemas/types.ts'
@@ -8,11 +8,11 @@ import { clipped } from './text.ts'
 
 const MAX_LASTING_BYTES = 12.5 * 1024
 const MAX_STATE_BYTES = 15.75 * 1024
-/** A request, without its zones, and each zone of it: open, with its job or with its result. */
+/** Size of a request without its zones, and of each of its zones with a job or a result. */
 const REQUEST_BYTES = 250
 const ZONE_BYTES = 50
 
-/** Bytes for texts of what plays, names of zones, and notes: the first level that fits. */
+/** Bytes for track texts, zone names and notes; the first level that fits is used. */
 const LEVELS = [
   { text: 100, name: 100, notes: 1000 },
   { text: 48, name: 100, notes: 1000 },

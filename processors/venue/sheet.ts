@@ -1,5 +1,5 @@
 /**
- * A venue's row of the sheet: merged into what is known, and what follows from it for the account that is watched.
+ * A venue's row of the sheet, merged into the state; the account is polled again if the row changes what must be polled.
  */
 import type { SheetRow, VenueState } from '../../schemas/types.ts'
 import { unwatch, WATCHED, watch } from './account.ts'
@@ -24,13 +24,13 @@ export function takeRow(state: VenueState | null, row: SheetRow, step: VenueStep
   return state === null || state.removed || watched ? watch(before, merged, step) : merged
 }
 
-/** What the row says: a cell that could not be read says nothing, and what was known stays. A new venue needs its name. */
+/** The values of a row. An unreadable cell keeps the known value; only a new venue needs its name. */
 function said(row: SheetRow, known: boolean, countryCode: string): Partial<Master> {
   const unread = new Set(known ? row.unread : row.unread.filter(field => field !== 'name'))
   return Object.fromEntries(Object.entries(master(row, countryCode)).filter(([field]) => !unread.has(field)))
 }
 
-/** The venue stays known, as removed; nothing of it is read any more. */
+/** Marks the venue as removed and stops reading it. */
 function remove(state: VenueState, step: VenueStep): VenueState {
   recordEvent(step, { kind: 'REMOVED' })
   unwatch(state, step)

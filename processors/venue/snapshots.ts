@@ -1,5 +1,5 @@
 /**
- * A reading of the venue's zones, or that there was none.
+ * Readings of the venue's zones, and failed readings.
  */
 import { VENUE_ALERTS } from '../../domain/alerts.ts'
 import type { VenueState, ZoneSlot, ZoneSnapshot } from '../../schemas/types.ts'
@@ -18,7 +18,7 @@ const PROVIDER_DOWN = 'provider_down'
 export function takeSnapshot(state: VenueState | null, snapshot: ZoneSnapshot, step: VenueStep): VenueState | null {
   if (state === null || state.removed || snapshot.account !== state.soundtrackAccount) return state
   if (snapshot.error !== null) return unread(state, snapshot.error, snapshot.sameAsOf, step)
-  // An empty answer is more often a mistake than the end of every zone.
+  // An empty answer is more often an error than the removal of every zone.
   if (snapshot.zones.length === 0 && state.zones.length > 0) return unread(state, 'no_zones', null, step)
   const { context, settings } = step
   const { zones, nextSlot, beyond } = observeAll(state, snapshot)
@@ -35,7 +35,7 @@ export function takeSnapshot(state: VenueState | null, snapshot: ZoneSnapshot, s
   return answerQuestions(moved, read, step)
 }
 
-/** Slots of the zones that this snapshot says something new of, be it that they could not be read. */
+/** Slots of the zones with news in this snapshot, failed readings included. */
 function newlyRead(before: VenueState, after: VenueState, { zones: readings }: ZoneSnapshot): Set<number> {
   const read = new Set(readings.map(reading => reading.zone))
   const isNew = ({ slot, zone, asOf, failed }: ZoneSlot) =>
@@ -43,12 +43,12 @@ function newlyRead(before: VenueState, after: VenueState, { zones: readings }: Z
   return new Set(after.zones.filter(isNew).map(zone => zone.slot))
 }
 
-/** Nothing could be read: all stays as last known, and those who wait are told what can be told. */
+/** Nothing could be read: the last known state is kept, and open requests are answered as far as possible. */
 function unread(given: VenueState, reason: string, sameAsOf: number | null, step: VenueStep): VenueState {
-  // Where it is not known when they were last found the same, they count for as long as if they had been just now, and no longer.
+  // If it is unknown when the zones were last confirmed, their readings count as if confirmed now, and no longer.
   const standsUntil = sameAsOf === null ? Math.min(given.standsUntil, step.context.now + step.settings.unknownAfterMs) : 0
   const state = { ...given, zones: given.zones.map(zone => confirmed(zone, sameAsOf)), standsUntil }
-  // It may be that the account has been told too little of the venue.
+  // The connector may lack what tells this venue's zones from others.
   if (reason === 'ambiguous') watchAccount(step, state)
   const waited = state.requests.length > 0
   const failed = unreadDue({ ...state, readError: reason }, step)
@@ -57,7 +57,7 @@ function unread(given: VenueState, reason: string, sameAsOf: number | null, step
   return answerUnread(moved, step)
 }
 
-/** No reading has come for a long time: zones become unknown, each when its own last reading is too old. */
+/** No reading for a long time: each zone becomes UNKNOWN once its own last reading is too old. */
 export function unreadDue(state: VenueState, step: VenueStep): VenueState {
   const next = age(state, state, step)
   const known = next.zones.filter(zone => zone.status !== 'UNKNOWN')
@@ -74,7 +74,7 @@ function age(before: VenueState, after: VenueState, step: VenueStep): VenueState
   return statusChanges(before, { ...after, zones }, step)
 }
 
-/** Zones that are no longer the venue's, with all that was under way there. */
+/** Drops zones that are no longer the venue's, and ends what was running there. */
 export function leave(state: VenueState, gone: readonly ZoneSlot[], step: VenueStep): VenueState {
   if (gone.length === 0) return state
   recordEvent(step, { kind: 'CHANGED', detail: `${gone.length} zones have gone` })

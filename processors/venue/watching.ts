@@ -1,5 +1,5 @@
 /**
- * Zones that are read at most 30 s apart: offline by one reading only, changing back and forth, or talked about.
+ * Zones that are read at most 30 s apart: offline by a single reading, flapping, or being talked about.
  */
 import type { VenueState, ZoneSlot } from '../../schemas/types.ts'
 import { pollSooner, type VenueStep } from './context.ts'
@@ -8,7 +8,7 @@ import { isDoubtful, isWatched } from './zones.ts'
 const FIRST_READING_MS = 10_000
 const READING_INTERVAL_MS = 25_000
 
-/** Somebody asks about these zones. */
+/** Marks these zones as being talked about. */
 export function talkedAbout(state: VenueState, zones: readonly ZoneSlot[], step: VenueStep): VenueState {
   const talkedAt = step.context.now
   const talked = { ...state, zones: state.zones.map(zone => (zones.includes(zone) ? { ...zone, talkedAt } : zone)) }
@@ -16,7 +16,7 @@ export function talkedAbout(state: VenueState, zones: readonly ZoneSlot[], step:
   return talked
 }
 
-/** Begins the watch, if it has not begun before. */
+/** Starts the watch unless it is running. */
 export function watchClosely(before: VenueState, after: VenueState, { context }: VenueStep): void {
   const { now } = context
   const isBusy = (state: VenueState) => state.zones.some(zone => isWatched(zone, now))
@@ -24,7 +24,7 @@ export function watchClosely(before: VenueState, after: VenueState, { context }:
   context.setTimer('look', now + FIRST_READING_MS)
 }
 
-/** The timer of the watch: it goes on until no zone needs it. */
+/** The timer of the watch: repeats until no zone needs it. */
 export function lookDue(state: VenueState, step: VenueStep): VenueState {
   const { now } = step.context
   const watched = state.zones.filter(zone => isWatched(zone, now))
