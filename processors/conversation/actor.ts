@@ -1,9 +1,9 @@
 /**
- * A conversation: messages are understood one after the other, in order; identification comes first, then what is asked for.
+ * A conversation: messages are understood one after the other, in order; identification comes first, then the requests.
  *
  *   ChatMessage ─▶ waiting ─▶ look-up ─▶ understood ─▶ dialogue, support ─▶ SendMessage, ZoneRequest, Alert
  *                                │            ▲
- *                 (zones awaited) └▶ effect ──┘   VenueAnswer ─▶ outcome ─▶ SendMessage
+ *                 (await zones)   └▶ effect ──┘   VenueAnswer ─▶ outcome ─▶ SendMessage
  */
 import { reference } from '../../domain/ids.ts'
 import { openingOf } from '../../domain/support-hours.ts'
@@ -19,11 +19,11 @@ import { venueAnswered, venueSilent } from './outcome.ts'
 import { type ConversationSettings, settingsFor } from './settings.ts'
 import { Turn } from './turn.ts'
 
-/** The actor of a conversation. @throws when the support hours are none. */
+/** The actor of a conversation. @throws when the support hours are invalid */
 export const conversationActor = (settings: ConversationSettings) => {
   openingOf(settings.supportHours)
   const turnOf = (context: TurnContext, before: State | null, now: State) => {
-    // What a conversation knows of its tenant's settings is in its state: a replay finds it there, and in the journal what changed it.
+    // The tenant's settings are kept in the state and their changes in the journal, so that a replay finds them.
     const news = context.lookup('tenant', { tenant: tenantOf(context.key), known: now.tenant?.version ?? 0 })
     const state = news === null ? now : { ...now, tenant: news }
     return new Turn(settingsFor(state.tenant, settings), context, before, state)
@@ -39,7 +39,7 @@ export const conversationActor = (settings: ConversationSettings) => {
     emits: [...EMITS, ...settings.channels.map(channel => channel.inbox)],
     on: {
       ChatMessage: (state, message, context) => {
-        // What members of a group say to one another is not ours to answer.
+        // Group messages that do not address us are not answered.
         if (message.chatKind === 'GROUP' && !message.addressed) return state
         return onMessage(turnOf(context, state, state ?? newConversation(message, context)), message)
       },
@@ -62,7 +62,7 @@ export const conversationActor = (settings: ConversationSettings) => {
         t.event('MESSAGE_STATUS', { message: reference(status.providerId), to: status.status, detail: errorOf(status.errorCode) })
         return state
       },
-      // Of a conversation that nobody has begun there is nothing to be done.
+      // There is nothing to do in a conversation that has not begun.
       AgentAction: (state, action, context) => (state === null ? null : performAgentAction(turn(state, context), action)),
       ErasePerson: (state, order, context) => {
         if (state !== null) turn(state, context).closeHandover(null)
@@ -90,16 +90,16 @@ export const conversationActor = (settings: ConversationSettings) => {
   })
 }
 
-/** The provider's code; its words may name the person. */
+/** The provider's code only: its message may name the person. */
 const errorOf = (code: number | null): string => (code === null ? '' : `error ${code}`)
 
-/** Nothing was said for a day: the bot has the conversation again, and no question is open. */
+/** The conversation has been idle: the bot owns it again, and no question is open. */
 function onIdle(turn: Turn): State {
   resetDialogue(turn.closeHandover(null).own('BOT', 'idle'))
   return turn.finish()
 }
 
-/** A record could not be handled. What waited is left to the human, so that nothing waits for ever. */
+/** A record could not be handled: a human takes over, and the queue is cleared so that nothing waits for ever. */
 function onPoisoned(turn: Turn, type: string): State {
   turn.set({ current: null, waiting: [] })
   const reason = `failed_on_${type}`

@@ -21,7 +21,7 @@ export function choose(turn: Turn, candidates: readonly Candidate[], key: Phrase
   return sayCandidates(turn.moveTo('MULTIPLE_MATCHES'), key)
 }
 
-/** Asks the question of the present state again. */
+/** Repeats the question of the current state. */
 export function ask(turn: Turn): Turn {
   const { state, candidates, venueName } = turn.state
   const [candidate] = candidates
@@ -61,7 +61,7 @@ export function yesNo(turn: Turn): ReplyButtonInput[] {
   ]
 }
 
-/** The name that the channel shows is offered: it need not be typed. */
+/** Offers the sender's profile name, so that it need not be typed. */
 export function ownName(turn: Turn): ReplyButtonInput[] {
   const name = turn.sender(turn.state.user)?.name?.trim()
   return name ? [{ id: 'name:own', title: name }] : []
@@ -80,7 +80,7 @@ export function venueIn({ match, matches }: Understood): VenueMatch | null {
   return match === 'EXACT' || match === 'LIKELY' ? (matches[0] ?? null) : null
 }
 
-/** The venue that a message clearly names, where it is another than the one identified. */
+/** The venue that a message clearly names, if it is not the one identified. */
 export function otherVenueIn(turn: Turn, understood: Understood): VenueMatch | null {
   const named = venueIn(understood)
   return named === null || named.venue === turn.state.venue ? null : named

@@ -1,5 +1,5 @@
 /**
- * From the venue to the person: who writes is asked once, and never where it is known.
+ * Identifies the person once the venue is known. Name and position are asked for once, and only if unknown.
  */
 import type { Candidate, Understood } from '../../schemas/types.ts'
 import { ask, fromMatch, offer, otherVenueIn, ownName } from './ask.ts'
@@ -8,15 +8,15 @@ import { saysNo } from './intents.ts'
 import type { Turn } from './turn.ts'
 import { cut, firstName } from './words.ts'
 
-/** Misses after which a name or a position is done without. */
+/** Failed tries after which the dialogue continues without a name or position. */
 const MAX_TRIES = 2
 const MAX_NAME_CHARS = 60
 
-/** The venue is known. @param evidence why, as people read it in the conversation's events */
+/** The venue is identified. @param evidence how, as shown in the conversation's events */
 export function identified(turn: Turn, candidate: Candidate, understood: Understood, evidence: string): Turn {
   const { venue, name, location, score, contact, position } = candidate
   const { venue: before, contactName, contactPosition } = turn.state
-  // A phone on file names its owner, also at a venue where it is not on file.
+  // A phone on file names its owner, even at a venue where it is not on file.
   const owner = contact ?? contactName ?? (understood.onFile[0]?.contact || null)
   const role = contact !== null ? position : before === venue ? contactPosition : null
   turn.set({
@@ -32,7 +32,7 @@ export function identified(turn: Turn, candidate: Candidate, understood: Underst
   })
   const runnerUp = evidence === 'exact in first message' ? understood.runnerUp : turn.state.runnerUp
   turn.event('IDENTIFIED', { detail: evidence, score, runnerUp })
-  // Trust is of a venue: none is carried over to another.
+  // Trust applies to one venue and is not carried over to another.
   if (venue !== before) turn.set({ senders: untrusted(turn.state) })
   updateTrust(turn, understood)
   if (turn.state.pending?.urgent) return requeuePending(turn.moveTo('IDENTIFIED').say('venue.found_urgent', { venue: name }))
@@ -41,22 +41,22 @@ export function identified(turn: Turn, candidate: Candidate, understood: Underst
   return askPosition(turn)
 }
 
-/** The senders as those whom nobody trusts yet. What support has denied somebody at the venue stays denied, should they be back. */
+/** The senders with their trust reset. A refusal by support at this venue is kept, in case they return to it. */
 export function untrusted({ senders, venue }: State): State['senders'] {
   return senders.map(s => ({ ...s, trust: 'CLAIMED', decided: s.decided === venue && s.trust !== 'CLAIMED' ? null : s.decided }))
 }
 
-/** Trust of the sender at the venue identified: as support has decided; otherwise their phone is on file there, or it is not. */
+/** Sets the sender's trust at the venue: as support decided, otherwise by whether their phone is on file there. */
 export function updateTrust(turn: Turn, { onFile }: Understood): Turn {
   const { venue, senders, user } = turn.state
-  // One who is bound without a decision was so before decisions were kept.
+  // BOUND without a decision dates from before decisions were kept.
   const isUndecided = ({ decided, trust }: State['senders'][number]) =>
     (decided === null || decided !== venue) && trust !== 'BOUND'
   const trust = venue !== null && onFile.some(f => f.venue === venue) ? 'HINTED' : 'CLAIMED'
   return turn.set({ senders: senders.map(s => (s.id === user && isUndecided(s) ? { ...s, trust } : s)) })
 }
 
-/** An answer to "what is your name?". @param news true where it is a new request instead */
+/** Handles the answer to "what is your name?". @param news true if it is a new request instead */
 export function named(turn: Turn, understood: Understood, news: boolean): Turn {
   const { user, pending, tries } = turn.state
   const own = understood.action === 'name:own' ? turn.sender(user)?.name : null
@@ -70,7 +70,7 @@ export function named(turn: Turn, understood: Understood, news: boolean): Turn {
   return ask(turn.set({ tries: tries + 1 }))
 }
 
-/** An answer to "what is your position?". */
+/** Handles the answer to "what is your position?". */
 export function positioned(turn: Turn, understood: Understood, news: boolean): Turn {
   const { pending, tries } = turn.state
   const { position } = understood
@@ -96,7 +96,7 @@ function askPosition(turn: Turn): Turn {
   return turn.moveTo('ASKING_POSITION').say('position.ask', { name: firstName(contactName ?? ''), venue: venueName ?? '' })
 }
 
-/** Venue and contact are known by what the person said. */
+/** Venue and contact are known from the person's answers. */
 function registered(turn: Turn): Turn {
   const { contactName, contactPosition, venueName, pending } = turn.state
   const values = { name: firstName(contactName ?? ''), position: contactPosition ?? '', venue: venueName ?? '' }
@@ -111,7 +111,7 @@ function registered(turn: Turn): Turn {
   return requeuePending(turn)
 }
 
-/** Venue and contact were known before, or are on file: nothing is asked. */
+/** Venue and contact were known before or are on file: nothing is asked. */
 function ready(turn: Turn, onFile: boolean): Turn {
   const { contactName, venueName, pending } = turn.state
   turn.moveTo('IDENTIFIED')
@@ -131,7 +131,7 @@ export function summarize(turn: Turn, issue: string): Turn {
   return turn.set({ issue }).sayText('summary.title', `${facts.join('\n')}\n\n${turn.phrase('summary.checking')}`)
 }
 
-/** The request that waited is understood again, now inside the venue. */
+/** Puts the pending request back into the queue, to be understood again within the venue. */
 function requeuePending(turn: Turn): Turn {
   const { pending, waiting } = turn.state
   if (pending === null) return turn

@@ -1,5 +1,5 @@
 /**
- * What a conversation's handlers work with: its state, and what they may write, ask and have done.
+ * The state of a conversation, and the topics, effects and look-ups that its handlers use.
  */
 import type { Context } from '../../engine/actor.ts'
 import type { Records } from '../../schemas/types.ts'
@@ -18,7 +18,7 @@ export type Dialogue =
   | 'IDENTIFIED'
   | 'NOT_FOUND'
 
-/** Topics that every conversation writes to, besides the inboxes of its channels. */
+/** Topics that every conversation emits to, besides the inboxes of its channels. */
 export const EMITS = [venueInbox, conversationEvents, conversationProfiles, issues, alerts] as const
 
 export const EFFECTS = {
@@ -26,9 +26,9 @@ export const EFFECTS = {
 } as const
 
 export const LOOKUPS = {
-  /** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
+  /** Answers at once if the venue index has everything needed; otherwise the effect of the same name waits for it. */
   understand: { input: 'Understand', result: 'Understood' },
-  /** Answers where the tenant has settings that are not known yet. */
+  /** Answers when the tenant's settings are newer than the known version. */
   tenant: { input: 'TenantAsked', result: 'TenantSettings' },
 } as const
 

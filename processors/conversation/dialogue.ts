@@ -1,12 +1,12 @@
 /**
- * The dialogue that finds out which venue a person writes from, and who they are.
+ * The dialogue that identifies the venue and the person.
  *
  *   INITIAL ─▶ ASKING_VENUE_NAME ─▶ CONFIRMING_VENUE ─▶ ASKING_PERSON_NAME ─▶ ASKING_POSITION ─▶ ASKING_ISSUE ─▶ IDENTIFIED
- *      │          │  ▲     └──────▶ MULTIPLE_MATCHES ──▶┘                            (what is known is never asked)
+ *      │          │  ▲     └──────▶ MULTIPLE_MATCHES ──▶┘                            (what is known is not asked)
  *      │          ▼  └ no                  │
  *      └───▶ NOT_FOUND: three failed tries, a human
  *
- * A request made on the way waits, and is understood again inside the venue once that is known.
+ * A request made on the way is kept as pending, and understood again once the venue is known.
  */
 import type { Candidate, QueuedMessage, Understood } from '../../schemas/types.ts'
 import { ask, choose, fromFile, fromMatch, offer, otherVenueIn, venueIn, yesNo } from './ask.ts'
@@ -21,7 +21,7 @@ import { cut, firstName } from './words.ts'
 const MAX_TRIES = 3
 const MAX_ISSUE_CHARS = 120
 
-/** Takes one message in the course of identification. */
+/** Handles one message during identification. */
 export function identify(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
   const news = remember(turn, understood, message)
   switch (turn.state.state as Dialogue) {
@@ -40,7 +40,7 @@ export function identify(turn: Turn, understood: Understood, message: QueuedMess
   }
 }
 
-/** Begins anew: what was found out is forgotten, and a venue on file is asked about instead of assumed. */
+/** Starts over: clears venue and contact, and asks about a venue on file instead of assuming it. */
 export function restart(turn: Turn, { onFile, runnerUp }: Understood): Turn {
   forget(turn.closeHandover(null).own('BOT', 'restart'))
   const [first, second] = onFile
@@ -49,7 +49,7 @@ export function restart(turn: Turn, { onFile, runnerUp }: Understood): Turn {
   return turn.moveTo('ASKING_VENUE_NAME').say('greeting.ask_venue')
 }
 
-/** Forgets the venue and the contact, and every question about them. */
+/** Clears the venue, the contact, and every question about them. */
 function forget(turn: Turn): Turn {
   return turn.set({
     venue: null,
@@ -67,7 +67,7 @@ function forget(turn: Turn): Turn {
   })
 }
 
-/** A person who was away for long is asked whether the venue is still theirs, unless their phone says so. */
+/** Asks a person who returns after a long absence whether the venue is still theirs, unless their phone is on file there. */
 export function welcomeBack(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
   const { returning, state, venue, venueName, venueLocation, contactName } = turn.state
   if (!returning || state !== 'IDENTIFIED' || venue === null || understood.onFile.some(f => f.venue === venue)) return false
@@ -81,8 +81,8 @@ export function welcomeBack(turn: Turn, understood: Understood, message: QueuedM
 }
 
 /**
- * "No, it is Lotus Bay Pattaya": another venue than the one identified. Zones come first: a name that is a zone of the venue
- * is no other venue, and neither is an answer to a question about a request.
+ * "No, it is Lotus Bay Pattaya": another venue than the one identified. Zones take precedence: the name of a zone is not taken for
+ * another venue, and neither is an answer to a question about a request.
  */
 export function correctVenue(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
   const other = otherVenueIn(turn, understood)
@@ -97,7 +97,7 @@ export function correctVenue(turn: Turn, understood: Understood, message: Queued
   return true
 }
 
-/** Keeps a request until it can be dealt with. @returns true when it is new. */
+/** Keeps a request until it can be served. @returns true if it is new */
 function remember(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
   const asked = wanted(understood, turn.settings.minConfidence)
   const urgent = isCritical(understood, asked)
@@ -144,7 +144,7 @@ function greet(turn: Turn, understood: Understood): Turn {
   return turn.say(pending === null ? 'greeting.ask_venue' : 'greeting.ask_venue_request')
 }
 
-/** Who asks about prices or a demonstration and names no venue is for sales; no venue is asked for. */
+/** Hands a prospect who names no venue over to sales, without asking for a venue. */
 function newcomer(turn: Turn, understood: Understood): boolean {
   const asked = wanted(understood, turn.settings.minConfidence)
   if (!isCommercial(asked)) return false
@@ -210,7 +210,7 @@ function chosen(turn: Turn, understood: Understood, news: boolean): Turn {
   return news ? ask(turn) : missed(turn, () => ask(turn))
 }
 
-/** Counts a failed try; after three a human helps. */
+/** Counts a failed try; after three the conversation is handed over. */
 function missed(turn: Turn, next: () => Turn): Turn {
   const tries = turn.state.tries + 1
   turn.set({ tries })

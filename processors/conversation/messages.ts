@@ -1,5 +1,5 @@
 /**
- * The messages of a conversation, understood one after the other, in order.
+ * Incoming messages: queued, understood one after the other, and answered in order.
  */
 import { channelNamed } from '../../domain/channel.ts'
 import { reference } from '../../domain/ids.ts'
@@ -13,7 +13,7 @@ import type { PhraseKey } from './words.ts'
 
 const MAX_SENDERS = 10
 
-/** The state of a conversation that this message begins. */
+/** The initial state of a conversation, from its first message. */
 export function newConversation(message: ChatMessage, { now }: TurnContext): State {
   return {
     channel: message.channel,
@@ -52,11 +52,11 @@ export function newConversation(message: ChatMessage, { now }: TurnContext): Sta
   }
 }
 
-/** A message from a person. */
+/** Takes a message from a person into the queue. */
 export function onMessage(turn: Turn, message: ChatMessage): State {
   const { context, settings, state } = turn
   const { id, sender, kind, sentAt } = message
-  // A channel without a connector could not be answered: better to fail here, where the message goes to the dead letters.
+  // Without a connector for the channel no answer could be sent: fail here, so that the message becomes a dead letter.
   channelNamed(settings.channels, state.channel)
   if (state.lastMessage === '') turn.event('OPENED')
   turn.event('MESSAGE_IN', { message: reference(id), detail: kind.toLowerCase() })
@@ -79,14 +79,14 @@ export function onMessage(turn: Turn, message: ChatMessage): State {
     lastInboundAt: Math.max(state.lastInboundAt, sentAt),
   })
   context.setTimer('idle', turn.after(settings.idleMs))
-  // A human reads what may have been answered before and what does not fit; the bot does not answer it.
+  // A message that may have been answered before, or does not fit into the queue, goes to a human.
   const unread = context.possiblyDuplicate ? 'message_of_before' : roomFor(state.waiting, queued) ? null : 'too_many_messages'
   if (unread === null) turn.set({ waiting: [...state.waiting, queued] })
   else if (turn.state.owner !== 'AGENT') turn.handOver({ department: 'GENERAL', priority: 'NORMAL', reason: unread }, false)
   return next(turn)
 }
 
-/** Goes on with the messages that wait, until what one means has to be waited for. */
+/** Handles queued messages until the meaning of one must be waited for. */
 function next(turn: Turn): State {
   while (turn.state.current === null && turn.state.waiting.length > 0) {
     const [message, ...waiting] = turn.state.waiting as [QueuedMessage, ...QueuedMessage[]]
@@ -119,7 +119,7 @@ function understand(turn: Turn, message: QueuedMessage): void {
   if (understood === null) {
     turn.set({ current: kept(message) })
     turn.context.perform('understand', asks)
-    // Its zones are awaited: they are read now, not when it is their turn.
+    // Its zones are awaited: read them now, ahead of schedule.
     if (asks.venue) turn.refresh(asks.venue)
   } else onUnderstood(turn, understood, kept(message))
 }
@@ -144,7 +144,7 @@ function unreadable(turn: Turn, { kind, message }: QueuedMessage): void {
   turn.send(message)
 }
 
-/** What a message means has come back. One that was given up in the meantime is left to the human who was told. */
+/** The effect has returned the meaning of a message. If it was given up meanwhile, the human who was told handles it. */
 export function takeUnderstood(turn: Turn, understood: Understood): State {
   const message = turn.state.current
   if (message === null || message.message !== understood.message || turn.context.late) return turn.state
@@ -162,7 +162,7 @@ function onUnderstood(turn: Turn, understood: Understood, message: QueuedMessage
   turn.send(message.message)
 }
 
-/** The message could not be understood: a human reads it. */
+/** The effect has failed: a human reads the message. */
 export function onNotUnderstood(turn: Turn): State {
   const message = turn.state.current
   if (message === null) return turn.state

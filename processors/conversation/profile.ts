@@ -1,5 +1,5 @@
 /**
- * The conversation as people see it.
+ * The conversation's profile, as other services and people see it.
  */
 import type { ConversationProfileInput } from '../../schemas/types.ts'
 import type { State, TurnContext } from './context.ts'

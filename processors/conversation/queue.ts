@@ -1,5 +1,5 @@
 /**
- * The messages that wait in a conversation's state, within what a state may hold.
+ * The queue of messages in a conversation's state, within the size limit of a state.
  */
 import type { QueuedMessage } from '../../schemas/types.ts'
 
@@ -8,14 +8,14 @@ const MAX_MESSAGES_WAITING = 20
 const MAX_TEXT_BYTES = 1_500
 const MAX_WAITING_TEXT_BYTES = 3_000
 
-/** Whether another message can wait, within what a state may hold. */
+/** Whether the queue has room for another message. */
 export function roomFor(waiting: readonly QueuedMessage[], message: QueuedMessage): boolean {
   if (waiting.length === 0) return true
   const bytes = [...waiting, message].reduce((sum, { text }) => sum + Math.min(Buffer.byteLength(text), MAX_TEXT_BYTES), 0)
   return waiting.length < MAX_MESSAGES_WAITING && bytes <= MAX_WAITING_TEXT_BYTES
 }
 
-/** A message as the state keeps it. */
+/** A message as kept in the state: its text is cut. */
 export function kept(message: QueuedMessage): QueuedMessage {
   return { ...message, text: keptText(message.text) }
 }

@@ -1,6 +1,6 @@
 /**
- * What became of a zone request, in words. Every statement about an action comes from its recorded outcome: only CONFIRMED
- * reads as success.
+ * The outcome of a zone request as text. Every statement about an action comes from its recorded outcome: only CONFIRMED reads as
+ * success.
  */
 import type { SupportHours } from '../../domain/support-hours.ts'
 import { DAY, MINUTE } from '../../domain/time.ts'
@@ -9,20 +9,20 @@ import type { ConversationRequest, VenueAnswer, ZoneFact } from '../../schemas/t
 import { isControlKind } from './intents.ts'
 import type { Values, PhraseKey } from './words.ts'
 
-/** Whoever speaks: the words in their language, and what time it is. */
+/** What rendering needs: phrases in the person's language, the time, and settings. */
 export interface Voice {
   phrase(key: PhraseKey, values?: Values): string
   readonly now: number
   readonly settings: { readonly supportHours: SupportHours; readonly tryMs: number; readonly timeScale: number }
 }
 
-/** A text, and the word that names it. */
+/** A text, and the key of its phrase. */
 export interface Rendered {
   readonly key: PhraseKey
   readonly text: string
 }
 
-/** A reading older than this is said with its time, ms. */
+/** A reading older than this is shown with its time, ms. */
 const FRESH_MS = 2 * MINUTE
 
 const REFUSALS: Readonly<Record<string, PhraseKey>> = {
@@ -42,7 +42,7 @@ const REFUSALS: Readonly<Record<string, PhraseKey>> = {
   not_found: 'refused.not_found',
 }
 
-/** Refusals of the request as such; the others are of a zone. */
+/** Refusals of the request as a whole; the others apply to a zone. */
 const OF_THE_REQUEST = new Set(['trust', 'policy', 'cap', 'busy', 'stale', 'no_zone'])
 
 /** The answer to a request. */
@@ -50,7 +50,7 @@ export function answerWords(voice: Voice, answer: VenueAnswer, request: Conversa
   if (!isControlKind(answer.kind)) return answer.kind === 'WHAT_PLAYING' ? playing(voice, answer) : status(voice, answer)
   const values = { zone: zoneNames(voice, answer, request), venue: answer.venueName }
   const says = (key: PhraseKey): Rendered => ({ key, text: voice.phrase(key, values) })
-  // The worst that happened in any zone is the outcome of all: what each of them shows tells more.
+  // The outcome is the worst of all zones; the state of each zone says more.
   if (answer.outcome !== 'CONFIRMED' && answer.final && answer.zones.length > 1 && !OF_THE_REQUEST.has(answer.reason)) {
     const list = answer.zones.map(zone => statusLine(voice, zone)).join('\n')
     return { key: 'mixed', text: voice.phrase('mixed', { list }) }
@@ -80,10 +80,10 @@ const TROUBLES: Readonly<Record<string, PhraseKey>> = {
   provider_down: 'first_word.provider_down',
   rate_limited: 'first_word.rate_limited',
 }
-/** Zones that a first word shows: of many, it would be a list to scroll through. */
+/** Zones shown in a first word; more would be a list to scroll through. */
 const MAX_ZONES_SHOWN = 6
 
-/** What is said while the answer is still to come: what is the matter, what was last known and when, and until when it is tried. */
+/** The text while the answer is pending: the cause, the last known state with its time, and until when it is tried. */
 export function firstWord(voice: Voice, { kind, reason, zones }: VenueAnswer, { at }: Pick<ConversationRequest, 'at'>): Rendered {
   const { supportHours, tryMs, timeScale } = voice.settings
   const key = TROUBLES[reason] ?? 'first_word'
@@ -97,7 +97,7 @@ export function firstWord(voice: Voice, { kind, reason, zones }: VenueAnswer, { 
   return { key, text: [voice.phrase(key), ...last, next].join('\n') }
 }
 
-/** What comes before a reading that is not live. */
+/** The caution before a reading that is not live. */
 function caution(voice: Voice, { outcome, reason }: VenueAnswer): string[] {
   if (outcome === 'CONFIRMED') return []
   return [voice.phrase(UNREAD[reason] ?? 'status.last_known')]
@@ -140,7 +140,7 @@ function done(voice: Voice, answer: VenueAnswer, request: ConversationRequest): 
   return from === now ? says('confirmed.volume_same', { to: now }) : says('confirmed.volume', { from, to: now })
 }
 
-/** The zones with their state, and their age where they are not fresh. */
+/** The zones with their state, and with the time of readings that are not fresh. */
 function status(voice: Voice, answer: VenueAnswer): Rendered {
   const { zones, outcome, venueName } = answer
   const venue = venueName
@@ -162,7 +162,7 @@ const DETAIL_PHRASES: Readonly<Record<string, PhraseKey>> = {
   muted: 'status.muted',
 }
 
-/** @param dated with its time, however fresh it is */
+/** @param dated whether to show the time of a fresh reading too */
 function statusLine(voice: Voice, zone: ZoneFact, dated = false): string {
   const detail = DETAIL_PHRASES[zone.detail]
   const live =
@@ -212,7 +212,7 @@ function track(voice: Voice, { track, artist }: ZoneFact): string {
   return artist ? voice.phrase('track.by', { track: track ?? '', artist }) : voice.phrase('track', { track: track ?? '' })
 }
 
-/** When a zone was read, where that is some time ago. */
+/** When a zone was read, if that was some time ago. */
 function asOf(voice: Voice, { asOf }: ZoneFact, key: PhraseKey, dated = false): string[] {
   const age = voice.now - (asOf ?? voice.now)
   if (asOf === null || (age <= FRESH_MS && !dated)) return []
@@ -226,7 +226,7 @@ function zoneNames(voice: Voice, { zones }: VenueAnswer, { zoneName, zones: aske
   return zoneName ?? voice.phrase(asked.length === 0 ? 'zone.all' : 'zone.the_music')
 }
 
-/** How long ago, in words. */
+/** How long ago, as text. */
 export function ageWords(voice: Voice, ms: number): string {
   if (ms < 2 * 60 * MINUTE) return voice.phrase('age.minutes', { n: Math.round(ms / MINUTE) })
   if (ms < 2 * DAY) return voice.phrase('age.hours', { n: Math.round(ms / (60 * MINUTE)) })

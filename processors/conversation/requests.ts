@@ -1,5 +1,5 @@
 /**
- * Requests to a venue's zones: what is wanted, sent and noted.
+ * Requests to a venue's zones: built from intents, sent, and tracked.
  */
 import type { ConversationRequest, Intent, QueuedMessage, Understood, Wish, ZoneRequestKind } from '../../schemas/types.ts'
 import { venueInbox } from '../../topics/catalog.ts'
@@ -8,7 +8,7 @@ import type { PhraseKey } from './words.ts'
 
 const MAX_REQUESTS = 20
 
-/** What an intent wants of the zones. */
+/** The wish of an intent: what to do at which zones. */
 export function wishOf(
   kind: ZoneRequestKind,
   intent: Intent,
@@ -16,7 +16,7 @@ export function wishOf(
   { zones }: Understood,
   message: QueuedMessage,
 ): Wish {
-  // One zone named in the message is meant by everything in it; the only zone of a venue need not be named.
+  // The only zone named in a message applies to all of it; the only zone of a venue need not be named.
   const named = [...new Set(asked.flatMap(i => (i.zone === null ? [] : [i.zone])))]
   const lone = named.length === 1 && !intent.allZones && intent.zoneText === null ? named[0] : undefined
   const single = zones.length === 1 && intent.zoneText === null ? zones[0]?.zone : undefined
@@ -34,7 +34,7 @@ export function wishOf(
   }
 }
 
-/** Sends a request to the venue. @param trouble the intent, where it is the first look at a reported trouble */
+/** Sends a request to the venue. @param trouble the intent, if this is the first check of a reported trouble */
 export function request(turn: Turn, wish: Wish, trouble: string | null = null): void {
   const { context, settings, state } = turn
   const { kind, zones, value, durationMs, sender, sentAt } = wish
@@ -55,7 +55,7 @@ export function request(turn: Turn, wish: Wish, trouble: string | null = null): 
   trackRequest(turn, id, wish, trouble)
 }
 
-/** Notes a request that never leaves. */
+/** Tracks a request that is refused without being sent. */
 export function refuse(turn: Turn, wish: Wish): void {
   const id = turn.context.id()
   trackRequest(turn, id, wish, null)
@@ -65,7 +65,7 @@ export function refuse(turn: Turn, wish: Wish): void {
   turn.event('REQUEST_ENDED', { request: id, to: 'refused', detail: 'trust' })
 }
 
-/** Keeps a request, with its fate still open. */
+/** Adds a pending request to the state. */
 export function trackRequest(
   turn: Turn,
   id: string,
@@ -79,7 +79,7 @@ export function trackRequest(
   return made
 }
 
-/** What is wanted, in words. */
+/** The wishes as text. */
 export function wishWords(turn: Turn, wishes: readonly Wish[]): string {
   return wishes
     .map(({ kind, zoneName, allZones, value, durationMs }) => {

@@ -1,5 +1,5 @@
 /**
- * What a message leads to once it is understood: words that hold in every state come first, then identification, then the request.
+ * Responds to a message that has been understood: overrides come first, then identification, then the request.
  */
 import type { QueuedMessage, Understood } from '../../schemas/types.ts'
 import { reference } from '../../domain/ids.ts'
@@ -10,6 +10,7 @@ import { isCritical, wanted } from './intents.ts'
 import { serve } from './support.ts'
 import type { Turn } from './turn.ts'
 
+/** Says whatever answers the message, and hands over or sends requests as needed. */
 export function respond(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
   const asked = wanted(understood, turn.settings.minConfidence)
   for (const intent of asked.length > 0 ? asked : understood.intents.slice(0, 1)) {
@@ -34,7 +35,7 @@ export function respond(turn: Turn, understood: Understood, message: QueuedMessa
   return serve(turn, understood, message)
 }
 
-/** Words that hold in every state. */
+/** Handles words that work in every state. @returns whether there were any */
 function handleOverride(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
   switch (understood.override) {
     case 'RESTART':

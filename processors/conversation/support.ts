@@ -1,6 +1,6 @@
 /**
- * What an identified person asks for: controls and questions go to the venue, troubles start with a look at its zones, the rest
- * goes to a human.
+ * Serves the requests of an identified person: controls and questions go to the venue, troubles start with a check of its zones, the
+ * rest goes to a human.
  */
 import { trusts } from '../../domain/trust.ts'
 import type { Intent, OfferedZone, OpenQuestion, QueuedMessage, Understood, Wish } from '../../schemas/types.ts'
@@ -14,10 +14,10 @@ import { refuse, request, wishOf, wishWords } from './requests.ts'
 import type { Turn } from './turn.ts'
 import { cut, firstName, type PhraseKey } from './words.ts'
 
-/** Zones that are named in a question. */
+/** Zones listed in a question. */
 const MAX_ZONES_OFFERED = 20
 
-/** Takes one message of a person whose venue is known. */
+/** Handles one message of a person whose venue is known. */
 export function serve(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
   const asked = wanted(understood, turn.settings.minConfidence)
   const left = takeAnswer(turn, understood, message, asked)
@@ -35,7 +35,7 @@ export function serve(turn: Turn, understood: Understood, message: QueuedMessage
   return turn.state.state === 'ASKING_ISSUE' ? turn.moveTo('IDENTIFIED') : turn
 }
 
-/** Does what can be done by itself, in the order asked. @param waited true where a human was awaited before */
+/** Serves everything that needs no human, in the order asked. @param waited whether a human was awaited before */
 function serveIntents(
   turn: Turn,
   asked: readonly Intent[],
@@ -65,7 +65,7 @@ function serveIntents(
     resolveWishes(turn, held, understood, { unsure, unknownZone: first?.zoneText ?? null, choices: first?.zoneChoices ?? [] })
 }
 
-// Controls: what stands in the way is told or asked, one thing at a time.
+// Controls: obstacles are reported or asked about, one at a time.
 
 type Obstacle = 'trust' | 'old' | 'zone'
 
@@ -83,7 +83,7 @@ interface Uncertainty {
 
 const CERTAIN: Uncertainty = { unsure: false, unknownZone: null, choices: [] }
 
-/** Does these wishes, or asks what has to be known first. */
+/** Sends these wishes, or asks for whatever is missing first. */
 function resolveWishes(turn: Turn, wishes: readonly Wish[], understood: Understood, uncertainty: Uncertainty = CERTAIN): Turn {
   const obstacles = wishes.map(wish => obstacle(turn, wish))
   if (obstacles.includes('trust')) return untrusted(turn, wishes)
@@ -101,7 +101,7 @@ function resolveWishes(turn: Turn, wishes: readonly Wish[], understood: Understo
   return turn
 }
 
-/** How to get there is said, and a human hears of it. */
+/** Explains how to get permission, and hands over to a human. */
 function untrusted(turn: Turn, wishes: readonly Wish[]): Turn {
   const quiet = turn.waitsForHuman && turn.silent
   for (const wish of wishes) refuse(turn, wish)
@@ -136,13 +136,13 @@ function askQuestion(turn: Turn, question: OpenQuestion): Turn {
   return turn.set({ question })
 }
 
-// Answers to what we asked.
+// Answers to our questions.
 
-/** Takes the message as an answer. @returns what it asks for besides; null where there is nothing more to do. */
+/** Takes the message as an answer. @returns what else it asks for; null if there is nothing more to do */
 function takeAnswer(turn: Turn, understood: Understood, message: QueuedMessage, asked: Intent[]): Intent[] | null {
   const { question } = turn.state
   if (question === null || message.again) return asked
-  // Whoever answers wants it now, and has to be trusted with it.
+  // The wish is now that of the person who answers, whose trust counts.
   const wishes = question.wishes.map(wish => ({ ...wish, sender: message.sender }))
   const fresh = asked.filter(i => i.confidence >= turn.settings.minConfidence)
   const orNull = (list: Intent[]) => (list.length > 0 ? list : null)
@@ -161,7 +161,7 @@ function takeAnswer(turn: Turn, understood: Understood, message: QueuedMessage, 
   } else if (saysYes(understood)) {
     turn.set({ question: null })
     if (question.type === 'solved') turn.say('trouble.solved')
-    // A wish confirmed now is asked for now.
+    // A confirmed wish counts as made now.
     else
       resolveWishes(
         turn,
@@ -203,7 +203,7 @@ type Picked = Pick<Wish, 'zones' | 'zoneName' | 'allZones'>
 
 const ALL: Picked = { zones: [], zoneName: null, allZones: true }
 
-/** The zone that an answer names: by button, number or name. A new request of its own is no answer. */
+/** The zone that an answer names, by button, number or name. A new request is not an answer. */
 function pickZone(
   { zones }: OpenQuestion,
   understood: Understood,
@@ -230,7 +230,7 @@ function pickZone(
 const one = (zone: OfferedZone): Picked => ({ zones: [zone.zone], zoneName: zone.name, allZones: false })
 const only = (zones: OfferedZone[]): OfferedZone | undefined => (zones.length === 1 ? zones[0] : undefined)
 
-// Small talk, and what was not understood.
+// Small talk, and messages that were not understood.
 
 function smallTalk(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
   const { thanked, contactName } = turn.state
@@ -240,7 +240,7 @@ function smallTalk(turn: Turn, understood: Understood, message: QueuedMessage): 
     return turn.set({ greet: false }).say('greeting.short', { name: firstName(contactName) })
   }
   if (isSocial(understood)) {
-    // One short word, and then none: thanks for thanks would never end.
+    // Answer thanks once only: thanks for thanks would never end.
     if (!thanked) turn.say(saysNo(understood) ? 'left' : saysYes(understood) ? 'noted' : 'thanks')
     return turn.set({ thanked: true })
   }

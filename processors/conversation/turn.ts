@@ -1,6 +1,5 @@
 /**
- * One turn of a conversation: collects what is to be said, and carries what changes. What is said in one turn goes out as
- * one message.
+ * One turn of a conversation: collects texts and state changes. The texts of one turn go out as one message.
  */
 import { handedOver } from '../../domain/alerts.ts'
 import { channelNamed, freeTextUntil } from '../../domain/channel.ts'
@@ -44,7 +43,7 @@ export class Turn {
   #state: State
   #lines: { key: PhraseKey; text: string }[] = []
   #choices: readonly ReplyButtonInput[] = []
-  /** Who ended what was handed over. */
+  /** Who ended the handover. */
   #endedBy: string | null = null
 
   constructor(settings: ConversationSettings, context: TurnContext, before: State | null, state: State) {
@@ -71,7 +70,7 @@ export class Turn {
     return this
   }
 
-  /** The channel that the person writes on. @throws when there is no connector for it */
+  /** The channel of the conversation. @throws when there is no connector for it */
   get channel(): ConversationChannel {
     return channelNamed(this.settings.channels, this.#state.channel)
   }
@@ -81,7 +80,7 @@ export class Turn {
     return this.now <= freeTextUntil(this.channel, this.#state.lastInboundAt)
   }
 
-  /** When a time of this length, in ms, is over. */
+  /** The time `ms` from now, scaled. */
   after(ms: number): number {
     return this.now + ms / this.settings.timeScale
   }
@@ -90,12 +89,12 @@ export class Turn {
     return phrase(this.language, key, values, this.#state.said)
   }
 
-  /** Says something, with the choices that answer it. */
+  /** Adds a phrase to the message, with the choices that answer it. */
   say(key: PhraseKey, values: Values = {}, choices: readonly ReplyButtonInput[] = []): this {
     return this.sayText(key, this.phrase(key, values), choices)
   }
 
-  /** Says a text that was put together of several words; `key` names it in the event. */
+  /** Adds a text made of several phrases; `key` names it in the event. */
   sayText(key: PhraseKey, text: string, choices: readonly ReplyButtonInput[] = []): this {
     this.#lines.push({ key, text })
     if (choices.length > 0) this.#choices = choices
@@ -106,7 +105,7 @@ export class Turn {
     return this.#lines.length === 0
   }
 
-  /** Sends what was said since the last time, as one message. @param about the message that it answers */
+  /** Sends the collected texts as one message. @param about the message that it answers */
   send(about: string): this {
     if (this.#lines.length === 0) return this
     const { state } = this
@@ -125,7 +124,7 @@ export class Turn {
     return this
   }
 
-  /** Sends what a person of support wrote, as it is. */
+  /** Sends an agent's text unchanged. */
   forward(text: string): this {
     return this.#emit(text, [], this.#state.lastMessage, ['agent'])
   }
@@ -141,7 +140,7 @@ export class Turn {
       to: state.chat,
       text,
       buttons: [...choices],
-      // Only an answer that comes after something newer shows what it answers.
+      // Quotes the message that it answers only if a newer one has arrived since.
       replyTo: about === state.lastMessage ? null : about,
       lastInboundAt: state.lastInboundAt,
       createdAt: now,
@@ -152,7 +151,7 @@ export class Turn {
     return this.set({ said: state.said + 1 })
   }
 
-  /** Has a venue's zones read. */
+  /** Asks the venue to read its zones now. */
   refresh(venue: string): this {
     const { context, now } = this
     context.emit(venueInbox, venue, 'VenueRefresh', { id: context.id(), by: context.key, at: now })
@@ -192,9 +191,9 @@ export class Turn {
   }
 
   /**
-   * Hands the conversation over: an alert for the department, one acknowledgement with the expected time. What comes while a
-   * human is already awaited makes the department's alert newer; only what has become critical is acknowledged again.
-   * @param acknowledge false where the person is told in other words, or has not asked
+   * Hands the conversation over: raises an alert for the department and acknowledges once, with the expected time. While a human is
+   * already awaited, the department's alert is updated; only a change to CRITICAL is acknowledged again.
+   * @param acknowledge false if the person is told in another way, or has not asked
    */
   handOver({ department, priority, reason }: Route, acknowledge = true): this {
     const { context, now } = this
@@ -219,8 +218,8 @@ export class Turn {
   }
 
   /**
-   * What was handed over has ended: its alerts are resolved, nobody of support has the conversation, no question is open.
-   * @param by who ended it; null where nobody did
+   * Ends the handover: resolves its alerts, clears the assignee and every open question.
+   * @param by who ended it; null if nobody did
    */
   closeHandover(by: string | null): this {
     const { handover } = this.#state
@@ -235,7 +234,7 @@ export class Turn {
     return this.set({ handover: null, assignee: null, question: null, pending: null })
   }
 
-  /** The alert of a department to what was handed over. */
+  /** The alert that tells a department of the handover. */
   #alert(first: string, department: Department, priority: Priority, reason: string): NewAlert {
     const { venue, venueName, channel } = this.#state
     return {
@@ -254,14 +253,14 @@ export class Turn {
   }
 
   /**
-   * The end of the handler: the state to keep, and the profile where what people see of it has changed, or a command waits. While a
-   * message is being made out, more is to come before long: then the profile goes out once, with what the message has led to.
+   * Ends the turn: returns the state, and publishes the profile if something visible has changed or a command was handled. While a
+   * message is being understood more will follow soon, so the profile is published once, with the outcome of the message.
    */
   finish(): State {
     const { context } = this
     this.set({ updatedAt: this.now, waiting: this.#state.waiting.map(kept) })
     const [before, after] = [this.#before, this.#state]
-    if (this.#isShown(before, after)) {
+    if (this.#mustPublish(before, after)) {
       context.emit(conversationProfiles, context.key, 'ConversationProfile', profile(after, context))
     }
     const { supportHours } = this.settings
@@ -274,10 +273,10 @@ export class Turn {
     return after
   }
 
-  #isShown(before: State | null, after: State): boolean {
+  #mustPublish(before: State | null, after: State): boolean {
     const { context } = this
     if (before === null || context.headers[COMMAND] !== undefined) return true
-    // What came with the message that has been made out was not shown until now.
+    // Changes that came with the message were held back while it was being understood.
     if (before.current !== null && after.current?.message !== before.current.message) return true
     if (after.current !== null) return false
     const [shown, shownBefore] = [after, { ...before, updatedAt: this.now }].map(state => JSON.stringify(profile(state, context)))

@@ -1,5 +1,5 @@
 /**
- * All that customers read, as data: `words/<language>.json` has the variants of every text, with {placeholders}.
+ * Everything that customers read, as data: `words/<language>.json` has the variants of every phrase, with {placeholders}.
  */
 import en from './words/en.json' with { type: 'json' }
 import th from './words/th.json' with { type: 'json' }
@@ -11,8 +11,8 @@ export type Values = Readonly<Record<string, string | number>>
 const PHRASES: Readonly<Record<Language, Readonly<Record<PhraseKey, readonly string[]>>>> = { en, th }
 
 /**
- * A text.
- * @param turn chooses among its variants: the same turn gives the same words
+ * The text of a phrase.
+ * @param turn chooses among its variants: the same turn gives the same text
  * @throws when a placeholder has no value
  */
 export function phrase(language: Language, key: PhraseKey, values: Values = {}, turn = 0): string {
@@ -31,13 +31,13 @@ export function isLanguage(text: string | null): text is Language {
 
 const TITLES = /^(mr|mrs|ms|miss|dr|khun|k)\.?\s+|^คุณ\s*|^(นางสาว|นาง|นาย)\s+/i
 
-/** What to call a person: the first name, without a title. */
+/** How to address a person: by the first name, without a title. */
 export function firstName(name: string): string {
   const bare = name.trim().replace(TITLES, '')
   return bare.split(/\s+/)[0] || name.trim()
 }
 
-/** At most so many UTF-16 units, with an ellipsis where it was longer. */
+/** The text, cut to at most `length` UTF-16 units including an ellipsis. */
 export function cut(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
 }
