@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { CONNECTORS } from './connectors/index.ts'
+import { DEFAULT_CHOICES } from './domain/tenants.ts'
 import { ConfigError, configFrom, knownSettings, SECTIONS } from './config.ts'
 
 const WHATSAPP = {
@@ -169,4 +170,24 @@ test('a connector may be tried with other settings; what is wrong with them is r
   const { connectors } = configFrom({})
   expect(connectors(WHATSAPP).map(({ name, account }) => [name, account])).toEqual([['whatsapp', '100000000000001']])
   expect(() => connectors({ ...WHATSAPP, WHATSAPP_APP_SECRET: 's' })).toThrow(ConfigError)
+})
+
+test('a variable that looks like a setting is refused, with the name that is meant', () => {
+  expect(refusal({ RATE_LIMIT_SERCH: '3' })).toContain('there is no setting RATE_LIMIT_SERCH; did you mean RATE_LIMIT_SEARCH?')
+  expect(refusal({ VENUE_CSV: 'x.csv' })).toContain('did you mean VENUES_CSV?')
+  expect(refusal({ ADMIN_TOKN_FILE: '/x' })).toContain('did you mean ADMIN_TOKEN_FILE?')
+  for (const name of ['PATH', 'HOSTNAME', 'LANGUAGE', 'LOGNAME', 'KAFKA_OPTS', 'npm_config_cache', 'TERM', 'PWD', 'HOSTS'])
+    expect(refusal({ [name]: 'x' })).toBe('')
+  // Where the right one is set, the other is somebody else's.
+  expect(refusal({ REDIS_URI: 'redis://127.0.0.1', REDIS_URL: 'redis://127.0.0.1' })).toBe('')
+})
+
+test('what a tenant decides at first is checked as a whole', () => {
+  const { tenant } = configFrom({ SUPPORT_HOURS: '09:00-17:30', TIME_ZONE: 'Europe/Berlin', QUIET_HOURS: '22:00-07:00' })
+  expect(tenant).toMatchObject({ supportFrom: '09:00', supportTo: '17:30', timeZone: 'Europe/Berlin', quietTo: '07:00' })
+  expect(configFrom({}).tenant).toEqual(DEFAULT_CHOICES)
+  expect(refusal({ SUPPORT_HOURS: 'always' })).toContain('SUPPORT_HOURS is "always"')
+  expect(refusal({ SUPPORT_HOURS: '21:00-08:00' })).toContain('SUPPORT_HOURS: "08:00" must be later than 21:00')
+  expect(refusal({ TIME_ZONE: 'Mars/Olympus' })).toContain('TIME_ZONE: "Mars/Olympus"')
+  expect(refusal({ PHONE_COUNTRY_CODE: '+66' })).toContain('PHONE_COUNTRY_CODE: "+66"')
 })

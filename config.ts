@@ -5,6 +5,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { nearest } from './domain/similarity.ts'
+import type { TenantChoices } from './domain/tenants.ts'
 import { LIMIT_NAMES, type LimitName } from './api/access/limits.ts'
 import type { ConfiguredConnector } from './connectors/connector.ts'
 import { CONNECTORS } from './connectors/index.ts'
@@ -15,6 +17,7 @@ import { type ProviderConfig, providerSettings } from './settings/providers.ts'
 import { weakness } from './settings/secrets.ts'
 import { type Environment, type Section, type Setting, readSetting } from './settings/setting.ts'
 import { storeSettings } from './settings/stores.ts'
+import { choicesOf, tenantSettings } from './settings/tenant.ts'
 
 export type { KafkaConfig } from './settings/kafka.ts'
 export { ROLES, type Role } from './settings/process.ts'
@@ -26,6 +29,7 @@ const rateLimits = limitSettings(LIMIT_NAMES)
 /** Every section there is, in the order of the reference page. */
 export const SECTIONS: readonly Section<unknown>[] = [
   processSettings,
+  tenantSettings,
   storeSettings,
   kafkaSettings,
   saslSettings,
@@ -55,7 +59,8 @@ export interface Config {
   readonly demo: boolean | null
   /** NODE_ENV is production. */
   readonly production: boolean
-  readonly controlTrust: 'claimed' | 'hinted' | 'bound'
+  /** What the default tenant decides at first. */
+  readonly tenant: TenantChoices
   /** Divides durable timers, deadlines and breaker times. */
   readonly timeScale: number
   /** Null: the log is one file in the data folder. */
@@ -113,11 +118,25 @@ export function environment(): Environment {
   return existsSync('.env') ? { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env } : process.env
 }
 
+/** Shorter names are too much like those of others. */
+const MIN_MISTYPED_CHARS = 6
+
+/** Variables that are no settings, but look like one that is not set. */
+function mistyped(env: Environment): string[] {
+  const known = new Set(knownSettings().flatMap(({ name }) => [name, `${name}_FILE`]))
+  return Object.keys(env).flatMap(name => {
+    if (known.has(name) || name.length < MIN_MISTYPED_CHARS || env[name] === undefined) return []
+    const meant = nearest(name, known)
+    return meant === null || env[meant] !== undefined ? [] : [`there is no setting ${name}; did you mean ${meant}?`]
+  })
+}
+
 /** @throws {ConfigError} naming every setting that is wrong. */
 export function configFrom(env: Environment): Config {
-  const problems: string[] = []
+  const problems: string[] = mistyped(env)
   const read = <T>(section: Section<T>): T => section.read(env, problems)
   const process = read(processSettings)
+  const tenant = choicesOf(read(tenantSettings))
   const stores = read(storeSettings)
   const cluster = read(kafkaSettings)
   const sasl = read(saslSettings)
@@ -135,6 +154,7 @@ export function configFrom(env: Environment): Config {
     ...rest,
     ...stores,
     ...access,
+    tenant,
     dataDir: resolve(process.dataDir),
     ownPort,
     roles,
@@ -184,7 +204,7 @@ function problemsOfRoles({ roles, kafka, databaseUrl, tenantKey, sessionKey }: C
   const serves = roles.includes('api') || roles.includes('sinks')
   if (split && serves && databaseUrl === null) problems.push(`${named}: DATABASE_URL is missing, which api and sinks share`)
   for (const [name, key] of Object.entries({ TENANT_KEY: tenantKey, SESSION_KEY: sessionKey })) {
-    // With servers of its own elsewhere there may be other processes, and a person must be the same one to all of them.
+    // With a separate Postgres there may be other processes, and they must all identify a person in the same way.
     if ((split || databaseUrl !== null) && roles.includes('api') && key === null)
       problems.push(`${named}: ${name} is missing, which every api shares`)
   }
@@ -211,7 +231,7 @@ function problemsOfSecrets(config: Config, split: boolean, env: Environment): st
     if (why === null || (setting.name === 'TENANT_KEY' && config.tenantKeyKept)) continue
     const kept =
       setting.name === 'TENANT_KEY' ? '; where conversations are kept under it already, it stays: TENANT_KEY_KEPT=1' : ''
-    problems.push(`${setting.name} ${why}: whoever guesses it is let in; make one with "openssl rand -hex 32"${kept}`)
+    problems.push(`${setting.name} ${why}: anyone who guesses it gets access; make one with "openssl rand -hex 32"${kept}`)
   }
   return problems
 }

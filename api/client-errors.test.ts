@@ -13,7 +13,7 @@ function connection(more: object = {}) {
     },
   })
   Object.assign(socket, more)
-  socket.on('error', () => {}) // what it is destroyed with
+  socket.on('error', () => {}) // the error it is destroyed with
   return { socket: socket as never, raw: socket, written }
 }
 const failure = (code: string) => Object.assign(new Error(code), { code, bytesParsed: 0, rawPacket: {} }) as never
@@ -34,7 +34,7 @@ test.each([
   expect(raw.writableEnded).toBe(true)
 })
 
-test('a connection that was lost, or is in the middle of an answer, is told nothing', () => {
+test('nothing is sent on a lost connection, or in the middle of a response', () => {
   for (const [code, more] of [
     ['ECONNRESET', {}],
     ['HPE_INVALID_METHOD', { _httpMessage: { headersSent: true } }],

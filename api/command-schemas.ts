@@ -21,7 +21,7 @@ export const CommandOutcome = Type.Object({
   action: Text,
   outcome: oneOf('pending', 'handled', 'refused', 'skipped', 'parked'),
   reason: Text,
-  code: orNull(Text, { description: 'why it was refused, as a code; null otherwise' }),
+  code: orNull(Text, { description: 'Why it was refused, as a code; null otherwise' }),
   at: Time,
 })
 export type CommandOutcome = Static<typeof CommandOutcome>

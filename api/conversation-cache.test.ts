@@ -16,7 +16,7 @@ function listening(maxBytes?: number) {
   return { cache, turn }
 }
 
-test('what was read is kept until something of it changes', async () => {
+test('a conversation is cached until it changes', async () => {
   const { cache } = listening()
   expect(cache.peek('c1')).toBeNull()
   await cache.get('c1', async () => conversation('old'))
@@ -31,7 +31,7 @@ test('what was read is kept until something of it changes', async () => {
   expect([cache.peek('c1'), cache.bytes]).toEqual([null, 0])
 })
 
-test('what changes while it is read is not kept, and whoever asks from then on reads anew', async () => {
+test('a conversation that changes during its read is not cached, and later requests read it again', async () => {
   const { cache } = listening()
   const { promise, resolve } = Promise.withResolvers<CachedConversation>()
   const before = cache.get('c1', () => promise)
@@ -43,7 +43,7 @@ test('what changes while it is read is not kept, and whoever asks from then on r
   expect(cache.peek('c1')?.json).toBe('new')
 })
 
-test('nothing is kept, and no read shared, while nothing is heard of changes', async () => {
+test('without notifications nothing is cached, and no read is shared', async () => {
   const cache = new ConversationCache()
   await cache.get('c1', async () => conversation('x'))
   expect(cache.peek('c1')).toBeNull()
@@ -54,21 +54,21 @@ test('nothing is kept, and no read shared, while nothing is heard of changes', a
   cache.lost()
   expect(cache.peek('c1')).toBeNull()
   expect((await cache.get('c2', async () => conversation('own')))?.json).toBe('own')
-  // Begun before something was missed: not kept, though all is heard of again.
+  // Begun before notifications were missed: not cached, though they have resumed.
   cache.begun()
   resolve(conversation('old'))
   await under
   expect(cache.peek('c2')).toBeNull()
 })
 
-test('what is not there, and what failed, is asked for again', async () => {
+test('missing conversations and failed reads are not cached', async () => {
   const { cache } = listening()
   expect(await cache.get('c1', async () => null)).toBeNull()
   await expect(cache.get('c1', never)).rejects.toThrow('it was read')
   expect((await cache.get('c1', async () => conversation('x')))?.json).toBe('x')
 })
 
-test('those used longest ago go, by bytes; one that is too large is not kept', async () => {
+test('the least recently used are dropped, by size; one that is too large is not cached', async () => {
   const text = 'x'.repeat(4_000)
   const { cache } = listening(100_000)
   for (let n = 0; n < 20; n++) {
@@ -84,7 +84,7 @@ test('those used longest ago go, by bytes; one that is too large is not kept', a
   expect(cache.peek('c19')).not.toBeNull()
 })
 
-test('nothing is kept for longer than a minute', async () => {
+test('nothing is cached for longer than a minute', async () => {
   const { cache, turn } = listening()
   await cache.get('c1', async () => conversation('x'))
   turn(59_999)

@@ -22,7 +22,7 @@ async function start(more: object = {}): Promise<string> {
   return one.url
 }
 
-/** A request as `fetch` would not send it. */
+/** A request that `fetch` would not send. */
 function read(url: string, headers: Record<string, string> = {}): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const asked = ask(url, { headers }, response => {
@@ -36,7 +36,7 @@ function read(url: string, headers: Record<string, string> = {}): Promise<{ stat
   })
 }
 
-/** Statuses of what is inside, and whether the details of a dependency are told. */
+/** Statuses of the restricted routes, and whether details of a dependency are shown. */
 async function sees(url: string, headers: Record<string, string> = {}) {
   const statuses = await Promise.all(
     ['/metrics', '/openapi.json', '/docs'].map(async path => (await read(url + path, headers)).status),
@@ -54,17 +54,17 @@ const ALL = [true, true, true, true]
 const NONE = [false, false, false, false]
 const STRANGER = { 'x-forwarded-for': '203.0.113.7' }
 
-test('whoever is on this machine is an insider, whoever comes from elsewhere is not', async () => {
+test('requests from this machine are insiders, those from elsewhere are not', async () => {
   const url = await start()
   expect(await sees(url)).toEqual(ALL)
   expect(await sees(url, STRANGER)).toEqual(NONE)
   expect(await sees(url, { forwarded: 'for=203.0.113.7' })).toEqual(NONE)
-  // A name of another site that points here.
+  // The name of another site that resolves to this machine.
   expect(await sees(url, { host: 'rebound.example' })).toEqual(NONE)
   expect(await sees(url, { host: 'localhost:3000' })).toEqual(ALL)
 })
 
-test('from elsewhere one needs a token: of Prometheus, or of somebody who may see the settings', async () => {
+test('requests from elsewhere need a token: METRICS_TOKEN, or one that may read the settings', async () => {
   const url = await start({ metricsToken: METRICS_TOKEN })
   const as = (token: string) => sees(url, { ...STRANGER, authorization: `Bearer ${token}` })
   expect(await as(METRICS_TOKEN)).toEqual(ALL)
@@ -77,11 +77,11 @@ test('from elsewhere one needs a token: of Prometheus, or of somebody who may se
   expect((await read(`${url}/metrics`, STRANGER)).text).toContain('"code":"unauthorized"')
 })
 
-test('everybody is one where the setting says so', async () => {
+test('with PUBLIC_DETAILS everybody is an insider', async () => {
   expect(await sees(await start({ publicDetails: true }), STRANGER)).toEqual(ALL)
 })
 
-test('a process without the API keeps to the same', async () => {
+test('a process without the API applies the same rules', async () => {
   const url = await start({ health: true, metricsToken: METRICS_TOKEN })
   expect(await sees(url)).toEqual(ALL)
   expect(await sees(url, STRANGER)).toEqual(NONE)

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isDeeper } from './json.ts'
 
-test('depth is that of arrays and objects, not of signs in texts', () => {
+test('depth counts arrays and objects, not brackets in strings', () => {
   const nested = (depth: number) => `${'[{"a":'.repeat(depth / 2)}1${'}]'.repeat(depth / 2)}`
   expect([isDeeper(nested(64)), isDeeper(nested(66))]).toEqual([false, true])
   expect(isDeeper(`[${'[],'.repeat(500)}{}]`)).toBe(false)
@@ -10,7 +10,7 @@ test('depth is that of arrays and objects, not of signs in texts', () => {
   expect(isDeeper('['.repeat(1_000_000))).toBe(true)
 })
 
-test('of any JSON it is what its values have', () => {
+test('the depth of any JSON is that of its values', () => {
   const depthOf = (value: unknown): number =>
     value === null || typeof value !== 'object' ? 0 : 1 + Math.max(0, ...Object.values(value).map(depthOf))
   fc.assert(

@@ -1,4 +1,4 @@
-/** Every route of the OpenAPI document, by everybody, with everything; and each of the OWASP API Security Top 10 (2023). */
+/** Every route of the OpenAPI document, for every role, with any input; and each of the OWASP API Security Top 10 (2023). */
 import { SignJWT, UnsecuredJWT } from 'jose'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
@@ -62,7 +62,7 @@ function ask(route: Route, options: { token: string | null; own?: boolean }) {
 const rolesWith = (permission: string | undefined): readonly Role[] =>
   PERMISSIONS.find(known => known.name === permission)?.roles ?? []
 
-test('every route, by every role, with and without the permission, and by nobody', { timeout: 60_000 }, async () => {
+test('every route, for every role, with and without the permission, and without a token', { timeout: 60_000 }, async () => {
   await pool.query(`INSERT INTO conversations (id, channel, account, user_id, state, owner, trust, senders, venue_id, requests, commands,
     opened_at, updated_at, last_inbound_at, version) VALUES ('main:foreign', 'whatsapp', '1', '2', 'IDENTIFIED', 'bot', 'claimed', '[]',
     'main:v3', '[]', '[]', now(), now(), now(), 1)`)
@@ -77,12 +77,12 @@ test('every route, by every role, with and without the permission, and by nobody
     expect((await ask(route, { token: null })).status, name).toBe(401)
     for (const [role, token] of tokens) {
       const allowed = rolesWith(permission).includes(role)
-      // Logging out would end the sessions of the others.
+      // Logging out would end the sessions of other tests.
       if (allowed && /logout|renew|password|users|api-keys/.test(route.path) && route.method !== 'GET') continue
       const own = await ask(route, { token })
       if (!allowed && own.status !== 403) wrong.push(`${name} by ${role}: ${own.status}, and they may not`)
       if (route.operation['x-whole']) {
-        // Of the whole installation: not for those of a venue, nor of another tenant.
+        // Installation-wide: not for a scope of some venues, nor of another tenant.
         const other = await ask(route, { token: await tokenFor({ role, tenant: 'other', id: `other:${role}` }) })
         if (own.status !== 403 || other.status !== 403) wrong.push(`${name} by ${role}: ${own.status}, ${other.status}`)
         if (!allowed) continue
@@ -100,8 +100,8 @@ test('every route, by every role, with and without the permission, and by nobody
   expect(wrong).toEqual([])
 })
 
-test('SQL is for those alone who may ask it and see the whole installation', async () => {
-  // Where nothing answers: who gets so far was let in.
+test('SQL requires its permission and an installation-wide scope', async () => {
+  // Nothing listens there: a request that gets so far was authorised.
   const { url, close } = await startApi({ ...testOptions(log, pool), clickhouse: { url: 'http://127.0.0.1:9' } })
   try {
     const asks = async (token: string | null) => (await send('POST', `${url}/clickhouse/`, { token, body: 'SELECT 1' })).status
@@ -118,7 +118,7 @@ test('SQL is for those alone who may ask it and see the whole installation', asy
   }
 })
 
-test('lists show nothing of other venues, nor of other tenants', async () => {
+test('lists show nothing of other venues or tenants', async () => {
   const lists = guarded().filter(r => r.method === 'GET' && /\/(venues|conversations|alerts|issues)$/.test(r.path))
   expect(lists).toHaveLength(4)
   for (const route of lists) {
@@ -187,7 +187,7 @@ test('10,000 malformed requests: never a 5xx, never a leak', { timeout: 300_000 
     const withBody = method === 'GET' || method === 'HEAD' ? undefined : body
     const answer = await send(method, `${api.url}${path}?${search}`, { token, body: withBody, headers })
     const name = `${method} ${path}?${search} ${JSON.stringify(withBody)?.slice(0, 200)}`
-    // A log of the tests has no such topic's partition behind some odd keys: refused, not failed.
+    // Some malformed keys lead to partitions that the test log does not have: refused, not failed.
     if (answer.status >= 500) wrong.push(`${answer.status} ${name}: ${answer.text.slice(0, 300)}`)
     if (/node_modules|\.ts:\d|\bSELECT\b|syntax error|password_hash|ECONN/.test(answer.text))
       wrong.push(`leak ${name}: ${answer.text.slice(0, 300)}`)
@@ -202,7 +202,7 @@ test('10,000 malformed requests: never a 5xx, never a leak', { timeout: 300_000 
 })
 
 describe('OWASP API Security Top 10', () => {
-  it('1, object level: an id of another venue is as one that is not there', async () => {
+  it('1, object level: an id of another venue is like one that does not exist', async () => {
     const token = await tokenFor({ role: 'staff', venues: ['main:v1'] })
     const [foreign, none] = await Promise.all(
       ['main:v2', 'main:nothing'].map(id => send('GET', `${api.url}/api/v1/venues/${id}`, { token })),
@@ -211,7 +211,7 @@ describe('OWASP API Security Top 10', () => {
     expect(foreign?.body.detail.replace('main:v2', '')).toBe(none?.body.detail.replace('main:nothing', ''))
   })
 
-  it('2, authentication: unsigned, expired, of another key, of the future', async () => {
+  it('2, authentication: unsigned, expired, with another key, from the future', async () => {
     const claims = { role: 'admin' }
     const key = new TextEncoder().encode(JWT_SECRET)
     const sign = () => new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).setSubject('x').setIssuedAt()
@@ -224,7 +224,7 @@ describe('OWASP API Security Top 10', () => {
     for (const token of bad) expect((await send('GET', `${api.url}/api/v1/venues`, { token })).status).toBe(401)
   })
 
-  it('3, properties: none is written that the schema does not have, and personal ones are masked', async () => {
+  it('3, properties: only those of the schema are written, and personal ones are masked', async () => {
     for (const route of guarded().filter(r => r.operation.requestBody !== undefined)) {
       const schema = route.operation.requestBody?.content['application/json'].schema as Schema
       const body = { ...(sample(schema) as object), isAdmin: true }
@@ -238,20 +238,20 @@ describe('OWASP API Security Top 10', () => {
     }
   })
 
-  it('4, resources: pages, bodies and words are bounded', async () => {
+  it('4, resources: pages, bodies and texts are limited', async () => {
     expect((await send('GET', `${api.url}/api/v1/venues?limit=100000`)).status).toBe(400)
     expect((await send('GET', `${api.url}/api/v1/venues?q=${'x'.repeat(5_000)}`)).status).toBe(400)
     const text = 'x'.repeat(200_000)
     expect((await send('POST', `${api.url}/api/v1/conversations/main:c0/replies`, { body: { text } })).status).toBe(413)
   })
 
-  it('5, functions: a role without the permission is refused before anything is looked at', async () => {
+  it('5, functions: a role without the permission is refused before anything is read', async () => {
     const token = await tokenFor({ role: 'staff', venues: ['main:v1'] })
     const { status, body } = await send('POST', `${api.url}/api/v1/conversations/none/replies`, { token, body: { nonsense: 1 } })
     expect([status, body.code]).toEqual([403, 'forbidden'])
   })
 
-  it('6, flows: what reaches outside systems is limited', async () => {
+  it('6, flows: requests that reach external systems are limited', async () => {
     const { limits: _limits, ...options } = testOptions(log, pool)
     const limited = await startApi(options)
     try {
@@ -267,7 +267,7 @@ describe('OWASP API Security Top 10', () => {
     }
   })
 
-  it('7, requests of ours: no route takes an address', () => {
+  it('7, server-side requests: no route accepts a URL', () => {
     const takes = (schema: Schema | undefined): boolean =>
       schema !== undefined &&
       (schema.format === 'uri' ||
@@ -280,7 +280,7 @@ describe('OWASP API Security Top 10', () => {
     expect(bad.map(r => r.path)).toEqual([])
   })
 
-  it('8, configuration: strict headers, nothing of the inside, no other origin', async () => {
+  it('8, configuration: strict headers, no internals, no other origins', async () => {
     const { headers, text } = await send('GET', `${api.url}/api/v1/venues/%E0%A4%A`, {
       headers: { origin: 'https://evil.example' },
     })
@@ -291,13 +291,13 @@ describe('OWASP API Security Top 10', () => {
     expect(text).not.toMatch(/at .*\.ts|node_modules/)
   })
 
-  it('9, inventory: what is served is in the document, and nothing else is', async () => {
+  it('9, inventory: the document lists exactly what is served', async () => {
     for (const path of ['/api/v2/venues', '/api/venues', '/api/v1/debug', '/api/v1/admin', '/debug', '/.env'])
       expect([path, (await send('GET', api.url + path)).status]).toEqual([path, 404])
     for (const route of guarded().filter(r => !endless(r))) expect((await ask(route, { token: 'nonsense' })).status).toBe(401)
   })
 
-  it('10, others: what a provider sends is checked, and what is odd harms nothing', async () => {
+  it('10, third parties: input of providers is checked, and malformed input does no harm', async () => {
     const { createHmac } = await import('node:crypto')
     for (const payload of [
       '',

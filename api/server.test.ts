@@ -70,7 +70,7 @@ test.each([
   }
 })
 
-test('every method under /api wants the token, with any body', async () => {
+test('every method under /api requires a token, with any body', async () => {
   for (const method of METHODS.filter(name => name !== 'CONNECT')) {
     const status = await statusOf(`${method} /api/v1/venues HTTP/1.1`)
     expect(`${method} ${status}`).toBe(`${method} 401`)
@@ -96,12 +96,12 @@ function statusOf(line: string): Promise<number> {
   })
 }
 
-test('without a token configured nobody gets in', async () => {
+test('without a configured token nobody is admitted', async () => {
   const { url } = await another({ adminToken: null })
   expect(await get(url + '/api/v1/venues')).toMatchObject({ status: 401 })
 })
 
-test('answers carry a request id and say nothing of the inside', async () => {
+test('responses carry a request id and show no internals', async () => {
   const given = await get(api.url + '/api/v1/venues', { 'x-request-id': 'trace-12345' })
   expect(given.headers.get('x-request-id')).toBe('trace-12345')
   const made = await get(api.url + '/healthz', { 'x-request-id': 'no good\tid' })
@@ -121,7 +121,7 @@ test('answers carry a request id and say nothing of the inside', async () => {
   expect(lines.some(line => line.includes('a secret detail'))).toBe(true)
 })
 
-test('every problem has its code and its status', async () => {
+test('every problem has a code and a status', async () => {
   const codes: Record<string, number> = {
     invalid_request: 400,
     invalid_cursor: 400,
@@ -161,13 +161,13 @@ test('every problem has its code and its status', async () => {
   }
 })
 
-test('a database that is away is 503', async () => {
+test('an unreachable database is 503', async () => {
   const answer = await get(`${api.url}/api/v1/venues`)
   expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } })
   expect(answer.headers.get('retry-after')).toBe('5')
 })
 
-test('what people search for is not in the log', async () => {
+test('search terms are not logged', async () => {
   await get(api.url + '/api/v1/conversations?channel=whatsapp&user=66899999999&limit=5')
   await get(api.url + '/api/v1/venues?q=Secret%20Place')
   await fetch(`${api.url}/webhooks/whatsapp?hub.verify_token=verify-me`)
@@ -176,7 +176,7 @@ test('what people search for is not in the log', async () => {
   expect(text).toContain('/api/v1/conversations?channel=whatsapp&user=[redacted]&limit=5')
 })
 
-test('alive whatever happens, ready only when every dependency is', async () => {
+test('always alive, ready only if every dependency is', async () => {
   let venues: DependencyStatus = { status: 'down', detail: 'the sheet has not been read yet' }
   const { url: at } = await another({
     dependencies: {
@@ -200,7 +200,7 @@ test('alive whatever happens, ready only when every dependency is', async () => 
   expect(await get(at + '/readyz')).toMatchObject({ status: 200, body: { status: 'ready' } })
 })
 
-test('a check that throws or never answers is down', async () => {
+test('a check that throws or times out is down', async () => {
   const { url: at } = await another({
     dependencies: {
       throws: () => Promise.reject(new Error('refused')),
@@ -213,7 +213,7 @@ test('a check that throws or never answers is down', async () => {
   expect(body.dependencies.hangs).toEqual({ status: 'down', detail: 'no answer within 2000 ms' })
 })
 
-test('metrics show offsets and lag under the names that dashboards know', async () => {
+test('metrics show offsets and lag under the names that dashboards use', async () => {
   const own = await TestLog.open()
   for (let i = 0; i < 3; i++) await own.append([{ topic: 'alerts', key: 'k', partition: 1, value: Buffer.from('x') }])
   own.groupPositions = {
@@ -240,7 +240,7 @@ test('metrics show offsets and lag under the names that dashboards know', async 
   expect(text).toContain('process_cpu_seconds_total')
 })
 
-test('metrics show what the workers do: tasks by state, those that stand still or wait, the age of the last good cycle', async () => {
+test('metrics show the workers: tasks by state, halted and waiting ones, the age of the last successful cycle', async () => {
   const task = { topic: 'venue.inbox', actor: 'venue', state: 'RUNNING', position: 7, stopped: null, waits: null } as const
   let status: WorkerStatus = {
     assigned: true,
@@ -278,7 +278,7 @@ test('metrics show what the workers do: tasks by state, those that stand still o
   expect(well.filter(line => /partition="[12]"/.test(line))).toEqual([])
 })
 
-test('metrics count the requests to the brokers, where there are any', async () => {
+test('metrics count the requests to the brokers, if there are brokers', async () => {
   const own = await TestLog.open()
   const { url: at } = await another({ log: own })
   expect((await get(at + '/metrics')).text).not.toContain('app_log_requests_total')
@@ -290,7 +290,7 @@ test('metrics count the requests to the brokers, where there are any', async () 
   expect((await get(url + '/metrics')).text).toContain('app_log_requests_total{request="Produce 12"} 5')
 })
 
-test('metrics are served though the log does not answer, and without old offsets', async () => {
+test('metrics are served while the log does not respond, without outdated offsets', async () => {
   const own = await TestLog.open()
   await own.append([{ topic: 'alerts', key: 'k', partition: 1, value: Buffer.from('x') }])
   const { url: at } = await another({ log: own })
@@ -302,14 +302,14 @@ test('metrics are served though the log does not answer, and without old offsets
   expect(text).not.toContain('kafka_topic_partition_current_offset{')
 })
 
-test('metrics are served when the log cannot be asked', async () => {
+test('metrics are served while the log is unavailable', async () => {
   const broken = await TestLog.open()
   broken.groups = () => Promise.reject(new LogError('unavailable', 'away'))
   const { url: at } = await another({ log: broken })
   expect(await get(at + '/metrics')).toMatchObject({ status: 200, text: expect.stringContaining('process_cpu_seconds_total') })
 })
 
-test('the OpenAPI document holds every route there is', async () => {
+test('the OpenAPI document holds every route', async () => {
   const routes: string[] = []
   const { url: at } = await another({
     extend: app => {
@@ -345,7 +345,7 @@ test('the OpenAPI document holds every route there is', async () => {
   expect(list.security).toEqual([{ token: [] }])
   expect(list.parameters.map((p: { in: string; name: string }) => `${p.in} ${p.name}`)).toEqual(['query limit', 'query cursor'])
   expect(list.responses['200'].content['application/json'].schema.properties.items.items.properties.role.enum).toContain('staff')
-  // What needs no token says so, instead of nothing.
+  // A public route declares so explicitly.
   expect(body.servers).toEqual([{ url: '/', description: expect.any(String) }])
   for (const path of ['/healthz', '/metrics', '/webhooks/whatsapp', '/openapi.json'])
     expect(body.paths[path].get.security).toEqual([])
@@ -364,7 +364,7 @@ test('the OpenAPI document holds every route there is', async () => {
   expect(body.paths['/api/v1/venues/{id}'].get.parameters[0]).toMatchObject({ name: 'id', in: 'path', required: true })
 })
 
-test('pages of other origins may do nothing here, save those that were named', async () => {
+test('only pages of the configured origins may call the API', async () => {
   const preflight = (url: string, origin: string) =>
     send('OPTIONS', `${url}/api/v1/venues`, { token: null, headers: { origin, 'access-control-request-method': 'GET' } })
   expect((await preflight(api.url, 'https://crm.test')).status).toBe(401)
@@ -382,12 +382,12 @@ test('pages of other origins may do nothing here, save those that were named', a
   expect((await send('OPTIONS', `${url}/api/v1/venues`, { token: null })).status).toBe(401)
   const read = await get(`${url}/api/v1/me`, { origin: 'https://crm.test' })
   expect([read.status, read.headers.get('access-control-allow-origin')]).toEqual([200, 'https://crm.test'])
-  // A refusal can be read there, too.
+  // Those pages can read refusals too.
   const refused = await send('GET', `${url}/api/v1/me`, { token: null, headers: { origin: 'https://crm.test' } })
   expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, 'https://crm.test'])
 })
 
-test('browsers are told to do nothing odd with what they get', async () => {
+test('security headers are set', async () => {
   for (const path of ['/healthz', '/api/v1/me', '/nothing', '/api/nothing']) {
     const { headers } = await get(api.url + path)
     const policy = headers.get('content-security-policy')
@@ -396,7 +396,7 @@ test('browsers are told to do nothing odd with what they get', async () => {
     expect(policy).not.toContain('unsafe')
     expect(headers.get('x-content-type-options')).toBe('nosniff')
     expect(headers.get('x-frame-options')).toBe('DENY')
-    // Of a page alone.
+    // Of pages only.
     expect(headers.get('referrer-policy')).toBe(path.startsWith('/api/') ? null : 'no-referrer')
     expect(headers.get('strict-transport-security')).toBeNull()
     expect(headers.get('x-powered-by')).toBeNull()
@@ -408,7 +408,7 @@ test('browsers are told to do nothing odd with what they get', async () => {
   expect((await get(`${api.url}/healthz`, { 'x-forwarded-proto': 'https' })).headers.get('strict-transport-security')).toBeNull()
 })
 
-test('what is too large, or of another type, is refused', async () => {
+test('bodies that are too large, or of another type, are refused', async () => {
   const large = await send('POST', `${api.url}/api/v1/users`, { body: { name: 'x'.repeat(70_000) } })
   expect(large).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
   const xml = await send('POST', `${api.url}/api/v1/users`, { headers: { 'content-type': 'text/xml' } })
@@ -421,7 +421,7 @@ test('what is too large, or of another type, is refused', async () => {
   expect(poisoned.status).toBe(400)
 })
 
-test('a server with a route under /api that everybody could reach does not start', async () => {
+test('a server with an unprotected route under /api does not start', async () => {
   for (const path of ['/api/v1/open', '/api/open', '/clickhouse/open']) {
     const extend: ApiOptions['extend'] = app => {
       app.get(path, { config: { permission: permission('venues:read', ROLES) } }, async () => 'no door before it')
@@ -440,12 +440,12 @@ test('webhooks are limited by address, and the limit can be set', async () => {
   expect((await send('GET', `${url}/healthz`)).status).toBe(200)
 })
 
-test('the log says who asked for what', async () => {
+test('the log names the user and the action of each request', async () => {
   await get(`${api.url}/api/v1/me`)
   expect(lines.some(line => line.includes('"user_id":"admin-token"') && line.includes('"action":"me.list"'))).toBe(true)
 })
 
-test('closes once the request under way is answered', async () => {
+test('closes once requests in progress are answered', async () => {
   let arrived: () => void = () => {}
   let release: () => void = () => {}
   const there = new Promise<void>(resolve => (arrived = resolve))

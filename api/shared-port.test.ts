@@ -19,7 +19,7 @@ async function start(port: number): Promise<ApiServer> {
   return api
 }
 
-/** On a connection of its own. */
+/** On a new connection. */
 async function ask(url: string): Promise<string> {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
@@ -35,7 +35,7 @@ async function answered(api: ApiServer): Promise<number> {
   return Number(/^http_requests_total\{method="GET",route="\/api\/v1\/me",status="200"\} (\d+)$/m.exec(metrics)?.[1] ?? 0)
 }
 
-test('several servers have one port, and each a port of its own', { timeout: 30_000 }, async () => {
+test('servers share a port, and each has its own as well', { timeout: 30_000 }, async () => {
   const first = await start(0)
   const second = await start(Number(new URL(first.url).port))
   expect(second.url).toBe(first.url)

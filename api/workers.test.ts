@@ -28,12 +28,12 @@ function worker(first: Partial<WorkerStatus> = {}) {
 }
 
 describe('a worker', () => {
-  it('is up when all its tasks run, and when it was given none', () => {
+  it('is up if all its tasks are running, and if none are assigned', () => {
     expect(worker().check()).toEqual({ status: 'up', detail: '2 of 2 tasks running (venue.inbox 0,1)' })
     expect(worker({ tasks: [] }).check()).toMatchObject({ status: 'up', detail: expect.stringContaining('none assigned') })
   })
 
-  it('is down until the group has given it its tasks, and degraded for a moment when they are given anew', () => {
+  it('is down until its first assignment, and degraded for a moment during a rebalance', () => {
     const { status, clock, check } = worker({ assigned: false, tasks: [] })
     expect(check().status).toBe('down')
     status.assigned = true
@@ -44,7 +44,7 @@ describe('a worker', () => {
     expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('no tasks assigned by the group yet') })
   })
 
-  it('is down at once while a task has not run yet, whether it restores or cannot be opened', () => {
+  it('is down at once while a task has never run, whether it is restoring or its store cannot be opened', () => {
     const restoring = worker({ tasks: [task(0), task(1, { state: 'RESTORING' })] }).check()
     expect(restoring).toMatchObject({ status: 'down', detail: expect.stringContaining('venue.inbox/1 is RESTORING') })
     const unopened = task(1, { state: 'CREATED', waits: 'its store cannot be opened: no space left' })
@@ -55,7 +55,7 @@ describe('a worker', () => {
     })
   })
 
-  it('is degraded while a task waits and others of its actor go on, down when none does, and up when it goes on', () => {
+  it('is degraded while a task waits and others of its actor run, down if none runs, and up once it runs again', () => {
     const { status, clock, check } = worker()
     expect(check().status).toBe('up')
     status.tasks = [task(0), task(1, { waits: 'it cannot be read' })]
@@ -71,7 +71,7 @@ describe('a worker', () => {
     expect(check().status).toBe('up')
   })
 
-  it('sees by itself since when a task waits, though nobody has asked meanwhile', () => {
+  it('notices when a task begins to wait, even between requests', () => {
     vi.useFakeTimers()
     try {
       const clock = { now: 0 }
@@ -89,7 +89,7 @@ describe('a worker', () => {
     }
   })
 
-  it('forgets that a task has run when it was given away in between', () => {
+  it('forgets that a task has run once it was assigned elsewhere', () => {
     const { status, check } = worker()
     check()
     status.tasks = [task(0)]
@@ -98,7 +98,7 @@ describe('a worker', () => {
     expect(check().status).toBe('down')
   })
 
-  it('is degraded while some tasks stand still, and down when nothing of an actor runs', () => {
+  it('is degraded while some tasks are halted, and down if all tasks of an actor are', () => {
     const one = worker({ tasks: [task(0), stopped(1, 'unknown record')] }).check()
     expect(one).toEqual({
       status: 'degraded',
@@ -109,7 +109,7 @@ describe('a worker', () => {
     expect(all).toMatchObject({ status: 'down', detail: expect.stringContaining('all tasks of the actor "sheets" are halted') })
   })
 
-  it('is degraded when a cycle has failed, down once none has succeeded for seconds, failing or not', () => {
+  it('is degraded when a cycle fails, and down once none has succeeded for seconds, failing or not', () => {
     const { status, check } = worker({ failing: 'the disk is full' })
     expect(check()).toMatchObject({ status: 'degraded', detail: expect.stringMatching(/cycles fail.*the disk is full/) })
     status.cycleAgeMs = 5_001
@@ -118,7 +118,7 @@ describe('a worker', () => {
     expect(check()).toMatchObject({ status: 'down', detail: expect.stringContaining('do not complete') })
   })
 
-  it('says not more than somebody reads: causes on one line, ten of them, what is down first', () => {
+  it('lists at most ten causes, each on one line, the most severe first', () => {
     const long = Array.from({ length: 40 }, (_, n) => stopped(n, `line\nof ${'x'.repeat(5_000)}`))
     const { detail } = worker({ tasks: [...long, task(99, { state: 'RESTORING' })] }).check()
     expect(detail.length).toBeLessThan(4_000)

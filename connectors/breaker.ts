@@ -3,7 +3,7 @@
  *
  *   closed ─▶ open ─5 s─▶ half open: one try ─ failed ─▶ open, twice as long, up to 300 s
  *     ▲                        └────────────── well ─▶ closed
- *     └── sources: so many failures in a row; message channels: a rate of failures over many calls, of several people
+ *     └── sources: a number of consecutive failures; message channels: a failure rate over many calls, for several people
  */
 import { CircuitState, ConsecutiveBreaker, ExponentialBackoff, type IBackoffFactory, type IBreaker } from 'cockatiel'
 
@@ -21,7 +21,7 @@ export const BREAKER_DEFAULTS = { failures: 3, probeMs: 5_000, mostMs: 300_000, 
 
 const JITTER = 0.1
 
-/** How long it is open each time. @param drawn told the length of the present time */
+/** How long it stays open each time. @param drawn called with the length of the current period */
 export function openings(
   { probeMs = BREAKER_DEFAULTS.probeMs, mostMs = BREAKER_DEFAULTS.mostMs }: BreakerOptions,
   timeScale: number,
@@ -39,7 +39,7 @@ export function openings(
   })
 }
 
-/** What judges; `noted` is told each call before the judge is asked. */
+/** The policy that decides; `noted` is called for each call before the policy is asked. */
 export interface Judge {
   readonly breaker: IBreaker
   /** @param party whom the call was for, where it was for somebody */

@@ -10,42 +10,42 @@ describe('a pause', () => {
   it('grows with each limit in a row, up to its most, and begins anew after a good answer', () => {
     const { clock, pause } = at()
     const told = Array.from({ length: 9 }, () => {
-      const ms = pause.told(clock.ms)
+      const ms = pause.limited(clock.ms)
       clock.ms += ms
       expect(pause.left).toBe(0)
       return ms / 1000
     })
     expect(told).toEqual([1, 2, 4, 8, 16, 30, 30, 30, 30])
     pause.passed(clock.ms)
-    expect(pause.told(clock.ms)).toBe(1_000)
+    expect(pause.limited(clock.ms)).toBe(1_000)
   })
 
   it('is a second at least, whatever is set or told', () => {
     const { pause } = at({ firstMs: 1, mostMs: 2 })
-    expect(pause.told(0, 20)).toBe(1_000)
+    expect(pause.limited(0, 20)).toBe(1_000)
     expect(pauseMs(1, { firstMs: 0 })).toBe(1_000)
   })
 
   it('is as long as the provider says, where that is longer', () => {
     const { clock, pause } = at()
-    expect(pause.told(0, 90_000)).toBe(90_000)
+    expect(pause.limited(0, 90_000)).toBe(90_000)
     clock.ms = 500
-    expect(pause.told(0, 120_000), 'one that was on its way').toBe(120_000)
+    expect(pause.limited(0, 120_000), 'one that was on its way').toBe(120_000)
   })
 
   it('counts those that were on their way as one', () => {
     const { clock, pause } = at()
     clock.ms = 100
-    for (const sentAt of [10, 20, 30]) pause.told(sentAt)
+    for (const sentAt of [10, 20, 30]) pause.limited(sentAt)
     expect(pause.left).toBe(1_000)
     pause.passed(50) // it left before
     clock.ms = 1_100
-    expect(pause.told(1_100)).toBe(2_000)
+    expect(pause.limited(1_100)).toBe(2_000)
   })
 
   it('is longer by up to a quarter, by chance', () => {
     const { pause } = at({ random: () => 0.999 })
-    expect(pause.told(0)).toBe(1_250)
+    expect(pause.limited(0)).toBe(1_250)
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * How long a provider is left alone once it has told a limit: what its own numbers say, and never less than a pause that grows
+ * How long a provider is not called after it has reported a rate limit: what its own numbers say, and never less than a pause that grows
  * with each limit in a row. Numbers that say "go on" while the answer says "too much" are wrong: others use the credential, too.
  *
  *   limit ─▶ 1 s ─ limit ─▶ 2 s ─ limit ─▶ 4 s … at most 30 s, each with up to a quarter more;  a good answer ─▶ anew
@@ -22,7 +22,7 @@ export interface Clockwork {
 
 export const LEAST_PAUSE_MS = 1_000
 const MOST_PAUSE_MS = 30_000
-/** Those that were told together do not come back together. */
+/** Requests that were limited at the same time do not return at the same time. */
 const SPREAD = 0.25
 
 /** The pause after the n-th limit in a row, ms. */
@@ -30,7 +30,7 @@ export function pauseMs(n: number, { firstMs = LEAST_PAUSE_MS, mostMs = MOST_PAU
   return Math.max(LEAST_PAUSE_MS, Math.min(mostMs, firstMs * 2 ** Math.min(30, n - 1)))
 }
 
-/** Longer by up to a quarter: nobody comes before the time that was told. */
+/** Longer by up to a quarter: no request returns before the time that the provider named. */
 export function spread(ms: number, random: () => number = Math.random): number {
   return Math.ceil(ms * (1 + SPREAD * random()))
 }
@@ -56,10 +56,10 @@ export class Pause {
   }
 
   /**
-   * A request was told a limit. @param sentAt when it left, by the same clock @param leastMs what the provider says of how long
+   * A request was rate limited. @param sentAt when it left, by the same clock @param leastMs what the provider says of how long
    * @returns how long nothing is to be sent, ms
    */
-  told(sentAt: number, leastMs = 0): number {
+  limited(sentAt: number, leastMs = 0): number {
     const now = this.#now()
     // Of those that left before the pause, one is enough to make it longer.
     if (sentAt >= this.#since) {
@@ -71,7 +71,7 @@ export class Pause {
     return this.left
   }
 
-  /** A request was answered well. One that left before the limit was told says nothing of it. */
+  /** A request succeeded. One that was sent before the limit was reported says nothing about it. */
   passed(sentAt: number): void {
     if (sentAt >= this.#since) this.#limits = 0
   }

@@ -1,5 +1,5 @@
 /**
- * Who may use the demo's routes: whoever sits at this machine. They write messages as anybody and ask for no token, so they are
+ * Who may use the demo's routes: anyone at this machine. They write messages as anybody and ask for no token, so they are
  * kept from other machines and from pages of other sites that a browser here has open.
  */
 import rateLimit from '@fastify/rate-limit'
@@ -9,7 +9,7 @@ import { isLocal } from '../api/insiders.ts'
 /** Requests a minute in all: more than a person at the page makes. */
 const MOST_A_MINUTE = 600
 
-/** To be called in a scope of its own, before its routes. */
+/** Must be called in a separate scope, before its routes. */
 export async function guard(scope: FastifyInstance, most = MOST_A_MINUTE): Promise<void> {
   scope.addHook('onRequest', async (request, reply) => {
     const refusal = refusalOf(request)

@@ -4,10 +4,10 @@ import type { Config } from '../config.ts'
 import { CONNECTORS } from '../connectors/index.ts'
 import type { ActorDefinition } from '../engine/actor.ts'
 import { conversationActor } from '../processors/conversation/actor.ts'
-import { defaultConversationSettings } from '../processors/conversation/settings.ts'
+import { defaultConversationSettings, settingsFor as conversationSettingsFor } from '../processors/conversation/settings.ts'
 import { tenantActor } from '../processors/tenant/actor.ts'
 import { venueActor } from '../processors/venue/actor.ts'
-import { VENUE_DEFAULTS } from '../processors/venue/settings.ts'
+import { settingsFor as venueSettingsFor, VENUE_DEFAULTS } from '../processors/venue/settings.ts'
 import { allTopics, changelog, type Topic } from '../topics/catalog.ts'
 
 export type WorkerName = 'processors' | 'channels' | 'sources'
@@ -29,17 +29,12 @@ export interface ServiceActor {
 }
 
 /** The actors of the service, under these settings: of every connector, whether it is configured here or not. */
-export function actorsOf({ controlTrust, timeScale, providers: { firstWordMs, tryMs } }: Config): readonly ServiceActor[] {
-  const least = controlTrust.toUpperCase() as Uppercase<typeof controlTrust>
+export function actorsOf({ tenant, timeScale, providers: { firstWordMs, tryMs } }: Config): readonly ServiceActor[] {
   const channels = CONNECTORS.map(({ channel }) => channel).filter(channel => channel !== null)
-  const conversation = conversationActor({
-    ...defaultConversationSettings,
-    channels,
-    tryMs,
-    controlTrust: least,
-    timeScale,
-  })
-  const venue = venueActor({ ...VENUE_DEFAULTS, controlTrust: least, timeScale, firstWordMs, commandMs: tryMs })
+  const conversation = conversationActor(
+    conversationSettingsFor(tenant, { ...defaultConversationSettings, channels, tryMs, timeScale }),
+  )
+  const venue = venueActor(venueSettingsFor(tenant, { ...VENUE_DEFAULTS, timeScale, firstWordMs, commandMs: tryMs }))
   // What their handlers take is checked where they are defined; a worker gives each of them the records of its own inbox.
   const processors = [conversation, venue, tenantActor()] as unknown as readonly ActorDefinition[]
   return [

@@ -32,7 +32,7 @@ export async function startClickHouse({ settings, logger, closers, dependencies 
 export function analystAccess({ settings, dependencies }: Parts, url: string, tenantKey: string): ClickHouseRouteOptions {
   if (settings.clickhouseUrl === null) return { url }
   const analysts = analystsOf(url, createHmac('sha256', tenantKey).update('clickhouse-analyst').digest('base64url'))
-  analysts.user().catch(() => {}) // told by `refused`, and tried again with the next statement
+  analysts.user().catch(() => {}) // `refused` reports it, and the next statement tries again
   const server = dependencies.clickhouse as () => DependencyStatus
   dependencies.clickhouse = () => ({ ...server(), ...(server().status === 'up' ? { detail: analysts.refused() ?? '' } : {}) })
   return { url, analyst: analysts.user }

@@ -1,22 +1,22 @@
 /**
- * How the process ends: because it is asked to, or because something has happened that it cannot get over by itself. Then it says why
- * and exits, for whoever watches over it to start it anew: half a process that answers looks alive and does nothing.
+ * How the process ends: because it is asked to, or because of a failure that it cannot recover from by itself. Then it says why and
+ * exits, so that its supervisor restarts it: a process that answers but does nothing would look alive.
  *
  *   SIGTERM ─▶ stop ─▶ exit 0
  *   failure ─▶ say why ─▶ stop, each part for a moment ─▶ exit 1
  *                              └─ not ended by then: killed
  */
 
-/** What a part may take to stop once something has failed, and all of them together, ms. */
+/** Time that one part, and all of them together, may take to stop after a failure, ms. */
 const PART_MS = 1_500
 const ALL_MS = 8_000
 
 export interface EndingOptions {
-  /** Called once at most, with how long a part may take, ms; without, as long as it needs. */
+  /** Called at most once. @param partMs how long each part may take; without it, as long as it needs */
   readonly stop: (partMs?: number) => Promise<unknown>
   readonly say: (why: string, error?: unknown) => void
   readonly exit?: (code: number) => void
-  /** Ends the process whatever it does: an exit can hang where a state store is open. */
+  /** Ends the process unconditionally: an exit can hang while a state store is open. */
   readonly kill?: () => void
 }
 
@@ -32,10 +32,10 @@ export class Ending {
     return this.#code !== null
   }
 
-  /** Ends for signals, and for errors that nobody has caught. */
+  /** Ends on signals and on uncaught errors. */
   listen(): void {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.asked(signal))
-    // A rejection that nobody has handled comes here, too.
+    // Unhandled rejections arrive here, too.
     process.on('uncaughtException', (error, origin) => {
       this.failed(
         origin === 'unhandledRejection' ? 'a rejection that nobody has handled' : 'an error that nobody has caught',
@@ -44,7 +44,7 @@ export class Ending {
     })
   }
 
-  /** Somebody wants it to end: in order, with as much time as that takes. */
+  /** An orderly stop, with as much time as it needs. */
   asked(why: string): void {
     if (this.#code !== null) return
     this.#code = 0
@@ -52,7 +52,7 @@ export class Ending {
     this.#end()
   }
 
-  /** It cannot go on. */
+  /** A failure that the process cannot recover from. */
   failed(what: string, error: unknown): void {
     const { say, kill } = this.#options
     say(`${what}: stopping, to be started anew`, error)

@@ -1,6 +1,6 @@
 /**
- * The data folder: for its owner alone, and marked with what it holds, `demo` or `live`, so that neither is ever started on the
- * other. A log on a cluster is not in the folder, and has the mark of the demo itself.
+ * The data folder: readable by its owner only, and marked with what it holds, `demo` or `live`, so that neither is ever started on
+ * the other. A log on a cluster is not in the folder, and carries its own mark of the demo.
  *
  *   nothing in it ─▶ marked as what is started first ─▶ only ever started as that
  */
@@ -22,7 +22,7 @@ export type Kind = 'demo' | 'live'
 /** The file that says what the folder holds. */
 export const MARK = 'installation'
 
-/** Names that the service gives; what else is in the folder is another's. */
+/** Names that the service uses; everything else in the folder belongs to someone else. */
 const OURS =
   /^(installation|log\.sqlite.*|state|audit|postgres.*|clickhouse.*|demo|members|instance\..*|(admin\.token|tenant\.key|session\.key)(\.\d+)?)$/
 /** What a file system puts into a new volume. */
@@ -129,7 +129,7 @@ function configured(settings: Config): string[] {
   ]
 }
 
-/** Of two that start at once, the first marks it; the other is told what it has become. */
+/** If two processes start at once, the first marks the folder, and the other finds out what it has become. */
 function mark(dataDir: string, kind: Kind): void {
   const file = join(dataDir, MARK)
   const text = `${kind}\n\nWhat this folder holds: the invented world of the demo, or a live installation.\n`
@@ -143,7 +143,7 @@ function mark(dataDir: string, kind: Kind): void {
   }
 }
 
-/** Takes from group and others what they may do; says so where that cannot be done. */
+/** Removes the permissions of group and others; warns if that fails. */
 function closeToOthers(folder: string, logger: Pick<Logger, 'warn'>): void {
   if (process.platform === 'win32') return
   const dataDir = realpathSync(folder)
@@ -155,7 +155,7 @@ function closeToOthers(folder: string, logger: Pick<Logger, 'warn'>): void {
       if ((stat.mode & 0o077) !== 0) chmodSync(path, stat.mode & 0o700)
       if (stat.isDirectory()) for (const name of readdirSync(path)) close(join(path, name))
     } catch (error) {
-      // A store that an earlier process left running removes files of its own.
+      // A store that an earlier process left running may remove its own files.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') open.push(`${path} (${(error as Error).message})`)
     }
   }

@@ -25,7 +25,7 @@ export async function startProcessors(
     log,
     codec,
     topic: venueProfiles,
-    onError: error => onError('venue index', error),
+    onError: error => onError('updating the venue index failed', error),
     apply: (key, decoded) => {
       if (decoded?.type === 'VenueProfile' && !decoded.value.removed) index.upsert(decoded.value)
       else index.remove(key)
@@ -37,7 +37,7 @@ export async function startProcessors(
     log,
     codec,
     topic: syncLog,
-    onError: error => onError('synchronisations', error),
+    onError: error => onError('reading the sync log failed', error),
     apply: (_key, decoded) => {
       if (decoded?.type === 'SyncRun' && decoded.value.source.startsWith('sheets:')) sheet.ran(decoded.value)
     },

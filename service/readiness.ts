@@ -24,11 +24,11 @@ export function optional({ status, detail }: DependencyStatus): DependencyStatus
   return { status: status === 'down' ? 'degraded' : status, detail }
 }
 
-/** What administrators may see of the settings. */
 /** Names that the settings have for connectors under another. */
 const SHOWN_AS: Readonly<Record<string, string>> = { sheets: 'venuesCsv' }
 
-export function publicSettings({ roles, controlTrust, timeScale, kafka, demo, corsOrigins, ...settings }: Config) {
+/** What administrators may see of the settings. */
+export function publicSettings({ roles, tenant, timeScale, kafka, demo, corsOrigins, ...settings }: Config) {
   const configured = settings.connectors().map(({ name }) => name)
   return {
     roles: roles.join(','),
@@ -36,7 +36,7 @@ export function publicSettings({ roles, controlTrust, timeScale, kafka, demo, co
     postgres: settings.databaseUrl === null ? 'embedded' : 'server',
     redis: settings.redisUrl === null ? 'in process' : 'server',
     clickhouse: settings.clickhouseUrl === null ? 'embedded' : 'server',
-    controlTrust,
+    controlTrust: tenant.controlTrust.toLowerCase(),
     timeScale,
     demo,
     ...Object.fromEntries(CONNECTORS.map(({ name }) => [SHOWN_AS[name] ?? name, configured.includes(name)])),

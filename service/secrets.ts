@@ -13,7 +13,7 @@ export function loadOrCreateSecret(file: string, bytes: number, allowWeak = fals
   const why = weakness(secret)
   if (why === null || (allowWeak && secret !== '')) return secret
   throw new ConfigError([
-    `${file} ${why}: whoever guesses it is let in; write another into it with "openssl rand -hex 32", or remove it to have one made ` +
+    `${file} ${why}: anyone who guesses it gets access; write another into it with "openssl rand -hex 32", or remove it to have one made ` +
       '(the tenant key alone stays as it was where conversations are kept under it: TENANT_KEY_KEPT=1)',
   ])
 }

@@ -49,7 +49,7 @@ export function serviceOf(settings: Config, onFatal: OnFatal): Service {
       try {
         await (partMs === undefined ? close() : withTimeout(Promise.resolve(close()), partMs))
       } catch (error) {
-        logger.error({ err: error }, 'while stopping')
+        logger.error({ err: error }, 'a part of the service failed to stop')
       }
     }
     flush()
@@ -71,12 +71,12 @@ async function start(settings: Config, logger: Logger, closers: Parts['closers']
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
   const actors = actorsOf(settings)
   const topics = topicsOf(actors)
-  // Two with one name would take each other for an earlier life of themselves. A local log is locked itself.
+  // Two processes with one name would each take the other for an earlier run of itself. A local log has its own lock.
   if (settings.kafka !== null && roles.some(role => role !== 'api')) {
     const lock = lockFile(join(dataDir, 'instance.lock'))
     closers.push(() => lock.release())
   }
-  // The log comes first: a local one belongs to one process, and whoever has it has the folder.
+  // The log comes first: a local log belongs to one process, which then owns the folder.
   let closed: Error | null = null
   const onClosed = (error: Error) => {
     closed = error

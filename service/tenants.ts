@@ -1,6 +1,6 @@
 /** The settings of tenants: what this process knows of them, and what the environment says at first. */
 import { createHash } from 'node:crypto'
-import { DEFAULT_CHOICES, DEFAULT_TENANT, type TenantChoices } from '../domain/tenants.ts'
+import { DEFAULT_TENANT, type TenantChoices } from '../domain/tenants.ts'
 import { RECORD_ID } from '../engine/headers.ts'
 import { startProjection } from '../engine/projection.ts'
 import { Tenants } from '../processors/tenant/tenants.ts'
@@ -27,10 +27,7 @@ export function startTenants({ settings, log, codec, logger, closers, onError }:
     },
   })
   closers.push(close)
-  const choices: TenantChoices = {
-    ...DEFAULT_CHOICES,
-    controlTrust: settings.controlTrust.toUpperCase() as Uppercase<typeof settings.controlTrust>,
-  }
+  const choices = settings.tenant
   return {
     tenants,
     caughtUp,

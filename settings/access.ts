@@ -22,7 +22,7 @@ export const accessSettings = section(
       problems.push('JWT_SECRET and JWT_JWKS_URL are both given; tokens have one kind of key')
     for (const [name, value] of Object.entries({ JWT_ISSUER: issuer, JWT_AUDIENCE: audience })) {
       if (jwksUrl !== null && value === null)
-        problems.push(`${name} is missing: whoever publishes keys at JWT_JWKS_URL signs tokens for others, too`)
+        problems.push(`${name} is missing: the publisher of the keys at JWT_JWKS_URL signs tokens for other services, too`)
     }
     for (const origin of corsOrigins) {
       if (!URL.canParse(origin) || new URL(origin).origin !== origin)

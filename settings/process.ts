@@ -19,11 +19,5 @@ export const processSettings = section('Process', {
   cacheMb: number('CACHE_MB', 64, 1, 65_536, 'Memory for decoded actors, MB, over all workers of the process.'),
   demo: optionalFlag('DEMO', 'On or off: the demo world. On by default while no channel is configured.'),
   nodeEnv: text('NODE_ENV', 'production: neither the demo nor TIME_SCALE runs.'),
-  controlTrust: oneOf(
-    'CONTROL_TRUST',
-    'hinted',
-    ['claimed', 'hinted', 'bound'],
-    'Least trust of a sender who may control zones.',
-  ),
   timeScale: number('TIME_SCALE', 1, 1, 100_000, 'Divides timers, deadlines and breaker times: for demos and tests.'),
 })

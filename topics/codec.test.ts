@@ -60,7 +60,7 @@ describe('the codec', () => {
     expect(recordSchema('TimerDue').type.fromBuffer(value.subarray(5))).toEqual(due)
   })
 
-  it('takes records larger than its first buffer, each in bytes of its own', async () => {
+  it('encodes records larger than its first buffer, each in separate bytes', async () => {
     const { codec } = await opened()
     const large = { ...due, name: 'x'.repeat(200_000) }
     const [first, second] = [codec.encode('test.inbox', 'TimerDue', large), codec.encode('test.inbox', 'TimerDue', due)]
@@ -68,7 +68,7 @@ describe('the codec', () => {
     expect(codec.decode(second).value).toEqual(due)
   })
 
-  it('gives each record bytes of its own, however many come and however large, beside those that do not fit', async () => {
+  it('gives each record separate bytes, however many and large they are, next to values that do not match', async () => {
     const { codec } = await opened()
     const written = Array.from({ length: 3_000 }, (_, i) => {
       const one = { ...due, name: `${i}`.padEnd((i * 7_919) % 1_000) + 'x'.repeat(i % 500 === 499 ? 300_000 : 0) }
@@ -87,13 +87,13 @@ describe('the codec', () => {
     expect(codeOf(() => codec.wrap('test.inbox', 'LogIdentity', Buffer.alloc(0)))).toBe('not_of_topic')
   })
 
-  it('says which field of a value does not fit, and how', async () => {
+  it('says which field of a value does not match its schema, and why', async () => {
     const { codec } = await opened()
     const wrong = { ...due, version: 7 } as unknown as typeof due
     expect(() => codec.encode('test.inbox', 'TimerDue', wrong)).toThrow('TimerDue does not match its schema: version is 7')
   })
 
-  it('reads what newer code wrote with a field more, and older code with one less', async () => {
+  it('reads what newer code wrote with one more field, and older code with one less', async () => {
     const { codec, registry } = await opened()
     const newer = await foreign(
       registry,
@@ -133,7 +133,7 @@ describe('the codec', () => {
     expect(codeOf(() => codec.decode(unheard.value))).toBe('unknown_record')
   })
 
-  it('refuses bytes that are no record, cut short or too long', async () => {
+  it('refuses bytes that are not a record, truncated or too long', async () => {
     const { codec } = await opened()
     const value = codec.encode('test.inbox', 'TimerDue', due)
     expect(codeOf(() => codec.decode(Buffer.from('{"json":1}')))).toBe('not_wire_format')

@@ -46,7 +46,7 @@ function refusal(): LogError {
   throw new Error('the lock was given')
 }
 
-it('is refused while another process lives, naming it, and given once that one is killed', async () => {
+it('is refused while another process holds it, naming that process, and granted once it is killed', async () => {
   const child = await holder()
   const { code, message } = refusal()
   expect(code).toBe('locked')
@@ -58,7 +58,7 @@ it('is refused while another process lives, naming it, and given once that one i
   lockFile(path).release()
 })
 
-it('is refused to the process that has it, by whatever way to the file, until it lets go', () => {
+it('is refused to its own process, by whatever path, until it is released', () => {
   const lock = lockFile(path)
   expect(refusal()).toMatchObject({ code: 'locked', message: expect.stringContaining(`this very process ${process.pid}`) })
   const other = join(folder, 'other')
@@ -87,7 +87,7 @@ it('outlives the object that stands for it, and refused attempts', async () => {
   expect(told).toContain(`is locked by process ${process.pid}`)
 })
 
-it('does not name who held it last when the holder could not say who it is', async () => {
+it('does not name the previous holder when the current one could not describe itself', async () => {
   await kill(await holder())
   rmSync(`${path}.pid`)
   mkdirSync(`${path}.pid`) // nothing can be written here

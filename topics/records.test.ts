@@ -93,7 +93,7 @@ describe('a batch of records', () => {
     expect(decode(batch)[0]!.value!.buffer).toBe(batch.blob.buffer)
   })
 
-  test('is refused when its bytes are cut short', () => {
+  test('is refused when its bytes are truncated', () => {
     fc.assert(
       fc.property(batches, fc.nat(), (records, at) => {
         const batch = encodeRecords(records)
@@ -103,7 +103,7 @@ describe('a batch of records', () => {
     )
   })
 
-  test('with a changed byte is other records or refused, and never read beyond its end', () => {
+  test('with a changed byte gives other records or is refused, and is never read beyond its end', () => {
     const attempt = (batch: EncodedBatch): LogRecord[] | unknown => {
       try {
         return decode(batch)

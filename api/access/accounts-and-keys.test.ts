@@ -40,7 +40,7 @@ beforeEach(() => pool.query('DELETE FROM login_failures'))
 
 const login = (email: string, password = PASSWORD) => send('POST', `${v1}/login`, { token: null, body: { email, password } })
 
-/** A user of their own for a test. */
+/** A new user for one test. */
 async function add(more: object = {}) {
   const email = `person-${++next}@example.com`
   const { status, body } = await send('POST', `${v1}/users`, {
@@ -54,7 +54,7 @@ const change = (id: string, body: object, token = TOKEN) => send('PATCH', `${v1}
 
 // Logging in
 
-test('whoever logs in is who they are, for some minutes', async () => {
+test('a login gives a token that is valid for some minutes', async () => {
   const { id, email } = await add({ regions: ['Phuket'], venues: null })
   const { status, body } = await login(email.toUpperCase())
   expect(status).toBe(200)
@@ -66,7 +66,7 @@ test('whoever logs in is who they are, for some minutes', async () => {
   expect(await statusAs(body.token, '/users')).toBe(403)
 })
 
-test('a session is renewed while it is good, and not after its end', async () => {
+test('a session is renewed while it is valid, and not after its end', async () => {
   const { id, email } = await add()
   const { token } = (await login(email)).body
   const renewed = await send('POST', `${v1}/login/renew`, { token })
@@ -80,7 +80,7 @@ test('a session is renewed while it is good, and not after its end', async () =>
   expect((await send('POST', `${v1}/login/renew`, { token: await tokenFor({ role: 'agent' }) })).status).toBe(403)
 })
 
-test('logging out voids every token that was issued before, and none after', async () => {
+test('logging out invalidates every token issued before, and none issued after', async () => {
   const { email } = await add()
   const tokens = [(await login(email)).body.token, (await login(email)).body.token]
   for (const token of tokens) expect(await statusAs(token)).toBe(200)
@@ -89,7 +89,7 @@ test('logging out voids every token that was issued before, and none after', asy
   expect(await statusAs((await login(email)).body.token)).toBe(200)
 })
 
-test('whoever is wrong is told the same, whatever is wrong', async () => {
+test('a failed login gets the same response whatever was wrong', async () => {
   const { email } = await add()
   const disabled = await add()
   await change(disabled.id, { disabled: true })
@@ -123,7 +123,7 @@ test('an account that does not exist takes as long as one that does', async () =
   expect(unknown / known).toBeLessThan(2)
 })
 
-test('guessing is slowed down, for accounts that exist and those that do not', async () => {
+test('password guessing is slowed down, for accounts that exist and those that do not', async () => {
   const { email } = await add()
   for (const address of [email, 'nobody-2@example.com']) {
     await pool.query('DELETE FROM login_failures')
@@ -133,18 +133,18 @@ test('guessing is slowed down, for accounts that exist and those that do not', a
     expect(slowed).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
     expect(Number(slowed.headers.get('retry-after'))).toBeGreaterThan(4)
   }
-  // Not even with the right one, until the time is over.
+  // Not even with the right password, until the wait is over.
   await pool.query('DELETE FROM login_failures')
   await login(email, 'wrong')
   await pool.query('UPDATE login_failures SET failures = 9, last_at = now()')
   expect((await login(email)).status).toBe(429)
   await pool.query("UPDATE login_failures SET last_at = now() - interval '17 seconds'")
   expect((await login(email)).status).toBe(200)
-  // And then from the start.
+  // And then counting starts again.
   for (let i = 0; i < 5; i++) expect((await login(email, 'wrong')).status).toBe(401)
 })
 
-test('each failure doubles the wait, up to ten minutes; a day later all is forgotten', async () => {
+test('each failure doubles the wait, up to ten minutes; after a day failures are forgotten', async () => {
   const throttle = new Throttle(pool, deriveKey('x', 'y'))
   const tried = { account: 'a', address: '192.0.2.1' }
   const pair = createHmac('sha256', deriveKey('x', 'y')).update('pair 192.0.2.1 a').digest('base64url')
@@ -152,7 +152,7 @@ test('each failure doubles the wait, up to ten minutes; a day later all is forgo
   for (const failures of [4, 5, 6, 7, 8, 12, 20, 2_000_000]) {
     await pool.query('DELETE FROM login_failures')
     expect(await throttle.attempt(tried)).toEqual({ seconds: 0, delayMs: 0 })
-    // The address may have failed more often at others.
+    // The address may have more failures at other accounts.
     await pool.query('UPDATE login_failures SET failures = $1, last_at = now() WHERE subject = $2', [failures, pair])
     waits.push((await throttle.attempt(tried)).seconds)
   }
@@ -161,12 +161,12 @@ test('each failure doubles the wait, up to ten minutes; a day later all is forgo
   expect((await throttle.attempt(tried)).seconds).toBe(0)
   const { rows } = await pool.query("SELECT max(failures) AS n FROM login_failures WHERE last_at > now() - interval '1 hour'")
   expect(rows[0].n).toBe(1)
-  // Neither accounts nor addresses are kept.
+  // Neither accounts nor addresses are stored.
   const kept = await pool.query('SELECT string_agg(subject, $1) AS all FROM login_failures', [' '])
   expect(kept.rows[0].all).toMatch(/^[\w-]{43}( [\w-]{43})*$/)
 })
 
-test('a network of IPv6 counts as one address, and one of IPv4 as itself', async () => {
+test('an IPv6 network counts as one address, an IPv4 address as itself', async () => {
   const throttle = new Throttle(pool, deriveKey('x', 'y'))
   const refused = async (addressOf: (n: number) => string) => {
     await pool.query('DELETE FROM login_failures')
@@ -179,7 +179,7 @@ test('a network of IPv6 counts as one address, and one of IPv4 as itself', async
   expect(await refused(n => `192.0.2.${n + 1}`)).toBe(0)
 })
 
-test('strangers lock nobody out: failures from elsewhere only make the answer slow', async () => {
+test('nobody can lock out somebody else: failures from elsewhere only delay the response', async () => {
   const { email } = await add()
   const throttle = new Throttle(pool, deriveKey('a-session-key-of-the-tests', 'login failures'))
   const account = `main ${email}`
@@ -191,16 +191,16 @@ test('strangers lock nobody out: failures from elsewhere only make the answer sl
   expect(performance.now() - began).toBeGreaterThan(2_900)
 })
 
-test('many tries at once gain nothing', async () => {
+test('concurrent attempts gain nothing', async () => {
   const { email } = await add()
   const answers = await Promise.all(Array.from({ length: 30 }, (_, i) => login(email, `wrong ${i}`)))
   const tried = answers.filter(({ status }) => status === 401).length
   expect(tried).toBeGreaterThanOrEqual(5)
-  expect(tried).toBeLessThanOrEqual(6) // one more where the machine is slow
+  expect(tried).toBeLessThanOrEqual(6) // one more on a slow machine
   expect(answers.filter(({ status }) => status === 429)).toHaveLength(30 - tried)
 })
 
-test("one changes one's own password, knowing the present one", async () => {
+test('users change their own password with the current one', async () => {
   const { email } = await add()
   const { token } = (await login(email)).body
   const set = (password: string, newPassword: string) =>
@@ -216,7 +216,7 @@ test("one changes one's own password, knowing the present one", async () => {
 
 // Users
 
-test('users are listed page by page, without what they log in with', async () => {
+test('users are listed in pages, without credentials', async () => {
   await add()
   await add()
   const whole = (await get(`${v1}/users?limit=200`)).body.items
@@ -233,7 +233,7 @@ test('users are listed page by page, without what they log in with', async () =>
   expect((await get(`${v1}/users/main:nobody`)).status).toBe(404)
 })
 
-test('nobody sets more than a request is for', async () => {
+test('a request cannot set fields that it is not for', async () => {
   const { id } = await add()
   const person = { email: 'mass@example.com', name: 'M', role: 'agent' }
   for (const extra of [{ tenant: 'other' }, { password_hash: 'x' }, { disabled: false }, { tokens_from: null }, { __proto: 1 }]) {
@@ -250,14 +250,14 @@ test('nobody sets more than a request is for', async () => {
   )
 })
 
-test('null means all of them, and stays null', async () => {
+test('null means all, and stays null', async () => {
   const { id } = await add({ venues: ['main:v1'] })
   const changed = await change(id, { venues: null })
   expect(changed.body.venues).toBeNull()
   expect((await change(id, { venues: [] })).body.venues).toEqual([])
 })
 
-test('an e-mail address, and an id, belong to one', async () => {
+test('e-mail addresses and ids are unique', async () => {
   const { id, email } = await add()
   const again = (body: object) =>
     send('POST', `${v1}/users`, { body: { email: 'new@example.com', name: 'N', role: 'ops', ...body } })
@@ -265,7 +265,7 @@ test('an e-mail address, and an id, belong to one', async () => {
   expect((await again({ id })).status).toBe(409)
 })
 
-test('staff are of some venues', async () => {
+test('staff are limited to some venues', async () => {
   const body = { email: 'staff@example.com', name: 'S', role: 'staff' }
   expect((await send('POST', `${v1}/users`, { body })).status).toBe(400)
   expect((await send('POST', `${v1}/users`, { body: { ...body, venues: ['main:v1'] } })).status).toBe(201)
@@ -273,7 +273,7 @@ test('staff are of some venues', async () => {
   expect((await change(id, { role: 'staff' })).status).toBe(400)
 })
 
-test('a change counts at once; a new password and being disabled end sessions', async () => {
+test('a change takes effect at once; a new password and disabling end sessions', async () => {
   await add({ role: 'admin' })
   const { id, email } = await add()
   let { token } = (await login(email)).body
@@ -289,7 +289,7 @@ test('a change counts at once; a new password and being disabled end sessions', 
   expect(await statusAs(token)).toBe(401)
 })
 
-test('nobody raises themselves, and nobody grants more than they have', async () => {
+test('users cannot change their own rights, or grant more than they have', async () => {
   await add({ role: 'admin' })
   const admin = await add({ role: 'admin', venues: ['main:v1', 'main:v2'] })
   const { token } = (await login(admin.email)).body
@@ -309,7 +309,7 @@ test('nobody raises themselves, and nobody grants more than they have', async ()
   expect((await key({ venues: ['main:v2'] })).status).toBe(201)
 })
 
-test('the last admin stays one, also when two are taken away at once', async () => {
+test('the last admin stays one, even if two are removed concurrently', async () => {
   await pool.query("UPDATE users SET disabled = true WHERE role = 'admin'")
   const [one, two] = [await add({ role: 'admin' }), await add({ role: 'admin' })]
   const answers = await Promise.all([change(one.id, { disabled: true }), change(two.id, { role: 'agent' })])
@@ -318,7 +318,7 @@ test('the last admin stays one, also when two are taken away at once', async () 
   expect(rows[0].n).toBe(1)
 })
 
-test('admins of a tenant see and change their own alone', async () => {
+test('admins see and change only users of their tenant', async () => {
   const { id } = await add()
   const token = await tokenFor({ role: 'admin', id: 'crm-of-other', tenant: 'other' })
   expect((await get(`${v1}/users`, { authorization: `Bearer ${token}` })).body.items).toEqual([])
@@ -328,7 +328,7 @@ test('admins of a tenant see and change their own alone', async () => {
 
 // Keys
 
-test('a key is shown once, works, says when it was used, and ends when it is revoked', async () => {
+test('a key is shown once, works, shows when it was used, and ends when it is revoked', async () => {
   const made = await send('POST', `${v1}/api-keys`, { body: { name: 'BI', role: 'analyst' } })
   expect(made.status).toBe(201)
   const { key, id } = made.body
@@ -348,7 +348,7 @@ test('a key is shown once, works, says when it was used, and ends when it is rev
   expect((await send('DELETE', `${v1}/api-keys/0000000000000000`)).status).toBe(404)
 })
 
-test('under one Idempotency-Key one key is made', async () => {
+test('one Idempotency-Key creates one key', async () => {
   const make = (once: string) =>
     send('POST', `${v1}/api-keys`, { body: { name: 'once', role: 'analyst' }, headers: { 'idempotency-key': once } })
   const made = await make('first')
@@ -359,7 +359,7 @@ test('under one Idempotency-Key one key is made', async () => {
   expect((await make('second')).body.id).not.toBe(made.body.id)
 })
 
-test('a key with another secret, or past its day, is no key', async () => {
+test('a key with another secret, or after its expiry, is not valid', async () => {
   const { body } = await send('POST', `${v1}/api-keys`, { body: { name: 'k', role: 'ops', days: 1 } })
   expect(await statusAs(body.key.slice(0, 21) + makeKey().key.slice(21))).toBe(401)
   expect(await statusAs(makeKey().key)).toBe(401)
@@ -380,7 +380,7 @@ const identities = (now?: () => number) =>
     ...(now === undefined ? {} : { now }),
   })
 
-test('somebody whom only the CRM knows is who its token says', async () => {
+test("a user without an account has the rights that the CRM's token claims", async () => {
   for (const role of ROLES) {
     const token = await tokenFor({ role, venues: ['main:v1'], regions: ['Phuket'] })
     expect((await get(`${v1}/me`, { authorization: `Bearer ${token}` })).body).toMatchObject({
@@ -406,11 +406,11 @@ test.each([
   expect(await get(`${v1}/me`, { authorization: `Bearer ${token}` })).toMatchObject({ status: 403, body: { code: 'forbidden' } })
 })
 
-test('somebody who has an account is who it says, whatever the token claims', async () => {
+test('a user with an account has its rights, whatever the token claims', async () => {
   const { id } = await add({ id: 'crm|42', role: 'analyst', password: undefined })
   const token = await tokenFor({ role: 'admin', id })
   expect((await get(`${v1}/me`, { authorization: `Bearer ${token}` })).body).toMatchObject({ id, role: 'analyst' })
-  // A token that was issued before is void once they have logged out, one issued after is good.
+  // After logging out, tokens issued before are invalid, and those issued after are valid.
   expect((await send('POST', `${v1}/logout`, { token })).status).toBe(204)
   expect(await statusAs(token)).toBe(401)
   await vi.waitFor(async () => expect(await statusAs(await tokenFor({ role: 'admin', id }))).toBe(200), { timeout: 3_000 })
@@ -418,7 +418,7 @@ test('somebody who has an account is who it says, whatever the token claims', as
   expect(await statusAs(await tokenFor({ role: 'admin', id }))).toBe(401)
 })
 
-test('a token is looked up again after half a minute, and when something changed here', async () => {
+test('a token is looked up again after half a minute, and after a change here', async () => {
   const { id } = await add({ id: 'crm|43', password: undefined })
   const token = await tokenFor({ role: 'agent', id })
   let now = Date.now()
@@ -434,7 +434,7 @@ test('a token is looked up again after half a minute, and when something changed
   expect(await known.of(token)).toMatchObject({ role: 'agent' })
 })
 
-test('a token is not taken for good beyond its end', async () => {
+test('a cached token is not accepted after its expiry', async () => {
   const made = makeKey()
   await pool.query(
     `INSERT INTO api_keys (id, hash, tenant, name, role, created_by, expires_at) VALUES ($1, $2, 'main', 'k', 'ops', 'x', now() + interval '5 s')`,
@@ -447,9 +447,9 @@ test('a token is not taken for good beyond its end', async () => {
   expect(await known.of(made.key)).toBeNull()
 })
 
-// What is written down
+// Audit
 
-test('logins, changes and refusals are in the audit trail; what is personal or secret is not, there or in the log', async () => {
+test('logins, changes and refusals are in the audit trail; personal data and secrets are neither there nor in the log', async () => {
   const events = () => log.content('audit.log').map(record => record.value as unknown as Record<string, unknown>)
   const { id, email } = await add()
   const { token } = (await login(email)).body

@@ -1,4 +1,4 @@
-/** Whose an account is, and whose a key: nobody takes another's place, and what somebody made ends with them. */
+/** Owners of accounts and keys: nobody can take over another's account, and keys end with their creator. */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await fill(log, pool)
   api = await startApi(testOptions(log, pool))
   v1 = `${api.url}/api/v1`
-  await add({ role: 'admin' }) // one that stays
+  await add({ role: 'admin' }) // one that remains
 })
 
 afterAll(async () => {
@@ -42,7 +42,7 @@ const makeKey = async (token: string, more: object = {}) =>
     expiresAt: string
   }
 
-/** A user of their own for a test, logged in. */
+/** A new user for one test, logged in. */
 async function add(more: object = {}): Promise<{ id: string; email: string; token: string }> {
   const { status, body } = await create({ password: PASSWORD, ...more })
   expect(status).toBe(201)
@@ -50,13 +50,13 @@ async function add(more: object = {}): Promise<{ id: string; email: string; toke
   return { id: body.id, email: body.email, token: session.body.token }
 }
 
-describe('an account is of its tenant', () => {
-  test('so that the admin of another one takes nobody over', async () => {
+describe('an account belongs to its tenant', () => {
+  test('so that the admin of another tenant cannot take it over', async () => {
     const chief = await tokenFor({ role: 'admin', id: 'crm-chief' })
     const other = await tokenFor({ role: 'admin', id: 'crm-of-other', tenant: 'other' })
     expect((await create({ id: 'crm-chief', role: 'staff', venues: ['other:1'] }, other)).status).toBe(201)
     expect((await me(chief)).body).toMatchObject({ id: 'crm-chief', role: 'admin', tenant: 'main' })
-    // Both are there, each for their own.
+    // Both exist, each for its principal.
     expect((await create({ id: 'crm-chief', role: 'ops' })).status).toBe(201)
     expect((await me(chief)).body).toMatchObject({ role: 'ops', tenant: 'main' })
     const theirs = await tokenFor({ role: 'admin', id: 'crm-chief', tenant: 'other' })
@@ -65,7 +65,7 @@ describe('an account is of its tenant', () => {
     expect([await statusAs(theirs), await statusAs(chief)]).toEqual([401, 200])
   })
 
-  test('and whose it is says only who sees all of the tenant', async () => {
+  test('and its id is chosen only with a scope over the whole tenant', async () => {
     const regional = await tokenFor({ role: 'admin', id: 'crm-regional', regions: ['phuket'] })
     expect((await create({ id: 'crm-director', role: 'staff', regions: ['phuket'] }, regional)).status).toBe(403)
     expect((await create({ role: 'staff', regions: ['phuket'] }, regional)).status).toBe(201)
@@ -78,7 +78,7 @@ describe('an account is of its tenant', () => {
     },
   )
 
-  test('nor does a token of the CRM speak for the installation, an account made here, or a key', async () => {
+  test('and a token of the CRM cannot be of the installation, a local account, or a key', async () => {
     const { id } = await add()
     const key = await makeKey(TOKEN)
     for (const subject of ['admin-token', id, key.id]) {
@@ -87,7 +87,7 @@ describe('an account is of its tenant', () => {
     }
   })
 
-  test('what somebody did is seen by them alone, whoever has the same id elsewhere', async () => {
+  test('users see only their own commands, even if somebody else has the same id', async () => {
     const asks = async (tenant: string) => tokenFor({ role: 'agent', id: 'crm-same', tenant })
     const headers = { prefer: 'wait=0', 'idempotency-key': 'one' }
     const given = await send('PUT', `${v1}/venues/main:v1/overrides/notes`, {
@@ -102,8 +102,8 @@ describe('an account is of its tenant', () => {
   })
 })
 
-describe('an admin of a part', () => {
-  test('sees and touches nobody beyond it', async () => {
+describe('an admin with a limited scope', () => {
+  test('sees and changes nobody outside of it', async () => {
     const [inside, outside] = [await add({ venues: ['main:v1'] }), await add()]
     const wide = await makeKey(TOKEN)
     const admin = await add({ role: 'admin', venues: ['main:v1', 'main:v2'] })
@@ -129,7 +129,7 @@ describe('an admin of a part', () => {
 })
 
 describe('a key', () => {
-  test('ends when its maker is disabled or removed, and so does what was made with it', async () => {
+  test('ends when its creator is disabled or removed, and so do the keys created with it', async () => {
     for (const end of [(id: string) => change(id, { disabled: true }), (id: string) => send('DELETE', `${v1}/users/${id}`)]) {
       const maker = await add({ role: 'admin' })
       const key = await makeKey(maker.token)
@@ -142,7 +142,7 @@ describe('a key', () => {
     }
   })
 
-  test('never has more than its maker has now', async () => {
+  test('never has more rights than its creator has now', async () => {
     const maker = await add({ role: 'admin' })
     const [wide, narrow, agent] = [
       await makeKey(maker.token),
@@ -155,7 +155,7 @@ describe('a key', () => {
     expect([await statusAs(narrow.key), await statusAs(agent.key)]).toEqual([401, 200])
   })
 
-  test('made with another one ends no later than that, and with it', async () => {
+  test('that was created with another one ends with it, and no later', async () => {
     const first = await makeKey(TOKEN, { days: 3 })
     const second = await makeKey(first.key, { days: 700 })
     const third = await makeKey(second.key)
@@ -164,13 +164,13 @@ describe('a key', () => {
     expect([await statusAs(second.key), await statusAs(third.key)]).toEqual([401, 401])
   })
 
-  test('is made by those alone who have an account here, with whom it can end', async () => {
+  test('is created only by users with an account here, with which it can end', async () => {
     const token = await tokenFor({ role: 'admin', id: 'crm-passing' })
     expect((await send('POST', `${v1}/api-keys`, { token, body: { name: 'k', role: 'ops' } })).status).toBe(403)
   })
 })
 
-test("one's own password, state and account are changed by no key of one's own, nor without the present password", async () => {
+test("a user's own password, state and account are not changed by their keys, nor without the current password", async () => {
   const admin = await add({ role: 'admin' })
   const key = await makeKey(admin.token)
   for (const token of [admin.token, key.key]) {

@@ -1,4 +1,4 @@
-/** What was answered is in the audit trail, once, whenever the process was killed. */
+/** Every response is in the audit trail, once, whenever the process is killed. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -17,7 +17,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(dir, { recursive: true }))
 
-/** Asks on many connections until so many answers have come, and kills the process while others are on their way. */
+/** Sends requests on many connections until enough are answered, and kills the process while others are in progress. */
 async function askAndKill(life: number, answers: number): Promise<string[]> {
   const child = spawn(
     process.execPath,
@@ -64,10 +64,10 @@ async function idsInLog(open: boolean): Promise<string[]> {
   }
 }
 
-test('what was answered before a kill is in the trail, once', { timeout: 60_000 }, async () => {
+test('every response sent before a kill is in the trail, once', { timeout: 60_000 }, async () => {
   const answered: string[] = []
   let left = 0
-  // Some lives end before the log has taken anything, some in the middle of it.
+  // Some runs end before anything is appended to the log, some in the middle of an append.
   for (const [life, answers] of [40, 700, 1_500].entries()) {
     answered.push(...(await askAndKill(life, answers)))
     const before = new Set(await idsInLog(false))
@@ -76,6 +76,6 @@ test('what was answered before a kill is in the trail, once', { timeout: 60_000 
     expect(new Set(ids).size).toBe(ids.length)
     expect(answered.filter(id => !ids.includes(id))).toEqual([])
   }
-  // Otherwise nothing was shown: the log alone had not got it all.
+  // Otherwise the test shows nothing: the log must lack some events without the journal.
   expect(left).toBeGreaterThan(0)
 })

@@ -82,7 +82,7 @@ async function serve() {
   url = await app.listen({ port: 0, host: '127.0.0.1' })
 }
 
-/** The same with another trail. */
+/** Restarts with another trail. */
 async function serveAnew(options: { folder?: string; maxPending?: number }) {
   await app.close()
   await trail.close()
@@ -102,7 +102,7 @@ const events = () => log.content('audit.log').map(record => record.value as unkn
 const endsOf = async () => Object.fromEntries((await log.ends('audit.log')).map(({ partition, high }) => [partition, high]))
 const arrived = (count: number) => vi.waitFor(() => expect(events()).toHaveLength(count))
 
-test('a read of personal data is written down after it was answered, another read is not', async () => {
+test('a read of personal data is recorded once answered, another read is not', async () => {
   await ask('GET', '/venues')
   await ask('GET', '/conversations/main:c1?user=66812345678')
   await arrived(1)
@@ -119,7 +119,7 @@ test('a read of personal data is written down after it was answered, another rea
   expect(log.content('audit.log')[0]?.key).toBe('main:nok')
 })
 
-test('a write is written down before it is done, and after', async () => {
+test('a write is recorded before it is performed, and after', async () => {
   expect((await ask('POST', '/conversations/main:c1/reply')).status).toBe(202)
   await arrived(2)
   const [before, after] = events()
@@ -141,7 +141,7 @@ test('a write is written down before it is done, and after', async () => {
   })
 })
 
-test('a read that names its object is written down: SQL in the address', async () => {
+test('a read that names its object is recorded: SQL in the URL', async () => {
   await ask('GET', '/queries')
   await arrived(1)
   expect(events()[0]).toMatchObject({
@@ -152,13 +152,13 @@ test('a read that names its object is written down: SQL in the address', async (
   })
 })
 
-test('a write that fails is written down as such', async () => {
+test('a failed write is recorded as such', async () => {
   expect((await ask('DELETE', '/users/main:x')).status).toBe(500)
   await arrived(2)
   expect(events()[1]).toMatchObject({ action: 'users.remove', object: 'main:x', outcome: 'failed', status: 500 })
 })
 
-test('nothing is done while the log takes nothing; reads are answered, and written down later', async () => {
+test('while the log is unavailable nothing is done; reads are answered, and recorded later', async () => {
   log.failing = new LogError('unavailable', 'away')
   const refused = await ask('POST', '/conversations/main:c1/reply')
   expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([503, 'unavailable'])
@@ -177,7 +177,7 @@ test('nothing is done while the log takes nothing; reads are answered, and writt
   expect(trail.status()).toEqual({ waiting: 0, dropped: 0, failing: null })
 })
 
-test('what waits is written when the server closes', async () => {
+test('pending events are written when the server closes', async () => {
   log.failing = new LogError('unavailable', 'away')
   await ask('GET', '/conversations/main:c1')
   await vi.waitFor(() => expect(trail.status().failing).toBe('away'))
@@ -187,7 +187,7 @@ test('what waits is written when the server closes', async () => {
   expect(events()).toHaveLength(1)
 })
 
-test('where so many wait that no more are kept, reads are refused and the rest is counted', async () => {
+test('with too many pending events reads are refused, and the others are counted', async () => {
   await serveAnew({ folder, maxPending: 10 })
   log.failing = new LogError('unavailable', 'away')
   for (let i = 0; i < 15; i++) trail.add({ ...EVENT, id: `i-${i}` })
@@ -201,7 +201,7 @@ test('where so many wait that no more are kept, reads are refused and the rest i
   expect(events()).toHaveLength(10)
 })
 
-test('without a journal answers wait for the log, and a read that it does not take is refused', async () => {
+test('without a journal responses wait for the log, and a read is refused if the append fails', async () => {
   await serveAnew({})
   await ask('GET', '/conversations/main:c1')
   expect(events()).toHaveLength(1)
@@ -209,7 +209,7 @@ test('without a journal answers wait for the log, and a read that it does not ta
   const refused = await ask('GET', '/conversations/main:c1')
   expect(refused.status).toBe(503)
   expect(await refused.text()).not.toContain('hello')
-  // Nor is what a statement has found told.
+  // Nor is the result of a statement sent.
   expect((await ask('POST', '/queries')).status).toBe(503)
   log.failing = null
   await trail.close()
@@ -220,7 +220,7 @@ test('without a journal answers wait for the log, and a read that it does not ta
   ).toEqual(['analytics.query 503', 'conversations.read 200', 'conversations.read 503'])
 })
 
-test('what a journal holds is in the log once after a start, whether the log had it or not', async () => {
+test('after a start the events of a journal are in the log once, whether they had been appended or not', async () => {
   await trail.close()
   await log.put('audit.log', 'a', 'AuditEvent', { ...EVENT, id: 'before' })
   const ended = new Journal(folder, { ...(await endsOf()) })
@@ -242,7 +242,7 @@ test('what a journal holds is in the log once after a start, whether the log had
   expect(events()).toHaveLength(4)
 })
 
-test('processes that share a folder have files of their own, and take over what ended ones left', async () => {
+test('processes that share a folder have their own files, and recover those of ended processes', async () => {
   const value = log.codec.encode('audit.log', 'AuditEvent', { ...EVENT, id: 'of-another' })
   const other = new Journal(folder, {})
   expect(other.leftovers).toEqual([])
@@ -255,7 +255,7 @@ test('processes that share a folder have files of their own, and take over what 
   await third.close()
 })
 
-test('a frame of which not all is there is told of, and those before it are taken', async () => {
+test('a torn frame is reported, and the frames before it are recovered', async () => {
   await trail.close()
   const journal = new Journal(folder, {})
   journal.start()
@@ -269,7 +269,7 @@ test('a frame of which not all is there is told of, and those before it are take
   expect(logged).toContainEqual(expect.objectContaining({ bytes: expect.any(Number) }))
 })
 
-test('refusals are written down, of strangers only so many', async () => {
+test('refusals are recorded; of requests without a token only a limited number', async () => {
   await ask('GET', '/refused', false)
   await arrived(1)
   expect(events()[0]).toMatchObject({
@@ -287,14 +287,14 @@ test('refusals are written down, of strangers only so many', async () => {
   expect(events()).toHaveLength(300)
 })
 
-test('nothing personal is in it: no query, no body, no id of another form', async () => {
+test('it holds no personal data: no query, no body, no id of another form', async () => {
   await ask('GET', '/conversations/66812345678?user=66812345678')
   await arrived(1)
   expect(events()[0]?.object).toBeNull()
   expect(JSON.stringify(events())).not.toContain('66812345678')
 })
 
-test('a request whose connection is lost is written down all the same', async () => {
+test('a request whose connection is lost is recorded nevertheless', async () => {
   let release = () => {}
   const held = new Promise<void>(resolve => {
     release = resolve

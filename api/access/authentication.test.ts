@@ -85,7 +85,7 @@ interface Way {
 
 const as = (token: string) => ({ authorization: `Bearer ${token}` })
 
-test.each(permissions)('$name lets in those who have it, and no others', async permission => {
+test.each(permissions)('$name admits the roles that have it, and no others', async permission => {
   for (const role of ROLES) {
     const { statusCode } = await app.inject({ url: `/api/${pathOf(permission)}`, headers: as(role) })
     const allowed = permission.roles.includes(role)
@@ -96,7 +96,7 @@ test.each(permissions)('$name lets in those who have it, and no others', async p
   }
 })
 
-test('a route counts towards the limit that it names, and strangers are refused before', async () => {
+test('a route counts towards the limit that it names, after authentication', async () => {
   const made = await server(scope => {
     const permission = VENUES_READ
     scope.get('/one', { config: { permission, limit: 'status' } }, async () => 'in')
@@ -113,18 +113,18 @@ test('a route counts towards the limit that it names, and strangers are refused 
   await made.close()
 })
 
-test('what is not there is seen by those alone who have a token', async () => {
+test('only with a token is an unknown path 404', async () => {
   expect((await app.inject({ url: '/api/nothing' })).statusCode).toBe(401)
   expect((await app.inject({ url: '/api/nothing', headers: as('ops') })).statusCode).toBe(404)
 })
 
-test('what is public needs no token, and takes a bad one for none', async () => {
+test('a public route needs no token, and ignores an invalid one', async () => {
   expect((await app.inject({ method: 'POST', url: '/api/login' })).statusCode).toBe(200)
   expect((await app.inject({ method: 'POST', url: '/api/login', headers: as('nobody') })).statusCode).toBe(200)
   expect((await app.inject({ method: 'GET', url: '/api/login' })).statusCode).toBe(401)
 })
 
-test('a token is taken as a password of ClickHouse, there alone', async () => {
+test("a token is accepted as ClickHouse's password, only there", async () => {
   const basic = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
   const ways: Way[] = [
     { headers: as('analyst') },
@@ -166,7 +166,7 @@ test.each([
   await expect(open).rejects.toThrow('/api/open')
 })
 
-test('every way into a path behind the door is known as one', () => {
+test('every spelling of a protected path is recognised', () => {
   for (const url of [
     '/api',
     '/api/',
@@ -185,7 +185,7 @@ test('every way into a path behind the door is known as one', () => {
   }
 })
 
-test('no route of a server is without a permission, HEAD and OPTIONS included', async () => {
+test('no route is without a permission, including HEAD and OPTIONS', async () => {
   const routes: RouteOptions[] = []
   const made = await server(scope => {
     scope.addHook('onRoute', route => void routes.push(route))
@@ -198,7 +198,7 @@ test('no route of a server is without a permission, HEAD and OPTIONS included', 
   await made.close()
 })
 
-test('who is known by now passes without being looked for, to the end of what they may', async () => {
+test('a cached principal passes without a look-up, within their permissions', async () => {
   let asked = 0
   const known = {
     cached: (token: string) => ({ id: token, kind: 'user', name: token, role: token, scope: SCOPE }) as Principal,
@@ -218,7 +218,7 @@ test('who is known by now passes without being looked for, to the end of what th
   expect([venues.statusCode, venues.body]).toEqual([200, 'ops'])
   expect((await made.inject({ url: '/api/users', headers: as('ops') })).statusCode).toBe(403)
   expect(asked).toBe(0)
-  // Without a token nobody is known.
+  // Without a token no principal is cached.
   expect((await made.inject({ url: '/api/venues' })).statusCode).toBe(401)
   await made.close()
 })

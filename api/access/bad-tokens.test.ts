@@ -10,7 +10,7 @@ import { Tokens } from './tokens.ts'
 const SECRET = 'a-secret-of-the-tests-and-their-crm'
 const HERE = '192.0.2.1'
 
-test('bad tokens are counted by address, a network of IPv6 as one, in windows', () => {
+test('invalid tokens are counted by address, an IPv6 network as one, in windows', () => {
   let now = 0
   const guesses = new BadTokens(2, 60_000, () => now)
   for (const address of ['2001:db8::1', '2001:db8::2', HERE]) guesses.failed(address)
@@ -22,7 +22,7 @@ test('bad tokens are counted by address, a network of IPv6 as one, in windows', 
 })
 
 describe('guessing', () => {
-  /** A database that knows one key, and counts what it is asked. */
+  /** A database that has one key, and counts its queries. */
   function world() {
     const made = makeKey()
     let asked = 0
@@ -62,7 +62,7 @@ describe('guessing', () => {
     return { identities, guess, asked: () => asked, key: made.key, turn }
   }
 
-  test('costs no look-up once an address has brought too many', async () => {
+  test('costs no look-up once an address has sent too many', async () => {
     const { guess, asked, turn } = world()
     const said: string[] = []
     for (let n = 0; n < 100; n++) said.push(await guess())
@@ -73,11 +73,11 @@ describe('guessing', () => {
     expect(await guess()).toBe('none')
   })
 
-  test("is in nobody's way: known tokens, signed ones and other addresses go on", async () => {
+  test('affects nobody else: known tokens, signed ones and other addresses are accepted', async () => {
     const { identities, guess, key, turn } = world()
     expect(await identities.of(key, HERE)).toMatchObject({ role: 'ops' })
     for (let n = 0; n < 20; n++) await guess()
-    turn(31_000) // its look-up is due again
+    turn(31_000) // its cache entry has expired
     expect(await identities.of(key, HERE)).toMatchObject({ role: 'ops' })
     expect(await identities.of('the-token-of-the-installation', HERE)).toMatchObject({ role: 'admin' })
     const signed = await new SignJWT({ role: 'agent' })
@@ -93,7 +93,7 @@ describe('guessing', () => {
     })
   })
 
-  test('a token that was found good is known at once, for as long as it is trusted, and not once people have changed', async () => {
+  test('a valid token is cached for as long as it is trusted, and not after users have changed', async () => {
     const { identities, turn, key } = world()
     expect(identities.cached(key)).toBeNull()
     await identities.of(key, HERE)

@@ -17,7 +17,7 @@ test('what is not granted is denied', () => {
 const names = fc.option(fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 3 }))
 const scopes: fc.Arbitrary<Scope> = fc.record({ tenant: fc.constantFrom('main', 'other'), regions: names, venues: names })
 
-test('a scope within another sees nothing that the other does not', () => {
+test('a scope within another one sees nothing that the other does not', () => {
   const sees = (list: readonly string[] | null, name: string) => list === null || list.includes(name)
   const universe = ['a', 'b', 'c', 'something else']
   fc.assert(
@@ -31,7 +31,7 @@ test('a scope within another sees nothing that the other does not', () => {
   )
 })
 
-test('a key has an id and a secret, of which the digest is kept', () => {
+test('a key has an id and a secret, of which only the digest is stored', () => {
   const made = makeKey()
   const parsed = parseKey(made.key)
   expect(parsed?.id).toBe(made.id)
@@ -55,7 +55,7 @@ test('a key has an id and a secret, of which the digest is kept', () => {
   expect(makeKey().key).not.toBe(made.key)
 })
 
-test('passwords are kept as argon2id', async () => {
+test('passwords are stored as argon2id', async () => {
   const kept = await hashPassword('correct horse battery')
   expect(kept).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
   expect(await verifyPassword('correct horse battery', kept)).toBe(true)

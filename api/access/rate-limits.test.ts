@@ -81,13 +81,13 @@ async function allowed(app: FastifyInstance, url: string, tries: number, headers
 }
 
 test.each(Object.entries(LIMITS))('%s: as many as documented, and no more', async (name, { max: documented }) => {
-  // So many that asking for all of them would take longer than the window: some of them show it as well.
+  // Requesting all of them would take longer than the window, so some of them must do.
   const max = Math.min(documented, 1_000)
   const app = await server(max < documented ? { max: { [name]: max } } : {})
   expect(await allowed(app, `/${name}`, max + 5, { who: 'nok' })).toBe(max)
 })
 
-test('the limits are those that the documents give', () => {
+test('the limits are those of the documentation', () => {
   expect(
     Object.fromEntries(Object.entries(LIMITS).map(([name, { max, windowMs }]) => [name, `${max} in ${windowMs / 1000} s`])),
   ).toEqual({
@@ -102,7 +102,7 @@ test('the limits are those that the documents give', () => {
   })
 })
 
-test('the answer says how many are left, and when to come again', async () => {
+test('the response shows how many are left, and when to retry', async () => {
   const app = await server({ max: { sync: 2 } })
   const first = await ask(app, '/sync', { who: 'nok' })
   expect(first.headers).toMatchObject({ 'ratelimit-limit': '2', 'ratelimit-remaining': '1', 'ratelimit-reset': '60' })
@@ -114,7 +114,7 @@ test('the answer says how many are left, and when to come again', async () => {
   expect(refused.json()).toMatchObject({ status: 429, code: 'rate_limited' })
 })
 
-test('routes of a limit count together, limits and people apart', async () => {
+test('routes share the count of a limit; limits and principals are counted separately', async () => {
   const app = await server({ max: { sync: 2 } })
   expect(await allowed(app, '/sync', 1, { who: 'nok' })).toBe(1)
   expect(await allowed(app, '/sync/another', 3, { who: 'nok' })).toBe(1)
@@ -122,17 +122,17 @@ test('routes of a limit count together, limits and people apart', async () => {
   expect(await allowed(app, '/search', 3, { who: 'nok' })).toBe(3)
 })
 
-test('who has no token counts by address', async () => {
+test('requests without a token count by address', async () => {
   const app = await server({ max: { login: 2 } })
   const from = (ip: string) => ({ 'x-forwarded-for': ip })
   expect(await allowed(app, '/login', 3, from('192.0.2.1'))).toBe(2)
   expect(await allowed(app, '/login', 3, from('192.0.2.2'))).toBe(2)
-  // A network of IPv6 is one address.
+  // An IPv6 network counts as one address.
   expect(await allowed(app, '/login', 2, from('2001:db8::1'))).toBe(2)
   expect(await allowed(app, '/login', 2, from('2001:db8::2'))).toBe(0)
 })
 
-test('processes with one Redis count together, exactly, and ask it seldom', async () => {
+test('processes that share a Redis count together, exactly, and ask it seldom', async () => {
   const redis = new FakeRedis()
   const apps = await Promise.all([server({ redis }), server({ redis })])
   let passed = 0
@@ -141,22 +141,22 @@ test('processes with one Redis count together, exactly, and ask it seldom', asyn
   }
   expect(passed).toBe(1_000)
   expect(redis.asked).toBeLessThan(200)
-  // What is small is exact at once.
+  // Small limits are counted one by one.
   expect((await allowed(apps[0] as FastifyInstance, '/sync', 6)) + (await allowed(apps[1] as FastifyInstance, '/sync', 6))).toBe(
     10,
   )
-  // Nobody's address or id is in the keys.
+  // The keys contain no addresses or ids.
   for (const key of redis.counts.keys()) expect(key).toMatch(/^limit:(status|sync):[\w-]{43}$/)
 })
 
-test.each(['refuses', 'hangs'] as const)('a Redis that %s takes nothing down: each process counts for itself', async broken => {
+test.each(['refuses', 'hangs'] as const)('a Redis that %s does no harm: each process counts on its own', async broken => {
   const redis = new FakeRedis()
   redis.broken = broken
   const app = await server({ redis, max: { sync: 3 } })
   expect(await allowed(app, '/sync', 5)).toBe(3)
   const asked = redis.asked
   expect(await allowed(app, '/sync', 5)).toBe(0)
-  expect(redis.asked).toBe(asked) // it is left alone for a while
+  expect(redis.asked).toBe(asked) // it is not asked for a while
   expect(warnings.length).toBeGreaterThan(0)
 })
 
@@ -169,7 +169,7 @@ test('a Redis that is not connected is not waited for', async () => {
 })
 
 await describeWithStack('rate limits on a real Redis', ({ REDIS_URL }) => {
-  test('are counted over all processes, and forgotten when the window ends', async () => {
+  test('are counted across processes, and forgotten when the window ends', async () => {
     const redis = new Redis(REDIS_URL)
     const [who, name] = [randomUUID(), 'search']
     try {

@@ -87,7 +87,7 @@ test.each(['none', 'None', 'NONE', ''])('an unsigned token (alg "%s") is refused
   }
 })
 
-test('a token that was changed, or cut, is refused', async () => {
+test('a token that was changed or truncated is refused', async () => {
   const [header, , signature] = (await sign(good)).split('.') as [string, string, string]
   const tokens = shared()
   for (const text of [
@@ -123,19 +123,19 @@ test.each([
   expect(asked - before).toBe(1)
 })
 
-test('a key that is not published is refused, whatever the token says of it', async () => {
+test('a key that is not published is refused, whatever the token claims', async () => {
   const tokens = published()
   expect(await tokens.read(await sign(good, other.privateKey, { alg: 'EdDSA', kid: 'other' }))).toBeNull()
   expect(await tokens.read(await sign(good, other.privateKey, { alg: 'EdDSA', kid: 'ed' }))).toBeNull()
   expect(await tokens.read(await sign(good, rsa.privateKey, { alg: 'PS256', kid: 'rsa' }))).toBeNull()
-  // With a key of its own in the header.
+  // With its own key in the header.
   const own = await new SignJWT(good)
     .setProtectedHeader({ alg: 'EdDSA', jwk: other.publicKey.export({ format: 'jwk' }) as never })
     .sign(other.privateKey)
   expect(await tokens.read(own)).toBeNull()
 })
 
-test('a published key is never a secret', async () => {
+test('a published key is never used as a secret', async () => {
   const tokens = published()
   for (const text of [
     rsa.publicKey.export({ type: 'spki', format: 'pem' }),
@@ -149,7 +149,7 @@ test('a published key is never a secret', async () => {
   expect(() => new Tokens(SESSION_KEY, {})).toThrow(/either/)
 })
 
-test('keys that cannot be had are no verdict', async () => {
+test('keys that cannot be fetched make the service unavailable, not the token invalid', async () => {
   const token = await sign(good, ed.privateKey, { alg: 'EdDSA', kid: 'ed' })
   answer = 500
   await expect(published().read(token)).rejects.toMatchObject({ code: 'unavailable' })
@@ -158,7 +158,7 @@ test('keys that cannot be had are no verdict', async () => {
   await expect(nowhere.read(token)).rejects.toMatchObject({ code: 'unavailable' })
 })
 
-test("the CRM's own tokens name their user, and what they are for", async () => {
+test("the CRM's own tokens name their user and purpose", async () => {
   const tokens = new Tokens(SESSION_KEY, { secret: SECRET })
   const jti = '0f2b6f1c5d3e4a798c10b7d2e6f4a913'
   const user = '6f1f2b1e-52d3-4f0e-9a35-0c2f7d1b8e44'
@@ -186,13 +186,13 @@ test("the CRM's own tokens name their user, and what they are for", async () => 
     expect([more, await read(more)]).toEqual([more, undefined])
 })
 
-test('a token of the CRM that is good for ever is none', async () => {
+test('a token of the CRM without a limited lifetime is refused', async () => {
   const lasting = async (days: number) => shared().read(await sign({ ...good, exp: seconds() + days * 86_400 }))
   expect(await lasting(30)).not.toBeNull()
   for (const days of [32, 36_500]) expect(await lasting(days)).toBeNull()
 })
 
-test('our own tokens are good for minutes, and for this installation alone', async () => {
+test('our own tokens are valid for minutes, and only in this installation', async () => {
   const tokens = shared()
   const now = Date.now()
   const { token, expiresAt } = await tokens.issue({ tenant: 'main', id: 'main:nok' }, now, now)
@@ -204,13 +204,13 @@ test('our own tokens are good for minutes, and for this installation alone', asy
       (await tokens.issue({ tenant: 'main', id: 'main:nok' }, now - TOKEN_MS - 1_000, now - TOKEN_MS - 1_000)).token,
     ),
   ).toBeNull()
-  // Late in a session it is good until the session ends.
+  // Late in a session it is valid until the session ends.
   expect((await tokens.issue({ tenant: 'main', id: 'main:nok' }, now, now - SESSION_MS + 60_000)).expiresAt.getTime()).toBe(
     now + 60_000,
   )
 })
 
-test('what is signed for one is not good for the other', async () => {
+test('tokens of one kind are not accepted as the other', async () => {
   const tokens = new Tokens(SESSION_KEY, { secret: SECRET })
   const ours = {
     iss: 'bma-social',
@@ -224,6 +224,6 @@ test('what is signed for one is not good for the other', async () => {
   expect(await tokens.read(await sign(ours, secret, { alg: 'HS256', typ: 'bma+jwt' }))).toBeNull()
   expect(await tokens.read(await sign(good, deriveKey(SESSION_KEY, 'access tokens')))).toBeNull()
   expect(await tokens.read(await sign(good, createSecretKey(SESSION_KEY, 'utf8')))).toBeNull()
-  // Without a CRM no token of one is taken.
+  // Without a configured CRM its tokens are refused.
   expect(await new Tokens(SESSION_KEY, null).read(await sign(good))).toBeNull()
 })

@@ -61,11 +61,11 @@ async function ask(sql: string, parameters: Record<string, string> = {}) {
   return { status: response.status, headers: response.headers, text: await response.text() }
 }
 
-test.each(STATEMENTS)('lets through %s', async sql => {
+test.each(STATEMENTS)('allows %s', async sql => {
   const answer = await ask(sql)
   expect(answer.text).not.toMatch(/DB::Exception/)
   expect(answer.status).toBe(200)
-  // What is run is written anew: it says the same, names of columns included.
+  // The canonical text is run: its result is the same, including the names of columns.
   if (/FORMAT|^(USE|EXPLAIN|EXISTS)|now\(|readonly|# no/.test(sql)) return
   const { stream } = await owner.exec({ query: `${sql.replace(/;\s*$| -- and so on$/, '')} FORMAT JSONCompact` })
   const theirs = JSON.parse(await text(stream))
@@ -79,12 +79,12 @@ describe('attacks', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'attacked-'))
-    chmodSync(folder, 0o777) // nothing but the check is in the way
+    chmodSync(folder, 0o777) // only the check prevents writing
     writeFileSync(join(folder, 'secret.csv'), `${CANARY}\n`, { mode: 0o666 })
   })
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  test('there are more than 300 of them, none twice', () => {
+  test('there are more than 300, none twice', () => {
     expect(ATTACKS.length).toBeGreaterThan(300)
     expect(new Set(ATTACKS).size).toBe(ATTACKS.length)
   })
@@ -99,12 +99,12 @@ describe('attacks', () => {
     expect(readdirSync(folder)).toEqual(['secret.csv'])
   })
 
-  test('what is too long is refused as it comes', async () => {
+  test('a statement that is too long is refused', async () => {
     const answer = await ask(`SELECT ${','.repeat(1_040_000)}`)
     expect([answer.status, answer.headers.get('x-clickhouse-exception-code')]).toEqual([413, '62'])
   })
 
-  test('all is as it was', async () => {
+  test('nothing has changed', async () => {
     const all = await owner.query({ query: 'SELECT count() FROM seen', format: 'TabSeparated' })
     expect(await all.text()).toBe('2\n')
     const tables = await owner.query({ query: "SHOW TABLES WHERE name != 'secret.csv'", format: 'TabSeparated' })
@@ -112,7 +112,7 @@ describe('attacks', () => {
   })
 })
 
-test('every function that is listed is one of ClickHouse, and none that reaches out is', async () => {
+test('every allowed function exists in ClickHouse, and none has access to the outside', async () => {
   const asked = await owner.query({
     query: 'SELECT name FROM system.functions UNION ALL SELECT name FROM system.table_functions',
     format: 'JSONEachRow',
@@ -138,7 +138,7 @@ test('every function that is listed is one of ClickHouse, and none that reaches 
     expect(isFunction(name), name).toBe(true)
 })
 
-test('other databases of the server are not for analysts', async () => {
+test('other databases of the server are not available', async () => {
   for (const query of ['CREATE DATABASE other', 'CREATE TABLE other.secrets (a Int8) ENGINE = Memory'])
     await owner.command({ query })
   const apart = fastify()
@@ -150,7 +150,7 @@ test('other databases of the server are not for analysts', async () => {
   await apart.close()
 })
 
-test('a write is refused as ClickHouse refuses it', async () => {
+test("a write is refused with ClickHouse's error", async () => {
   await expect(analyst.insert({ table: 'seen', values: [{ id: 3 }], format: 'JSONEachRow' })).rejects.toMatchObject({
     code: '164',
     type: 'READONLY',
@@ -186,7 +186,7 @@ test('a stock client reads through it: types, parameters, formats, errors', asyn
   await expect(analyst.query({ query: 'SELECT nothing FROM seen' })).rejects.toMatchObject({ code: '47' })
 })
 
-test('a query in the address, and one sent by gzip', async () => {
+test('a query in the URL, and one compressed with gzip', async () => {
   const get = await fetch(`${url}/clickhouse/?query=${encodeURIComponent('SELECT 1 AS x')}&default_format=JSONCompact`)
   expect(get.headers.get('x-clickhouse-format')).toBe('JSONCompact')
   expect(((await get.json()) as { data: unknown }).data).toEqual([[1]])
@@ -195,7 +195,7 @@ test('a query in the address, and one sent by gzip', async () => {
   expect(await post.text()).toBe('2\n')
 })
 
-test('what takes too much is ended', async () => {
+test('a statement that exceeds a limit is ended', async () => {
   const memory = await ask('SELECT groupArray(toString(number)) FROM numbers(100000000)', { max_memory_usage: '10000000' })
   expect(memory.headers.get('x-clickhouse-exception-code')).toBe('241')
   const time = await ask('SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(number)', { max_execution_time: '1' })
@@ -204,7 +204,7 @@ test('what takes too much is ended', async () => {
   expect(rows.headers.get('x-clickhouse-exception-code')).toBe('396')
 })
 
-test('a client that goes away takes its query with it', async () => {
+test('disconnecting cancels the query', async () => {
   const gone = new AbortController()
   const asked = fetch(`${url}/clickhouse/`, {
     method: 'POST',
@@ -224,7 +224,7 @@ test('a client that goes away takes its query with it', async () => {
   await expect.poll(running, { timeout: 5_000 }).toBe(0)
 })
 
-test('statements beyond those that run wait their turn, and fail when it does not come in time', {
+test('statements beyond the limit wait for a slot, and fail if none is free in time', {
   timeout: 30_000,
 }, async () => {
   const slow = 'SELECT count() FROM numbers(1000000000000) WHERE NOT ignore(number)'
@@ -239,7 +239,7 @@ test('statements beyond those that run wait their turn, and fail when it does no
   for (const { headers } of await Promise.all(busy)) expect(headers.get('x-clickhouse-exception-code')).toBe('159')
 })
 
-test('who takes nothing of the answer is cut off, and holds nobody up', { timeout: 30_000 }, async () => {
+test('a client that reads nothing is disconnected, and blocks nobody', { timeout: 30_000 }, async () => {
   const impatient = fastify({ forceCloseConnections: true })
   impatient.register(async scope => clickhouseRoute(scope, { url: server.url, idleMs: 500 }), { prefix: '/clickhouse' })
   const { port } = new URL(await impatient.listen({ host: '127.0.0.1', port: 0 }))
@@ -262,7 +262,7 @@ test('who takes nothing of the answer is cut off, and holds nobody up', { timeou
   }
 })
 
-test('an answer comes by the compression that was asked for', async () => {
+test('a response has the requested compression', async () => {
   const sql = 'SELECT number, toString(number) FROM numbers(300000)'
   const plain = Buffer.from(await (await fetch(`${url}/clickhouse/`, { method: 'POST', body: sql })).arrayBuffer())
   for (const method of ['', 'LZ4', 'ZSTD', 'NONE']) {
@@ -289,7 +289,7 @@ test('an answer comes by the compression that was asked for', async () => {
   expect([damaged.status, await damaged.text()]).toEqual([400, expect.stringContaining('checksum')])
 })
 
-test('one database is listed, read and named', async () => {
+test('only one database is listed and read', async () => {
   expect((await ask('SELECT currentDatabase()')).text).toBe('default\n')
   const tables = (await ask("SELECT name FROM system.tables WHERE database = 'default' ORDER BY name")).text.trim().split('\n')
   expect((await ask('SHOW TABLES')).text.trim().split('\n')).toEqual(tables)
@@ -301,14 +301,14 @@ test('one database is listed, read and named', async () => {
   expect([other.status, other.text]).toEqual([403, expect.stringContaining('use the database default')])
 })
 
-test('an error of the parser tells its place in the statement as it was sent', async () => {
+test('a parser error gives the position in the original statement', async () => {
   const answer = await ask('SELECT 1 FROM WHERE 2')
   expect([answer.status, answer.headers.get('x-clickhouse-exception-code')]).toEqual([400, '62'])
   expect(answer.text).toMatch(/failed at position 21/)
   expect(answer.text).not.toMatch(/unhex|formatQuery/)
 })
 
-test('each statement is in the audit trail with its digest, whichever way it came, and never with its text', async () => {
+test('each statement is in the audit trail by its digest, however it was sent, and never with its text', async () => {
   const events: AuditEvent[] = []
   const trail: Pick<AuditTrail, 'add' | 'record' | 'accept'> = {
     accept: async () => {},
@@ -346,7 +346,7 @@ test('each statement is in the audit trail with its digest, whichever way it cam
   }
 })
 
-test('what the door says comes in the form of ClickHouse', async () => {
+test("errors of authentication have ClickHouse's form", async () => {
   const closed = fastify({ forceCloseConnections: true })
   await closed.register(
     async scope => {
@@ -375,7 +375,7 @@ test('what the door says comes in the form of ClickHouse', async () => {
   await closed.close()
 })
 
-test('where there is no user for analysts, nobody asks', async () => {
+test('without a read-only user no statement is run', async () => {
   const refusing = fastify()
   clickhouseRoute(refusing, { url: server.url, analyst: () => Promise.reject(new Error('analysts are refused: no user')) })
   const answer = await refusing.inject({
@@ -389,7 +389,7 @@ test('where there is no user for analysts, nobody asks', async () => {
   await refusing.close()
 })
 
-test('says so while ClickHouse is away', async () => {
+test('reports that ClickHouse is unreachable', async () => {
   const alone = fastify()
   clickhouseRoute(alone, { url: 'http://default:x@127.0.0.1:1/analytics' })
   const answer = await alone.inject({

@@ -2,10 +2,10 @@ import { expect, test, vi } from 'vitest'
 import { CONCURRENCY, Slots } from './slots.ts'
 
 const here = () => new AbortController().signal
-/** Whether it has entered by now. */
+/** Whether it has a slot yet. */
 const isIn = async (entering: Promise<unknown>) => (await Promise.race([entering, Promise.resolve('waits')])) !== 'waits'
 
-test('one who asks for much waits, and others pass', async () => {
+test('a principal at their limit waits, and others pass', async () => {
   const slots = new Slots()
   const first = await Promise.all(Array.from({ length: CONCURRENCY.each }, () => slots.enter('nok', 1_000, here())))
   const third = slots.enter('nok', 1_000, here())
@@ -18,14 +18,14 @@ test('one who asks for much waits, and others pass', async () => {
   expect(await third).toBeTypeOf('function')
 })
 
-test('of all there are no more than the limit; who came first goes first', async () => {
+test('the total is limited; the first to wait is the first to run', async () => {
   const slots = new Slots()
   const names = Array.from({ length: CONCURRENCY.all }, (_, n) => `p${n}`)
   const running = await Promise.all(names.map(name => slots.enter(name, 1_000, here())))
   const order: string[] = []
   const waiting = ['a', 'b'].map(name => slots.enter(name, 1_000, here()).then(() => order.push(name)))
   running[0]?.()
-  running[0]?.() // leaving twice is leaving once
+  running[0]?.() // releasing twice counts once
   await waiting[0]
   expect(order).toEqual(['a'])
   running[1]?.()
@@ -33,7 +33,7 @@ test('of all there are no more than the limit; who came first goes first', async
   expect(order).toEqual(['a', 'b'])
 })
 
-test('who waits too long, or has gone, has no place and keeps none', async () => {
+test('a client that waits too long, or has gone, takes no slot', async () => {
   vi.useFakeTimers()
   try {
     const slots = new Slots()
@@ -52,7 +52,7 @@ test('who waits too long, or has gone, has no place and keeps none', async () =>
   }
 })
 
-test('not everybody may wait', async () => {
+test('the queue is limited', async () => {
   const slots = new Slots()
   const gone = new AbortController()
   const many = Array.from({ length: 100 }, () => slots.enter('nok', 60_000, gone.signal))

@@ -8,7 +8,7 @@ const AT = Date.UTC(2026, 4, 1)
 let log: TestLog
 let api: ApiServer
 const regions: Record<string, string[]> = { phuket: ['main:v1'] }
-/** The store is asked for the venues of a region alone. */
+/** Answers only the query for the venues of a region. */
 const pool = {
   query: async (_sql: string, values: unknown[] = []) => {
     const wanted = (values as string[][]).flat().find(value => typeof value === 'string' && value in regions)
@@ -88,7 +88,7 @@ const conversation = (id: string, of: string | null) =>
   })
 const names = (events: readonly Event[]) => events.filter(e => e.event !== 'ready').map(e => e.data.name ?? e.data.id)
 
-test('what changes is told as it comes, without personal data', async () => {
+test('changes are sent as they come, without personal data', async () => {
   await venue('main:v1', 'before')
   const client = await listen()
   expect(client.headers.get('content-type')).toBe('text/event-stream')
@@ -110,7 +110,7 @@ test('what changes is told as it comes, without personal data', async () => {
   await client.close()
 })
 
-test('who comes back with the last id gets what came meanwhile, however often the connection breaks', async () => {
+test('a client that reconnects with the last id misses nothing, however often the connection breaks', async () => {
   const seen: string[] = []
   let last: string | null = null
   const wanted: string[] = []
@@ -134,7 +134,7 @@ test('who comes back with the last id gets what came meanwhile, however often th
   expect(wanted.filter(name => !seen.includes(name))).toEqual([])
 })
 
-test('more than is kept of the newest is read from the log', async () => {
+test('events that are no longer in memory are read from the log', async () => {
   const client = await listen()
   const last = client.last()
   await client.close()
@@ -146,7 +146,7 @@ test('more than is kept of the newest is read from the log', async () => {
   await again.close()
 })
 
-test('everybody gets what is theirs: by venue, by region, by tenant, by role', async () => {
+test('clients receive what they may see: by venue, region, tenant and role', async () => {
   const clients = {
     staff: await listen({ token: await tokenFor({ role: 'staff', venues: ['main:v1'] }) }),
     region: await listen({ token: await tokenFor({ role: 'agent', regions: ['phuket'] }) }),
@@ -172,11 +172,11 @@ test('everybody gets what is theirs: by venue, by region, by tenant, by role', a
   await Promise.all(Object.values(clients).map(client => client.close()))
 })
 
-describe('an id that is none of theirs', () => {
+describe('an id that is not valid for the client', () => {
   const zeros = Buffer.from(JSON.stringify([[0, 0, 0, 0], [0, 0, 0, 0], [0], [0]])).toString('base64url')
   const wild = Buffer.from(JSON.stringify([[1e15, -1, 'x'], null, [[]]])).toString('base64url')
 
-  /** What a client is told that comes with an id, up to the next thing that happens. */
+  /** The events that a client with this id receives, up to the next change. */
   async function told(last: string, token: string) {
     const client = await listen({ last, token })
     expect(client.status).toBe(200)
@@ -188,14 +188,14 @@ describe('an id that is none of theirs', () => {
   }
 
   test.each(['x', '0', '.', 'null', zeros, `${zeros}.`, `${zeros}.${'A'.repeat(43)}`, wild])(
-    'begins anew, and says so, without anything of before: %j',
+    'makes the client resync, without earlier events: %j',
     async last => {
       await venue('main:v1', 'before')
       expect(await told(last, await tokenFor({ role: 'agent', venues: ['main:v1'] }))).toEqual(['ready', 'resync', 'now'])
     },
   )
 
-  test('but of somebody else, or of a wider scope that they had, begins anew', async () => {
+  test("because it is somebody else's, or of a wider scope than now, makes the client resync", async () => {
     const client = await listen({ token: await tokenFor({ role: 'agent', id: 'nok' }) })
     await client.waitFor(1)
     const last = client.last() as string
@@ -215,7 +215,7 @@ describe('an id that is none of theirs', () => {
   })
 })
 
-test('the server ends while somebody listens', async () => {
+test('the server closes while clients are connected', async () => {
   const client = await listen()
   const began = performance.now()
   await api.close()

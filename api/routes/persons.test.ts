@@ -43,7 +43,7 @@ const erase = (body: object, token?: string) =>
 const orders = () => log.content('conversation.inbox').filter(r => r.type === 'ErasePerson')
 const receiptOf = async (answer: Answer) => (await get(`${api.url}${answer.headers.get('location')}`)).body
 
-test('an order goes to each conversation that is theirs alone, and to the one that they would have', async () => {
+test('the order goes to each conversation of the person alone, and to the one that Postgres may not have yet', async () => {
   await pool.query(`INSERT INTO conversations (id, channel, account, user_id, state, owner, trust, senders, requests, commands, opened_at,
     updated_at, last_inbound_at, version) VALUES ('main:group', 'whatsapp', '1', '66899990000', 'IDENTIFIED', 'bot', 'claimed',
     '[{"id":"66800000000"},{"id":"66899990000"}]', '[]', '[]', now(), now(), now(), 1)`)
@@ -69,7 +69,7 @@ test('an order goes to each conversation that is theirs alone, and to the one th
   expect(messages.left).toBeGreaterThan(0)
   expect(receipt.stores.find((s: { store: string }) => s.store === 'state: conversation')).toMatchObject({ left: 2 })
 
-  // Neither the receipt nor the audit trail says who it was.
+  // Neither the receipt nor the audit trail identifies the person.
   const kept = await pool.query('SELECT t::text AS row FROM person_erasures t')
   const audited = await vi.waitFor(() => {
     const found = log.content('audit.log').map(r => r.value as { action: string; object: string; after: string; status: number })
@@ -88,7 +88,7 @@ test('an order goes to each conversation that is theirs alone, and to the one th
     expect(text).not.toContain(NOK.user)
 })
 
-test('is for admins of the whole installation alone, and so is its receipt', async () => {
+test('requires an admin with an installation-wide scope, as does its receipt', async () => {
   const answer = await erase(NOK)
   const before = orders().length
   for (const who of [{ role: 'agent' }, { role: 'admin', venues: ['main:v1'] }, { role: 'admin', tenant: 'other' }] as const) {
@@ -100,13 +100,13 @@ test('is for admins of the whole installation alone, and so is its receipt', asy
   expect((await get(`${api.url}/api/v1/persons/erasures/unknown`)).status).toBe(404)
 })
 
-test.each(['it is +66 80-000-0000', 'of 66800000000'])('a reason that says whom it is about is refused: %s', async reason => {
+test.each(['it is +66 80-000-0000', 'of 66800000000'])('a reason that contains the id is refused: %s', async reason => {
   const before = orders().length
   expect((await erase({ ...NOK, reason })).status).toBe(400)
   expect(orders()).toHaveLength(before)
 })
 
-test('nothing is said to be done while the log takes nothing', async () => {
+test('while the log is unavailable nothing is reported as done', async () => {
   const before = await pool.query('SELECT id FROM person_erasures')
   log.failing = new LogError('unavailable', 'disk full')
   try {

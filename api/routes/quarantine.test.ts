@@ -44,12 +44,12 @@ const idOf = async (offset: number) => {
 }
 const redriven = () => log.content('venue.inbox').filter(r => r.type === 'Redrive')
 
-test('of a record that was cut is told how long it was', async () => {
+test('a truncated record shows its full size', async () => {
   expect((await get(`${api.url}/api/v1/quarantine/${await idOf(7)}`)).body.bytes).toBeNull()
   expect((await get(`${api.url}/api/v1/quarantine/${await idOf(8)}`)).body.bytes).toBe(520_000)
 })
 
-test('a record that was cut is not handled again as it is kept, but may be given anew, or dropped', async () => {
+test('a truncated record is not retried as stored, but may be sent whole, or dropped', async () => {
   const url = `${api.url}/api/v1/quarantine/${await idOf(8)}`
   const headers = { prefer: 'wait=0' }
   const refused = await send('POST', `${url}/redrive`, { body: {} })

@@ -30,7 +30,7 @@ afterAll(async () => {
 
 const read = (path: string, headers?: Record<string, string>) => get(api.url + path, headers)
 
-test('venues come by name, with their zones counted and without those removed', async () => {
+test('venues are sorted by name, with counts of zones, without removed ones', async () => {
   const { status, body } = await read('/api/v1/venues')
   expect(status).toBe(200)
   expect(body.next).toBeNull()
@@ -55,7 +55,7 @@ test('venues come by name, with their zones counted and without those removed', 
   })
 })
 
-test('q finds venues by a part of the name, in any case, and takes no patterns', async () => {
+test('q finds venues by a part of the name, in any case, and not as a pattern', async () => {
   const names = async (q: string) =>
     (await read(`/api/v1/venues?q=${encodeURIComponent(q)}`)).body.items.map((v: { name: string }) => v.name)
   expect(await names('BLUE')).toEqual(['blue heron', 'Blue Lagoon'])
@@ -63,7 +63,7 @@ test('q finds venues by a part of the name, in any case, and takes no patterns',
   expect(await names('%')).toEqual([])
 })
 
-test('q finds names with typing errors, the most alike first', async () => {
+test('q finds names with typing errors, best match first', async () => {
   const names = async (q: string) =>
     (await read(`/api/v1/venues?q=${encodeURIComponent(q)}`)).body.items.map((v: { name: string }) => v.name)
   expect(await names('lag0on')).toEqual(['Blue Lagoon'])
@@ -79,14 +79,14 @@ describe('a command', () => {
   const venue = '/api/v1/venues/main:v2'
   const put = (body: object, headers: Record<string, string> = {}) =>
     send('PUT', `${api.url}${venue}/overrides/notes`, { body, headers })
-  /** What the actor would say of a command. */
+  /** Reports the outcome of a command as its actor would. */
   const tell = (id: string, outcome: string, reason = '', more: { code?: string } = {}) =>
     pool.query("UPDATE venues SET commands = commands || $1::jsonb WHERE id = 'main:v2'", [
       JSON.stringify([{ id, outcome, reason, ...more }]),
     ])
   const given = () => log.content('venue.inbox').filter(r => r.type === 'VenueOverride')
 
-  test('is on the inbox under its id, and answered once its actor has told of it', async () => {
+  test('is on the inbox under its id, and answered once its actor has reported the outcome', async () => {
     const before = given().length
     const asked = put({ value: 'quiet', reason: 'told so' })
     await expect.poll(() => given().length).toBe(before + 1)
@@ -97,17 +97,17 @@ describe('a command', () => {
     expect(await asked).toMatchObject({ status: 200, body: { outcome: 'handled', action: 'VenueOverride' } })
   })
 
-  test('for an account that two venues are given at once is refused to one of them', async () => {
+  test('that gives one account to two venues concurrently is refused to one of them', async () => {
     const give = (venue: string, value: string, headers: Record<string, string> = { prefer: 'wait=0' }) =>
       send('PUT', `${api.url}/api/v1/venues/${venue}/overrides/soundtrackAccount`, { body: { value }, headers })
     const both = await Promise.all([give('main:v2', 'QWNjb3VudA=='), give('main:v3', 'QWNjb3VudA')])
     expect(both.map(({ status }) => status).sort()).toEqual([202, 409])
     const [winner, loser] = both[0]?.status === 202 ? ['main:v2', 'main:v3'] : ['main:v3', 'main:v2']
     expect(both.find(({ status }) => status === 409)?.body.code).toBe('conflict')
-    // As long as nobody knows what becomes of it; whoever has it may ask again.
+    // While the outcome is unknown; the same venue may repeat it.
     expect((await give(loser, 'QWNjb3VudA')).status).toBe(409)
     expect((await give(winner, 'QWNjb3VudA')).status).toBe(202)
-    // What has been refused is free again.
+    // A refused value is available again.
     const before = given().length
     const refused = give('main:v2', 'T3RoZXI', {})
     await expect.poll(() => given().length).toBe(before + 1)
@@ -133,7 +133,7 @@ describe('a command', () => {
     expect(told.body).toMatchObject({ outcome, reason: 'invalid_value: notes', code: 'invalid_value' })
   })
 
-  test('that takes longer is 202 with a place to look, which only the one who gave it sees', async () => {
+  test('that takes longer is 202 with a location, which only its principal may read', async () => {
     const { status, headers, body } = await put({ value: 'later' }, { prefer: 'wait=0' })
     expect([status, body.outcome]).toEqual([202, 'pending'])
     const place = headers.get('location') as string
@@ -143,7 +143,7 @@ describe('a command', () => {
     expect((await get(api.url + place, { authorization: `Bearer ${await tokenFor({ role: 'admin' })}` })).status).toBe(404)
   })
 
-  test('keeps its outcome when its actor has long forgotten it', async () => {
+  test('keeps its outcome after its actor has dropped it', async () => {
     const headers = { 'idempotency-key': 'kept', prefer: 'wait=0' }
     const { body } = await put({ value: 'kept' }, headers)
     await tell(body.id, 'refused', 'invalid_value: notes')
@@ -156,7 +156,7 @@ describe('a command', () => {
     expect(given()).toHaveLength(count)
   })
 
-  test('given many times under one key has one id, and is the same to its actor', async () => {
+  test('repeated with one Idempotency-Key has one id, also for its actor', async () => {
     const headers = { 'idempotency-key': 'the-same', prefer: 'wait=0' }
     const before = given().length
     const answers = await Promise.all(Array.from({ length: 8 }, () => put({ value: 'once' }, headers)))
@@ -176,7 +176,7 @@ describe('a command', () => {
     expect((await put({ value: 'twice' }, headers)).body.code).toBe('idempotency_key_reused')
   })
 
-  test('is 503 while the log takes nothing, and done by the same key later', async () => {
+  test('is 503 while the log is unavailable, and done later with the same key', async () => {
     log.failing = new LogError('unavailable', 'away')
     const headers = { 'idempotency-key': 'later', prefer: 'wait=0' }
     expect((await put({ value: 'x' }, headers)).status).toBe(503)
@@ -223,7 +223,7 @@ test.each(['/api/v1/venues', '/api/v1/conversations', '/api/v1/alerts', '/api/v1
   },
 )
 
-test('the pages of a conversation skip none of the messages of one second', async () => {
+test('pages of a conversation skip no messages of the same second', async () => {
   await pool.query(
     `INSERT INTO messages (conversation_id, id, direction, channel, text, kind, at, status, reason, version)
      SELECT 'main:c2', id, direction, 'line', id, 'text', '2026-05-01T10:00:00Z', 'sent', '', version
@@ -242,7 +242,7 @@ test('the pages of a conversation skip none of the messages of one second', asyn
   expect(thread).toEqual(paged.toReversed())
 })
 
-test('the audit trail is intact until an event is changed, or taken away at its beginning', async () => {
+test('the audit trail is intact until an event is changed, or removed from its beginning', async () => {
   const event = { actorKind: 'user', role: 'agent', outcome: 'done', status: 200, personal: true, requestId: 'r', at: 1_000 }
   for (const n of [0, 1, 2])
     await log.put('audit.log', 'main:nok', 'AuditEvent', { ...event, id: `e${n}`, actor: 'main:nok', action: 'venues.read' })
@@ -260,7 +260,7 @@ test('the audit trail is intact until an event is changed, or taken away at its 
   expect(await verified()).toMatchObject({ intact: false, brokenAt: 2 })
 })
 
-test('the cache forgets when it is told to', async () => {
+test('the cache can be flushed', async () => {
   expect((await send('POST', `${api.url}/api/v1/cache/flush`)).status).toBe(204)
 })
 
@@ -277,7 +277,7 @@ test.each(['0', '201', '-1', 'ten', '1.5', ''])('a limit of "%s" is refused', as
   expect(body.type).toEqual(expect.any(String))
 })
 
-test('a cursor that is made up, or of another list, is refused', async () => {
+test('a forged cursor, or one of another list, is refused', async () => {
   const { next } = (await read('/api/v1/venues?limit=1')).body
   const made = (parts: unknown) => Buffer.from(JSON.stringify(parts)).toString('base64url')
   for (const cursor of [
@@ -294,7 +294,7 @@ test('a cursor that is made up, or of another list, is refused', async () => {
   expect((await read('/api/v1/venues?q=%00')).status).toBe(400)
 })
 
-test('a venue is found by its id as the list gives it, encoded or not, with the source of its fields', async () => {
+test('a venue is found by its id, encoded or not, with the source of its fields', async () => {
   for (const path of ['/api/v1/venues/main:v1', '/api/v1/venues/main%3Av1']) {
     const { status, body } = await read(path)
     expect(status).toBe(200)
@@ -347,7 +347,7 @@ test('conversations are found by channel and user', async () => {
   expect(await ids('channel=line&user=66800000000')).toEqual([])
 })
 
-test('a conversation has its people, its venue, its messages and what was asked', async () => {
+test('a conversation has its senders, its venue, its messages and its requests', async () => {
   const { status, body } = await read('/api/v1/conversations/main:c0')
   expect(status).toBe(200)
   expect(body).toEqual({
@@ -404,7 +404,7 @@ test('a conversation has its people, its venue, its messages and what was asked'
   })
 })
 
-test('alerts and runs of synchronisations can be read', async () => {
+test('alerts and synchronisation runs can be read', async () => {
   expect((await read('/api/v1/alerts')).body.items[0]).toEqual({
     id: 'a2',
     venue: 'main:v1',
@@ -431,7 +431,7 @@ test('alerts and runs of synchronisations can be read', async () => {
   })
 })
 
-test('what a synchronisation could not read is told whole, in pages, and the first of it with the run', async () => {
+test('all refusals of a synchronisation are listed in pages, and the first of them with the run', async () => {
   const runs = (await read('/api/v1/sync-runs')).body.items as { id: string; refusals: { line: number }[] }[]
   expect(runs.find(({ id }) => id === 's0')?.refusals).toHaveLength(200)
   const lines: number[] = []

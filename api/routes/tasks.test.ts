@@ -26,7 +26,7 @@ let pool: pg.Pool
 let log: LocalLog
 let codec: Codec
 let api: ApiServer
-/** What the worker of this process says of its tasks; by partition. */
+/** Status of the tasks of this process's worker, by partition. */
 let here: Map<number, Partial<TaskStatus>>
 
 beforeAll(async () => {
@@ -73,7 +73,7 @@ async function arrive(partition: number, records: number): Promise<void> {
   await log.append(Array.from({ length: records }, () => ({ topic: venueInbox.name, partition, key: 'main:v1', value })))
 }
 
-/** A transaction of a worker elsewhere: what it has handled, and that it has stopped. */
+/** A transaction of a worker in another process: its position, and that it has halted. */
 async function elsewhere(partition: number, next: number, stop: string | null): Promise<void> {
   let given: Assignment | null = null
   const member = await log.join({
@@ -117,7 +117,7 @@ async function decisions() {
 }
 
 describe('the list of tasks', () => {
-  it('says of those here what their worker says, with where the inbox begins and ends', async () => {
+  it('shows tasks of this process as their worker does, with the start and end of the inbox', async () => {
     await arrive(1, 3)
     here.set(1, { position: 2 }).set(2, { state: 'RESTORING', waits: 'the log does not answer' })
     const { items, next } = await list()
@@ -140,7 +140,7 @@ describe('the list of tasks', () => {
     ])
   })
 
-  it('says of those elsewhere what the log says: position, stop and decision', async () => {
+  it('shows tasks of other processes from the log: position, halt and decision', async () => {
     await arrive(3, 9)
     await elsewhere(3, 4, null)
     expect(await task(3)).toMatchObject({ state: 'UNKNOWN', worker: null, position: 4, end: 9, stopped: null, decision: null })
@@ -160,7 +160,7 @@ describe('the list of tasks', () => {
     expect(await task(3)).toMatchObject({ state: 'UNKNOWN', position: 6, stopped: null, decision: null })
   })
 
-  it('finds a stop behind many decisions of others', async () => {
+  it('finds a halt before many decisions', async () => {
     await elsewhere(3, 0, 'poison')
     here.set(3, stopped('poison'))
     for (let n = 0; n < 40; n++) await decide('venue.inbox/3', { action: 'resume' })
@@ -250,13 +250,13 @@ describe('a decision', () => {
     expect(await decisions()).toEqual([])
   })
 
-  it('of a form that is none is 400', async () => {
+  it('of another form is 400', async () => {
     for (const body of [{}, { action: 'forget' }, { action: 'resume', more: 1 }, { action: 'accept', offset: '3x' }])
       expect((await decide('venue.inbox/4', body)).status).toBe(400)
     expect((await decide('venue.inbox/-1', { action: 'resume' })).status).toBe(400)
   })
 
-  it('on what is not there is 404', async () => {
+  it('on a task that does not exist is 404', async () => {
     expect(await decide('nothing.inbox/0', { action: 'resume' })).toMatchObject({ status: 404, body: { code: 'not_found' } })
     expect(await decide('venue.inbox/6', { action: 'resume' })).toMatchObject({
       status: 404,
@@ -264,7 +264,7 @@ describe('a decision', () => {
     })
   })
 
-  it('on a task that does not stand still is 409, and says what it does', async () => {
+  it('on a task that is not halted is 409, and says what it does', async () => {
     here.set(0, {}).set(1, { state: 'RESTORING', waits: 'its store cannot be opened' })
     const running = await decide('venue.inbox/0', { action: 'resume' })
     expect(running).toMatchObject({ status: 409, body: { code: 'conflict', detail: expect.stringContaining('it is RUNNING') } })
@@ -273,7 +273,7 @@ describe('a decision', () => {
     expect(await decisions()).toEqual([])
   })
 
-  it('under one Idempotency-Key is made once, also when the task has gone on meanwhile', async () => {
+  it('with one Idempotency-Key is made once, even if the task has continued since', async () => {
     here.set(2, stopped('x'))
     const headers = { 'idempotency-key': `key-${number}` }
     const first = await decide('venue.inbox/2', { action: 'resume' }, { headers })
@@ -289,7 +289,7 @@ describe('a decision', () => {
     expect(known).toMatchObject({ status: 200, body: { action: 'TaskDecision', outcome: 'handled' } })
   })
 
-  it('under an Idempotency-Key that the log did not take is made by the next try', async () => {
+  it('with an Idempotency-Key whose append failed is made by the next attempt', async () => {
     here.set(2, stopped('x'))
     const headers = { 'idempotency-key': `failed-${number}` }
     const { append } = log
@@ -301,7 +301,7 @@ describe('a decision', () => {
     expect(await decisions()).toHaveLength(1)
   })
 
-  it('is taken while the serving store is away, without an Idempotency-Key', async () => {
+  it('is accepted while Postgres is unavailable, without an Idempotency-Key', async () => {
     const away = openPool({ url: 'postgresql://nobody@127.0.0.1:1/none', log: quiet })
     const alone = await startApi({
       ...testOptions({ codec } as TestLog, away),
@@ -320,8 +320,8 @@ describe('a decision', () => {
   })
 })
 
-describe('a decision on a task of another process of which no stop is known', () => {
-  it('is taken where it does no harm to one that runs', async () => {
+describe('a decision on a task of another process without a recorded halt', () => {
+  it('is accepted if it is harmless for a running task', async () => {
     await arrive(5, 2)
     await elsewhere(5, 2, null)
     for (const action of ['resume', 'rebuild']) expect((await decide('venue.inbox/5', { action })).status).toBe(202)
@@ -331,14 +331,14 @@ describe('a decision on a task of another process of which no stop is known', ()
     })
   })
 
-  it('gives an offset where it does not move, though it has records to handle', { timeout: 15_000 }, async () => {
+  it('accepts an offset if the task does not move though it has records to handle', { timeout: 15_000 }, async () => {
     await arrive(5, 4)
     await elsewhere(5, 2, null)
     expect((await decide('venue.inbox/5', { action: 'accept', offset: 3 })).status).toBe(202)
     expect(await decisions()).toMatchObject([{ partition: 5, action: 'ACCEPT', offset: 3 }])
   })
 
-  it('is refused an offset while it moves', async () => {
+  it('refuses an offset while the task moves', async () => {
     await arrive(5, 4)
     await elsewhere(5, 2, null)
     const { groupOffsets } = log

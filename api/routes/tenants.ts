@@ -1,4 +1,4 @@
-/** What a tenant decides: support hours, language, who may control. */
+/** Settings of a tenant: support hours, language, who may control. */
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
 import { LANGUAGES, type TenantChoices, wrongChoices } from '../../domain/tenants.ts'
@@ -28,10 +28,10 @@ const Changes = Type.Partial(
     supportTo: TimeOfDay,
     quietFrom: TimeOfDayOrNull,
     quietTo: TimeOfDayOrNull,
-    countryCode: Type.String({ pattern: '^[1-9]\\d{0,2}$', description: 'calling code of phones written without one' }),
+    countryCode: Type.String({ pattern: '^[1-9]\\d{0,2}$', description: 'Calling code of phone numbers written without one' }),
     language: oneOf(...LANGUAGES),
     controlTrust: oneOf(...CONTROL_TRUST),
-    version: Type.Integer({ minimum: 0, description: 'the one that was read; 409 if it has changed since' }),
+    version: Type.Integer({ minimum: 0, description: 'The version that was read; refused if the settings have changed since' }),
   }),
   { additionalProperties: false },
 )
@@ -59,7 +59,7 @@ export function routes(app: Api, { pool, commands }: { pool: pg.Pool; commands: 
     '/tenants/:tenant/settings',
     {
       config: { permission: READ },
-      schema: { summary: 'What a tenant has decided', params: Params, response: { 200: Settings } },
+      schema: { summary: 'Settings of a tenant', params: Params, response: { 200: Settings } },
     },
     async ({ params, principal }) => settingsOf(pool, principal, params.tenant),
   )
@@ -69,7 +69,7 @@ export function routes(app: Api, { pool, commands }: { pool: pg.Pool; commands: 
     {
       config: { permission: CHANGE, action: 'tenants.change' },
       schema: {
-        summary: 'Change what a tenant has decided; what is not named stays',
+        summary: 'Change settings of a tenant; fields that are not sent stay as they are',
         params: Params,
         headers: WriteHeaders,
         body: Changes,

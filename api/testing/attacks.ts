@@ -1,11 +1,11 @@
 /**
- * What an analyst who means harm would send. `{dir}` is a folder with a file `secret.csv` in it; none may answer, show what that file
- * holds, or write a file there.
+ * What a malicious analyst would send. `{dir}` is a folder with a file `secret.csv`; no statement may succeed, show the content of
+ * that file, or write a file there.
  */
 
 const SECRET = "'{dir}/secret.csv'"
 
-/** Functions that reach files, the machine, other servers, or only take time. */
+/** Functions with access to files, the machine or other servers, or that only take time. */
 const CALLS = [
   `file(${SECRET})`,
   `FILE(${SECRET})`,
@@ -23,7 +23,7 @@ const CALLS = [
   "catboostEvaluate('{dir}/secret.csv', 1)",
 ]
 
-/** Places in which a call can stand or hide; `@` is the call. */
+/** Positions in which a call can occur or hide; `@` is the call. */
 const PLACES = [
   'SELECT @',
   'SELECT 1, (SELECT @)',
@@ -363,7 +363,7 @@ export const ATTACKS: readonly string[] = [
   ...STATEMENTS,
 ]
 
-/** Parameters that would name a file, lift a limit, or are not known. */
+/** Parameters that name a file, lift a limit, or are unknown. */
 export const PARAMETERS: readonly (readonly [string, string])[] = [
   ['readonly', '0'],
   ['allow_ddl', '1'],

@@ -1,4 +1,4 @@
-/** A process that answers reads of persons with an audit trail, on the log and the folder it is given, until it is killed. */
+/** A process that serves reads of personal data with an audit trail, on the given log and folder, until it is killed. */
 import fastify from 'fastify'
 import { Registry } from 'prom-client'
 import { allTopics } from '../../topics/catalog.ts'

@@ -1,4 +1,4 @@
-/** What tests of the server share: its options, tokens for everybody, and requests with them. */
+/** What tests of the server share: its options, tokens for every role, and requests. */
 import { createSecretKey } from 'node:crypto'
 import { SignJWT } from 'jose'
 import type pg from 'pg'
@@ -9,9 +9,9 @@ import type { TestLog } from '../../sinks/testing/log.ts'
 import type { Role } from '../access/principal.ts'
 import type { ApiOptions } from '../server.ts'
 
-/** The installation's own, of role admin; it needs no database. */
+/** The installation's own token, with the role admin; it needs no database. */
 export const TOKEN = 'a-token-of-the-tests'
-/** What the CRM of the tests signs with. */
+/** Signs the CRM tokens of the tests. */
 export const JWT_SECRET = 'a-secret-of-the-tests-and-their-crm'
 const MANY = 1_000_000
 
@@ -44,12 +44,12 @@ export interface Person {
   readonly role: Role
   readonly id?: string
   readonly tenant?: string
-  /** All of them where not given; staff need some venues or regions. */
+  /** All by default; staff need some venues or regions. */
   readonly venues?: readonly string[]
   readonly regions?: readonly string[]
 }
 
-/** A token of the CRM for somebody who has no account here, so that its claims count. */
+/** A CRM token for a user without an account here, so that its claims apply. */
 export function tokenFor({ id, ...claims }: Person): Promise<string> {
   return new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256' })
@@ -71,7 +71,7 @@ export function get(url: string, headers: Record<string, string> = {}): Promise<
   return send('GET', url, { headers })
 }
 
-/** A request; with TOKEN where no other token is given, and null for none. */
+/** Sends a request, by default with TOKEN; null for no token. */
 export async function send(
   method: string,
   url: string,

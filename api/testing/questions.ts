@@ -1,4 +1,4 @@
-/** What analysts and their tools send, as they send it: each is let through, and answers what ClickHouse would. */
+/** What analysts and their tools send, verbatim: each is allowed, and answered as ClickHouse would. */
 
 /** Of a table `seen (id UInt32, name String, format String)`. */
 export const STATEMENTS: readonly string[] = [

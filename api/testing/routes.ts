@@ -1,4 +1,4 @@
-/** For tests that walk over every route: what the OpenAPI document says of them, and requests that fit. */
+/** For tests of every route: the routes of the OpenAPI document, and valid requests for them. */
 export interface Schema {
   readonly type?: string | string[]
   readonly properties?: Readonly<Record<string, Schema>>
@@ -26,7 +26,7 @@ export interface Route {
   readonly operation: Operation
 }
 
-/** Every route of a server, as its document has them. */
+/** Every route of a server, from its document. */
 export async function routesOf(url: string): Promise<Route[]> {
   const { paths } = (await (await fetch(`${url}/openapi.json`)).json()) as {
     paths: Record<string, Record<string, Operation>>
@@ -36,14 +36,14 @@ export async function routesOf(url: string): Promise<Route[]> {
   )
 }
 
-/** Whether one needs a token. */
+/** Whether it requires a token. */
 export const isGuarded = ({ path, operation }: Route): boolean =>
   path.startsWith('/api/') && Array.isArray(operation.security) && operation.security.length > 0
 
-/** A connection that stays open. */
+/** Whether the response does not end. */
 export const endless = ({ path }: Route): boolean => path === '/api/v1/live'
 
-/** A value that fits. */
+/** A valid value. */
 export function sample(schema: Schema, name = ''): unknown {
   if (schema.enum !== undefined) return schema.enum[0]
   const type = [schema.type].flat().find(t => t !== 'null')
@@ -71,6 +71,7 @@ export function pathOf({ path }: Route, own = true): string {
   return path
     .replace('{id}', encodeURIComponent(IDS[kind]?.(own) ?? 'x'))
     .replace('{field}', 'notes')
+    .replace('{tenant}', 'main')
     .replace('{inbox}', 'venue.inbox')
     .replace('{partition}', '0')
 }

@@ -1,6 +1,9 @@
+import avro from 'avsc'
 import { describe, expect, it } from 'vitest'
 import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type { DeliveryStatusInput, SendMessageInput } from '../../schemas/types.ts'
+import { WriterSchemas } from '../../engine/writer-schemas.ts'
+import { goldenVersions } from '../../tools/golden.ts'
 import { whatsappDelivery } from '../whatsapp/delivery.ts'
 import { DELIVERY_DEFAULTS, deliveryActor } from './delivery.ts'
 
@@ -214,5 +217,17 @@ describe('an erased person', () => {
       expect(kit.state).toBeNull()
       expect(kit.timers).toEqual([])
     }
+  })
+})
+
+describe('a state that was written under its former name', () => {
+  it('is read, and goes on', () => {
+    const [former] = goldenVersions('DeliveryState')
+    expect(former?.schema.name).toBe('WhatsappState')
+    const type = avro.Type.forSchema(former?.schema as avro.Schema)
+    const send = { id: 'm1', attempt: 'a1', providerId: 'wamid.m1', status: 'SENT', alerted: false, at: NOW }
+    const writers = new WriterSchemas()
+    const fingerprint = writers.add(JSON.stringify(former?.schema))
+    expect(writers.decode('DeliveryState', fingerprint, type.toBuffer({ sends: [send] }))).toEqual({ sends: [send] })
   })
 })

@@ -52,8 +52,8 @@ interface Change {
   readonly providerId?: string | null
   readonly reason?: string
   readonly errorCode?: number | null
-  /** Of a message that waited, the record at hand tells it already. */
-  readonly told?: boolean
+  /** The record at hand already tells it, for a message that was waiting. */
+  readonly alreadyKnown?: boolean
 }
 
 export type DeliveryActor = ReturnType<typeof deliveryActor>
@@ -68,7 +68,7 @@ export const deliveryActor = (of: DeliveryChannel, settings: DeliverySettings = 
     const known = { ...send, providerId: to.providerId ?? send.providerId }
     if (!outranks(status, send.status)) return keep(state, known)
     const { id, providerId } = known
-    if (to.told !== true || send.status !== 'QUEUED')
+    if (to.alreadyKnown !== true || send.status !== 'QUEUED')
       context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })
     const next = { ...known, status, at }
     if (status === 'FAILED')
@@ -114,7 +114,7 @@ export const deliveryActor = (of: DeliveryChannel, settings: DeliverySettings = 
         return change(
           state,
           send,
-          { status: accepted ? 'SENT' : 'FAILED', providerId, reason, errorCode, at, told: accepted },
+          { status: accepted ? 'SENT' : 'FAILED', providerId, reason, errorCode, at, alreadyKnown: accepted },
           context,
         )
       },

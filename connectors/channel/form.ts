@@ -6,7 +6,7 @@
 import type { ChannelLimits } from '../../domain/channel.ts'
 import type { ReplyButton, SendMessage } from '../../schemas/types.ts'
 
-/** What is longer than so many messages is cut: nobody reads on. */
+/** Text that would need more messages than this is cut. */
 const MAX_PARTS = 10
 
 export type Form = 'text' | 'buttons' | 'list'

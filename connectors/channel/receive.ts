@@ -2,10 +2,10 @@
  * Takes what a channel's provider delivers: every message and status is in the log before the delivery is confirmed, and what cannot
  * be read goes to the dead letters.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Channel } from '../../domain/channel.ts'
 import { conversationId, reference } from '../../domain/ids.ts'
 import { RECORD_AT, RECORD_ID } from '../../engine/headers.ts'
+import { withTimeout } from '../../engine/timeout.ts'
 import { type ChannelInbox, conversationInbox, deadLetters } from '../../topics/catalog.ts'
 import { CodecError } from '../../topics/codec.ts'
 import { type Append, MAX_RECORD_BYTES } from '../../topics/log.ts'
@@ -19,7 +19,7 @@ const MAX_PART_BYTES = 64 * 1024
 /** @throws when the log has not taken all of it in time; what it took is recognised when it is delivered again */
 export async function receive(channel: Channel<ChannelInbox>, parsed: ParsedWebhook, context: ReceiveContext) {
   const { records, parts } = recordsOf(channel, parsed, context)
-  if (records.length > 0) await withinTime(context.log.append(records))
+  if (records.length > 0) await withTimeout(context.log.append(records), APPEND_MS)
   return parts
 }
 
@@ -88,18 +88,3 @@ function recordsOf(
 
 /** Room for key and headers beside the value of a record. */
 const HEADER_ROOM_BYTES = 8 * 1024
-
-async function withinTime(appended: Promise<unknown>): Promise<void> {
-  const timer = new AbortController()
-  const late = sleep(APPEND_MS, undefined, timer).then(
-    () => {
-      throw new Error(`not durable within ${APPEND_MS} ms`)
-    },
-    () => {}, // the log was faster
-  )
-  try {
-    await Promise.race([appended, late])
-  } finally {
-    timer.abort()
-  }
-}

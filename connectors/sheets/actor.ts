@@ -1,6 +1,6 @@
 /**
- * The sheets connector: one actor per sheet that has it read and judges what came, and one per bucket of its rows that
- * passes on what has changed.
+ * The sheets connector: one actor per sheet, which has it read and checks the result, and one per bucket of its rows, which
+ * passes on changed rows.
  *
  *   SyncNow, interval ─▶ sheet ─read─▶ SheetPart … ─▶ taken? ─ yes ─▶ SheetBucket ─▶ sheet:bucket ─▶ SheetRow of changed rows
  *                                                      │                                  └─▶ SheetBucketTaken ─▶ sheet ─▶ SyncRun
@@ -27,13 +27,13 @@ import { codeIn, isUnread, problem, textOf } from './problem.ts'
 
 export interface SheetsSettings {
   readonly tenant: string
-  /** How often the sheet is read anyway, ms. */
+  /** How often the sheet is read without being asked, ms. */
   readonly intervalMs: number
-  /** How soon again after it could not be read, ms. */
+  /** How soon to retry after a failed reading, ms. */
   readonly retryMs: number
   /** How many buckets the rows are spread over: final, for a bucket remembers its rows. */
   readonly buckets: number
-  /** A reading with less than this share of the rows last taken is refused. */
+  /** A reading with less than this share of the rows last accepted is refused. */
   readonly leastShare: number
   /** Divides durable timers. */
   readonly timeScale: number
@@ -129,7 +129,7 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     return `swapped: of ${state.sample.length} venues looked for ${known} are there by their ids and names; ${ask}`
   }
 
-  /** All that could not be read is told, a page at a time, as it comes. */
+  /** Reports everything that could not be read, one page at a time, as it arrives. */
   function refusalsRead(reading: Reading, { refusals, fingerprint }: SheetPart, context: Ctx): void {
     if (refusals.length === 0 || fingerprint !== reading.fingerprint) return
     const source = `sheets:${context.key}`
@@ -179,7 +179,7 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     return done(state, reading, 'OK', null, context)
   }
 
-  /** Nothing of the reading is taken. A person is told once per reason. */
+  /** Discards the reading. Support is alerted once per reason. */
   function refuse(
     state: SheetState,
     reading: Reading,

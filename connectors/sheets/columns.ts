@@ -8,7 +8,7 @@ import { type SheetProblem, problem } from './problem.ts'
 export interface SheetLocale {
   /** Calling code of phone numbers written nationally, in digits. */
   readonly country: string
-  /** Order of its dates; null where it cannot be told. */
+  /** Order of its dates; null if it cannot be determined. */
   readonly dates: DateOrder | null
   /** The present year. */
   readonly year: number

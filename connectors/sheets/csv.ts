@@ -52,10 +52,10 @@ export function parseSheet(csv: string, settings: SheetSettings = {}): ParsedShe
   const header = headerOf(first.cells, first.line)
   if ('code' in header) return failed(header)
 
-  const { locale, told } = localeOf(header, lines, settings)
+  const { locale, problems } = localeOf(header, lines, settings)
   const rows = new Map<string, SheetVenueInput>()
   const lineOf = new Map<string, number>()
-  const refusals: RowRefusalInput[] = [...ofHeader(header, first.line), ...told]
+  const refusals: RowRefusalInput[] = [...ofHeader(header, first.line), ...problems]
   const kept = new Set<string>()
   let refused = 0
   let removals = true
@@ -165,7 +165,7 @@ function localeOf(
   header: Header,
   lines: readonly Line[],
   { country = '66', dateOrder = null, year = new Date().getUTCFullYear() }: SheetSettings,
-): { locale: SheetLocale; told: RowRefusalInput[] } {
+): { locale: SheetLocale; problems: RowRefusalInput[] } {
   const column = COLUMNS.find(({ name }) => name === LAST_ISSUE_DATE) as Column
   const at = header.columns.indexOf(column)
   const found = lines.flatMap(({ line, cells }) => {
@@ -177,7 +177,7 @@ function localeOf(
   const locale = { country, dates: order, year }
   const unsure = found.filter(({ read }) => isAmbiguous(read))
   const [first] = unsure
-  if (dateOrder !== null || order === null || first === undefined) return { locale, told: [] }
+  if (dateOrder !== null || order === null || first === undefined) return { locale, problems: [] }
   const by = found.find(({ read }) => read.telling && !isAmbiguous(read))?.line
   const others =
     unsure.length === 1 ? '' : unsure.length === 2 ? ', as is one more like it' : `, as are ${unsure.length - 1} more like it`
@@ -185,7 +185,10 @@ function localeOf(
     `${LAST_ISSUE_DATE} "${first.cell}" is read as ${dateBy(first.read, order)}${others}: ` +
     `the column is ${orderWords(order)} by line ${by}`
   const expected = 'a date such as 2026-05-14, or SHEET_DATE_ORDER'
-  return { locale, told: [{ line: first.line, column: LAST_ISSUE_DATE, value: first.cell, expected, refused: false, reason }] }
+  return {
+    locale,
+    problems: [{ line: first.line, column: LAST_ISSUE_DATE, value: first.cell, expected, refused: false, reason }],
+  }
 }
 
 function failed(error: SheetProblem): ParsedSheet {

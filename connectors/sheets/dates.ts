@@ -31,7 +31,7 @@ export function orderOf(cells: readonly DateRead[]): DateOrder | null {
   return order === undefined || another !== undefined ? null : order
 }
 
-/** The one date that a cell means in a column of this order; null where that cannot be told. */
+/** The one date that a cell means in a column of this order; null if it cannot be determined. */
 export function dateBy({ dates, telling }: DateRead, order: DateOrder | null): string | null {
   // Years that come first say nothing of days and months that do.
   const decides = telling && order !== null && (order !== 'ymd' || dates.has(order))

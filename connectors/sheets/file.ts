@@ -75,7 +75,7 @@ export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'S
     return [
       part({ ...found, refusals: shown, fingerprint }),
       ...chunks(refusals, REFUSALS_IN_PART).map(some => part({ refusals: some, fingerprint })),
-      // The last part has the first of them once more, so that nobody has to remember them while the buckets are taken.
+      // The last part has the first of them once more, so that they need not be kept while the buckets are processed.
       ...buckets.map((bucket, n) => part({ ...bucket, fingerprint, refusals: n === buckets.length - 1 ? shown : [] })),
     ]
   }
@@ -116,7 +116,7 @@ function bucketsOf({ rows, kept, removals }: ParsedSheet, { buckets }: ReadSheet
   return made
 }
 
-/** The file's bytes, read at a moment when nobody was writing it, or why there are none. */
+/** The file's bytes, read while no one was writing to it, or why they could not be read. */
 async function contentOf(file: string, signal: AbortSignal): Promise<{ bytes: Buffer } | { error: SheetProblem }> {
   for (let attempt = 1; ; attempt++) {
     try {

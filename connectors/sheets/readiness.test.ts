@@ -17,7 +17,7 @@ it.each<[string, SyncOutcome[], number, 'up' | 'degraded' | 'down', RegExp]>([
   ['when the first was refused', ['REFUSED'], 0, 'degraded', /no venues yet: because REFUSED/],
   ['when the file is gone since', ['REFUSED', 'FAILED'], 0, 'degraded', /because FAILED/],
   ['while there is no file', ['FAILED', 'FAILED'], 0, 'down', /because FAILED/],
-  ['when a later one was refused', ['OK', 'REFUSED'], 3, 'degraded', /3 of 3.*since: because REFUSED/],
+  ['when a later one was refused', ['OK', 'REFUSED'], 3, 'degraded', /3 of 3.*refused: because REFUSED/],
   ['when one is good again', ['OK', 'REFUSED', 'OK'], 3, 'up', /^3 of 3 venues are in the index$/],
 ])('%s', (_, outcomes, venues, status, detail) => {
   expect(after(outcomes, venues)).toEqual({ status, detail: expect.stringMatching(detail) })

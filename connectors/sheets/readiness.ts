@@ -1,6 +1,6 @@
 /**
- * Whether the venue sheet lets the service be ready. Until the first reading of it is in the index nothing is; a reading that was
- * refused as a whole is one, too: then the service is ready with what it has, and says so. A file that is missing has not been read.
+ * Whether the service is ready, as far as the venue sheet is concerned. It is not until the first reading is in the index. A reading
+ * that was refused as a whole counts, too: then the service is ready with what it has, and says so. A missing file does not count.
  */
 import type { SyncRun } from '../../schemas/types.ts'
 
@@ -34,13 +34,13 @@ export class SheetReadiness {
     }
     const refused = newest.outcome === 'REFUSED' || newest.outcome === 'FAILED' ? newest.reason : ''
     if (taken === null) {
-      const detail = `the venue sheet was not taken, and there are no venues yet: ${refused}`
+      const detail = `the venue sheet was refused, and there are no venues yet: ${refused}`
       return { status: this.#read ? 'degraded' : 'down', detail }
     }
     const detail = `${venues} of ${taken.venues} venues are in the index`
     if (venues < taken.venues) return { status: 'down', detail }
     return refused === ''
       ? { status: 'up', detail }
-      : { status: 'degraded', detail: `${detail}; the sheet was not taken since: ${refused}` }
+      : { status: 'degraded', detail: `${detail}; newer readings of the sheet were refused: ${refused}` }
   }
 }

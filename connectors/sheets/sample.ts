@@ -1,6 +1,6 @@
 /**
- * Whether it is still the same sheet, whatever its file is called: of some of its venues it is remembered what tells them from others,
- * and looked for the next time. A venue that is renamed, or has moved to another account, is still known by the rest.
+ * Detects whether it is still the same sheet, whatever its file is called: identifying details of some of its venues are remembered,
+ * and looked for the next time. A venue that is renamed, or has moved to another account, is still recognised by the rest.
  */
 import { createHash } from 'node:crypto'
 import type { SheetVenueInput } from '../../schemas/types.ts'
@@ -14,7 +14,7 @@ export function sampleOf(rows: readonly SheetVenueInput[]): string[] {
   return chosen.slice(0, SAMPLE).map(({ row }) => signOf(row))
 }
 
-/** How many of a sample's venues are there: of the same id, and alike in something. @param kept ids of rows that were refused */
+/** How many of a sample's venues are still there: same id, and at least one detail in common. @param kept ids of rows that were refused */
 export function knownOf(sample: readonly string[], rows: readonly SheetVenueInput[], kept: readonly string[]): number {
   const byId = new Map(rows.map(row => [row.venue, row]))
   return sample.filter(sign => {

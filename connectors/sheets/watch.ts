@@ -1,15 +1,15 @@
 /**
- * Tells when the sheet's file has changed. It asks the file rather than the operating system: renames over the file, network
- * drives and mounted volumes are seen alike.
+ * Detects changes of the sheet's file. It polls the file instead of subscribing to the operating system, so that renames over the file,
+ * network drives and mounted volumes work the same way.
  */
 import { type BigIntStats, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 
 export interface WatchOptions {
   readonly file: string
-  /** How often the file is asked, ms. */
+  /** How often the file is checked, ms. */
   readonly intervalMs?: number
-  /** Told once the file has been the same for one interval; told again later when it fails. */
+  /** Called once the file has been unchanged for one interval; called again later if it fails. */
   changed(): Promise<void>
 }
 
@@ -17,7 +17,7 @@ export interface Watch {
   close(): void
 }
 
-/** A file written without a pause is told of after so many intervals. */
+/** A file that is written to without a pause is reported after this many intervals. */
 const PATIENCE = 3
 
 /** Watches from now on: what the file is at this moment counts as known. */
@@ -36,7 +36,7 @@ export function watchSheet({ file, intervalMs = 1000, changed }: WatchOptions): 
     if (seen !== known && (restless === 0 || restless >= PATIENCE)) {
       await changed().then(
         () => (known = seen),
-        () => {}, // it is still unlike what is known, so the next look tells again
+        () => {}, // it still differs from what is known, so the next check reports it again
       )
     }
     if (!closed) timer = setTimeout(look, intervalMs)

@@ -2,7 +2,7 @@
  * An account: who wants it read, and what becomes of a reading. One attempt is always open: it waits in the schedule, reads, and ends
  * only when there is something to tell.
  *
- *   watched ─▶ poll ─ reading, or why there is none ─▶ told to its venues ─▶ poll …
+ *   watched ─▶ poll ─ reading, or why there is none ─▶ sent to its venues ─▶ poll …
  *               └─ others want it read: renew ─▶ poll …        nobody does: renew ─▶ (over)
  */
 import type { Context, Ended } from '../../engine/actor.ts'
@@ -18,7 +18,7 @@ type Ctx = Context<Emits, Effects>
 /** Venues of one account, at most: what the state holds. */
 const MAX_VENUES = 100
 const URGENT = ['critical', 'high']
-/** Reason and end of a poll that is to begin anew: what is wanted has changed. */
+/** Reason for ending a poll that must start over, because what is wanted has changed. */
 export const RENEW = 'renew'
 
 export function emptyState(account: string): SoundtrackState {
@@ -58,7 +58,7 @@ export function watch(
   if (known && before?.urgent === urgent) return state
   if (others.length >= MAX_VENUES) throw new RangeError(`account ${state.account} has ${MAX_VENUES} venues, no more are watched`)
   const expected = state.readAt === 0 && before === undefined ? state.expected + (record.zones ?? 0) : state.expected
-  // What is known of the account was not told to this venue.
+  // This venue has not received the account's last reading.
   const readAt = known ? state.readAt : 0
   const next = { ...state, expected, readAt, venues: [...others, { venue, location, urgent, name, address }] }
   return state.reading === null ? poll(next, ctx, settings) : renewed(next, ctx)
@@ -84,7 +84,7 @@ function unwatched(state: SoundtrackState, ctx: Ctx): SoundtrackState {
   return state.reading === null ? next : renewed(next, ctx)
 }
 
-/** Has the open poll end, so that the next one begins with what is wanted now; or none, where nobody wants it. */
+/** Ends the open poll, so that the next one starts with what is wanted now, if any venue still wants it. */
 function renewed(state: SoundtrackState, ctx: Ctx): SoundtrackState {
   if (state.again) return state
   const { account } = state
@@ -184,7 +184,7 @@ function logRun(
   return { ...state, run: { outcome, at: ctx.now } }
 }
 
-/** Told once when it begins, and once when it is over. */
+/** LastSent once when it begins, and once when it is over. */
 function tellAmbiguity(state: SoundtrackState, ambiguous: number, ctx: Ctx): SoundtrackState {
   if (ambiguous > 0 === state.ambiguous > 0) return { ...state, ambiguous }
   const venues = state.venues.map(v => v.venue)

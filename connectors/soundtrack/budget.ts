@@ -1,6 +1,6 @@
 /**
  * Soundtrack's token bucket as we see it: queries cost tokens by their complexity, deducted before they run. What is urgent
- * is served first; what would wait too long is told so at once. Polls wait elsewhere, in their schedule, and take what is left.
+ * is served first; a request that would wait too long fails at once. Polls wait elsewhere, in their schedule, and take what is left.
  */
 import { NotDone } from '../../engine/actor.ts'
 
@@ -63,12 +63,12 @@ export class TokenBudget {
     return Math.max(0, Math.ceil(this.#heldUntil - this.#options.now()))
   }
 
-  /** How long until these tokens are there, if nobody else takes any, ms. */
+  /** Time until these tokens are available, if no one else takes any, ms. */
   waitFor(cost: number): number {
     return Math.max(this.held, Math.ceil(((cost - this.available) / this.#options.perSecond) * 1000))
   }
 
-  /** Takes tokens that nobody waits for, where so many are left beside them. @returns whether it did */
+  /** Takes tokens that no request waits for, if at least this many remain. @returns whether it did */
   takeNow(cost: number, beside = 0): boolean {
     if (this.#waiting.length > 0 || this.waitFor(cost + beside) > 0) return false
     this.#tokens -= cost
@@ -81,13 +81,13 @@ export class TokenBudget {
     this.#serve()
   }
 
-  /** Gives out nothing for so long, however many tokens there seem to be. */
+  /** Grants nothing for this long, however many tokens there seem to be. */
   hold(ms: number): void {
     this.#heldUntil = Math.max(this.#heldUntil, this.#options.now() + ms)
   }
 
   /**
-   * Waits until the tokens are there and takes them. Lower priorities are served first.
+   * Waits until the tokens are available and takes them. Lower priorities are served first.
    * @param patienceMs longest that it may wait, where it is not that of all
    * @throws {RateLimited} at once, when it would take longer than the patience; the signal's reason, when it is aborted
    */

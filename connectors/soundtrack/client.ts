@@ -19,12 +19,12 @@ export interface SoundtrackClientOptions {
   readonly token: string
   /** Refill of the token bucket. */
   readonly tokensPerSecond?: number
-  /** Longest that a request may wait for its tokens (15,000): less than its effect may take, so that it is told as limited. */
+  /** Longest that a request may wait for its tokens (15,000): less than its effect may take, so that it is reported as rate limited. */
   readonly patienceMs?: number
   readonly timeoutMs?: number
   readonly breaker?: OutboundOptions['breaker']
   readonly retry?: OutboundOptions['retry']
-  /** How long nothing is sent once the provider has told a limit. */
+  /** How long nothing is sent after the provider has reported a rate limit. */
   readonly limit?: PauseOptions
   readonly timeScale?: number
 }
@@ -68,7 +68,7 @@ const DETAIL_ABOVE = BUCKET_TOKENS / 2
 /** Page size of the provider's own client. */
 const MAX_PAGE = 100
 const MAX_PAGES = 100
-/** Tries in all where the provider tells a limit; then whoever waits is told, and comes again. */
+/** Tries in all when the provider reports a rate limit; then the caller is told, and tries again later. */
 const LIMITED_TRIES = 2
 
 interface Page {
@@ -139,8 +139,8 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     } catch (error) {
       if (error instanceof HttpFailure && error.status === 429) throw limited(attempt, sentAt, error.body, cost, error.headers)
       // A server that is down may say until when, too.
-      const told = error instanceof HttpFailure && error.status === 503 ? retryAfterOf(error.headers) : null
-      if (told !== null) budget.hold(pause.told(sentAt, told))
+      const retryAfterMs = error instanceof HttpFailure && error.status === 503 ? retryAfterOf(error.headers) : null
+      if (retryAfterMs !== null) budget.hold(pause.limited(sentAt, retryAfterMs))
       throw error
     }
     const available = tokensOf(answer.headers)
@@ -160,7 +160,7 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
     const available = said === null ? (tokensOf(headers) ?? 0) : Number(said[2])
     // It must be short of something, whatever it says is left.
     budget.lower(Math.min(available, cost - 1))
-    budget.hold(pause.told(sentAt, retryAfterOf(headers) ?? 0))
+    budget.hold(pause.limited(sentAt, retryAfterOf(headers) ?? 0))
     const wait = budget.waitFor(said === null ? cost : Number(said[1]))
     return new RateLimited(message.slice(0, 300), Math.max(wait, spread(pauseMs(limits(attempt), options.limit))), true)
   }
@@ -187,7 +187,7 @@ export function soundtrackClient(options: SoundtrackClientOptions): SoundtrackCl
         const { data, errors } = await send<Page>(run, document, variables, priority, granted && { purse: granted.purse })
         const found = data?.account?.soundZones
         if (found == null && places === 'address' && errors.some(e => e.message.includes('physicalAddress'))) {
-          // Whoever may not see addresses, or where there are none, still sees names.
+          // Without permission for addresses, or without addresses, names are still visible.
           places = knownOfPlaces = 'name'
           continue
         }

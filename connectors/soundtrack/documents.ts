@@ -43,7 +43,7 @@ export function pageDocument(first: number, { detail, locations, places = null }
   }
 }
 
-/** What reading so many zones costs at least. */
+/** Least cost of reading this many zones. */
 export function leastCost(zones: number, fields: Omit<PageFields, 'detail'>): number {
   return pageDocument(Math.max(1, zones), { ...fields, detail: false }).cost
 }

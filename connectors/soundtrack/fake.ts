@@ -30,7 +30,7 @@ export interface FakeSoundtrackOptions {
   readonly refillPerSecond?: number
   /** How an empty bucket answers: HTTP 429, or HTTP 200 with errors. Clients have seen both. */
   readonly limitedBy?: 429 | 200
-  /** Told of every call, before it is answered. */
+  /** LastSent of every call, before it is answered. */
   readonly onCall?: (call: FakeCall) => void
   readonly now?: () => number
 }

@@ -12,7 +12,7 @@ export type Rank = (typeof RANKS)[number]
 const FOR_POLLS = 0.95
 /** Of what is left, at most. */
 const SHARE = { critical: 0.8, changed: 0.5 } as const
-/** Of what both share, a normal account has so many times as much as a quiet one. */
+/** Of the share of both, a normal account gets this many times as much as a quiet one. */
 const NORMAL_BEFORE_QUIET = 2
 
 export interface Intervals {
@@ -41,7 +41,7 @@ export function intervals(
   const [gap, quiet] = [gapMs / timeScale, quietMs / timeScale]
   const behind = cost('unread') + cost('normal') + cost('quiet') > (left * quiet) / 1000
   const weight = NORMAL_BEFORE_QUIET * cost('normal')
-  // Whoever is last needs no bound: the tokens are one.
+  // The last needs no bound: the tokens are one.
   const normal = cost('quiet') === 0 ? quiet : bounded('normal', quietMs, weight / (weight + cost('quiet')) || 1)
   const every = new Map<Rank, number>([
     ['asked', gap],

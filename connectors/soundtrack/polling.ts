@@ -4,24 +4,24 @@ export interface SoundtrackSettings {
   readonly quietMs: number
   /** Where a venue's priority_level is critical or high: with the wait for its turn no more than two minutes. */
   readonly urgentMs: number
-  /** For so long after something has changed, the account is read this often. */
+  /** After a change, the account is read this often, for `changedForMs`. */
   readonly changedMs: number
   readonly changedForMs: number
-  /** Where nothing has changed for so long, others come first. */
+  /** An account without a change for this long yields to others. */
   readonly calmMs: number
-  /** Least time between the starts of two reads, whoever asks. */
+  /** Least time between the starts of two reads, whatever triggers them. */
   readonly gapMs: number
   /** After a failed read; doubled with each further one, up to `quietMs`. */
   readonly failedMs: number
-  /** A reading that says nothing new is told all the same this often. */
+  /** A reading without news is sent to the venues this often all the same. */
   readonly tellMs: number
-  /** A venue that hears nothing waits for so long beyond `tellMs`: what is due may come late where the tokens are short. */
+  /** A venue without a reading waits this long beyond `tellMs`: polls may be late when tokens are short. */
   readonly lateMs: number
-  /** An unchanged outcome is written to the synchronisation log this often. */
+  /** An unchanged outcome is written to the sync log this often. */
   readonly logMs: number
-  /** An open poll is written anew this often, read or not. */
+  /** An open poll is renewed this often, whether or not the account was read. */
   readonly openMs: number
-  /** Page size of the first read of an account of which nothing is known. */
+  /** Page size of the first read of an unknown account. */
   readonly firstZones: number
   readonly timeScale: number
 }

@@ -29,7 +29,7 @@ export function soundtrackPorts(
       schedule.zoneTold(account)
       return { account, zone, zones, asOf: now() }
     } catch (error) {
-      // That nothing could be read is told, too.
+      // A failed read is reported, too.
       schedule.zoneTold(account)
       return { ...unread(request, error, now()), sameAsOf: schedule.sameAsOf(account) }
     }
@@ -64,7 +64,7 @@ export function soundtrackPorts(
         ? read
         : null
     } catch (error) {
-      // Whoever asked has given it up, and asks again: what came of this one is nobody's.
+      // The caller has given up and will ask again: the result of this attempt is not needed.
       if (run.signal.aborted) throw error
       const { reason } = failureOf(error)
       return turn.failed(reason) ? failed(request.account, reason) : null
@@ -144,7 +144,7 @@ function outOfTokens(error: SendRefused, tokens: number): SendRefused {
   return new SendRefused('EXPIRED', `rate_limited: ${error.message}`, { code: 'rate_limited' })
 }
 
-/** Surely not done, and why: that is told if nothing comes of it in time. */
+/** Certainly not done, and why: reported if no later try succeeds in time. */
 function notDone(error: unknown): NotDone {
   const retryAfterMs = error instanceof NotDone ? error.retryAfterMs : undefined
   const { code, words } = whyGivenUp(error)

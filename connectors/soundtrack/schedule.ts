@@ -1,7 +1,6 @@
 /**
- * When which account is polled: one schedule for a credential and its tokens. A poll waits here until it is its turn and its tokens
- * are there; nothing is refused. It lives in memory: after a start, the polls that are open come and wait again, each with the time
- * of its newest reading.
+ * When which account is polled: one schedule for a credential and its tokens. A poll waits here for its turn and its tokens; nothing is
+ * refused. It lives in memory: after a restart, open polls wait again, each with the time of its newest reading.
  *
  *   asked now ─ critical ─ never read ─ just changed ─ normal ─ quiet      in each, the oldest reading first
  */
@@ -12,21 +11,21 @@ import { BUCKET_TOKENS } from './budget.ts'
 import { leastCost } from './documents.ts'
 import { type Intervals, intervals, RANKS, type Rank } from './intervals.ts'
 import type { SoundtrackSettings } from './polling.ts'
-import { Told } from './told.ts'
+import { LastSent } from './last-sent.ts'
 import type { Reading, Turn } from './turns.ts'
 
-/** As many requests as the provider's own client has under way. */
+/** As many concurrent requests as the provider's own client makes. */
 const MAX_CONCURRENT_POLLS = 3
-/** Polls leave so many tokens to what a person waits for. */
+/** Polls leave this many tokens for requests that a person waits for. */
 const RESERVED_TOKENS = 200
-/** Whoever asked is told that the provider is short, rather than let wait for longer than this, ms. */
+/** A caller that would wait longer than this is told that tokens are short, ms. */
 const HELD_MS = 5_000
 const MIN_WAIT_MS = 20
-/** A poll in whose place another one waits comes back after this, ms, if nobody has ended it. */
+/** A poll that another one has replaced returns after this, ms, unless it was ended. */
 const REPLACED_MS = 1_000
-/** What is wanted of the tokens is summed up this often, ms. */
+/** The demand for tokens is recalculated this often, ms. */
 const INTERVALS_MS = 1_000
-/** Something may have been decided meanwhile that no timer knows of. */
+/** Longest sleep: something may have changed in the meantime without a timer for it. */
 const MAX_WAIT_MS = 1_000
 
 interface Account {
@@ -41,9 +40,9 @@ interface Account {
   changedAt: number
   failures: number
   readonly since: number
-  /** What its venues were told, and of when the last reading among it is. */
-  told: Told
-  toldAsOf: number
+  /** What was last sent to its venues, and the time of its newest reading. */
+  lastSent: LastSent
+  sentAsOf: number
 }
 
 export interface ScheduleOptions {
@@ -114,14 +113,14 @@ export class Schedule {
     this.#wake()
   }
 
-  /** A zone of the account was told of on its own, so that the account's last reading is no measure for the next. */
+  /** A zone of the account was reported on its own, so that the next reading must not be compared with the account's last one. */
   zoneTold(id: string): void {
-    this.#accounts.get(id)?.told.forget()
+    this.#accounts.get(id)?.lastSent.forget()
   }
 
-  /** When the zones of the account were last found as they had been told. */
+  /** When the zones of the account were last found unchanged. */
   sameAsOf(id: string): number | null {
-    return this.#accounts.get(id)?.told.sameAsOf ?? null
+    return this.#accounts.get(id)?.lastSent.sameAsOf ?? null
   }
 
   #known(request: ReadZones): Account {
@@ -133,9 +132,9 @@ export class Schedule {
       // A poll that was begun since knows what is wanted.
       const renew = known.renew && JSON.stringify(known.request) === JSON.stringify(request)
       const triedAt = known.renew && !renew ? request.readAt : known.triedAt
-      // Another process has told of it meanwhile, or what was to be told here was not.
-      const told = request.readAt === known.toldAsOf ? known.told : new Told()
-      return Object.assign(known, { request, cost, asked, renew, triedAt, told, toldAsOf: request.readAt })
+      // Another process has reported it in the meantime, or a report from here was lost.
+      const lastSent = request.readAt === known.sentAsOf ? known.lastSent : new LastSent()
+      return Object.assign(known, { request, cost, asked, renew, triedAt, lastSent, sentAsOf: request.readAt })
     }
     const now = this.#now()
     const made: Account = {
@@ -148,8 +147,8 @@ export class Schedule {
       changedAt: 0,
       failures: 0,
       since: now,
-      told: new Told(),
-      toldAsOf: request.readAt,
+      lastSent: new LastSent(),
+      sentAsOf: request.readAt,
     }
     this.#accounts.set(id, made)
     return made
@@ -196,7 +195,7 @@ export class Schedule {
           return
         }
         next.asked = false
-        next.told.failed('rate_limited')
+        next.lastSent.failed('rate_limited')
         next.waiting?.grant('limited')
         continue
       }
@@ -205,7 +204,7 @@ export class Schedule {
   }
 
   #reading(account: Account): Reading {
-    const { asked, told } = account
+    const { asked, lastSent } = account
     const began = this.#now()
     const purse = { tokens: account.cost }
     account.asked = false
@@ -221,12 +220,12 @@ export class Schedule {
       detail: asked ? 'all' : this.#intervals.behind ? 'least' : 'some',
       read: (zones, asOf) => {
         tried(0)
-        const { news, changed } = told.read(zones, began)
+        const { news, changed } = lastSent.read(zones, began)
         if (changed) account.changedAt = began
         const { tellMs, timeScale } = this.#settings
-        if (!news && !asked && began < told.at + tellMs / timeScale) return false
-        told.at = began
-        account.toldAsOf = asOf
+        if (!news && !asked && began < lastSent.at + tellMs / timeScale) return false
+        lastSent.at = began
+        account.sentAsOf = asOf
         return true
       },
       failed: reason => {
@@ -238,12 +237,12 @@ export class Schedule {
         tried(account.failures + 1)
         // Where the provider is down nothing leaves and all would fail at once: they go on at the pace of their tokens.
         purse.tokens = 0
-        return told.failed(reason) || asked
+        return lastSent.failed(reason) || asked
       },
       end: () => {
         this.#underWay -= 1
         if (purse.tokens > 0) this.#budget.giveBack(purse.tokens)
-        // It was not this poll's to read any more: whoever has the account now comes by itself.
+        // The account no longer belongs to this poll: its new owner polls by itself.
         if (!over && account.waiting === null) this.#forget(account, asked)
         this.#wake()
       },

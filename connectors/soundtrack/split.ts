@@ -6,9 +6,9 @@ import type { WatchedVenue, ZoneReading, ZonesRead } from '../../schemas/types.t
 import { locationsOf } from './places.ts'
 
 export interface Split {
-  /** What each venue is told; a venue that nothing is known of is left out. */
+  /** The reading of each venue; a venue without one is left out. */
   readonly venues: readonly { readonly venue: string; readonly zones: readonly ZoneReading[]; readonly complete: boolean }[]
-  /** Venues that cannot be told from others: they name no location, or the same one. */
+  /** Venues that cannot be distinguished: they name no location, or the same one. */
   readonly unclear: readonly string[]
   /** Zones that could belong to more than one venue. */
   readonly unassigned: number
@@ -27,9 +27,9 @@ export function split(given: readonly WatchedVenue[], { zones, total }: ZonesRea
   const clear = watched.filter(w => w.location !== null && claims.get(w.location)?.length === 1)
   const unclear = watched.filter(w => !clear.includes(w)).map(w => w.venue)
   const claimed = new Set(clear.map(w => w.location))
-  // The zones of other locations are nobody's, unless there is a venue that they might be of.
+  // Zones of other locations belong to no venue, unless there is one that they might belong to.
   const unassigned = zones.filter(z => z.location === null || (unclear.length > 0 && !claimed.has(z.location))).length
-  // A zone whose location could not be read may be anybody's, so that nobody's list is complete.
+  // A zone whose location could not be read may belong to any venue, so no venue's list is complete.
   const complete = total !== null && !byLocation.has(null)
   const venues = clear
     .map(({ venue, location }) => ({ venue, zones: byLocation.get(location) ?? [], complete }))

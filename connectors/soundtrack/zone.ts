@@ -33,7 +33,7 @@ export function zoneCommand(given: SoundtrackState | null, command: ZoneCommand,
 
 export function commandDone(state: SoundtrackState, result: CommandDone, ctx: Ctx): SoundtrackState {
   const open = state.commands.find(c => c.attempt === ctx.attempt)
-  // Late, after it was told as unknown and the zone was read: that says more.
+  // Late, after it was reported as unknown and the zone was read: the reading says more.
   if (open === undefined) return state
   const { command, venue, zone } = open
   const outcome = result.accepted ? 'ACCEPTED' : result.uncertain ? 'UNKNOWN' : 'REFUSED'

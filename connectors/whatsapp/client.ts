@@ -29,7 +29,7 @@ export function requestBody(message: SendMessage, callback: string): Record<stri
   return {
     messaging_product: 'whatsapp',
     recipient_type: 'individual',
-    // A business-scoped user id goes into a field of its own; in `to` it is dropped without a word.
+    // A business-scoped user id has its own field; in `to` it is silently dropped.
     ...(/^\d+$/.test(to) ? { to } : { recipient: to }),
     ...(replyTo === null ? {} : { context: { message_id: replyTo } }),
     biz_opaque_callback_data: callback,

@@ -30,7 +30,7 @@ export interface FakeWhatsAppOptions {
   readonly statuses?: readonly Status[]
   /** Wait before each status, ms. */
   readonly statusDelayMs?: number
-  /** At most so many messages to one user at once, refilled by one in `perMs`. No limit where absent. */
+  /** At most `burst` messages to one user at once, refilled by one every `perMs`. No limit if absent. */
   readonly pairLimit?: { readonly burst: number; readonly perMs: number }
   /** Refuses free-form messages to users who have not written within 24 hours (131047). */
   readonly window?: boolean
@@ -174,7 +174,7 @@ export async function startFakeWhatsApp(options: FakeWhatsAppOptions): Promise<F
     for (let wait = statusDelayMs; !closing.signal.aborted; wait = Math.min(1000, wait * 2 + 10)) {
       await sleep(wait, undefined, { signal: closing.signal }).catch(() => {})
       if (fake.webhookUrl === undefined) return
-      const status = await fake.post(body).catch(() => 0) // nobody listens: tried again, as Meta does
+      const status = await fake.post(body).catch(() => 0) // no one listens: retried, as Meta does
       if (status >= 200 && status < 300) return
     }
   }

@@ -80,7 +80,7 @@ function messageOf(message: Fields, contacts: readonly Fields[], account: string
     sentAt: millis(message.timestamp),
     receivedAt,
     truncated: kept !== words,
-    // The Cloud API has no groups: whoever writes there writes to us.
+    // The Cloud API has no groups: every message is addressed to us.
     chatKind: 'PRIVATE',
     attachments: attachmentsOf(message),
   }

@@ -17,9 +17,9 @@ export interface WhatsappPortSettings extends WhatsappAccount {
   /** Messages a second from this number, until the provider says that they are too many. */
   readonly messagesPerSecond?: number
   readonly timeoutMs?: number
-  /** Judges by the rate of failures: its `failures` in a row are not asked. */
+  /** Opens by the rate of failures: its `failures` in a row are not used. */
   readonly breaker?: BreakerOptions
-  /** How long nothing is sent from the number once the provider has told a limit. */
+  /** How long nothing is sent from the number after the provider has reported a rate limit. */
   readonly limit?: PauseOptions
   /** First wait after a passing failure; doubled each time. */
   readonly firstWaitMs?: number
@@ -42,7 +42,7 @@ const ORDINARY = 80
 const THROUGHPUT = 130429
 const SLOW_FOR_MS = 60_000
 
-/** A minute and a half in all: a short blip loses no message, and what the provider cannot take is not kept from a human for long. */
+/** A minute and a half in total: a short outage loses no message, and a message that the provider cannot accept soon reaches a human. */
 const MAX_TRIES = 8
 const MAX_WAIT_MS = 30_000
 /** The pair's quota refills at one message in 6 s, so a long wait is worth more than many tries. */
@@ -66,7 +66,7 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
   const pause = new Pause(settings.limit)
   let faster: NodeJS.Timeout | undefined
 
-  /** Too many from this number: the ordinary pace, for a while. */
+  /** Too many messages from this number: falls back to the ordinary rate for a while. */
   function slowDown(): void {
     clearTimeout(faster)
     calls.pace(1000 / Math.min(ORDINARY, messagesPerSecond))
@@ -99,22 +99,22 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
       if (!(error instanceof HttpFailure)) throw error
       const { code, words } = errorOf(error.body)
       const reason = words ?? `HTTP ${error.status}`
-      const told = retryAfterOf(error.headers) ?? 0
-      // What is limited is not refused: it is sent once it may be, as long as it is of use.
+      const askedMs = retryAfterOf(error.headers) ?? 0
+      // A rate-limited message is not refused: it is sent later, while it is still useful.
       if (code === PAIR_RATE) {
         const wait = pauseMs(tries(`limit ${run.attempt}`), { firstMs: pairWaitMs, mostMs: MAX_PAIR_WAIT_MS })
-        throw new NotDone(reason, { cause: error, retryAfterMs: spread(Math.max(wait, told)) })
+        throw new NotDone(reason, { cause: error, retryAfterMs: spread(Math.max(wait, askedMs)) })
       }
       if (error.status === 429 || (code !== null && LIMITS_OF_THE_NUMBER.includes(code))) {
         if (code === THROUGHPUT) slowDown()
-        const wait = Math.max(pause.told(sentAt, told), pauseMs(tries(`limit ${run.attempt}`), settings.limit))
+        const wait = Math.max(pause.limited(sentAt, askedMs), pauseMs(tries(`limit ${run.attempt}`), settings.limit))
         throw new NotDone(reason, { cause: error, retryAfterMs: spread(wait) })
       }
       if (!passing(error.status, code)) return refused(code, reason)
       const tried = tries(run.attempt)
       if (tried >= MAX_TRIES) return refused(code, `${reason} (tried ${tried} times)`)
       const wait = pauseMs(tried, { firstMs: firstWaitMs, mostMs: MAX_WAIT_MS })
-      throw new NotDone(reason, { cause: error, retryAfterMs: Math.max(spread(wait), told) })
+      throw new NotDone(reason, { cause: error, retryAfterMs: Math.max(spread(wait), askedMs) })
     }
   }
 

@@ -1,6 +1,6 @@
 import { optionalSection, secret, text } from '../../settings/setting.ts'
 
-/** Meta makes app secrets of 32 characters. One is guessed by asking alone, 60,000 times a minute at most. */
+/** Meta's app secrets have 32 characters. A shorter one can only be guessed by trying, 60,000 times a minute at most. */
 const MIN_APP_SECRET_CHARS = 8
 const MIN_DIFFERENT_CHARS = 4
 
@@ -19,7 +19,7 @@ export const whatsappSettings = optionalSection(
   ({ appSecret }, problems) => {
     if (appSecret.length >= MIN_APP_SECRET_CHARS && new Set(appSecret).size >= MIN_DIFFERENT_CHARS) return
     problems.push(
-      `WHATSAPP_APP_SECRET is no app secret: it has ${appSecret.length} characters, and Meta's have 32; whoever guesses it signs webhooks`,
+      `WHATSAPP_APP_SECRET is no app secret: it has ${appSecret.length} characters, and Meta's have 32; anyone who guesses it can sign webhooks`,
     )
   },
 )

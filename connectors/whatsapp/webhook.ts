@@ -40,7 +40,7 @@ export function whatsappWebhook({
 
 /**
  * Whether the body was signed with the app's secret. `rawBody` is the body as it came: Meta escapes non-ASCII characters,
- * so that the same JSON written anew has another digest.
+ * so the same JSON serialised again has another digest.
  * @param header the value of `X-Hub-Signature-256`
  */
 export function verifySignature(secret: string, rawBody: Buffer, header: string | undefined): boolean {

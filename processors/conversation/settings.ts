@@ -2,7 +2,8 @@
 import type { Channel } from '../../domain/channel.ts'
 import type { SupportHours } from '../../domain/support-hours.ts'
 import { DAY, MINUTE } from '../../domain/time.ts'
-import type { TenantSettings, Trust } from '../../schemas/types.ts'
+import type { TenantChoices } from '../../domain/tenants.ts'
+import type { Trust } from '../../schemas/types.ts'
 import type { ChannelInbox } from '../../topics/catalog.ts'
 import { isLanguage, type Language } from './words.ts'
 
@@ -47,7 +48,7 @@ export const defaultConversationSettings: Omit<ConversationSettings, 'channels'>
 }
 
 /** The settings for a tenant: what it has decided, and for the rest those of the process. */
-export function settingsFor(tenant: TenantSettings | null, settings: ConversationSettings): ConversationSettings {
+export function settingsFor(tenant: TenantChoices | null, settings: ConversationSettings): ConversationSettings {
   if (tenant === null) return settings
   const { timeZone: zone, supportFrom: from, supportTo: to, language, controlTrust } = tenant
   return {

@@ -1,5 +1,6 @@
 import { MINUTE, SECOND } from '../../domain/time.ts'
-import type { TenantSettings, Trust } from '../../schemas/types.ts'
+import type { TenantChoices } from '../../domain/tenants.ts'
+import type { Trust } from '../../schemas/types.ts'
 
 /** Settings of the venue actor; times in ms. */
 export interface VenueSettings {
@@ -68,7 +69,7 @@ export function scaled(settings: VenueSettings): VenueSettings {
 }
 
 /** The settings for a tenant: what it has decided, and for the rest those of the process. */
-export function settingsFor(tenant: TenantSettings | null, settings: VenueSettings): VenueSettings {
+export function settingsFor(tenant: TenantChoices | null, settings: VenueSettings): VenueSettings {
   if (tenant === null) return settings
   const { countryCode, controlTrust } = tenant
   return { ...settings, countryCode, controlTrust: controlTrust === 'UNKNOWN' ? settings.controlTrust : controlTrust }

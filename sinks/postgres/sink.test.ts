@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { DELIVERY_STATUSES } from '../../domain/delivery-status.ts'
+import { reference } from '../../domain/ids.ts'
 import { parse } from '../../schemas/index.ts'
 import type { AuditEvent, MessageStatus, SendMessageInput, VenueProfileInput } from '../../schemas/types.ts'
 import { auditHash, FIRST_HASH } from '../../domain/audit-hash.ts'
@@ -14,6 +15,7 @@ import { openPool } from './pool.ts'
 import { startPostgresSink } from './sink.ts'
 import { openGate, through } from '../../test/stack/gate.ts'
 import type { Sink } from '../sink.ts'
+import { digestOf } from './tables/erased.ts'
 import { TestLog } from '../testing/log.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
@@ -531,6 +533,8 @@ const SINCE = [
   '0006_sync_refusals',
   '0007_erasures',
   '0008_override_claims',
+  '0009_tenant_settings',
+  '0010_refusal_codes',
 ]
 
 test('migrations may run in several processes at once, and run once', async () => {
@@ -560,6 +564,12 @@ test('a database of the first release is adopted, with its rows', async () => {
     { ref: 'm2', provider: false, provider_id: 'wamid.2', status: 'read' },
     { ref: 'wamid.3', provider: true, provider_id: 'wamid.3', status: 'failed' },
   ])
+})
+
+test('the database makes the same digests of ids as the rest of the service', async () => {
+  for (const id of ['wamid.HBgLNjY4MDAwMDAwMDE=', '', 'ไทย']) {
+    expect(await rows(`SELECT ${digestOf('$1::text')} AS digest`, [id])).toEqual([{ digest: reference(id) }])
+  }
 })
 
 test('the database ranks statuses as the rest of the service does', async () => {

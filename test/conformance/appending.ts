@@ -28,7 +28,7 @@ export function appending(kit: Kit): void {
       }
     })
 
-    it("puts a key where Kafka's partitioner puts it, or where it is told to", async () => {
+    it("puts a key into the partition that Kafka's partitioner chooses, or the one that is given", async () => {
       const topic = newTopic({ partitions: 5 })
       const { log } = await kit.open(topic)
       await log.append([append(topic, 'main:v1', 'by key'), append(topic, 'main:v1', 'told', { partition: 4 })])
@@ -54,7 +54,7 @@ export function appending(kit: Kit): void {
       expect({ ...records[1]?.headers }).toEqual({})
     })
 
-    it('takes a record of the largest size, and refuses a larger one with all that came with it', async () => {
+    it('accepts a record of the largest size, and refuses a larger one with all records of its append', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
       const value = Buffer.alloc(MAX_RECORD_BYTES - 2, 'x')
@@ -66,7 +66,7 @@ export function appending(kit: Kit): void {
       expect(records[0]?.value?.equals(value)).toBe(true)
     })
 
-    it('refuses a topic that is not there', async () => {
+    it('refuses a topic that does not exist', async () => {
       const { log } = await kit.open(newTopic())
       const unknown = newTopic()
       expect(await codeOf(log.append([append(unknown, 'k', 'v')]))).toBe('no_topic')
@@ -74,7 +74,7 @@ export function appending(kit: Kit): void {
       expect(await codeOf(log.ends(unknown.name))).toBe('no_topic')
     })
 
-    it('gives the time at which the log took a record, never running backwards', async () => {
+    it('reports the append time of a record, which never goes back', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
       for (let i = 0; i < 10; i++) await log.append([append(topic, 'k', `${i}`), append(topic, 'k', `${i}`)])
@@ -83,7 +83,7 @@ export function appending(kit: Kit): void {
       expect(Math.abs((times[0] as number) - Date.now())).toBeLessThan(60_000)
     })
 
-    it('takes appends of many callers at once, each in its order', async () => {
+    it('accepts appends of many callers at the same time, each in its order', async () => {
       const topic = newTopic()
       const { log } = await kit.open(topic)
       const caller = async (name: number) => {
@@ -100,7 +100,7 @@ export function appending(kit: Kit): void {
   })
 
   describe('read', () => {
-    it('begins at any offset, and goes on at `next`', async () => {
+    it('starts at any offset, and continues at `next`', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
       const at = { topic: topic.name, partition: 0 }
@@ -111,7 +111,7 @@ export function appending(kit: Kit): void {
       expect(texts((await log.read(at, next, { wait: 5000 })).records)).toEqual(['10'])
     })
 
-    it('brings about as many bytes as it is asked for, and one record at the least', async () => {
+    it('returns about as many bytes as requested, and at least one record', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
       const at = { topic: topic.name, partition: 0 }
@@ -124,7 +124,7 @@ export function appending(kit: Kit): void {
       expect((await log.read(at, 0, { maxBytes: 1024 * 1024 })).records.length).toBeGreaterThan(25)
     })
 
-    it('waits for the first record, and no longer than it is told', async () => {
+    it('waits for the first record, and no longer than requested', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
       const at = { topic: topic.name, partition: 0 }

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { append, join, type Kit, newGroup, newTopic, readAll, recordsOf, texts } from './harness.ts'
 import type { Features } from './log.ts'
 
-/** One partition that cannot be read: it says so, keeps up no other, and nothing of it is passed over. */
+/** A partition that cannot be read: it reports an error, holds up no other, and nothing of it is skipped. */
 export function failing(kit: Kit, { cleaning, expiring, damaging }: Features): void {
   describe('a partition that cannot be read', { timeout: 30_000 }, () => {
-    it('is a gap where it was started beyond its end, and the others go on', async () => {
+    it('is a gap when it was started beyond its end, and the others continue', async () => {
       const topic = newTopic({ partitions: 3 })
       const { log } = await kit.open(topic)
       const put = (text: string) => log.append([0, 1, 2].map(partition => append(topic, 'k', text, { partition })))
@@ -26,14 +26,14 @@ export function failing(kit: Kit, { cleaning, expiring, damaging }: Features): v
         '2: first',
         '2: second',
       ])
-      // It is told of again, from where it stands.
+      // It is reported again, from the same offset.
       expect((await member.failure(beyond)).error.code).toBe('gap')
       member.start({ ...beyond, offset: 0 })
       expect(texts(await member.take(2))).toEqual(['first', 'second'])
       await member.membership.leave()
     })
 
-    it('is no more told of once it is stopped', async () => {
+    it('is no longer reported once it is stopped', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
       const beyond = { topic: topic.name, partition: 0, offset: 1000 }
@@ -45,7 +45,7 @@ export function failing(kit: Kit, { cleaning, expiring, damaging }: Features): v
       await member.membership.leave()
     })
 
-    it.runIf(expiring)('is a gap where it was started below its beginning, and the others go on', async () => {
+    it.runIf(expiring)('is a gap when it was started below its start, and the others continue', async () => {
       const topic = newTopic({ partitions: 2, keepDays: 7 })
       const opened = await kit.open(topic)
       const { log } = opened
@@ -66,12 +66,12 @@ export function failing(kit: Kit, { cleaning, expiring, damaging }: Features): v
       await member.membership.leave()
     })
 
-    it.runIf(expiring)('is a gap where what it was to bring next has gone meanwhile', async () => {
+    it.runIf(expiring)('is a gap when the next records have been removed in the meantime', async () => {
       const topic = newTopic({ partitions: 2, keepDays: 7 })
       const opened = await kit.open(topic)
       const { log } = opened
       const at = { topic: topic.name, partition: 0 }
-      // So much, and none of it to be compressed, that no driver has fetched all of it when it goes.
+      // So much, and incompressible, that no driver has fetched all of it when it is removed.
       for (let i = 0; i < 60; i++) await log.append([append(topic, 'k', null, { value: randomBytes(400_000), partition: 0 })])
       const member = await join(log, newGroup(), topic)
       member.start()

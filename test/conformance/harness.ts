@@ -1,5 +1,5 @@
 /**
- * What the tests of the log share: topics of their own, reading to the end, a member with its assignment.
+ * What the tests of the log share: separate topics, reading to the end, a member with its assignment.
  */
 import { randomUUID } from 'node:crypto'
 import { afterEach, expect, vi } from 'vitest'
@@ -23,7 +23,7 @@ export interface Kit {
   /** A log with these topics, closed after the test. */
   open(...topics: Topic[]): Promise<Opened>
   reopen(opened: Opened): Promise<Opened>
-  /** `reopen`, with what is stored at a position damaged. */
+  /** Like `reopen`, with damage at a position. */
   damage(opened: Opened, at: Position): Promise<Opened>
 }
 
@@ -69,7 +69,7 @@ export function texts(records: readonly LogRecord[]): (string | null)[] {
   return records.map(({ value }) => (value === null ? null : value.toString()))
 }
 
-/** Everything of a partition, or of a whole topic in the order of its partitions. */
+/** All records of a partition, or of a topic in the order of its partitions. */
 export async function readAll(log: Log, { name, partitions }: Topic, only?: number): Promise<LogRecord[]> {
   const records: LogRecord[] = []
   for (const { partition, low, high } of await log.ends(name)) {
@@ -88,13 +88,13 @@ export async function readAll(log: Log, { name, partitions }: Topic, only?: numb
 export interface Member {
   readonly membership: Membership
   readonly assignment: Assignment
-  /** Starts these partitions of the assignment, or all of them, from the beginning where no offset is given. */
+  /** Starts these partitions of the assignment, or all of them, by default from the start. */
   start(...partitions: (TopicPartition & { readonly offset?: number })[]): void
-  /** Polls once, and fails where what comes does not follow what came before. */
+  /** Polls once, and fails when a range does not follow the last one. */
   poll(options: { max: number; wait: number }): Promise<Polled[]>
-  /** Polls until there have been so many records, and fails where a partition cannot be read. */
+  /** Polls until this many records have come, and fails when a partition cannot be read. */
   take(count: number, max?: number): Promise<LogRecord[]>
-  /** Polls until a partition tells of an error; `ranges` is what else has come by then. */
+  /** Polls until a partition reports an error; `ranges` is what else has come by then. */
   failure(of: TopicPartition): Promise<{ error: LogError; ranges: Polled[] }>
 }
 
@@ -160,7 +160,7 @@ export function recordsOf(ranges: readonly Polled[]): LogRecord[] {
   return ranges.flatMap(({ records }) => records)
 }
 
-/** Fails where a range does not begin where the last one of its partition ended, or holds what does not belong to it. */
+/** Fails when a range does not start where the last one of its partition ended, or has records outside it. */
 function expectToFollow(ranges: readonly Polled[], positions: Map<string, number>): void {
   expect(new Set(ranges.map(partitionKey)).size, 'at most one range of each partition').toBe(ranges.length)
   for (const range of ranges) {
@@ -183,7 +183,7 @@ function expectToFollow(ranges: readonly Polled[], positions: Map<string, number
   }
 }
 
-/** The code of the LogError that this ends with. */
+/** The code of the LogError with which this fails. */
 export async function codeOf(work: Promise<unknown> | (() => unknown)): Promise<LogErrorCode | 'no error'> {
   try {
     await (typeof work === 'function' ? work() : work)
@@ -194,7 +194,7 @@ export async function codeOf(work: Promise<unknown> | (() => unknown)): Promise<
   return 'no error'
 }
 
-/** Fails where records of a partition are out of order or twice there. */
+/** Fails when records of a partition are out of order or duplicated. */
 export function expectOrdered(records: readonly LogRecord[]): void {
   const last = new Map<string, number>()
   for (const record of records) {

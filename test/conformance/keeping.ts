@@ -7,7 +7,7 @@ import type { Features } from './log.ts'
 const HOUR = 60 * 60 * 1000
 const DAY = 24 * HOUR
 
-/** Restarts, closing, and what becomes of old records. */
+/** Restarts, closing, retention and compaction. */
 export function keeping(kit: Kit, features: Features): void {
   if (features.restart) restarts(kit, features)
   if (features.cleaning) cleaning(kit)
@@ -16,7 +16,7 @@ export function keeping(kit: Kit, features: Features): void {
 
 function restarts(kit: Kit, { membership }: Features): void {
   describe('after a restart', () => {
-    it('has what it had, and goes on behind it', async () => {
+    it('has what it had, and continues after it', async () => {
       const topic = newTopic()
       const opened = await kit.open(topic)
       await opened.log.append(Array.from({ length: 50 }, (_, i) => append(topic, `key-${i}`, `${i}`, { headers: { i: `${i}` } })))
@@ -29,7 +29,7 @@ function restarts(kit: Kit, { membership }: Features): void {
       expect(await readAll(log, topic)).toHaveLength(51)
     })
 
-    it('knows its topics by the same ids, no two by one', async () => {
+    it('keeps the ids of its topics, each unique', async () => {
       const [topic, other] = [newTopic(), newTopic()]
       const opened = await kit.open(topic, other)
       const ids = async (log: Log) => [await log.topicId(topic.name), await log.topicId(other.name)]
@@ -154,7 +154,7 @@ function cleaning(kit: Kit): void {
 
 function closing(kit: Kit, { membership }: Features): void {
   describe('once closed', () => {
-    it('refuses every call, and closing again is nothing', async () => {
+    it('refuses every call, and can be closed again', async () => {
       const topic = newTopic()
       const { log } = await kit.open(topic)
       const at = { topic: topic.name, partition: 0 }

@@ -1,7 +1,6 @@
 /**
- * What every driver of the log must do. A driver's test calls `logConformance` with a way to open it; each test gets topics
- * and groups of its own, so that one broker may serve them all. Offsets are not taken to be dense: transaction markers of
- * Kafka take some.
+ * What every driver of the log must do. A driver's test calls `logConformance` with a function that opens it; each test gets separate
+ * topics and groups, so that one broker can serve them all. Offsets need not be dense: Kafka's transaction markers take some.
  */
 import { describe } from 'vitest'
 import type { Topic } from '../../topics/catalog.ts'
@@ -15,38 +14,38 @@ import { polling } from './polling.ts'
 import { registering } from './registering.ts'
 import { transactions } from './transactions.ts'
 
-/** A log that has been opened for one test. */
+/** A log that was opened for one test. */
 export interface Opened {
   readonly log: Log
   readonly registry?: SchemaRegistry
-  /** Ends the driver, and opens it again on what it has stored. */
+  /** Closes the driver, and opens it again on its stored data. */
   reopen(): Promise<Opened>
   close(): Promise<void>
-  /** Does what retention and compaction may do once everything in the log has become so much older, ms. */
+  /** Runs retention and compaction as if everything in the log were older by this time, ms. */
   clean?(olderBy: number): Promise<void>
-  /** Removes every record that a topic which keeps them for a week has by now, as retention does in time. */
+  /** Removes every current record of a topic with a week's retention, as retention does in time. */
   expire?(topic: Topic): Promise<void>
-  /** Ends the driver, damages what is stored at a position, and opens it again. */
+  /** Closes the driver, damages its data at a position, and opens it again. */
   damage?(at: Position): Promise<Opened>
 }
 
-/** What a driver claims beyond appending and reading. */
+/** What a driver supports beyond appending and reading. */
 export interface Features {
   /** Groups: join, poll, transactions. */
   readonly membership: boolean
-  /** What is durable is there after `reopen`. */
+  /** Durable records are still there after `reopen`. */
   readonly restart: boolean
-  /** `clean` is there. */
+  /** It has `clean`. */
   readonly cleaning: boolean
-  /** `expire` is there. */
+  /** It has `expire`. */
   readonly expiring: boolean
-  /** `damage` is there. */
+  /** It has `damage`. */
   readonly damaging: boolean
-  /** `registry` is there. */
+  /** It has `registry`. */
   readonly registry: boolean
 }
 
-/** @param open gives a log that has these topics, all of them new and empty */
+/** @param open opens a log that has these topics, all of them new and empty */
 export function logConformance(name: string, open: (topics: readonly Topic[]) => Promise<Opened>, features: Features): void {
   describe(`the log on ${name}`, () => {
     const kit = harness(open)

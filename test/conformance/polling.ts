@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { append, expectOrdered, join, type Kit, newGroup, newTopic, recordsOf, texts } from './harness.ts'
 
-/** What a member of a group is given, and what it polls. */
+/** What a member of a group is assigned, and what it polls. */
 export function polling(kit: Kit): void {
   describe('a member', () => {
     it('is assigned every partition of its topics, as the only one of its group', async () => {
@@ -102,7 +102,7 @@ export function polling(kit: Kit): void {
       await membership.leave()
     })
 
-    it('waits for records, gets them when they come, and comes back empty-handed in time', async () => {
+    it('waits for records, returns them when they come, and returns empty in time', async () => {
       const topic = newTopic({ partitions: 1 })
       const { log } = await kit.open(topic)
       const { membership, start, poll } = await join(log, newGroup(), topic)

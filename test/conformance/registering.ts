@@ -15,7 +15,7 @@ export function registering(kit: Kit): void {
       return { log, registry: log.registry as SchemaRegistry, subject: `${topic.name}-Thing` }
     }
 
-    it('gives the same text the same id, under any subject, and gives the text back', async () => {
+    it('gives the same text the same id, under any subject, and returns the text', async () => {
       const { registry, subject } = await opened()
       const id = await registry.register(subject, schema(a))
       expect(await registry.register(subject, schema(a))).toBe(id)
@@ -24,7 +24,7 @@ export function registering(kit: Kit): void {
       expect(JSON.parse(await registry.schema(id))).toEqual(JSON.parse(schema(a)))
     })
 
-    it('refuses a schema that cannot read every earlier one of its subject, or not be read by it', async () => {
+    it('refuses a schema that cannot read every earlier one of its subject, or be read by it', async () => {
       const { registry, subject } = await opened()
       await registry.register(subject, schema(a))
       await registry.register(subject, schema(a, b))

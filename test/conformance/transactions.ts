@@ -18,10 +18,10 @@ async function world(kit: Kit) {
   return { opened, log: opened.log, group, inbox, outputs, changelog, at, member, everything }
 }
 
-/** Exactly once inside the log: all of a transaction or nothing, and only by the present member of the group. */
+/** Exactly once inside the log: all of a transaction or nothing, and only by the current member of the group. */
 export function transactions(kit: Kit): void {
   describe('a transaction', () => {
-    it('makes outputs, changelog and input offsets visible together, and says the last offsets', async () => {
+    it('makes outputs, changelog and input offsets visible together, and returns the last offsets', async () => {
       const { log, outputs, changelog, at, member, everything } = await world(kit)
       const { membership, assignment } = member
       const transaction = membership.begin(assignment)
@@ -43,7 +43,7 @@ export function transactions(kit: Kit): void {
       await membership.leave()
     })
 
-    it('is not to be seen while it is open, nor after it was aborted', async () => {
+    it('is not visible while it is open, nor after it was aborted', async () => {
       const { log, outputs, at, member, everything } = await world(kit)
       const { membership, assignment } = member
       const transaction = membership.begin(assignment)
@@ -84,7 +84,7 @@ export function transactions(kit: Kit): void {
       await membership.leave()
     })
 
-    it('is refused without an input offset, for that is its fence', async () => {
+    it('is refused without an input offset, because that is its fence', async () => {
       const { outputs, member, everything } = await world(kit)
       const { membership, assignment } = member
       const transaction = membership.begin(assignment)
@@ -181,7 +181,7 @@ export function transactions(kit: Kit): void {
   })
 
   describe('committed offsets', () => {
-    it('are absent until the first commit, and only those that were asked for', async () => {
+    it('are absent until the first commit, and only those that were requested', async () => {
       const { at, member } = await world(kit)
       expect(await member.membership.committed([at])).toEqual([])
       const transaction = member.membership.begin(member.assignment)

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync }
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { alone } from './lock.ts'
+import { withFileLock } from './lock.ts'
 
 const run = promisify(execFile)
 
@@ -93,7 +93,7 @@ async function fromMaven(name: string, ...goals: string[]): Promise<string> {
 /** One at a time: neither apt-get nor Maven's own folder stands two. */
 function installing<T>(work: () => Promise<T>): Promise<T> {
   mkdirSync(cacheFolder(), { recursive: true })
-  return alone(join(cacheFolder(), 'install.lock'), work)
+  return withFileLock(join(cacheFolder(), 'install.lock'), work)
 }
 
 async function find(name: Program): Promise<string | null> {

@@ -8,7 +8,7 @@ const SQLITE_BUSY = 5
  * Does `work` while nobody else does theirs under the same file. The lock is the kernel's, by way of SQLite: it goes with the
  * process that holds it, however that ends. Do not nest two on one file.
  */
-export async function alone<T>(file: string, work: () => Promise<T>): Promise<T> {
+export async function withFileLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const lock = new DatabaseSync(file)
   try {
     while (!taken(lock)) await sleep(50)

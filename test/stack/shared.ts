@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cacheFolder, StackMissing } from './install.ts'
-import { alone } from './lock.ts'
+import { withFileLock } from './lock.ts'
 import { type StackOptions, startStack } from './stack.ts'
 
 export interface Kept {
@@ -41,7 +41,7 @@ export async function sharedStack(
     throw new StackMissing('the real servers are looked after by way of /proc, which is Linux only')
   return (
     runningStack(folder) ??
-    (await alone(join(folder, 'lock'), async () => {
+    (await withFileLock(join(folder, 'lock'), async () => {
       const running = runningStack(folder)
       if (running !== null) return running
       const before = read(folder)
@@ -83,7 +83,7 @@ export function runningStack(folder: string): Readonly<Record<string, string>> |
 /** Ends what of it still runs, and only that, and removes the folder. Returns what was ended. */
 export async function stopShared(folder: string): Promise<string[]> {
   if (!existsSync(folder)) return []
-  return alone(join(folder, 'lock'), async () => {
+  return withFileLock(join(folder, 'lock'), async () => {
     const kept = read(folder)
     const ended = kept === null ? [] : await end(kept)
     rmSync(folder, { recursive: true, force: true })

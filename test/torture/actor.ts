@@ -8,7 +8,7 @@ import { trial, trialInbox, trialOutputs } from '../simulation/trial.ts'
 export const PARTITIONS = 6
 export const GROUP = 'torture'
 
-export const tortured = actor({
+export const torturedActor = actor({
   ...trial,
   on: {
     ...trial.on,

@@ -13,7 +13,7 @@ import { Codec } from '../../topics/codec.ts'
 import { openKafkaLog } from '../../topics/kafka/log.ts'
 import { ConfluentRegistry } from '../../topics/kafka/registry.ts'
 import type { TransactionVersion } from '../../topics/kafka/transaction-protocol.ts'
-import { GROUP, partitionsOf, topics, tortured } from './actor.ts'
+import { GROUP, partitionsOf, topics, torturedActor } from './actor.ts'
 
 /** What a child is told. */
 export interface ChildSettings {
@@ -81,7 +81,7 @@ const sink = await startPostgresSink({
 const worker = new Worker({
   log,
   codec,
-  actors: [tortured],
+  actors: [torturedActor],
   ports: { trial: { once: perform('once'), again: perform('again'), bulk: perform('bulk') } } as never,
   group: GROUP,
   instance,

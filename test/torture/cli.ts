@@ -25,11 +25,11 @@ try {
     transactions: transactions === undefined ? 'by turns' : transactions === '1' ? 1 : 2,
     ...(values.quiet ? {} : { say: line => console.log(line) }),
   })
-  const { violations, faults, standstill, ...rest } = result
-  for (const [name, { times, struck }] of Object.entries(faults).sort())
-    console.log(`${String(times).padStart(5)} × ${name}${struck === times ? '' : ` (${struck} of them struck something)`}`)
-  console.log('Longest that a partition stood still which the fault does not concern:')
-  for (const [kind, ms] of Object.entries(standstill).sort()) console.log(`${String(ms).padStart(7)} ms under ${kind}`)
+  const { violations, faults, stalls, ...rest } = result
+  for (const [name, { times, effective }] of Object.entries(faults).sort())
+    console.log(`${String(times).padStart(5)} × ${name}${effective === times ? '' : ` (${effective} of them had an effect)`}`)
+  console.log('Longest stall of a partition that the fault does not affect:')
+  for (const [kind, ms] of Object.entries(stalls).sort()) console.log(`${String(ms).padStart(7)} ms under ${kind}`)
   console.log(JSON.stringify(rest))
   for (const violation of violations) console.error(violation)
   console.log(violations.length === 0 ? 'nothing lost, nothing doubled' : `${violations.length} violations`)

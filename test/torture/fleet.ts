@@ -1,4 +1,4 @@
-/** Worker processes, each with a folder of its own, which are killed, stopped and started again. */
+/** Worker processes, each with its own folder, that are killed, stopped and restarted. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,16 +9,16 @@ import type { ChildNews, ChildSettings } from './child.ts'
 export interface Machine {
   readonly name: string
   child: ChildProcess | null
-  /** Of the machine, as far as its processes can tell. */
+  /** Boots of the machine, as its processes see them. */
   boots: number
-  /** It is to run: one that ends by itself is started again, as any supervisor does. */
+  /** It should run: a process that exits by itself is restarted, as by a supervisor. */
   wanted: boolean
   news: ChildNews
 }
 
 export interface FleetOptions extends Pick<ChildSettings, 'brokers' | 'registry' | 'database' | 'outside'> {
   readonly folder: string
-  /** How transactions go; with `by turns` each process goes another way than the one before, as while a cluster is upgraded. */
+  /** Protocol of transactions; with `by turns` processes alternate, as during the upgrade of a cluster. */
   readonly transactions: TransactionVersion | 'by turns'
   readonly say: (line: string) => void
 }
@@ -30,9 +30,9 @@ export class Fleet {
   readonly #machines: Machine[] = []
   readonly #words: string[] = []
   #assignments = 0
-  /** Newest generation that any of them was given. */
+  /** Newest generation that any of them was assigned. */
   #generation = 0
-  /** Processes that have ended by themselves. */
+  /** Processes that have exited by themselves. */
   #ended = 0
   #started = 0
 
@@ -72,7 +72,7 @@ export class Fleet {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'child.ts'), JSON.stringify(settings)], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    // A run that is broken off leaves no process behind.
+    // An interrupted run leaves no process behind.
     const killed = () => child.kill('SIGKILL')
     process.once('exit', killed)
     child.once('exit', () => process.off('exit', killed))
@@ -117,7 +117,7 @@ export class Fleet {
     for (const until = Date.now() + ms; this.#generation <= than && Date.now() < until; ) await sleep(20)
   }
 
-  /** Every one of these runs. */
+  /** Makes all of these run. */
   heal(machines: readonly Machine[]): void {
     for (const machine of machines) {
       this.signal(machine, 'SIGCONT')
@@ -132,7 +132,7 @@ export class Fleet {
     }
   }
 
-  /** What does not go on, by whom. */
+  /** Halted partitions and failing cycles, by machine. */
   halted(): string[] {
     return this.#machines
       .filter(m => m.child !== null)
@@ -155,7 +155,7 @@ export class Fleet {
     }
     const halted = Object.entries(news.halted ?? {}).map(([partition, why]) => `${partition} ${why}`)
     const failing = news.failing == null ? [] : [`cycles fail: ${news.failing}`]
-    this.#options.say(`  ${machine.name}: ${[...halted, ...failing].join('; ') || 'all goes on'}`)
+    this.#options.say(`  ${machine.name}: ${[...halted, ...failing].join('; ') || 'all is well'}`)
   }
 
   #exited(machine: Machine, child: ChildProcess, how: unknown): void {

@@ -1,4 +1,4 @@
-/** What the workers get to do: inputs without a pause, and an outside for their effects. */
+/** The load of the workers: a stream of inputs, and an external service for their effects. */
 import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RECORD_ID } from '../../engine/headers.ts'
@@ -12,27 +12,27 @@ import { type Done, PARTITIONS } from './actor.ts'
 
 export type Sent = Map<string, { key: string; kind: string; sequence: number }>
 
-/** How some inputs are written: those of one partition, by newer code. */
+/** Some inputs of this partition are written by newer code. */
 export interface Newer {
   readonly partition: number
   readonly encode: (input: TrialInput) => Buffer
 }
 
 export interface Load {
-  /** Who writes by a newer version of the schema at present. */
+  /** Set while a newer version of the schema is in use. */
   newer: Newer | null
-  /** Half of the inputs are for keys that have not been there before, which begin like this. */
+  /** When set, half of the inputs are for new keys with this prefix. */
   fresh: string | null
   stop(): Promise<Sent>
 }
 
 const KEYS = 60
 const PAUSE_MS = 40
-/** Poison stops a task where it strikes many keys. */
+/** Poison on more keys would stop the task. */
 const POISONED_KEYS = 8
 const KINDS = ['add', 'add', 'add', 'add', 'once', 'again', 'timer', 'clear', 'poison', 'forget']
 
-/** Inputs without a pause, each with an id: what was not acknowledged is sent again, and some of the rest too. */
+/** Appends inputs continuously, each with an id: what was not acknowledged is sent again, and some of the rest, too. */
 export function startLoad(log: KafkaLog, codec: Codec, random: Random): Load {
   const sent: Sent = new Map()
   let stopping = false

@@ -1,6 +1,6 @@
 /**
- * A TCP proxy in front of a broker that knows Kafka's framing, so that it can lose the answer to one kind of request, hold such a
- * request back, or put something else in its place.
+ * A TCP proxy in front of a broker that knows Kafka's framing, so that it can lose the answer to one kind of request, delay such a
+ * request, or replace it.
  *
  *   request   size 4 · api key 2 · api version 2 · correlation id 4 · …
  *   response  size 4 · correlation id 4 · …
@@ -23,26 +23,26 @@ export const API = {
 } as const
 export type ApiName = keyof typeof API
 
-/** Puts something else in the place of requests or answers of one kind. Each returns the frame that it was given to leave it. */
-export interface Meddler {
+/** Replaces requests or answers of one kind. Returning the given frame leaves it unchanged. */
+export interface Interceptor {
   readonly api: ApiName
-  /** What it makes of an answer is none any more: nobody can change it after that. */
+  /** What it returns is no longer a valid answer: no other interceptor can change it after that. */
   readonly breaks?: boolean
   request?(frame: Buffer, version: number): Buffer
-  /** @param asked the request as it came @returns null: the connection breaks after the first half of the answer */
+  /** @param asked the request as it was received @returns null: breaks the connection after the first half of the answer */
   answer?(frame: Buffer, version: number, asked: Buffer): Buffer | null
 }
 
 export interface BrokerProxy {
   readonly port: number
-  /** The next answer to such a request is lost, and its connection closed; the broker has done what was asked. */
+  /** Loses the next answer to such a request, and closes its connection; the broker has carried the request out. */
   lose(api: ApiName): void
-  /** Answers of that kind that have been lost so far. */
+  /** Answers that have been lost so far. */
   readonly lost: number
-  /** The next request of that kind waits until the promise has resolved. Resolves once there is one. */
+  /** Delays the next request of that kind until the promise has resolved. Resolves once there is such a request. */
   hold(api: ApiName, until: Promise<unknown>): Promise<void>
-  /** From now on, until the function that it returns is called. */
-  meddle(meddler: Meddler): () => void
+  /** @returns ends it */
+  intercept(interceptor: Interceptor): () => void
   close(): Promise<void>
 }
 
@@ -50,13 +50,13 @@ interface Asked {
   readonly api: number
   readonly version: number
   readonly frame: Buffer
-  readonly meddlers: readonly Meddler[]
+  readonly interceptors: readonly Interceptor[]
 }
 
 export async function startProxy(target: number): Promise<BrokerProxy> {
   const losing = new Map<number, number>()
   const holding = new Map<number, { until: Promise<unknown>; caught: () => void }>()
-  const meddling = new Set<Meddler>()
+  const active = new Set<Interceptor>()
   const sockets = new Set<Socket>()
   let lost = 0
   const server: Server = createServer(client => {
@@ -75,31 +75,31 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
     onFrames(client, frame => {
       const api = frame.readInt16BE(4)
       const version = frame.readInt16BE(6)
-      // Whoever has changed a request sees its answer.
-      const meddlers = [...meddling]
+      // An interceptor that has changed a request sees its answer.
+      const interceptors = [...active]
         .filter(m => API[m.api] === api)
         .sort((a, b) => Number(a.breaks ?? false) - Number(b.breaks ?? false))
-      asked.set(frame.readInt32BE(8), { api, version, frame: meddlers.length === 0 ? NOTHING : frame, meddlers })
-      const changed = meddlers.reduce((request, m) => m.request?.(request, version) ?? request, frame)
+      asked.set(frame.readInt32BE(8), { api, version, frame: interceptors.length === 0 ? NOTHING : frame, interceptors })
+      const changed = interceptors.reduce((request, m) => m.request?.(request, version) ?? request, frame)
       const held = holding.get(api)
       holding.delete(api)
       held?.caught()
-      // In order: what comes behind a request that is held back waits as well.
+      // In order: requests behind one that is delayed wait as well.
       before = before.then(() => held?.until).then(() => broker.writable && broker.write(changed))
     })
     onFrames(broker, frame => {
       const correlation = frame.readInt32BE(4)
-      const { api = -1, version = 0, frame: request = NOTHING, meddlers = [] } = asked.get(correlation) ?? {}
+      const { api = -1, version = 0, frame: request = NOTHING, interceptors = [] } = asked.get(correlation) ?? {}
       asked.delete(correlation)
       let answer = frame
-      for (const meddler of meddlers) {
-        const changed = meddler.answer === undefined ? answer : meddler.answer(answer, version, request)
+      for (const interceptor of interceptors) {
+        const changed = interceptor.answer === undefined ? answer : interceptor.answer(answer, version, request)
         if (changed === null) {
           if (client.writable) client.end(answer.subarray(0, Math.ceil(answer.length / 2)))
           broker.destroy()
           return
         }
-        if (meddler.breaks && changed !== answer) {
+        if (interceptor.breaks && changed !== answer) {
           if (client.writable) client.write(changed)
           return
         }
@@ -124,9 +124,9 @@ export async function startProxy(target: number): Promise<BrokerProxy> {
       return lost
     },
     hold: (api, until) => new Promise(caught => holding.set(API[api], { until, caught })),
-    meddle: meddler => {
-      meddling.add(meddler)
-      return () => meddling.delete(meddler)
+    intercept: interceptor => {
+      active.add(interceptor)
+      return () => active.delete(interceptor)
     },
     close: () =>
       new Promise(resolve => {

@@ -6,20 +6,20 @@ import { recordSchema } from '../../schemas/index.ts'
 import type { TrialInput } from '../../schemas/types.ts'
 import { ConfluentRegistry } from '../../topics/kafka/registry.ts'
 
-/** How the registry is away. `missing`: it answers, but does not know the newest schemas. */
-export type Away = 'refuses' | 'hangs' | 'fails' | 'missing'
+/** How the registry fails. `missing`: it answers, but does not know the newest schemas. */
+export type Outage = 'refuses' | 'hangs' | 'fails' | 'missing'
 
 export interface RegistryProxy {
   readonly url: string
-  /** Requests that were refused, answered by an error or not at all. */
+  /** Requests that were answered with an error or not at all. */
   readonly hits: number
-  /** Away in this way until the function that it returns is called. @param id of the schema that it does not know */
-  away(how: Away, id: number): Promise<() => Promise<void>>
+  /** Starts an outage. @param id of the schema that it does not know @returns ends it */
+  fail(how: Outage, id: number): Promise<() => Promise<void>>
   close(): Promise<void>
 }
 
 export async function startRegistryProxy(url: string): Promise<RegistryProxy> {
-  let how: Away | null = null
+  let how: Outage | null = null
   let unknown = -1
   let hits = 0
   const sockets = new Set<Socket>()
@@ -67,14 +67,14 @@ export async function startRegistryProxy(url: string): Promise<RegistryProxy> {
     get hits() {
       return hits
     },
-    away: async (as, id) => {
+    fail: async (as, id) => {
       how = as
       unknown = id
       if (as === 'refuses') await shut()
       return async () => {
         how = null
         if (as === 'refuses') await listen(port)
-        // Who was left hanging asks again.
+        // Clients that were left hanging ask again.
         else for (const socket of sockets) socket.destroy()
       }
     },
@@ -90,7 +90,7 @@ export class NewerWriter {
   readonly #subject: string
   #versions = 0
 
-  /** @param registry its own address: whoever writes is not the one that cannot reach it */
+  /** @param registry address without the proxy: the writer is not affected by outages */
   constructor(registry: string, subject: string) {
     this.#registry = new ConfluentRegistry(registry)
     this.#subject = subject

@@ -21,10 +21,10 @@ import { Random } from '../simulation/scheduler.ts'
 import { trialInbox } from '../simulation/trial.ts'
 import { freePort } from '../stack/server.ts'
 import { startBroker } from '../stack/stack.ts'
-import { type Done, GROUP, partitionsOf, topics, tortured } from './actor.ts'
+import { type Done, GROUP, partitionsOf, topics, torturedActor } from './actor.ts'
 import { inOwnIds } from './dialect.ts'
 import { contentsOf, type Everything, holderOf, rowsWrong } from './evidence.ts'
-import { strikeAll, type Tally, type World } from './faults/fault.ts'
+import { injectAll, type Tally, type World } from './faults/fault.ts'
 import { logFaults } from './faults/log.ts'
 import { processFaults } from './faults/processes.ts'
 import { diskFaults, registryFaults } from './faults/stores.ts'
@@ -33,7 +33,7 @@ import { startLoad, startOutside } from './load.ts'
 import { startProxy } from './proxy.ts'
 import { NewerWriter, startRegistryProxy } from './registry.ts'
 import { mountSmallDisk } from './small-disk.ts'
-import { Standstill } from './standstill.ts'
+import { StallMeter } from './stalls.ts'
 
 export interface TortureOptions {
   readonly seed: number
@@ -46,10 +46,10 @@ export interface TortureOptions {
 }
 
 export interface TortureResult {
-  /** By name: how often, and how often it struck something. */
+  /** By name: how often it was injected, and how often it had an effect. */
   readonly faults: Readonly<Record<string, Tally>>
-  /** By fault: the longest that a partition stood still which it does not concern, ms. */
-  readonly standstill: Readonly<Record<string, number>>
+  /** By fault: the longest stall of a partition that it does not affect, ms. */
+  readonly stalls: Readonly<Record<string, number>>
   readonly answersLost: number
   readonly inputs: number
   readonly outputs: number
@@ -111,16 +111,16 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
 
     const load = startLoad(log, written, random)
     const world: World = { proxy, broker, fleet, log, load, registry, newer, machines, disk }
-    const standstill = new Standstill(log)
-    const tallies = await strikeAll({
+    const stalls = new StallMeter(log)
+    const tallies = await injectAll({
       seed,
       count: faults,
       faults: [...logFaults(world), ...processFaults(world), ...registryFaults(world), ...diskFaults(world)],
-      standstill,
+      stalls,
       say,
     })
     const sent = await load.stop()
-    const longest = await standstill.end()
+    const longest = await stalls.end()
     fleet.heal(machines)
     say('all is healed')
 
@@ -131,15 +131,15 @@ export async function torture(options: TortureOptions): Promise<TortureResult> {
       // To look at everything keeps this process from all else, and with it the proxy: heartbeats would wait.
       await calm(log, until)
       contents = await contentsOf(readable)
-      const quick = check({ cluster: contents, done, sent, workers: [], quick: true, actor: tortured })
+      const quick = check({ cluster: contents, done, sent, workers: [], quick: true, actor: torturedActor })
       if (quick.length === 0 && (await rowsWrong(database.pool, contents)).length === 0) break
       if (Date.now() > until) break
     }
-    const violations = check({ cluster: contents, done, sent, workers: [holderOf(contents)], quick: false, actor: tortured })
+    const violations = check({ cluster: contents, done, sent, workers: [holderOf(contents)], quick: false, actor: torturedActor })
     violations.push(...(await rowsWrong(database.pool, contents)))
     return {
       faults: Object.fromEntries(tallies),
-      standstill: Object.fromEntries(longest),
+      stalls: Object.fromEntries(longest),
       answersLost: proxy.lost,
       inputs: sent.size,
       outputs: contents.count('trial.outputs'),

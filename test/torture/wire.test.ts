@@ -5,8 +5,8 @@ import { fetch, produce } from '../../topics/kafka/protocol.ts'
 import { sessionless } from '../../topics/kafka/session.ts'
 import { partitionKey } from '../../topics/log.ts'
 import { Random } from '../simulation/scheduler.ts'
-import { cutAnswer, cutRecords, fetchError, flippedBit, NOT_ENOUGH_REPLICAS, refusedProduce } from './meddlers.ts'
-import type { Meddler } from './proxy.ts'
+import { cutAnswer, cutRecords, fetchError, flippedBit, NOT_ENOUGH_REPLICAS, refusedProduce } from './interceptors.ts'
+import type { Interceptor } from './proxy.ts'
 import { sentParts } from './wire.ts'
 
 const [TOPIC, OTHER] = ['inbox', 'outputs']
@@ -62,28 +62,28 @@ const decoded = async (answer: Buffer) => {
     return { ...part, records, next, damage }
   })
 }
-const change = (meddler: Meddler, answer: Buffer) => meddler.answer?.(answer, 11, Buffer.alloc(0)) as Buffer
+const change = (interceptor: Interceptor, answer: Buffer) => interceptor.answer?.(answer, 11, Buffer.alloc(0)) as Buffer
 const othersOf = (parts: Awaited<ReturnType<typeof decoded>>) =>
   parts.filter(p => p.topic !== TOPIC || p.partition !== 1).map(p => [p.errorCode, p.damage, p.records.length, p.next])
 const UNTOUCHED = Array.from({ length: 3 }, () => [0, null, 4, 4])
 
-async function changed(meddler: Meddler) {
-  const parts = await decoded(change(meddler, fetched()))
+async function changed(interceptor: Interceptor) {
+  const parts = await decoded(change(interceptor, fetched()))
   expect(othersOf(parts)).toEqual(UNTOUCHED)
   return parts.find(p => p.topic === TOPIC && p.partition === 1)!
 }
 
 describe('an answer to a Fetch', () => {
   it('gets an error for one partition, so many times', async () => {
-    const { meddlers, hits } = fetchError(AT, 74, 1)
-    expect(await changed(meddlers[0]!)).toMatchObject({ errorCode: 74, records: [], next: 0 })
-    expect(await changed(meddlers[0]!)).toMatchObject({ errorCode: 0, next: 4 })
+    const { interceptors, hits } = fetchError(AT, 74, 1)
+    expect(await changed(interceptors[0]!)).toMatchObject({ errorCode: 74, records: [], next: 0 })
+    expect(await changed(interceptors[0]!)).toMatchObject({ errorCode: 0, next: 4 })
     expect(hits()).toBe(1)
   })
 
   it('gets a bit flipped that the checksum covers, wherever that is', async () => {
     for (let seed = 0; seed < 200; seed++) {
-      const part = await changed(flippedBit(AT, 1, new Random(seed)).meddlers[0]!)
+      const part = await changed(flippedBit(AT, 1, new Random(seed)).interceptors[0]!)
       expect(part.damage, `seed ${seed}`).not.toBeNull()
     }
   })
@@ -91,7 +91,7 @@ describe('an answer to a Fetch', () => {
   it('gets the records of one partition cut short: whole batches come before the cut', async () => {
     const counts = new Set<number>()
     for (let seed = 0; seed < 200; seed++) {
-      const part = await changed(cutRecords(AT, 1, new Random(seed)).meddlers[0]!)
+      const part = await changed(cutRecords(AT, 1, new Random(seed)).interceptors[0]!)
       expect(part).toMatchObject({ errorCode: 0, next: part.records.length })
       // A broker cuts none short but the last of several.
       if (part.records.length > 0) expect(part.damage).toBeNull()
@@ -102,7 +102,7 @@ describe('an answer to a Fetch', () => {
 
   it('ends too early, though its frame is whole: nothing of it can be read', async () => {
     for (let seed = 0; seed < 200; seed++) {
-      const answer = change(cutAnswer(AT, 1, new Random(seed)).meddlers[0]!, fetched())
+      const answer = change(cutAnswer(AT, 1, new Random(seed)).interceptors[0]!, fetched())
       expect(answer.readInt32BE(0)).toBe(answer.length - 4)
       await expect(decoded(answer), `seed ${seed}`).rejects.toThrow()
     }
@@ -139,14 +139,14 @@ describe.each([7, 12] as const)('a Produce, version %i', version => {
   }
 
   it('is kept from the broker for one partition, which is answered by the error', async () => {
-    const [meddler] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, false).meddlers
+    const [interceptor] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, false).interceptors
     const asked = await request()
-    const sent = meddler!.request?.(asked, version) as Buffer
+    const sent = interceptor!.request?.(asked, version) as Buffer
     expect(sent.readInt32BE(0)).toBe(sent.length - 4)
     const frameOfBatch = version === 7 ? 4 + 4 : 4 + 1 + 1
     expect(asked.length - sent.length).toBe(frameOfBatch + batch(['a']).length)
     expect(sentParts(sent, version).map(({ topic, partition }) => [topic, partition])).toEqual([[TOPIC, 0]])
-    const answer = meddler!.answer?.(produced([0]), version, asked) as Buffer
+    const answer = interceptor!.answer?.(produced([0]), version, asked) as Buffer
     expect(answer.readInt32BE(0)).toBe(answer.length - 4)
     expect(await parts(answer)).toEqual([
       { topic: TOPIC, partition: 1, errorCode: NOT_ENOUGH_REPLICAS, baseOffset: -1 },
@@ -155,10 +155,10 @@ describe.each([7, 12] as const)('a Produce, version %i', version => {
   })
 
   it('reaches the broker, and is answered by the error all the same', async () => {
-    const [meddler] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, true).meddlers
+    const [interceptor] = refusedProduce(AT, NOT_ENOUGH_REPLICAS, true).interceptors
     const asked = await request()
-    expect(meddler!.request?.(asked, version)).toBe(asked)
-    const answer = meddler!.answer?.(produced([0, 1]), version, asked) as Buffer
+    expect(interceptor!.request?.(asked, version)).toBe(asked)
+    const answer = interceptor!.answer?.(produced([0, 1]), version, asked) as Buffer
     expect((await parts(answer)).map(p => [p.partition, p.errorCode])).toEqual([
       [0, 0],
       [1, NOT_ENOUGH_REPLICAS],

@@ -81,7 +81,7 @@ await describeWithStack('aborted transactions on a real broker', ({ KAFKA_BROKER
   for (const [i, { name, steps, key = 'k', from = 0, committed, leaks }] of STORIES.entries()) {
     const topic = topics[i]!
 
-    it(`are not to be seen where ${name}`, async () => {
+    it(`are not visible when ${name}`, async () => {
       await play(producers, topic.name, steps, key)
       const wanted = [...committed]
       expect(texts(await readAll(log, topic))).toEqual(wanted)

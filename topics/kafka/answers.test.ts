@@ -6,7 +6,7 @@ import { append, join, newGroup, newTopic, readAll, texts } from '../../test/con
 import { freePort } from '../../test/stack/server.ts'
 import { type Broker, startBroker } from '../../test/stack/stack.ts'
 import { describeWithStack } from '../../test/stack/vitest.ts'
-import { brokenOff } from '../../test/torture/meddlers.ts'
+import { brokenOff } from '../../test/torture/interceptors.ts'
 import { type ApiName, type BrokerProxy, startProxy } from '../../test/torture/proxy.ts'
 import { type KafkaLog, openKafkaLog } from './log.ts'
 import type { TransactionVersion } from './transaction-protocol.ts'
@@ -57,7 +57,7 @@ await describeWithStack('an answer of the broker that is lost', () => {
     return result
   }
 
-  it('to an append leaves its records there once, in order', async () => {
+  it('to an append leaves its records stored once, in order', async () => {
     const topic = outputs.pop()!
     await log.append([append(topic, 'k', 'first')])
     const positions = await losing('Produce', 2, () => log.append([append(topic, 'k', 'a'), append(topic, 'k', 'b')]))
@@ -93,7 +93,7 @@ await describeWithStack('an answer of the broker that is lost', () => {
     })
   }
 
-  it('to a read, or to InitProducerId, is asked for again', async () => {
+  it('to a read, or to InitProducerId, is requested again', async () => {
     const topic = outputs.pop()!
     await log.append([append(topic, 'k', 'kept')])
     const { records } = await losing('Fetch', 1, () => log.read({ topic: topic.name, partition: 0 }, 0, { wait: 10_000 }))
@@ -104,12 +104,12 @@ await describeWithStack('an answer of the broker that is lost', () => {
     await membership.leave()
   })
 
-  it('to a read, of which only a part has come, is asked for again, and is not mixed with the next', async () => {
+  it('to a read, of which only a part has arrived, is requested again, and not mixed with the next', async () => {
     const topic = outputs.pop()!
     const wanted = Array.from({ length: 100 }, (_, n) => `${n} ${'x'.repeat(1_000)}`)
     await log.append(wanted.map(text => append(topic, 'k', text)))
     const broken = brokenOff({ topic: topic.name, partition: 0 }, 3)
-    const ends = broken.meddlers.map(meddler => proxy.meddle(meddler))
+    const ends = broken.interceptors.map(interceptor => proxy.intercept(interceptor))
     expect(texts(await readAll(log, topic))).toEqual(wanted)
     expect(broken.hits()).toBe(3)
     for (const end of ends) end()

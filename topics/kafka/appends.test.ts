@@ -61,7 +61,7 @@ test('appends of one turn share a request, and get their own offsets, in order',
   expect(cluster.producerIds).toBe(1)
 })
 
-test('what comes shortly after a request goes together with the next; what comes alone goes at once', async () => {
+test('appends shortly after a request are sent together in the next; a single one is sent at once', async () => {
   const { cluster, appends } = open()
   await appends.add([to(bad, 'first')])
   const before = produces(cluster).length
@@ -75,7 +75,7 @@ test('what comes shortly after a request goes together with the next; what comes
   for (const p of all) expect(stored(cluster, p).at(-1)).toBe('one')
 })
 
-test('what comes for a partition while a send is under way goes together', async () => {
+test('appends to a partition while a batch is in flight are sent together', async () => {
   const { cluster, appends } = open()
   await appends.add([to(good, 'first')])
   const stall = Promise.withResolvers<void>()
@@ -132,7 +132,7 @@ const TROUBLES: Record<string, (cluster: FakeCluster) => () => void> = {
 }
 
 for (const [what, breaks] of Object.entries(TROUBLES)) {
-  test(`a partition ${what} holds up nobody else, even who shares a turn or a request with it`, async () => {
+  test(`a partition ${what} holds up no other, even one that shares a turn or a request with it`, async () => {
     const { cluster, appends } = open()
     await appends.add(all.map(p => to(p, 'first')))
     const mend = breaks(cluster)
@@ -153,7 +153,7 @@ for (const [what, breaks] of Object.entries(TROUBLES)) {
   })
 }
 
-test('many slow partitions hold up neither each other nor those that are not', async () => {
+test('many slow partitions hold up neither each other nor fast ones', async () => {
   const { cluster, appends } = open()
   await appends.add(all.map(p => to(p, 'first')))
   const stalls = all.slice(0, 6).map(p => {
@@ -170,7 +170,7 @@ test('many slow partitions hold up neither each other nor those that are not', a
   for (const { p } of stalls) expect(stored(cluster, p)).toEqual(['first', 'slow'])
 })
 
-test('an append over several partitions fails with the error of its own part, and the others of it are there', async () => {
+test('an append over several partitions fails with the error of one, and its records in the others are stored', async () => {
   const { cluster, appends } = open()
   cluster.at(bad).code = () => 29
   const both = appends.add([to(good, 'a'), to(bad, 'b')])
@@ -180,7 +180,7 @@ test('an append over several partitions fails with the error of its own part, an
   expect(stored(cluster, good)).toEqual(['a', 'c'])
 })
 
-test('a partition that takes nothing fails its appends in time, and later ones go under another number', async () => {
+test('a partition that accepts nothing fails its appends in time, and later ones go under another producer id', async () => {
   const { cluster, appends } = open(500)
   await appends.add([to(bad, 'first'), to(good, 'first')])
   const stall = Promise.withResolvers<void>()
@@ -199,7 +199,7 @@ test('a partition that takes nothing fails its appends in time, and later ones g
   expect([new Set(numbers(bad)).size, new Set(numbers(good)).size]).toEqual([2, 1])
 })
 
-test('a broker that has forgotten the numbers of a partition takes what comes under others, once', async () => {
+test('a broker that has forgotten the sequence of a partition accepts what follows under another producer id, once', async () => {
   const { cluster, appends } = open()
   await appends.add([to(bad, 'first'), to(good, 'first')])
   const { batches } = cluster.at(bad)
@@ -217,7 +217,7 @@ test('a broker that has forgotten the numbers of a partition takes what comes un
   expect(batches.map(b => b.producer)).toEqual(['1:0', '2:0'])
 })
 
-test('an append that is refused takes none of those with it that went in the same batch', async () => {
+test('an append that is refused does not fail others of the same batch', async () => {
   const { cluster, appends } = open()
   await appends.add([to(good, 'first')])
   const refused = Buffer.from('refuse me')
@@ -227,7 +227,7 @@ test('an append that is refused takes none of those with it that went in the sam
   expect(stored(cluster, good)).toEqual(['first', 'a', 'b', 'c'])
 })
 
-test('nothing is sent of an append with a record that is too large; one larger than a batch arrives in order', async () => {
+test('an append with a record that is too large is not sent at all; one larger than a batch arrives in order', async () => {
   const { cluster, appends } = open()
   const large = { ...good, key: null, value: Buffer.alloc(MAX_RECORD_BYTES + 1) }
   expect(await codeOf(appends.add([to(bad, 'x'), large]))).toBe('too_large')
@@ -239,7 +239,7 @@ test('nothing is sent of an append with a record that is too large; one larger t
   expect(cluster.at(good).produced.length).toBeGreaterThan(2)
 })
 
-test('closing ends what waits, at once where nothing is on its way', async () => {
+test('closing ends waiting appends, at once when nothing is in flight', async () => {
   const { cluster, appends } = open()
   await appends.add([to(good, 'first')])
   cluster.at(bad).leader = null

@@ -73,7 +73,7 @@ describe('an assignment', () => {
     )
   })
 
-  test('is the same whichever order the members come in, where nothing is contested', () => {
+  test('does not depend on the order of the members unless claims conflict', () => {
     fc.assert(
       fc.property(members, topics, (members, topics) => {
         const claims = honest(assign(members, topics))
@@ -94,7 +94,7 @@ describe('an assignment', () => {
     )
   })
 
-  test('moves what balance needs when a member comes or goes, and no more', () => {
+  test('moves only what balance requires when a member joins or leaves', () => {
     fc.assert(
       fc.property(members, topics, fc.boolean(), (members, topics, joins) => {
         const before = assign(members, topics)
@@ -115,7 +115,7 @@ describe('an assignment', () => {
     )
   })
 
-  test('leaves what two claim with the newer claim', () => {
+  test('leaves a partition that two claim with the newer claim', () => {
     fc.assert(
       fc.property(fc.boolean(), fc.integer({ min: 2, max: 12 }), fc.nat(20), (swap, count, generation) => {
         const topics = new Map([['t', count]])
@@ -142,7 +142,7 @@ describe('a claim', () => {
     )
   })
 
-  test('that is damaged counts for nothing', () => {
+  test('that is damaged is ignored', () => {
     const whole = encodeClaim({ generation: 3, partitions: [{ topic: 't', partition: 0 }] })
     expect(decodeClaim(null)).toBeNull()
     for (let cut = 0; cut < whole.length; cut++) expect(decodeClaim(whole.subarray(0, cut))).toBeNull()
@@ -151,7 +151,7 @@ describe('a claim', () => {
     }
   })
 
-  test('of any shape does not keep the others from being given their tasks', () => {
+  test('of any shape does not stop the assignment of the others', () => {
     const topics = new Map([['t', 3]])
     fc.assert(
       fc.property(fc.nat(9), fc.array(fc.jsonValue(), { minLength: 1, maxLength: 3 }), (generation, partitions) => {

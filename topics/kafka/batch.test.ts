@@ -143,7 +143,7 @@ describe('a record batch', () => {
       }),
     ))
 
-  test('goes there and back under every compression', () =>
+  test('is read as it was written under every compression', () =>
     fc.assert(
       fc.property(payloads, offset, timestamp, compression, (list, base, time, codec) => {
         const batch = placed(encodeBatch(many(list), time, sender, 0, codec), base)
@@ -164,7 +164,7 @@ describe('a record batch', () => {
     }
   })
 
-  test('says who wrote it, and under which numbers', () => {
+  test('names its producer and sequence number', () => {
     const batch = encodeBatch([{ key: 'k', value: null }], 9, { ...sender, transactional: true }, 77, 'none')
     expect(batch.readInt16BE(21)).toBe(TRANSACTIONAL)
     expect(batch.readBigInt64BE(43)).toBe(4_711n)
@@ -183,7 +183,7 @@ describe('a record batch', () => {
     expect(records(batch).map(r => r.timestamp)).toEqual([2_000, 2_000])
   })
 
-  test('is read from its middle on', () =>
+  test('can be read from its middle', () =>
     fc.assert(
       fc.property(payloads, offset, fc.nat(40), compression, (list, base, skip, codec) => {
         const batch = placed(encodeBatch(list, 0, sender, 0, codec), base)
@@ -194,7 +194,7 @@ describe('a record batch', () => {
       }),
     ))
 
-  test('is left for the next fetch where it is cut short', () =>
+  test('is left for the next fetch when it is truncated', () =>
     fc.assert(
       fc.property(fc.array(payloads, { minLength: 1, maxLength: 4 }), fc.nat(), compression, (lists, at, codec) => {
         let next = 100
@@ -215,7 +215,7 @@ describe('a record batch', () => {
       }),
     ))
 
-  test('that was damaged is told from one that is whole, at any bit from its format on', () => {
+  test('is found to be damaged at any bit from its format on', () => {
     fc.assert(
       fc.property(payloads, compression, fc.nat(), (list, codec, at) => {
         const batch = encodeBatch(list, 0, sender, 0, codec)
@@ -226,7 +226,7 @@ describe('a record batch', () => {
     )
   })
 
-  test('that says it is shorter than its head is damaged', () => {
+  test('that claims to be shorter than its header is damaged', () => {
     const batch = encodeBatch([{ key: 'k', value: null }], 0, sender, 0, 'none')
     for (const length of [-(2 ** 31), -12, 0, 48]) {
       batch.writeInt32BE(length, 8)

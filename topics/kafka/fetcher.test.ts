@@ -57,7 +57,7 @@ async function take(cursor: Cursor, count: number, max = 100): Promise<string[]>
 
 const told = (cursor: Cursor) => expect.poll(() => cursor.pendingError, { timeout: 8_000, interval: 5 })
 
-test('a fetch that fails leaves what is queued, is told once that has been taken, and goes on where it failed', async () => {
+test('a failed fetch keeps what is queued, is reported once that has been taken, and is retried where it failed', async () => {
   const { cluster, fetcher } = open()
   const at = cluster.at(A)
   at.put(batch('0', '1', '2'))
@@ -76,7 +76,7 @@ test('a fetch that fails leaves what is queued, is told once that has been taken
   await expect.poll(() => new Set(at.fetches)).toEqual(new Set([0, 3, 4]))
 })
 
-test('every attempt that fails is told, after pauses that grow', async () => {
+test('every failed attempt is reported, after growing pauses', async () => {
   const { cluster, fetcher } = open()
   cluster.at(A).code = () => 29
   const cursor = fetcher.add({ ...A, offset: 0 })
@@ -112,7 +112,7 @@ const TROUBLES: Record<string, (cluster: FakeCluster) => void> = {
 }
 
 for (const [what, breaks] of Object.entries(TROUBLES)) {
-  test(`${what} concerns one partition: others go on meanwhile, and it is told`, async () => {
+  test(`${what} concerns one partition: it is reported, and others continue`, async () => {
     const { cluster, fetcher } = open()
     breaks(cluster)
     const [bad, good, other] = [A, B, OTHER].map(p => fetcher.add({ ...p, offset: 0 })) as [Cursor, Cursor, Cursor]
@@ -136,7 +136,7 @@ for (const [what, breaks] of Object.entries(TROUBLES)) {
   })
 }
 
-test('a topic that was deleted is told of, and keeps up no other', async () => {
+test('a deleted topic is reported, and holds up no other', async () => {
   const { cluster, fetcher } = open()
   cluster.unknown.add(OTHER.topic)
   cluster.at(A).put(batch('0'))
@@ -146,7 +146,7 @@ test('a topic that was deleted is told of, and keeps up no other', async () => {
   await told(gone).toMatchObject({ code: 'no_topic' })
 })
 
-test('what comes before a damaged batch is handed over, then the damage is told; it is never passed over', async () => {
+test('records before a damaged batch are returned, then the damage is reported; it is never skipped', async () => {
   const { cluster, fetcher } = open()
   const at = cluster.at(A)
   for (const texts of [['0', '1'], ['2'], ['3']]) at.put(batch(...texts))
@@ -170,7 +170,7 @@ test('what comes before a damaged batch is handed over, then the damage is told;
   expect(await take(cursor, 2)).toEqual(['2', '3'])
 })
 
-test('a batch whose length is damaged so that it seems to be cut short is told, not fetched for ever', async () => {
+test('a batch that seems truncated because its length is damaged is reported, not fetched forever', async () => {
   const { cluster, fetcher } = open()
   cluster.at(A).put(batch('0'))
   cluster.at(A).batches[0]!.bytes.writeInt32BE(1_000_000, 8)
@@ -178,7 +178,7 @@ test('a batch whose length is damaged so that it seems to be cut short is told, 
   await told(cursor).toMatchObject({ code: 'corrupt', message: expect.stringContaining('is truncated') })
 })
 
-test('what retention removed below the position is a gap that names it, after what was queued', async () => {
+test('records that retention removed below the position are a reported gap, after what was queued', async () => {
   const { cluster, fetcher } = open()
   const at = cluster.at(A)
   at.put(batch('0', '1'))
@@ -194,7 +194,7 @@ test('what retention removed below the position is a gap that names it, after wh
   expect([fresh.head, fresh.count]).toEqual([0, 0])
 })
 
-test('a position beyond the end is a gap, but only once a new leader had the time to catch up', async () => {
+test('a position beyond the end is a gap, but only once a new leader has had time to catch up', async () => {
   const { cluster, fetcher } = open()
   cluster.at(A).put(batch('0'))
   cluster.at(B).put(batch('0'))
@@ -209,7 +209,7 @@ test('a position beyond the end is a gap, but only once a new leader had the tim
   expect(late.pendingError).toBeNull()
 })
 
-test('without a group, what is gone is read over, and what is not there yet is waited for', async () => {
+test('without a group, missing records are skipped, and future ones awaited', async () => {
   const { cluster, fetcher } = open({ below: 'first', beyond: 'wait' })
   cluster.at(A).put(batch('0', '1', '2'))
   cluster.at(A).put(batch('3'))
@@ -222,7 +222,7 @@ test('without a group, what is gone is read over, and what is not there yet is w
   expect(await take(beyond, 1)).toEqual(['1'])
 })
 
-test('what failed before a partition was started anew says nothing of it, and takes nothing away', async () => {
+test('a failure from before a partition was restarted does not affect it', async () => {
   const { cluster, fetcher } = open()
   cluster.at(A).put(batch('0'))
   cluster.at(A).code = () => -1
@@ -238,7 +238,7 @@ test('what failed before a partition was started anew says nothing of it, and ta
 
 const fetches = (cluster: FakeCluster) => cluster.requests.filter(r => r.api === 'Fetch')
 
-test('readers of one partition share a fetch, and each gets what it has not had', async () => {
+test('readers of one partition share a fetch, and each gets what it has not yet had', async () => {
   const { cluster, subscribe, fetcher } = open({ wait: 60_000 })
   cluster.at(A).put(batch('0', '1', '2'))
   const others = Array.from({ length: 3 }, subscribe)
@@ -253,7 +253,7 @@ test('readers of one partition share a fetch, and each gets what it has not had'
   expect(await take(late, 3)).toEqual(['1', '2', '3'])
 })
 
-test('what is added or has room again does not wait for the end of a long poll', async () => {
+test('a partition that is added or has room again does not wait for the end of a long poll', async () => {
   const { cluster, subscribe, fetcher } = open({ wait: 60_000 })
   const idle = fetcher.add({ ...A, offset: 0 })
   await expect.poll(() => fetches(cluster).length).toBeGreaterThan(0)
@@ -268,7 +268,7 @@ test('what is added or has room again does not wait for the end of a long poll',
   expect(await take(idle, 1)).toEqual(['at last'])
 })
 
-test('one long poll has all of it before long, whatever is added meanwhile', async () => {
+test('one long poll soon has all partitions, whatever is added in the meantime', async () => {
   const { cluster, subscribe, fetcher } = open({ wait: 200 })
   for (const p of [A, B, OTHER]) {
     fetcher.add({ ...p, offset: 0 })
@@ -281,14 +281,14 @@ test('one long poll has all of it before long, whatever is added meanwhile', asy
     .poll(async () => {
       const before = cluster.requests.length
       await expect.poll(() => cluster.requests.length, { timeout: 5_000 }).toBeGreaterThanOrEqual(before + 3)
-      return cluster.requests.slice(before).every(({ way, partitions }) => {
-        return way === cluster.requests[before]?.way && partitions.length === 3
+      return cluster.requests.slice(before).every(({ connection, partitions }) => {
+        return connection === cluster.requests[before]?.connection && partitions.length === 3
       })
     })
     .toBe(true)
 })
 
-test('a reader that is behind holds up nobody, and gets to the others', async () => {
+test('a reader that is behind holds up no other, and catches up', async () => {
   const { cluster, subscribe, fetcher } = open({ wait: 60_000, maxBytes: 1, partitionBytes: 1 })
   cluster.oneBatch = true
   for (let i = 0; i < 60; i++) cluster.at(A).put(batch(`${i}`))
@@ -302,7 +302,7 @@ test('a reader that is behind holds up nobody, and gets to the others', async ()
   for (const cursor of [ahead, behind]) expect(await take(cursor, 1)).toEqual(['for both'])
 })
 
-test('a reader that has caught up waits by a long poll, though the one that was ahead is fetched no more', async () => {
+test('a reader that has caught up waits in a long poll, although the one that was ahead is no longer fetched', async () => {
   const { cluster, subscribe, fetcher } = open({ wait: 60_000, bytes: 500 })
   cluster.oneBatch = true
   for (let i = 0; i < 10; i++) cluster.at(A).put(batch('x'.repeat(100)))
@@ -311,13 +311,13 @@ test('a reader that has caught up waits by a long poll, though the one that was 
   expect(await take(behind, 10)).toHaveLength(10)
   await expect
     .poll(() => fetches(cluster).at(-1))
-    .toMatchObject({ partitions: [partitionKey(A)], way: expect.toSatisfy(way => way < 2) })
+    .toMatchObject({ partitions: [partitionKey(A)], connection: expect.toSatisfy(connection => connection < 2) })
   expect(full.count).toBeLessThan(5)
   cluster.at(A).put(batch('more'))
   expect(await take(behind, 1)).toEqual(['more'])
 })
 
-test('what is queued is bounded over all partitions, and one that is not taken leaves room for the others', async () => {
+test('the queue is bounded over all partitions, and one that is not taken leaves room for the others', async () => {
   const bytes = 100_000
   const { cluster, fetcher } = open({ bytes })
   cluster.oneBatch = true
@@ -333,7 +333,7 @@ test('what is queued is bounded over all partitions, and one that is not taken l
   expect(await take(alone, 60)).toHaveLength(60)
 })
 
-test('a partition is fetched once others are read no more, though an answer had brought more than there was room for', async () => {
+test('a partition is fetched once others are no longer read, although an answer exceeded the room', async () => {
   const { cluster, fetcher } = open({ bytes: 24_000 })
   const full = [A, B]
   for (const partition of full) cluster.at(partition).put(batch('x'.repeat(13_000)))
@@ -356,7 +356,7 @@ test('a partition is fetched once others are read no more, though an answer had 
   await expect.poll(() => waiting.queued).toBeGreaterThan(0)
 })
 
-test('what lies queued keeps little more alive than its own bytes', async () => {
+test('queued records keep little more alive than their own bytes', async () => {
   const { cluster, fetcher } = open()
   cluster.at(A).put(batch('small'))
   cluster.at(B).put(batch('x'.repeat(2_000_000)))
@@ -366,7 +366,7 @@ test('what lies queued keeps little more alive than its own bytes', async () => 
   expect(record?.value?.buffer.byteLength).toBeLessThan(1_000)
 })
 
-test('a session that the broker has forgotten is begun anew, and nothing is missed', async () => {
+test('a session that the broker has forgotten is restarted, and nothing is missed', async () => {
   const { cluster, fetcher } = open()
   const cursors = [A, B].map(p => fetcher.add({ ...p, offset: 0 }))
   for (let i = 0; i < 10; i++) {
@@ -379,7 +379,7 @@ test('a session that the broker has forgotten is begun anew, and nothing is miss
   expect(cursors.map(c => c.pendingError)).toEqual([null, null])
 })
 
-test('an answer that was on its way brings nothing to a partition that is not read any more', async () => {
+test('an answer in flight does not deliver to a partition that is no longer read', async () => {
   const { cluster, fetcher } = open({ wait: 60_000 })
   const lost = fetcher.add({ ...A, offset: 0 })
   const kept = fetcher.add({ ...B, offset: 0 })
@@ -391,7 +391,7 @@ test('an answer that was on its way brings nothing to a partition that is not re
   expect([lost.next, lost.count]).toEqual([0, 0])
 })
 
-test('a batch that came whole and cannot be read is told at each attempt, ever more slowly, behind what lies before it', async () => {
+test('a complete batch that cannot be decoded is reported at each attempt, with growing pauses, after the records before it', async () => {
   const { cluster, fetcher } = open()
   cluster.at(A).put(batch('0'))
   const odd = batch('1')
@@ -422,7 +422,7 @@ test('a batch that came whole and cannot be read is told at each attempt, ever m
   expect([cursor.failing, cursor.pendingError]).toEqual([false, null])
 })
 
-test('a partition whose pause ends while the fetcher looks what it can fetch is not forgotten', async () => {
+test('a partition whose pause ends while the fetcher looks for what it can fetch is not forgotten', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   let now = 1_000
   let step = 0

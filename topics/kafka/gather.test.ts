@@ -9,7 +9,7 @@ describe('answers in pieces', () => {
     return made
   }
 
-  it('are put together, wherever they are cut', () => {
+  it('are reassembled, wherever they are split', () => {
     const wanted = ['first', 'second one', 'third'].map(answer)
     const all = Buffer.concat(wanted)
     for (let piece = 1; piece <= all.length; piece++) {
@@ -20,7 +20,7 @@ describe('answers in pieces', () => {
     }
   })
 
-  it('that cannot be any are refused', () => {
+  it('of an impossible size are refused', () => {
     const gather = () => wholeAnswers(() => {})
     expect(() => gather()(Buffer.from([0xff, 0xff, 0xff, 0xff]))).toThrow(/-1 bytes/)
     expect(() => gather()(Buffer.from('HTTP/1.1'))).toThrow(/damaged/)

@@ -66,7 +66,7 @@ await describeWithStack('a group on a real broker', ({ KAFKA_BROKERS }) => {
       .toEqual([1, all.toSorted()])
   }
 
-  it('shares the partitions of every topic evenly, and moves few of them when one comes or leaves', async () => {
+  it('divides the partitions of every topic evenly, and moves few of them when a member joins or leaves', async () => {
     const topics = [newTopic({ partitions: 6 }), newTopic({ partitions: 4 })]
     const log = await open(topics)
     const group = newGroup()
@@ -91,7 +91,7 @@ await describeWithStack('a group on a real broker', ({ KAFKA_BROKERS }) => {
     for (const [i, member] of two.entries()) expect(member.partitions()).toEqual(expect.arrayContaining(kept[i]!))
   })
 
-  it('waits for a member until what it has open has ended; its lease is over meanwhile, its fetched records are dropped', async () => {
+  it('waits for a member until its open work has ended; until then it has no lease, and its fetched records are dropped', async () => {
     const topic = newTopic({ partitions: 2 })
     const log = await open([topic])
     const group = newGroup()
@@ -151,7 +151,7 @@ await describeWithStack('a group on a real broker', ({ KAFKA_BROKERS }) => {
     }
   })
 
-  it('goes on without a member that does not poll, and has it back when it does', async () => {
+  it('continues without a member that does not poll, and takes it back when it does', async () => {
     const topic = newTopic({ partitions: 2 })
     const log = await open([topic], { pollTimeout: 1_000 })
     const group = newGroup()
@@ -179,7 +179,7 @@ await describeWithStack('a group on a real broker', ({ KAFKA_BROKERS }) => {
     }
   })
 
-  it('does not wait for the session of a member that was killed where the next life knows its name', async () => {
+  it('does not wait for the session of a killed member when the next process knows its id', async () => {
     const folder = mkdtempSync(path(tmpdir(), 'members-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))
     const topic = newTopic({ partitions: 1 })
@@ -203,7 +203,7 @@ await describeWithStack('a group on a real broker', ({ KAFKA_BROKERS }) => {
     expect(slow - quick).toBeGreaterThan(SESSION / 3)
   })
 
-  it('refuses a second process of an instance that lives, and names the first, which goes on', async () => {
+  it('refuses a second process of a running instance, and names the first, which continues', async () => {
     const folder = mkdtempSync(path(tmpdir(), 'members-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))
     const topic = newTopic({ partitions: 1 })

@@ -43,7 +43,7 @@ test.each([
   [1, 1],
   [2, 2],
   [3, 2],
-] as const)('a cluster whose transaction.version is %j goes the way of version %i', async (finalized, version) => {
+] as const)('a cluster whose transaction.version is %j uses version %i of transactions', async (finalized, version) => {
   const cluster = new FakeCluster([INBOX, A, B])
   cluster.transactions.version = finalized
   const { producer, transactions, commit } = await open(null, { cluster })
@@ -52,7 +52,7 @@ test.each([
   expect(transactions.asked).toContain(version === 2 ? 'EndTxn 5' : 'EndTxn 1')
 })
 
-test('in the newer way a transaction is three requests, the offsets first, and each has an epoch and numbers of its own', async () => {
+test('in version 2 a transaction is three requests, the offsets first, and each has its own epoch and sequence', async () => {
   const { cluster, transactions, commit } = await open(2)
   await commit(1, ['a', 'b'])
   expect(transactions.asked).toEqual(['TxnOffsetCommit 5', 'Produce 12', 'EndTxn 5'])
@@ -63,7 +63,7 @@ test('in the newer way a transaction is three requests, the offsets first, and e
   expect(stored(cluster)).toEqual({ texts: ['a', 'b', 'c', 'd'], batches: ['1:0:0', '1:1:0', '1:3:0'] })
 })
 
-test('in the older way the coordinator is told of everything beforehand, and the numbers go on', async () => {
+test('in version 1 everything is registered with the coordinator beforehand, and sequences continue', async () => {
   const { cluster, transactions, commit } = await open(1)
   await commit(1, ['a', 'b'])
   expect(transactions.asked[0]).toBe('AddPartitionsToTxn')
@@ -79,7 +79,7 @@ test('in the older way the coordinator is told of everything beforehand, and the
   expect(stored(cluster)).toEqual({ texts: ['a', 'b', 'c'], batches: ['1:0:0', '1:0:2'] })
 })
 
-test('while the markers of the last one are written, no record of the next is sent', async () => {
+test('while the markers of the last transaction are being written, no record of the next is sent', async () => {
   const { cluster, transactions, commit } = await open(2)
   transactions.marking = 3
   await commit(1, ['a'])
@@ -89,7 +89,7 @@ test('while the markers of the last one are written, no record of the next is se
   expect(stored(cluster).texts).toEqual(['a', 'b'])
 })
 
-test('a batch that comes while another leader adds its partitions is sent again, under its number', async () => {
+test('a batch that arrives while another leader adds its partitions is sent again, under its sequence number', async () => {
   const { cluster, transactions, commit } = await open(2)
   const answers = [ErrorCode.CONCURRENT_TRANSACTIONS, 0]
   cluster.at(A).code = () => answers.shift() ?? 0
@@ -111,7 +111,7 @@ test('epochs run out: the next transaction has another producer id', async () =>
 
 describe.each([1, 2] as const)('version %i', version => {
   for (const request of ['TxnOffsetCommit', 'Produce', 'EndTxn']) {
-    test(`an answer to ${request} that gets lost leaves the transaction committed, once, and the next one goes on`, async () => {
+    test(`an answer to ${request} that gets lost leaves the transaction committed, once, and the next one works`, async () => {
       const { cluster, transactions, commit } = await open(version)
       transactions.marking = 2
       await commit(1, ['a'])
@@ -124,7 +124,7 @@ describe.each([1, 2] as const)('version %i', version => {
     })
   }
 
-  test('an end that is never answered is unknown: nothing is aborted, and the producer is done with', async () => {
+  test('a commit that is never answered is unknown: nothing is aborted, and the producer is broken', async () => {
     const { transactions, producer, commit } = await open(version, { transactionTimeout: 60 })
     transactions.losing.set('EndTxn', Number.POSITIVE_INFINITY)
     expect(await codeOf(commit(1, ['a']))).toBe('unknown')
@@ -132,7 +132,7 @@ describe.each([1, 2] as const)('version %i', version => {
     expect(transactions.ended).toEqual([of(1)])
   })
 
-  test('one that the coordinator has ended meanwhile, for its time was up, surely was not committed', async () => {
+  test('a transaction that the coordinator has aborted after its timeout was certainly not committed', async () => {
     const { cluster, transactions, producer, commit } = await open(version)
     const stall = Promise.withResolvers<void>()
     cluster.at(A).stall = stall.promise
@@ -155,7 +155,7 @@ describe.each([1, 2] as const)('version %i', version => {
     expect(transactions.ended.map(e => [e.commit, e.offsets])).toEqual([[false, {}]])
   })
 
-  test('one with a batch that is refused is aborted with its offsets', async () => {
+  test('a transaction with a refused batch is aborted with its offsets', async () => {
     const { cluster, transactions, producer, commit } = await open(version)
     await commit(1, ['a'])
     const [tooLarge, corrupt, abortable] = [10, 2, ErrorCode.TRANSACTION_ABORTABLE]

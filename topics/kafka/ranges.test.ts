@@ -113,7 +113,7 @@ await describeWithStack('what a member polls on a real broker', ({ KAFKA_BROKERS
     await membership.leave()
   })
 
-  it('says where records are gone, at the start and while it runs, and passes nothing over', async () => {
+  it('says where records are gone, at the start and while running, and skips nothing', async () => {
     const topic = newTopic({ partitions: 2 })
     const log = await open(topic)
     const fill = (partition: number, count: number) =>
@@ -152,7 +152,7 @@ await describeWithStack('what a member polls on a real broker', ({ KAFKA_BROKERS
     await membership.leave()
   })
 
-  it('says so where a position is beyond the end, and others go on meanwhile', async () => {
+  it('reports a position beyond the end, and others continue', async () => {
     const topic = newTopic({ partitions: 2 })
     const log = await open(topic)
     await log.append([append(topic, 'k', 'one', { partition: 0 }), append(topic, 'k', 'other', { partition: 1 })])
@@ -167,7 +167,7 @@ await describeWithStack('what a member polls on a real broker', ({ KAFKA_BROKERS
     await membership.leave()
   })
 
-  it('tells of a topic that is deleted under it, and goes on with the others', async () => {
+  it('reports a topic that is deleted, and continues with the others', async () => {
     const [gone, stays] = [newTopic({ partitions: 1 }), newTopic({ partitions: 1 })]
     const log = await open(gone, stays)
     const { membership, start } = await join(log, newGroup(), gone, stays)

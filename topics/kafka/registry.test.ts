@@ -74,7 +74,7 @@ await describeWithStack('a schema registry', ({ SCHEMA_REGISTRY_URL }) => {
     expect(config).toEqual({ compatibilityLevel: 'FULL_TRANSITIVE' })
   })
 
-  it('refuses what does not go with every earlier version, and says which subject and which field', async () => {
+  it('refuses a schema that is incompatible with an earlier version, and says which subject and field', async () => {
     const subject = newSubject()
     await registry().register(subject, thing(a))
     await registry().register(subject, thing(a, b))
@@ -93,7 +93,7 @@ await describeWithStack('a schema registry', ({ SCHEMA_REGISTRY_URL }) => {
     expect((await errorOf(registry().register(newSubject(), '{"type":"record"}'))).code).toBe('invalid')
   })
 
-  it('gives a schema back as the text it was, with docs and attributes of our own', async () => {
+  it('returns a schema as it was registered, with docs and custom attributes', async () => {
     const text = thing({ name: 'a', type: 'string', doc: 'วันที่ 🎵', personal: true }, b)
     const id = await registry().register(newSubject(), text)
     expect(await registry().schema(id)).toBe(text)
@@ -120,7 +120,7 @@ await describeWithStack('a schema registry', ({ SCHEMA_REGISTRY_URL }) => {
     expect((await errorOf(ending.register(newSubject(), thing(a)))).code).toBe('unavailable')
   })
 
-  it('knows a schema that it has, from many who register it at the same time', async () => {
+  it('finds an existing schema for many that register it at the same time', async () => {
     const subject = newSubject()
     const first = await registry().register(subject, thing(a))
     const ids = await Promise.all(Array.from({ length: 4 }, () => registry().register(subject, thing(a))))
@@ -128,7 +128,7 @@ await describeWithStack('a schema registry', ({ SCHEMA_REGISTRY_URL }) => {
     expect(await versions(subject)).toEqual([1])
   })
 
-  it('takes one schema once from many who register it at the same time, and compatible ones all', async () => {
+  it('registers one schema once for many at the same time, and all compatible ones', async () => {
     const subject = newSubject()
     const ids = await Promise.all(Array.from({ length: 4 }, () => registry().register(subject, thing(a))))
     expect(new Set(ids).size).toBe(1)

@@ -11,7 +11,7 @@ function wanted(...of: readonly Position[]) {
 
 const answer = (session: number, errorCode = 0) => ({ session, errorCode, partitions: [] })
 
-test('a session is begun with all that is wanted, and goes on with what has changed', () => {
+test('a session starts with all partitions, and continues with what has changed', () => {
   const session = new FetchSession()
   const both = wanted({ ...A, offset: 3 }, { ...B, offset: 4 })
   expect(session.next(both)).toMatchObject({ session: 0, epoch: 0, wanted: [...both.values()], forgotten: [] })
@@ -26,7 +26,7 @@ test('a session is begun with all that is wanted, and goes on with what has chan
   expect(session.next(both)).toMatchObject({ epoch: 3, wanted: [...both.values()], forgotten: [] })
 })
 
-test('one that the broker has forgotten, or of which nobody knows what it has taken, is begun anew', () => {
+test('a session that the broker has forgotten, or whose state is unknown, is restarted', () => {
   const session = new FetchSession()
   const both = wanted({ ...A, offset: 3 }, { ...B, offset: 4 })
   const anew = { session: 0, epoch: 0, wanted: [...both.values()] }
@@ -44,7 +44,7 @@ test('one that the broker has forgotten, or of which nobody knows what it has ta
   expect(session.next(both)).toMatchObject(anew)
 })
 
-test('where the broker keeps none, each request says all of it', () => {
+test('when the broker keeps no session, each request is complete', () => {
   const session = new FetchSession()
   const one = wanted({ ...A, offset: 3 })
   for (let i = 0; i < 3; i++) {
@@ -53,7 +53,7 @@ test('where the broker keeps none, each request says all of it', () => {
   }
 })
 
-test('any other refusal is an error', () => {
+test('any other error code is an error', () => {
   const session = new FetchSession()
   session.next(wanted({ ...A, offset: 3 }))
   expect(() => session.answered(answer(0, 70))).toThrow('70')

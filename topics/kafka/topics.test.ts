@@ -34,7 +34,7 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     await expect.poll(async () => (await found(name).catch(() => null))?.partitions).toBe(numPartitions)
   }
 
-  it('are made where they are missing, as the catalog says', async () => {
+  it('are created if they are missing, as the catalog says', async () => {
     const weekly = newTopic({ partitions: 4, keepDays: 7 })
     const forever = newTopic({ partitions: 1 })
     const compacted = newTopic({ partitions: 2, cleanup: 'compact' })
@@ -60,18 +60,18 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     })
   })
 
-  it('want one replica fewer in sync than there are', () => {
+  it('require one in-sync replica fewer than there are', () => {
     const replicas = (factor: number) => settingsOf(newTopic(), factor)['min.insync.replicas']
     expect([1, 2, 3].map(replicas)).toEqual(['1', '1', '2'])
   })
 
-  it('that are there as the catalog has them differ in nothing', async () => {
+  it('that exist as the catalog says have no differences', async () => {
     const topics = [newTopic({ keepDays: 1 }), newTopic({ cleanup: 'compact' }), newTopic()]
     await ensure(...topics)
     expect((await ensure(...topics)).differences).toEqual([])
   })
 
-  it('that differ are told, setting by setting, with what makes them as they should be, and not changed', async () => {
+  it('that differ are reported, setting by setting, with the command that corrects it, and not changed', async () => {
     const wanted = newTopic({ partitions: 3, keepDays: 7 })
     const configEntries = [
       { name: 'message.timestamp.type', value: 'LogAppendTime' },
@@ -117,7 +117,7 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     })
   }
 
-  it('end their segments in time, so that nothing is kept for much longer than it should be', () => {
+  it('roll their segments in time, so that nothing is kept for much longer than it should be', () => {
     const segments = (keepDays: number) => Number(settingsOf(newTopic({ keepDays }), 1)['segment.ms'])
     expect([1, 3, 30, 90].map(days => segments(days) / HOUR)).toEqual([1, 3, 24, 24])
     const compacted = settingsOf(newTopic({ cleanup: 'compact' }), 1)
@@ -141,7 +141,7 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     await log.close()
   })
 
-  it('are made once where several processes want them at the same time', async () => {
+  it('are created once by several processes at the same time', async () => {
     const topics = [newTopic({ partitions: 2 }), newTopic({ cleanup: 'compact' })]
     const all = await Promise.all(Array.from({ length: 4 }, () => ensure(...topics)))
     for (const { partitions, differences } of all) {
@@ -150,7 +150,7 @@ await describeWithStack('topics on a real broker', ({ KAFKA_BROKERS }) => {
     }
   })
 
-  it('and groups of logs with other prefixes are apart', async () => {
+  it('and groups of logs with other prefixes are separate', async () => {
     const topic = newTopic({ partitions: 1 })
     const group = newGroup()
     const at = { topic: topic.name, partition: 0 }

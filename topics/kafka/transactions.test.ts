@@ -109,7 +109,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       return { producer, end }
     }
 
-    it('is taken from a member in its generation; refused in an older one, and from a stranger, and the log goes on', async () => {
+    it('is accepted from a member in its generation; refused in an older one, and from a stranger; the log continues', async () => {
       const { membership, assignment, commit, seen } = await newWorker()
       await commit('right', 1)
       for (const wrong of [{ generation: assignment.generation - 1 }, { generation: 99 }, { member: 'nobody' }]) {
@@ -123,7 +123,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       await membership.leave()
     })
 
-    it('without a generation would be taken from anybody: it is the generation that refuses', async () => {
+    it('without a generation would be accepted from anybody: it is the generation that fences', async () => {
       const { group, outputs, membership, seen } = await newWorker()
       const stranger = await anotherLife(`${group}.stranger`)
       const outbox = outboxOf(append(outputs, 'k', 'of a stranger', { partition: 0 }))
@@ -132,7 +132,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       await membership.leave()
     })
 
-    it('of a zombie is refused once a later life has been opened', async () => {
+    it('of a zombie is refused once a later producer has been opened', async () => {
       const { group, outputs, membership, assignment, commit, seen, id } = await newWorker()
       const later = await anotherLife(id)
       expect(await codeOf(commit('of a zombie', 7))).toBe('fenced')
@@ -181,7 +181,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       await membership.leave()
     })
 
-    it('that its coordinator has ended, for its time was up, is refused: it surely was not committed', async () => {
+    it('that its coordinator has aborted after its timeout is refused: it was certainly not committed', async () => {
       const { group, outputs, membership, seen, id } = await newWorker()
       const records = [append(outputs, 'k', 'too late', { partition: 0 })]
       const open = await openTransaction(id, { group, records, offset: 7, timeout: 1_000 })
@@ -207,7 +207,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       await membership.leave()
     })
 
-    it('follows upon another at once, fifty times, in no more requests than it takes', async () => {
+    it('follows another at once, fifty times, in no more requests than necessary', async () => {
       const { membership, commit, seen } = await newWorker()
       const before = new Map(log.requests())
       for (let i = 1; i <= 50; i++) await commit(`${i}`, i)
@@ -220,7 +220,7 @@ await describeWithStack('on a real broker', ({ KAFKA_BROKERS }) => {
       await membership.leave()
     })
 
-    it('of more than a batch holds arrives in order', async () => {
+    it('larger than a batch arrives in order', async () => {
       const { outputs, membership, assignment, seen } = await newWorker()
       const transaction = membership.begin(assignment)
       const names = Array.from({ length: 60 }, (_, i) => `${i}:`)

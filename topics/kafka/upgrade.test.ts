@@ -47,7 +47,7 @@ await describeWithStack('a cluster that is upgraded', () => {
     await expect.poll(() => client.onAnyBroker(b => client.send(b, transactionVersion()))).toBe(level)
   }
 
-  it('lets a producer go on in its way, and gives the next one the new way', async () => {
+  it('lets a producer continue with its version, and gives the next one the new version', async () => {
     let written = 0
     const commit = (producer: Producer) => {
       const outbox = new Outbox(() => 2)

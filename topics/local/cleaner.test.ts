@@ -8,7 +8,7 @@ import type { LocalLog } from './log.ts'
 const fixture = new Fixture()
 
 describe('cleaning', () => {
-  it('happens by itself: retention and compaction', async () => {
+  it('runs in the background: retention and compaction', async () => {
     const log = await fixture.open({ topics: [short, states], cleaning: { everyMs: 5, activeMs: 1000, dirtyBytes: 1 } })
     await append(log, short, 'k', 'old')
     for (let i = 0; i < 10; i++) await append(log, states, 'k', `${i}`)
@@ -19,7 +19,7 @@ describe('cleaning', () => {
     await vi.waitFor(async () => expect(await log.ends(short.name)).toMatchObject([{ low: 1, high: 1 }]), { timeout: 10_000 })
   })
 
-  it('leaves records alone that are young', async () => {
+  it('leaves young records alone', async () => {
     const log = await fixture.open({ cleaning: { activeMs: 1000 } })
     for (let i = 0; i < 5; i++) await append(log, states, 'k', `old ${i}`)
     fixture.now += 1500
@@ -31,7 +31,7 @@ describe('cleaning', () => {
     ])
   })
 
-  it('leaves of any history what a reader of the newest values needs, and nothing that is replaced and old', async () => {
+  it('keeps of any history what a reader of the newest values needs, and nothing old that was replaced', async () => {
     const history = fc.array(
       fc.oneof(
         { weight: 6, arbitrary: fc.array(fc.tuple(fc.nat({ max: 12 }), fc.nat({ max: 3 })), { minLength: 1, maxLength: 20 }) },
@@ -84,7 +84,7 @@ describe('cleaning', () => {
     )
   })
 
-  it('goes on while records are appended, and makes room in the file for what comes', async () => {
+  it('runs while records are appended, and makes room in the file for new ones', async () => {
     const cleaning = { activeMs: 0 }
     const log = await fixture.open({ cleaning })
     const value = Buffer.alloc(1000, 'x')

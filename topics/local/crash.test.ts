@@ -92,7 +92,7 @@ class Acknowledged {
   }
 }
 
-it('keeps what it acknowledged, and transactions whole, however often it is killed', { timeout: 120_000 }, async () => {
+it('keeps what it acknowledged, and transactions atomic, however often it is killed', { timeout: 120_000 }, async () => {
   const file = join(folder, 'log.db')
   const acknowledged = new Acknowledged()
   for (let run = 0; run < 20; run++) {
@@ -117,7 +117,7 @@ it('keeps what it acknowledged, and transactions whole, however often it is kill
   await log.close()
 })
 
-it('refuses a second process while one is alive, and lets it in once that is dead', async () => {
+it('refuses a second process while the first is alive, and accepts it once that is dead', async () => {
   const file = join(folder, 'log.db')
   const running = await start(file, 0, line => line.startsWith('committed'))
   const refused = await open(file).catch(error => error)

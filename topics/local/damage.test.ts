@@ -52,7 +52,7 @@ describe.each([
   ['the time of its tombstones', 'tombstones_until = 0'],
   ['the place of it, though it fits in itself,', 'base_offset = 0'],
 ])('a batch of which %s is damaged', (_what, set) => {
-  it('is an error of its partition, behind what lies in front of it; the others go on', async () => {
+  it('is an error of its partition, after the records before it; the others continue', async () => {
     for (const partition of [0, 1, 2]) await fill(partition, 0)
     damage(set)
     const log = await fixture.open({ topics })
@@ -78,7 +78,7 @@ describe.each([
     expect((await refusal(log.read({ topic: spread.name, partition: 1 }, 1))).code).toBe('corrupt')
   })
 
-  it('keeps no other partition from being compacted, and stays', async () => {
+  it('does not stop the compaction of other partitions, and stays', async () => {
     for (const partition of [0, 1, 2]) await fill(partition, 0)
     for (const partition of [0, 1, 2]) await fill(partition, 0)
     damage(set)
@@ -131,7 +131,7 @@ it.each([
   expect((await refusal(log.read(at, 2))).code).toBe('corrupt')
 })
 
-it('goes on with a log time that is right where that of the newest batch is damaged', async () => {
+it('continues with a correct log time when that of the newest batch is damaged', async () => {
   await fill(1, 0)
   const database = new DatabaseSync(fixture.file)
   database.exec('UPDATE batches SET max_timestamp = 1 << 50 WHERE base_offset = 2')
@@ -192,7 +192,7 @@ describe('retention', () => {
     return { errors, log: await fixture.open({ topics: [brief], onError: error => errors.push(error) }) }
   }
 
-  it('believes no time of a damaged batch: it is removed when the one behind it is too old, and told of', async () => {
+  it('does not trust the time of a damaged batch: it is removed when the next one is too old, and reported', async () => {
     const { log, errors } = await damaged()
     await log.retain()
     expect(await low(log)).toEqual([0, 0])
@@ -209,7 +209,7 @@ describe('retention', () => {
   })
 })
 
-it('tells of a gap where retention has removed what was still to be read, and passes over nothing', async () => {
+it('reports a gap when retention has removed what was still to be read, and skips nothing', async () => {
   const brief = defineTopic('brief', 'key', [], { partitions: 2, keepDays: 1 })
   const log = await fixture.open({ topics: [brief] })
   const put = (partition: number) => log.append([{ topic: brief.name, partition, key: 'k', value: Buffer.from('v') }])
@@ -232,7 +232,7 @@ it('tells of a gap where retention has removed what was still to be read, and pa
   expect(polled.find(r => r.partition === 1)?.records).toHaveLength(1)
 })
 
-it('says once that it has closed itself, and not when it is closed', async () => {
+it('reports once that it has closed itself, and not when it is closed', async () => {
   const told: string[] = []
   const log = await fixture.open({ topics, onClosed: error => told.push(error.message) })
   await log.close()

@@ -35,7 +35,7 @@ describe('damage', () => {
     expect((await again.read(at(events), 2)).records).toHaveLength(1)
   })
 
-  it('of the file is found, and named, wherever it was cut', async () => {
+  it('of the file is found, and reported with its name, wherever it was truncated', async () => {
     const log = await fixture.open()
     for (let i = 0; i < 50; i++) await append(log, events, 'k', randomBytes(20_000))
     await log.close()
@@ -65,7 +65,7 @@ function overwrite(firstPage: number, pages: number): void {
 }
 const PAGE = 4096
 
-it('closes itself when the file is damaged where it writes, and says so', async () => {
+it('closes itself when the file is damaged where it writes, and reports it', async () => {
   const errors: Error[] = []
   const before = await fixture.open({ topics: [short] })
   await append(before, short, 'k', 'v')
@@ -81,7 +81,7 @@ it('closes itself when the file is damaged where it writes, and says so', async 
   expect(errors).toMatchObject([{ code: 'corrupt' }])
 })
 
-it('leaves alone what it cannot read, when its time has come, and stays open', async () => {
+it('leaves expired records alone that it cannot read, and stays open', async () => {
   const errors: Error[] = []
   const before = await fixture.open({ topics: [short, events] })
   const values = Array.from({ length: 20 }, () => randomBytes(200_000))

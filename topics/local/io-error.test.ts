@@ -19,19 +19,19 @@ async function child(what: string): Promise<Result> {
 }
 
 describe.runIf(process.platform === 'linux')('a device that fails', () => {
-  it('when a commit is synced closes the log for good, and says so once', async () => {
+  it('in the sync of a commit closes the log for good, and is reported once', async () => {
     const { steps, closed } = await child('sync of a commit')
     expect(steps).toEqual(['ok', 'unknown', 'closed'])
     expect(closed).toEqual([expect.stringContaining('a commit failed half-way')])
   })
 
-  it('when a checkpoint is synced closes the log for good, and says so once', async () => {
+  it('in the sync of a checkpoint closes the log for good, and is reported once', async () => {
     const { steps, closed } = await child('sync of a checkpoint')
     expect(steps).toEqual(['ok', 'closed'])
     expect(closed).toEqual([expect.stringContaining('a checkpoint failed')])
   })
 
-  it('when a partition is read keeps up no other', async () => {
+  it('in the read of a partition holds up no other', async () => {
     const log = await fixture.open({ file: join(fixture.folder, 'log.db'), topics: [topic] })
     // More than SQLite keeps in memory.
     for (let i = 0; i < 30; i++) {

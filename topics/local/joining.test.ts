@@ -33,7 +33,7 @@ async function trickle(log: LocalLog, count: number, from = 0): Promise<void> {
 const cleaned = (log: LocalLog) => fixture.cleaned(log)
 
 describe('small batches', () => {
-  it('of a topic by time are joined in the background, by the hour; what is read stays the same', async () => {
+  it('of a topic with retention are joined in the background, by the hour; reads return the same', async () => {
     const log = await fixture.open({ cleaning: { ...cleaning, everyMs: DAY } })
     await trickle(log, 150)
     const before = await readAll(log, events)
@@ -54,7 +54,7 @@ describe('small batches', () => {
     expect((await append(last, events, 'k', 'more'))[0]?.offset).toBe(150)
   })
 
-  it('are left alone while they are young, and where they lie beside something large', async () => {
+  it('are left alone while they are young, and next to large ones', async () => {
     const log = await fixture.open({ cleaning })
     await append(log, events, 'k', 'one')
     await append(log, events, 'k', Buffer.alloc(100_000, 'x'))
@@ -74,7 +74,7 @@ describe('small batches', () => {
     ])
   })
 
-  it('are not joined over damage, nor over a gap: both are still found', async () => {
+  it('are not joined across damage or a gap: both are still found', async () => {
     const before = await fixture.open({ cleaning: { ...cleaning, everyMs: DAY } })
     await trickle(before, 9)
     await before.close()

@@ -24,7 +24,7 @@ const joined = async (log: LocalLog, group = 'g') => {
 }
 
 describe('opening', () => {
-  it('makes the file with its folder, for its owner only, with an identity that stays', async () => {
+  it('creates the file with its folder, for its owner only, with a lasting identity', async () => {
     const log = await fixture.open()
     const { identity } = log
     expect(identity).toMatch(/^[0-9a-f-]{36}$/)
@@ -35,7 +35,7 @@ describe('opening', () => {
     expect((await fixture.open()).identity).not.toBe(identity)
   })
 
-  it('refuses a file that is open already, and says what to do', async () => {
+  it('refuses a file that is already open, and says what to do', async () => {
     await fixture.open()
     const { code, message } = await refusal(fixture.open())
     expect(code).toBe('locked')
@@ -47,7 +47,7 @@ describe('opening', () => {
     await expect(other).rejects.toThrow('database is locked')
   })
 
-  it('refuses a file that is none of ours, and leaves it as it is', async () => {
+  it('refuses a file that is not a log, and leaves it unchanged', async () => {
     const other = join(fixture.folder, 'other.db')
     const database = new DatabaseSync(other)
     database.exec('CREATE TABLE theirs (x)')
@@ -66,14 +66,14 @@ describe('opening', () => {
     theirs.close()
   })
 
-  it('says that a folder cannot be written', async () => {
+  it('reports a folder that cannot be written', async () => {
     writeFileSync(join(fixture.folder, 'deeper'), 'a file, not a folder')
     const { code, message } = await refusal(fixture.open())
     expect(code).toBe('unavailable')
     expect(message).toContain(fixture.file)
   })
 
-  it('creates what is new in the catalog, and takes topics that are defined later', async () => {
+  it('creates new topics of the catalog, and accepts topics that are defined later', async () => {
     const log = await fixture.open({ topics: [events] })
     expect((await refusal(log.ends(states.name))).code).toBe('no_topic')
     await log.ensure(states)
@@ -95,7 +95,7 @@ describe('opening', () => {
 })
 
 describe('group commit', () => {
-  it('takes what comes in one turn of the event loop together, at one log time', async () => {
+  it('commits everything of one turn of the event loop together, at one log time', async () => {
     let times = 0
     const log = await fixture.open({ now: () => START + times++ })
     await Promise.all(Array.from({ length: 50 }, (_, i) => append(log, events, 'k', `${i}`)))
@@ -104,7 +104,7 @@ describe('group commit', () => {
     expect(records.map(({ value }) => `${value}`)).toEqual(Array.from({ length: 50 }, (_, i) => `${i}`))
   })
 
-  it('lets an append go on when a transaction beside it is fenced', async () => {
+  it('commits an append although a transaction next to it is fenced', async () => {
     const log = await fixture.open()
     const first = await joined(log)
     const transaction = first.membership.begin(first.assignment)
@@ -117,7 +117,7 @@ describe('group commit', () => {
     expect((await readAll(log, events)).map(({ value }) => `${value}`)).toEqual(['beside'])
   })
 
-  it('lets the write-ahead log grow no further while appends and removals go on', async () => {
+  it('limits the write-ahead log while records are appended and removed', async () => {
     const log = await fixture.open()
     const wal = () => statSync(`${fixture.file}-wal`).size
     const value = Buffer.alloc(400_000, 'x')
@@ -132,7 +132,7 @@ describe('group commit', () => {
     expect(wal()).toBeLessThan(16_000_000)
   })
 
-  it('makes durable what was given to it before it was closed', async () => {
+  it('makes everything durable that was appended before it was closed', async () => {
     const log = await fixture.open()
     const appending = append(log, events, 'k', 'just before')
     await log.close()
@@ -141,7 +141,7 @@ describe('group commit', () => {
   })
 })
 
-it('gives log time that never runs backwards, over restarts, retention and clocks that do', async () => {
+it('assigns log times that never go back, over restarts, retention and clocks that do', async () => {
   const log = await fixture.open({ topics: [short] })
   await append(log, short, 'k', 'a')
   fixture.now = START - 60_000
@@ -157,7 +157,7 @@ it('gives log time that never runs backwards, over restarts, retention and clock
 })
 
 describe('membership', () => {
-  it('is one at a time for a group, exclusive, and held until it is left', async () => {
+  it('is one at a time for a group, exclusive, and lasts until the member leaves', async () => {
     const log = await fixture.open()
     const { membership } = await joined(log)
     expect(membership.exclusive).toBe(true)
@@ -179,7 +179,7 @@ describe('membership', () => {
     expect(() => transaction.offsets([{ ...at(states), offset: 0 }])).toThrow('states/0')
   })
 
-  it('that was put beyond the end brings nothing of what comes there later', async () => {
+  it('that starts beyond the end returns nothing of what is appended there later', async () => {
     const log = await fixture.open()
     const { membership } = await joined(log)
     membership.start({ ...at(events), offset: 2 })
@@ -209,7 +209,7 @@ describe('membership', () => {
   })
 })
 
-it('lets the event loop turn while a poll and a read always find something', async () => {
+it('lets the event loop run while a poll and a read always find something', async () => {
   const log = await fixture.open()
   for (let i = 0; i < 50; i++) await append(log, events, 'k', `${i}`)
   const { membership } = await joined(log)
@@ -228,7 +228,7 @@ it('lets the event loop turn while a poll and a read always find something', asy
   counting = false
 })
 
-it('reads the same from memory and from the file, across the border between them', { timeout: 30_000 }, async () => {
+it('reads the same from memory and from the file, across the boundary between them', { timeout: 30_000 }, async () => {
   const log = await fixture.open()
   const large = Buffer.alloc(200_000, 'x')
   const expected: string[] = []

@@ -118,7 +118,7 @@ export async function fillAll(store: () => Store, records: readonly SinkRecord[]
     try {
       return await fill(store(), records, random)
     } catch (error) {
-      if (tries === 200) throw error
+      if (tries === 1_000) throw error
       if (!(error instanceof OwnershipLost)) await new Promise(resolve => setTimeout(resolve, 20))
     }
   }

@@ -1,4 +1,4 @@
-/** What a fault is, and in which order they strike: round by round every kind once, several at a time where they do not collide. */
+/** What a fault is, and the order of injection: every kind once per round, several at a time unless they collide. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KafkaLog } from '../../../topics/kafka/log.ts'
 import { Random } from '../../simulation/scheduler.ts'
@@ -7,10 +7,10 @@ import type { Fleet, Machine } from '../fleet.ts'
 import type { Load } from '../load.ts'
 import type { BrokerProxy } from '../proxy.ts'
 import type { NewerWriter, RegistryProxy } from '../registry.ts'
-import { ALL, type Standstill } from '../standstill.ts'
+import { ALL, type StallMeter } from '../stalls.ts'
 import type { SmallDisk } from '../small-disk.ts'
 
-/** What faults strike. */
+/** What faults are injected into. */
 export interface World {
   readonly proxy: BrokerProxy
   readonly broker: Broker
@@ -20,91 +20,91 @@ export interface World {
   readonly registry: RegistryProxy
   readonly newer: NewerWriter
   readonly machines: readonly [Machine, Machine]
-  /** Under the second machine; null where none can be made. */
+  /** Under the second machine; null when none can be mounted. */
   readonly disk: SmallDisk | null
 }
 
 export interface Fault {
   readonly kind: string
   readonly name: string
-  /** Two that hold the same do not strike at the same time. */
-  readonly holds?: readonly string[]
-  /** It strikes what goes on: there is nothing to strike while all come back from another. */
-  readonly inMotion?: boolean
-  strike(stroke: Stroke): Promise<void>
+  /** Faults that need the same resource do not run at the same time. */
+  readonly needs?: readonly string[]
+  /** It disturbs running work: it waits until all have recovered from earlier faults. */
+  readonly needsProgress?: boolean
+  inject(injection: Injection): Promise<void>
 }
 
-/** One time that a fault strikes. */
-export interface Stroke {
-  /** Of its own, so that what is drawn does not hang on what else goes on. */
+/** One injection of a fault. */
+export interface Injection {
+  /** A generator of its own, so that its numbers do not depend on what else happens. */
   readonly random: Random
-  /** Only these partitions of the inbox are concerned; all of them unless this is said. */
-  concerns(partitions: ReadonlySet<number>): void
-  /** So many requests or answers were struck. */
+  /** Only these partitions of the inbox are affected; without this call, all of them. */
+  affects(partitions: ReadonlySet<number>): void
+  /** This many requests or answers were changed. */
   hit(times: number): void
-  /** What exactly it is this time. */
+  /** Logs what exactly it does this time. */
   say(what: string): void
 }
 
 export interface Tally {
   times: number
-  /** Those of them that struck something. */
-  struck: number
+  /** Those of them that had an effect. */
+  effective: number
 }
 
-export interface Strikes {
+export interface FaultPlan {
   readonly seed: number
   readonly count: number
   readonly faults: readonly Fault[]
-  readonly standstill: Standstill
+  readonly stalls: StallMeter
   readonly say: (line: string) => void
 }
 
-const AT_ONCE = 3
-const MOTION_MS = 20_000
+const MAX_AT_ONCE = 3
+const PROGRESS_MS = 20_000
 
-/** Strikes until all that were drawn have passed. @returns how often each has struck, by name */
-export async function strikeAll({ seed, count, faults, standstill, say }: Strikes): Promise<ReadonlyMap<string, Tally>> {
+/** Injects faults until all of the plan are over. @returns how often each was injected, by name */
+export async function injectAll({ seed, count, faults, stalls, say }: FaultPlan): Promise<ReadonlyMap<string, Tally>> {
   const random = new Random(seed)
   const deck = dealt(faults, random)
   const tallies = new Map<string, Tally>()
-  const striking = new Map<Promise<void>, Fault>()
+  const running = new Map<Promise<void>, Fault>()
   for (let n = 1; n <= count; n++) {
     const fault = deck.next().value as Fault
     const pause = 200 + random.below(1_500)
     const own = new Random(seed * 1_000_003 + n)
-    const collides = (other: Fault) => other.holds?.some(held => fault.holds?.includes(held)) ?? false
-    while (striking.size >= AT_ONCE || [...striking.values()].some(collides)) await Promise.race(striking.keys())
-    if (fault.inMotion) await standstill.moving(MOTION_MS)
-    const tally = tallies.get(fault.name) ?? { times: 0, struck: 0 }
+    const collides = (other: Fault) => other.needs?.some(resource => fault.needs?.includes(resource)) ?? false
+    while (running.size >= MAX_AT_ONCE || [...running.values()].some(collides)) await Promise.race(running.keys())
+    if (fault.needsProgress) await stalls.progressing(PROGRESS_MS)
+    const tally = tallies.get(fault.name) ?? { times: 0, effective: 0 }
     tallies.set(fault.name, tally)
-    const stroke = strikeOne(fault, n, own, tally, standstill, say).finally(() => striking.delete(stroke))
-    striking.set(stroke, fault)
-    await Promise.race([sleep(pause), stroke.then(() => sleep(pause))])
+    const injection = injectOne(fault, n, own, tally, stalls, say).finally(() => running.delete(injection))
+    running.set(injection, fault)
+    await Promise.race([sleep(pause), injection.then(() => sleep(pause))])
   }
-  await Promise.all(striking.keys())
+  await Promise.all(running.keys())
   return tallies
 }
 
-async function strikeOne(
+async function injectOne(
   fault: Fault,
   n: number,
   random: Random,
   tally: Tally,
-  standstill: Standstill,
+  stalls: StallMeter,
   say: (line: string) => void,
 ): Promise<void> {
   tally.times++
   let hits = 0
   let counted = false
-  let over = standstill.begin(fault.name, ALL)
+  let over = stalls.begin(fault.name, ALL)
   say(`fault ${n}, ${fault.name}`)
   try {
-    await fault.strike({
+    await fault.inject({
       random,
-      concerns: partitions => {
+      affects: partitions => {
         over()
-        over = standstill.begin(fault.name, partitions)
+        over = stalls.begin(fault.name, partitions)
       },
       hit: times => {
         counted = true
@@ -115,10 +115,10 @@ async function strikeOne(
   } finally {
     over()
   }
-  if (!counted || hits > 0) tally.struck++
+  if (!counted || hits > 0) tally.effective++
 }
 
-/** Every kind comes once before any comes again, and so does each of a kind. */
+/** Every kind comes once before any comes again, and so does every fault of a kind. */
 function* dealt(faults: readonly Fault[], random: Random): Generator<Fault, never> {
   const kinds = dealtAnew(
     [...Map.groupBy(faults, f => f.kind).values()].map(kind => dealtAnew(kind, random)),

@@ -8,7 +8,7 @@ import { PARTITIONS, trialChangelog } from '../actor.ts'
 import {
   anyCode,
   brokenOff,
-  type Counted,
+  type CountedInterceptors,
   cutAnswer,
   cutRecords,
   fetchError,
@@ -17,10 +17,10 @@ import {
   NOT_ENOUGH_REPLICAS,
   NOT_ENOUGH_REPLICAS_AFTER_APPEND,
   refusedProduce,
-} from '../meddlers.ts'
+} from '../interceptors.ts'
 import type { ApiName } from '../proxy.ts'
-import { ALL } from '../standstill.ts'
-import type { Fault, Stroke, World } from './fault.ts'
+import { ALL } from '../stalls.ts'
+import type { Fault, Injection, World } from './fault.ts'
 
 const LOSABLE: readonly ApiName[] = [
   'Produce',
@@ -37,7 +37,7 @@ const LOSABLE: readonly ApiName[] = [
 ]
 const NONE: ReadonlySet<number> = new Set()
 const ALWAYS = Number.POSITIVE_INFINITY
-/** What is to be struck once has not come in that time: nobody asks for it. */
+/** A request that has not come within this time is not going to come. */
 const PATIENCE_MS = 4_000
 
 export function logFaults({ proxy }: World): Fault[] {
@@ -52,56 +52,56 @@ export function logFaults({ proxy }: World): Fault[] {
   const read = anyOf(inbox, inbox, inbox, changelog, () => ({ topic: alerts.name, partition: 0 }))
   const written = anyOf(inbox, changelog, changelog, outputs)
 
-  /** The meddler works a few times, or for a while. */
-  const meddle = async (stroke: Stroke, { meddlers, hits }: Counted, times: number, ms: number) => {
-    const ends = meddlers.map(m => proxy.meddle(m))
+  /** The interceptor works a few times, or for a while. */
+  const intercept = async (injection: Injection, { interceptors, hits }: CountedInterceptors, times: number, ms: number) => {
+    const ends = interceptors.map(m => proxy.intercept(m))
     const until = performance.now() + (times === ALWAYS ? ms : PATIENCE_MS)
     try {
       while (performance.now() < until && hits() < times) await sleep(20)
     } finally {
       for (const end of ends) end()
     }
-    stroke.hit(hits())
+    injection.hit(hits())
   }
   const onFetch = (
     kind: string,
     name: string,
-    made: (at: TopicPartition, times: number, random: Random) => [Counted, string],
+    made: (at: TopicPartition, times: number, random: Random) => [CountedInterceptors, string],
   ): Fault => ({
     kind,
     name,
-    inMotion: true,
-    strike: async stroke => {
-      const { random } = stroke
+    needsProgress: true,
+    inject: async injection => {
+      const { random } = injection
       const at = read(random)
       const times = random.chance(0.5) ? 1 + random.below(3) : ALWAYS
       const ms = 500 + random.below(4_000)
       const [counted, what] = made(at, times, random)
-      stroke.concerns(at.topic === alerts.name ? NONE : new Set([at.partition]))
-      stroke.say(`${what} for ${at.topic}/${at.partition}, ${times === ALWAYS ? `${ms} ms` : `${times} times`}`)
-      await meddle(stroke, counted, times, ms)
+      injection.affects(at.topic === alerts.name ? NONE : new Set([at.partition]))
+      injection.say(`${what} for ${at.topic}/${at.partition}, ${times === ALWAYS ? `${ms} ms` : `${times} times`}`)
+      await intercept(injection, counted, times, ms)
     },
   })
-  const onPartition = (name: string, made: (at: TopicPartition, random: Random) => [Counted, string]): Fault => ({
+  const onPartition = (name: string, made: (at: TopicPartition, random: Random) => [CountedInterceptors, string]): Fault => ({
     kind: 'no leader',
     name,
-    inMotion: true,
-    strike: async stroke => {
-      const { random } = stroke
+    needsProgress: true,
+    inject: async injection => {
+      const { random } = injection
       const at = written(random)
       const ms = 300 + random.below(6_000)
       const [counted, what] = made(at, random)
       // To a topic that all tasks write to, nobody can write.
-      stroke.concerns([trialInbox.name, trialChangelog.name].includes(at.topic) ? new Set([at.partition]) : ALL)
-      stroke.say(`${what} ${at.topic}/${at.partition}, ${ms} ms`)
-      await meddle(stroke, counted, ALWAYS, ms)
+      injection.affects([trialInbox.name, trialChangelog.name].includes(at.topic) ? new Set([at.partition]) : ALL)
+      injection.say(`${what} ${at.topic}/${at.partition}, ${ms} ms`)
+      await intercept(injection, counted, ALWAYS, ms)
     },
   })
   const lose = LOSABLE.map(
     (api): Fault => ({
       kind: 'answer lost',
       name: `answer to ${api} lost`,
-      strike: async ({ random }) => {
+      inject: async ({ random }) => {
         for (let n = 1 + random.below(3); n > 0; n--) proxy.lose(api)
         await sleep(300)
       },

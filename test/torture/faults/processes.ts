@@ -11,7 +11,7 @@ import type { Fault, World } from './fault.ts'
 const SESSION_MS = 2_000
 
 export function processFaults({ broker, fleet, log, machines, proxy }: World): Fault[] {
-  const holds = ['processes']
+  const needs = ['processes']
   /** Another member comes, and goes. */
   const visit = async (random: Random, stay: number) => {
     const before = fleet.generation
@@ -24,8 +24,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'process killed',
       name: 'kill -9',
-      holds,
-      strike: async ({ random }) => {
+      needs,
+      inject: async ({ random }) => {
         const machine = random.pick(machines)
         await fleet.kill(machine)
         await sleep(random.below(1_500))
@@ -35,8 +35,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'process killed',
       name: 'kill -9 of all',
-      holds,
-      strike: async () => {
+      needs,
+      inject: async () => {
         await Promise.all(machines.map(m => fleet.kill(m)))
         for (const machine of machines) fleet.boot(machine)
       },
@@ -44,8 +44,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'power failure',
       name: 'power failure',
-      holds,
-      strike: async ({ random }) => {
+      needs,
+      inject: async ({ random }) => {
         const machine = random.pick(machines)
         await fleet.kill(machine)
         machine.boots++
@@ -57,8 +57,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'process stopped',
       name: 'stopped past its session, then goes on',
-      holds,
-      strike: async ({ random }) => {
+      needs,
+      inject: async ({ random }) => {
         const machine = random.pick(machines)
         fleet.signal(machine, 'SIGSTOP')
         await sleep(SESSION_MS + 500 + random.below(2_000))
@@ -68,8 +68,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'process stopped',
       name: 'stopped, and goes on in time',
-      holds,
-      strike: async ({ random }) => {
+      needs,
+      inject: async ({ random }) => {
         const machine = random.pick(machines)
         fleet.signal(machine, 'SIGSTOP')
         await sleep(random.below(SESSION_MS))
@@ -79,8 +79,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'process stopped',
       name: 'away for a generation, and back',
-      holds,
-      strike: async ({ random }) => {
+      needs,
+      inject: async ({ random }) => {
         const machine = random.pick(machines)
         const before = fleet.generation
         fleet.signal(machine, 'SIGSTOP')
@@ -92,8 +92,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'broker',
       name: 'broker killed',
-      holds: ['broker'],
-      strike: async ({ random }) => {
+      needs: ['broker'],
+      inject: async ({ random }) => {
         await broker.server.kill()
         await sleep(random.below(1_000))
         await broker.server.start()
@@ -102,26 +102,26 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'broker',
       name: 'broker restarted',
-      holds: ['broker'],
-      strike: async () => {
+      needs: ['broker'],
+      inject: async () => {
         await broker.server.stop()
         await broker.server.start()
       },
     },
-    { kind: 'rebalance', name: 'rebalance', holds, strike: ({ random }) => visit(random, random.below(1_000)) },
+    { kind: 'rebalance', name: 'rebalance', needs, inject: ({ random }) => visit(random, random.below(1_000)) },
     {
       kind: 'rebalance',
       name: 'storm of rebalances',
-      holds,
-      strike: async ({ random }) => {
+      needs,
+      inject: async ({ random }) => {
         await Promise.all([visit(random, 0), visit(random, 300), visit(random, 600)])
       },
     },
     {
       kind: 'rebalance',
       name: 'rejoin between the sends and the offsets',
-      holds,
-      strike: async ({ random }) => {
+      needs,
+      inject: async ({ random }) => {
         const before = fleet.generation
         const released = Promise.withResolvers<void>()
         await Promise.race([proxy.hold('TxnOffsetCommit', released.promise), sleep(3_000)])
@@ -134,8 +134,8 @@ export function processFaults({ broker, fleet, log, machines, proxy }: World): F
     {
       kind: 'rebalance',
       name: 'group offsets expired',
-      holds: [...holds, 'broker'],
-      strike: async () => {
+      needs: [...needs, 'broker'],
+      inject: async () => {
         await Promise.all(machines.map(m => fleet.stop(m)))
         const admin = kafkaOf({ brokers: [broker.address] }).admin()
         await admin.connect()

@@ -1,25 +1,25 @@
 /** What workers need besides the log is away: the schema registry; the disk of their state is full. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PARTITIONS } from '../actor.ts'
-import type { Away } from '../registry.ts'
+import type { Outage } from '../registry.ts'
 import type { Fault, World } from './fault.ts'
 
-const WAYS: readonly Away[] = ['refuses', 'hangs', 'fails', 'missing']
+const WAYS: readonly Outage[] = ['refuses', 'hangs', 'fails', 'missing']
 
 export function registryFaults({ registry, newer, load }: World): Fault[] {
   return WAYS.map(
     (how): Fault => ({
       kind: 'registry away',
       name: `registry ${how}`,
-      holds: ['registry'],
-      inMotion: true,
-      strike: async ({ random, concerns, hit, say }) => {
+      needs: ['registry'],
+      needsProgress: true,
+      inject: async ({ random, affects, hit, say }) => {
         const partition = random.below(PARTITIONS)
         const ms = 500 + random.below(6_000)
         const { id, encode } = await newer.version()
-        concerns(new Set([partition]))
+        affects(new Set([partition]))
         const before = registry.hits
-        const back = await registry.away(how, id)
+        const back = await registry.fail(how, id)
         say(`schema ${id} on partition ${partition}, ${ms} ms`)
         load.newer = { partition, encode }
         await sleep(ms)
@@ -38,9 +38,9 @@ export function diskFaults({ fleet, disk, machines: [, machine], load }: World):
   const fault = (name: string, meanwhile: () => Promise<void>): Fault => ({
     kind: 'disk full',
     name,
-    inMotion: true,
-    holds: ['disk', ...(name === 'disk full' ? [] : ['processes'])],
-    strike: async ({ random, hit, say }) => {
+    needsProgress: true,
+    needs: ['disk', ...(name === 'disk full' ? [] : ['processes'])],
+    inject: async ({ random, hit, say }) => {
       const ms = 500 + random.below(5_000)
       const bytes = disk.fill()
       hit(bytes)

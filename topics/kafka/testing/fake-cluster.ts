@@ -1,97 +1,35 @@
 /**
- * Brokers for tests, in memory: they read the requests off the wire and answer Fetch and Produce as brokers do, one request of a
- * connection after the other; partitions can be told to fail, to stall and to have no leader. One of them coordinates transactions.
+ * Brokers in memory: they decode requests and answer Fetch and Produce as brokers do, one request of a connection after another.
+ * Partitions can be made to fail, to stall and to have no leader. One of the brokers coordinates transactions.
  */
 import { LogError, partitionKey, type Position, type TopicPartition } from '../../log.ts'
 import { ErrorCode, isRetriable, KafkaError } from '../errors.ts'
 import { retry, sleep } from '../retry.ts'
+import { FakePartition } from './fake-partition.ts'
 import { FakeCoordinator } from './fake-coordinator.ts'
 import type { Broker, Call } from '../hardening.ts'
 import { Reader, Writer } from '../wire.ts'
 
-interface Stored {
-  readonly base: number
-  readonly last: number
-  readonly bytes: Buffer
-  readonly producer: string
-  readonly sequence: number
-}
-
-export class FakePartition implements TopicPartition {
-  readonly topic: string
-  readonly partition: number
-  leader: number | null = 1
-  /** First offset, and the next to be written. */
-  low = 0
-  high = 0
-  batches: Stored[] = []
-  /** Asked at every request of this kind: the code it is answered with; 0 where it is well. */
-  code: (api: 'Fetch' | 'Produce') => number = () => 0
-  /** Code that this batch is refused with; 0 where it is taken. */
-  refuses: (batch: Buffer) => number = () => 0
-  /** A request in which it is gets no answer. */
-  breaks = false
-  /** A Produce request with a batch for it is answered only then. */
-  stall: Promise<unknown> | null = null
-  /** Fetches from these offsets on. */
-  readonly fetches: number[] = []
-  /** How many records each Produce request brought. */
-  readonly produced: number[] = []
-
-  readonly #arrived: () => void
-
-  constructor({ topic, partition }: TopicPartition, arrived: () => void) {
-    this.topic = topic
-    this.partition = partition
-    this.#arrived = arrived
-  }
-
-  /** A batch as it is sent, at the end. */
-  put(batch: Buffer): number {
-    const bytes = Buffer.from(batch)
-    const base = this.high
-    bytes.writeBigInt64BE(BigInt(base), 0)
-    this.high = base + bytes.readInt32BE(23) + 1
-    const producer = `${bytes.readBigInt64BE(43)}:${bytes.readInt16BE(51)}`
-    this.batches.push({ base, last: this.high - 1, bytes, producer, sequence: bytes.readInt32BE(53) })
-    this.#arrived()
-    return base
-  }
-
-  /** As `put`, but once for each producer and sequence number, and without gaps in these. */
-  append(batch: Buffer): { code: number; base: number } {
-    const producer = `${batch.readBigInt64BE(43)}:${batch.readInt16BE(51)}`
-    const sequence = batch.readInt32BE(53)
-    const own = this.batches.filter(b => b.producer === producer)
-    const there = own.find(b => b.sequence === sequence)
-    if (there !== undefined) return { code: 0, base: there.base }
-    const last = own.at(-1)
-    const expected = last === undefined ? 0 : last.sequence + last.last - last.base + 1
-    if (sequence !== expected) return { code: 45, base: -1 }
-    return { code: 0, base: this.put(batch) }
-  }
-}
-
 export class FakeCluster {
   readonly prefix = ''
   closed = false
-  /** Requests by their node, connection and partitions. */
-  readonly requests: { api: 'Fetch' | 'Produce'; node: number; way: number; partitions: string[] }[] = []
+  /** The requests so far. */
+  readonly requests: { api: 'Fetch' | 'Produce'; node: number; connection: number; partitions: string[] }[] = []
   /** Nodes that cannot be reached. */
   readonly away = new Set<number>()
-  /** Topics that do not exist (any more). */
+  /** Topics that do not exist, or no longer do. */
   readonly unknown = new Set<string>()
   producerIds = 0
   readonly transactions = new FakeCoordinator()
-  /** A Fetch brings one batch of a partition at a time. */
+  /** A Fetch returns one batch per partition. */
   oneBatch = false
-  /** Fetch sessions by their id: what is asked for, and the next epoch. */
+  /** Fetch sessions by id: what was requested, and the next epoch. */
   readonly sessions = new Map<number, { epoch: number; asked: Map<FakePartition, number> }>()
   readonly #partitions = new Map<string, FakePartition>()
   readonly #used = new Set<string>()
   readonly #connections = new Map<string, Promise<unknown>>()
   #sessionIds = 0
-  /** Resolved with the next batch of any partition. */
+  /** Resolves with the next batch of any partition. */
   #arrival = Promise.withResolvers<void>()
 
   constructor(partitions: readonly TopicPartition[]) {
@@ -125,13 +63,13 @@ export class FakeCluster {
 
   async refresh(): Promise<void> {}
 
-  async broker(node: number, way = 0): Promise<Broker> {
+  async broker(node: number, connection = 0): Promise<Broker> {
     if (this.away.has(node)) throw Object.assign(new Error(`node ${node} cannot be reached`), { name: 'KafkaJSConnectionError' })
-    return { nodeId: `${node}`, way } as unknown as Broker
+    return { nodeId: `${node}`, connection } as unknown as Broker
   }
 
   async coordinator(): Promise<Broker> {
-    return { nodeId: '1', way: 0, ...this.transactions.requests } as unknown as Broker
+    return { nodeId: '1', connection: 0, ...this.transactions.requests } as unknown as Broker
   }
 
   async withCoordinator<T>(_kind: string, _id: string, forMs: number, request: (broker: Broker) => Promise<T>): Promise<T> {
@@ -151,47 +89,47 @@ export class FakeCluster {
   }
 
   async send<T>(broker: Broker, call: Call<T>): Promise<T> {
-    const { nodeId, way } = broker as Broker & { way: number }
-    const connection = `${nodeId}/${way}/${call.request.apiKey === 1 ? 'fetch' : ''}`
-    const before = this.#connections.get(connection)
+    const { nodeId, connection } = broker as Broker & { connection: number }
+    const key = `${nodeId}/${connection}/${call.request.apiKey === 1 ? 'fetch' : ''}`
+    const before = this.#connections.get(key)
     const answer = (async () => {
       await before?.catch(() => {})
       const { apiKey, apiVersion } = call.request
       const raw = Buffer.concat((await call.request.encode()).frame(apiKey, apiVersion, 0, '')).subarray(14)
       const node = Number(nodeId)
-      if (apiKey === 1) return this.#fetched(raw, node, way)
-      return apiKey === 0 ? this.#produced(raw, apiVersion, node, way) : this.transactions.answer(apiKey, apiVersion, raw)
+      if (apiKey === 1) return this.#fetched(raw, node, connection)
+      return apiKey === 0 ? this.#produced(raw, apiVersion, node, connection) : this.transactions.answer(apiKey, apiVersion, raw)
     })()
-    this.#connections.set(connection, answer)
+    this.#connections.set(key, answer)
     return (await call.response.parse(await call.response.decode(await answer))) as T
   }
 
-  async #fetched(raw: Buffer, node: number, way: number): Promise<Buffer> {
+  async #fetched(raw: Buffer, node: number, connection: number): Promise<Buffer> {
     const wait = raw.readInt32BE(4)
-    const read = new Wire(raw, 17)
-    let id = read.int32()
-    const epoch = read.int32()
+    const r = new Reader(raw)
+    r.take(17)
+    let id = r.int32()
+    const epoch = r.int32()
     if (epoch > 0 && this.sessions.get(id)?.epoch !== epoch) return sessionAnswer(ErrorCode.FETCH_SESSION_ID_NOT_FOUND, 0, [])
     if (epoch === 0) id = ++this.#sessionIds
     const session = this.sessions.get(id) ?? { epoch: 0, asked: new Map<FakePartition, number>() }
     session.epoch++
     if (epoch >= 0) this.sessions.set(id, session)
-    read.list(() => {
-      const topic = read.text()
-      read.list(() => {
-        const partition = this.at({ topic, partition: read.int32() })
-        read.int32()
-        session.asked.set(partition, read.int64())
-        read.int64()
-        read.int32()
+    r.array(() => {
+      const topic = r.text()
+      r.array(() => {
+        const partition = this.at({ topic, partition: r.int32() })
+        r.int32() // leader epoch
+        session.asked.set(partition, Number(r.int64()))
+        r.take(12) // log start offset, bytes
       })
     })
-    read.list(() => {
-      const topic = read.text()
-      read.list(() => session.asked.delete(this.at({ topic, partition: read.int32() })))
+    r.array(() => {
+      const topic = r.text()
+      r.array(() => session.asked.delete(this.at({ topic, partition: r.int32() })))
     })
     const asked = [...session.asked].map(([partition, offset]) => ({ partition, offset }))
-    this.requests.push({ api: 'Fetch', node, way, partitions: asked.map(a => partitionKey(a.partition)) })
+    this.requests.push({ api: 'Fetch', node, connection, partitions: asked.map(a => partitionKey(a.partition)) })
     if (asked.some(a => a.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
     for (const { partition, offset } of asked) partition.fetches.push(offset)
     let answers = asked.map(({ partition, offset }) => answerOf(partition, offset, this.oneBatch))
@@ -206,11 +144,11 @@ export class FakeCluster {
     return sessionAnswer(0, epoch < 0 ? 0 : id, told)
   }
 
-  async #produced(raw: Buffer, version: number, node: number, way: number): Promise<Buffer> {
+  async #produced(raw: Buffer, version: number, node: number, connection: number): Promise<Buffer> {
     const batches = version >= 9 ? this.#sentFlexible(raw) : this.#sent(raw)
     const transactional = batches.some(({ batch }) => isTransactional(batch))
     if (transactional) this.transactions.asked.push(`Produce ${version}`)
-    this.requests.push({ api: 'Produce', node, way, partitions: batches.map(b => partitionKey(b.partition)) })
+    this.requests.push({ api: 'Produce', node, connection, partitions: batches.map(b => partitionKey(b.partition)) })
     if (batches.some(b => b.partition.breaks)) throw new LogError('unavailable', 'the connection was closed')
     const answers = batches.map(({ partition, batch }) => {
       const refused = partition.code('Produce') || partition.refuses(batch) || this.#outside(partition, batch, version)
@@ -228,18 +166,17 @@ export class FakeCluster {
   }
 
   #sent(raw: Buffer): Sent[] {
-    const batches: Sent[] = []
-    const read = new Wire(raw, 0)
-    read.text() // transactional id
-    read.take(6)
-    read.list(() => {
-      const topic = read.text()
-      read.list(() => {
-        const partition = this.at({ topic, partition: read.int32() })
-        batches.push({ partition, batch: read.take(read.int32()) })
+    const r = new Reader(raw)
+    r.take(Math.max(0, r.int16())) // transactional id
+    r.take(6)
+    const sent = r.array(() => {
+      const topic = r.text()
+      return r.array(() => {
+        const partition = this.at({ topic, partition: r.int32() })
+        return { partition, batch: r.take(r.int32()) }
       })
     })
-    return batches
+    return sent.flat()
   }
 
   #sentFlexible(raw: Buffer): Sent[] {
@@ -257,7 +194,7 @@ export class FakeCluster {
     return sent.flat()
   }
 
-  /** A code where a batch is of no open transaction of its producer; 0 also for those of none. */
+  /** An error code when a transactional batch belongs to no open transaction of its producer; otherwise 0. */
   #outside(partition: FakePartition, batch: Buffer, version: number): number {
     if (!isTransactional(batch)) return 0
     const id = { producerId: batch.readBigInt64BE(43), producerEpoch: batch.readInt16BE(51) }
@@ -276,7 +213,7 @@ function isTransactional(batch: Buffer): boolean {
   return (batch.readInt16BE(21) & TRANSACTIONAL) !== 0
 }
 
-/** The answer to a newer Produce. */
+/** The response to a newer Produce. */
 function flexible(answers: readonly { topic: string; answer: Buffer }[]): Buffer {
   const w = new Writer().noTags()
   w.compactArray([...Map.groupBy(answers, a => a.topic)], ([topic, of]) => {
@@ -333,33 +270,4 @@ function int32(n: number): Buffer {
   const bytes = Buffer.alloc(4)
   bytes.writeInt32BE(n)
   return bytes
-}
-
-class Wire {
-  readonly #bytes: Buffer
-  #at: number
-
-  constructor(bytes: Buffer, at: number) {
-    this.#bytes = bytes
-    this.#at = at
-  }
-  int32(): number {
-    this.#at += 4
-    return this.#bytes.readInt32BE(this.#at - 4)
-  }
-  int64(): number {
-    this.#at += 8
-    return Number(this.#bytes.readBigInt64BE(this.#at - 8))
-  }
-  take(length: number): Buffer {
-    this.#at += length
-    return this.#bytes.subarray(this.#at - length, this.#at)
-  }
-  text(): string {
-    this.#at += 2
-    return this.take(Math.max(0, this.#bytes.readInt16BE(this.#at - 2))).toString()
-  }
-  list(read: () => void): void {
-    for (let n = this.int32(); n > 0; n--) read()
-  }
 }

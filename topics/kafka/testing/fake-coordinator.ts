@@ -1,13 +1,13 @@
 /**
- * For tests: the coordinator of one transactional id and of one group, in memory. It knows both ways that transactions go, and
- * reads those requests off the wire that are ours.
+ * The coordinator of one transactional id and of one group, in memory. It knows both protocols of transactions, and decodes the requests
+ * that the driver implements itself.
  */
 import { LogError } from '../../log.ts'
 import { ErrorCode, KafkaError } from '../errors.ts'
 import type { Broker, Transactional } from '../hardening.ts'
 import { Reader, Writer } from '../wire.ts'
 
-/** A transaction that has ended: what it has written to, `topic/partition`, and the offsets of the group. */
+/** A transaction that has ended: the partitions it wrote to, as `topic/partition`, and the offsets of the group. */
 export interface EndedTransaction {
   readonly commit: boolean
   readonly wrote: readonly string[]
@@ -19,17 +19,17 @@ const OFFSETS = 'offsets'
 const HEADER = 14
 
 export class FakeCoordinator {
-  /** `transaction.version` as the cluster has it; null: brokers that do not know how to say it. */
+  /** `transaction.version` of the cluster; null: brokers that are too old to report it. */
   version: number | null = 2
   producerId = 1n
   epoch = -1
   member = 'member'
   generation = 1
-  /** How many requests of the next transaction come while the markers of one that has ended are written. */
+  /** How many requests of the next transaction arrive while the markers of an ended one are being written. */
   marking = 0
-  /** So many answers of this kind get lost; what was asked for is done. */
+  /** How many answers of each kind get lost; their requests are carried out. */
   readonly losing = new Map<string, number>()
-  /** Requests as they came, with their version where they have several. */
+  /** The requests so far, with their version if there are several. */
   readonly asked: string[] = []
   readonly ended: EndedTransaction[] = []
   #open = false
@@ -38,7 +38,7 @@ export class FakeCoordinator {
   #offsets: Record<string, number> = {}
   #last: { producerId: bigint; epoch: number; commit: boolean } | null = null
 
-  /** What kafkajs does by itself. */
+  /** The requests that kafkajs implements. */
   readonly requests: Pick<Broker, 'initProducerId' | 'addPartitionsToTxn' | 'addOffsetsToTxn' | 'endTxn'> = {
     initProducerId: async () => {
       this.#ask('InitProducerId')
@@ -63,19 +63,19 @@ export class FakeCoordinator {
     },
   }
 
-  /** The answer to a request of ours, both without size and correlation. */
+  /** The response to a request of the driver, both without size and correlation id. */
   answer(apiKey: number, apiVersion: number, raw: Buffer): Buffer {
     const made = apiKey === 18 ? this.#features() : this.#answered(apiKey, apiVersion, new Reader(raw))
     return bodyOf(made)
   }
 
-  /** A batch of a transaction has come. @returns a code; 0 where it may be appended */
+  /** A batch of a transaction has arrived. @returns an error code; 0: it may be appended */
   produces(id: Pick<Transactional, 'producerId' | 'producerEpoch'>, part: string, apiVersion: number): number {
     const code = apiVersion >= 12 ? this.#add(id, part) : this.#wrote.has(part) ? this.#isOurs(id) : ErrorCode.INVALID_TXN_STATE
     return code === ErrorCode.PRODUCER_FENCED ? ErrorCode.INVALID_PRODUCER_EPOCH : code
   }
 
-  /** The open transaction has taken too long: it is aborted, and who had it is fenced. */
+  /** The open transaction has timed out: it is aborted, and its producer fenced. */
   timeOut(): void {
     const { producerId, epoch } = this
     this.#end(false)
@@ -198,7 +198,7 @@ export class FakeCoordinator {
     this.asked.push(request)
   }
 
-  /** It is on its way, unless it gets lost. */
+  /** Sends an answer, unless it is to get lost. */
   answers(request: string): void {
     const left = this.losing.get(request) ?? 0
     if (left === 0) return

@@ -1,4 +1,4 @@
-/** Every route that takes a body, with every value that is none of its own. */
+/** Every route with a body, with every value of a wrong type. */
 import { createHmac } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -32,10 +32,10 @@ afterAll(async () => {
 
 const bodyOf = ({ operation }: Route) => operation.requestBody?.content['application/json'].schema as Schema
 
-/** One value of each type, and those that some libraries take for one another. */
+/** One value of each type, and those that some libraries convert into each other. */
 const VALUES = [null, true, false, 0, 1, 12, 1.5, '', 'true', '12', 'null', 'x', [], ['x'], [null], [[]], {}, { a: 1 }] as const
 
-/** Whether a schema has room for the type of a value: what of that type fits is its own affair. */
+/** Whether a schema allows values of this type; which of them it allows does not matter here. */
 function isOfType({ type, enum: values, properties }: Schema, value: unknown): boolean {
   if (values !== undefined && type === undefined) return values.includes(value)
   const types = [type ?? (properties === undefined ? undefined : 'object')].flat()
@@ -46,7 +46,7 @@ function isOfType({ type, enum: values, properties }: Schema, value: unknown): b
   return types.includes(typeof value as string)
 }
 
-test('no value is taken for one of another type, on any route, in any property', { timeout: 60_000 }, async () => {
+test('no value is converted to another type, on any route, in any property', { timeout: 60_000 }, async () => {
   expect(taking.length).toBeGreaterThan(10)
   const wrong: string[] = []
   let tried = 0
@@ -82,7 +82,7 @@ test('no value is taken for one of another type, on any route, in any property',
   expect(tried).toBeGreaterThan(200)
 })
 
-test('in a query a number is one that its text spells', async () => {
+test('numbers in a query are parsed from their text', async () => {
   expect((await send('GET', `${api.url}/api/v1/venues?limit=2`)).body.items).toHaveLength(2)
   expect((await send('GET', `${api.url}/api/v1/alerts?resolved=false`)).status).toBe(200)
   expect((await send('GET', `${api.url}/api/v1/venues?limit=two`)).status).toBe(400)
@@ -98,7 +98,7 @@ describe('a user', () => {
   const change = (id: string, body: object) => send('PATCH', `${api.url}/api/v1/users/${id}`, { body })
   const read = async (id: string) => (await send('GET', `${api.url}/api/v1/users/${id}`)).body
 
-  test('who is disabled stays so, whatever is sent that is no answer to it', async () => {
+  test('a disabled user stays disabled, whatever value of another type is sent', async () => {
     const { id } = await add({})
     expect((await change(id, { disabled: true })).status).toBe(200)
     for (const disabled of [null, '', 0, 'false', [], [false], {}]) {
@@ -108,7 +108,7 @@ describe('a user', () => {
     expect((await read(id)).disabled).toBe(true)
   })
 
-  test('of some venues never gets more of them by a value that is no list of them', async () => {
+  test('a user of some venues never gets more by a value that is not a list', async () => {
     const { id } = await add({ venues: ['main:v1'], regions: ['phuket'] })
     for (const field of ['venues', 'regions'])
       for (const value of ['', 0, false, 'null', 'main:v2', {}, [''], [' '], [null], [0], [[]]])
@@ -117,7 +117,7 @@ describe('a user', () => {
   })
 })
 
-describe('what is nested deeper than anybody needs', () => {
+describe('a body nested too deeply', () => {
   const nested = (depth: number) => `${'['.repeat(depth)}1${']'.repeat(depth)}`
 
   test.each([64, 1_000, 30_000])('is 400 on every route (%i levels)', { timeout: 30_000 }, async depth => {
@@ -132,7 +132,7 @@ describe('what is nested deeper than anybody needs', () => {
     }
   })
 
-  test('is 400 of a signed webhook, not a failure that is sent again', async () => {
+  test('is 400 for a signed webhook, not an error that is retried', async () => {
     for (const depth of [100, 200_000]) {
       const body = `{"entry":[{"changes":[{"value":{"messages":[{"x":${nested(depth)}}]}}]}]}`
       const signature = createHmac('sha256', 'secret-of-the-app').update(body).digest('hex')

@@ -1,4 +1,4 @@
-/** What is refused is refused in the words of HTTP, and always as a problem. */
+/** Refusals use HTTP's status codes, and are always problems. */
 import { METHODS } from 'node:http'
 import { connect } from 'node:net'
 import type pg from 'pg'
@@ -11,7 +11,7 @@ import { endless, pathOf, routesOf } from './testing/routes.ts'
 let api: ApiServer
 
 beforeAll(async () => {
-  // Nothing here gets as far as the database.
+  // No request here reaches the database.
   const pool = { query: async () => ({ rows: [], rowCount: 0 }) } as unknown as pg.Pool
   api = await startApi({ ...testOptions(await TestLog.open(), pool), clickhouse: { url: 'http://127.0.0.1:9' } })
 })
@@ -25,7 +25,7 @@ interface Raw {
   readonly body: any
 }
 
-/** A request as no client would send it, and the whole answer. */
+/** A request that no client would send, and the whole response. */
 function raw(text: string | readonly string[]): Promise<Raw> {
   const { hostname, port } = new URL(api.url)
   return new Promise((resolve, reject) => {
@@ -62,7 +62,7 @@ function expectProblem(answer: Raw, status: number, code: string, what: string):
 
 const NO_BODY = ['HEAD', 'CONNECT']
 
-describe('a method that a path does not have', () => {
+describe('a method that a path does not support', () => {
   test.each([
     ['PATCH', '/api/v1/venues', 'GET, HEAD'],
     ['POST', '/api/v1/alerts', 'GET, HEAD'],
@@ -81,7 +81,7 @@ describe('a method that a path does not have', () => {
     expect(answer.headers.allow).toBe(allowed)
   })
 
-  test('is that on every path of the document, by every method there is', { timeout: 60_000 }, async () => {
+  test('is refused on every path of the document, for every method', { timeout: 60_000 }, async () => {
     const byPath = Map.groupBy(await routesOf(api.url), route => pathOf(route))
     expect(byPath.size).toBeGreaterThan(40)
     for (const [path, routes] of byPath) {
@@ -94,19 +94,19 @@ describe('a method that a path does not have', () => {
     }
   })
 
-  test('of the API is looked at after the token', async () => {
+  test('under /api is refused after the token is checked', async () => {
     for (const method of ['PATCH', 'TRACE', 'QUERY'])
       expectProblem(await ask(method, '/api/v1/venues', null), 401, 'unauthorized', method)
   })
 
-  test('and a path that is not there are two things', async () => {
+  test('differs from a path that does not exist', async () => {
     for (const path of ['/api/v1/nothing', '/nothing', '/healthz/more', '/api/v1/venues/a/b/c'])
       for (const method of ['GET', 'QUERY', 'PATCH'])
         expectProblem(await ask(method, path), 404, 'not_found', `${method} ${path}`)
   })
 })
 
-describe('what cannot be read', () => {
+describe('a malformed request', () => {
   test.each([
     ['no HTTP at all', 'nonsense\r\n\r\n', 400, 'invalid_request'],
     ['a method that there is not', 'JUMP /healthz HTTP/1.1\r\nHost: x\r\n\r\n', 400, 'invalid_request'],
@@ -146,13 +146,13 @@ describe('what cannot be read', () => {
     expectProblem(await post(headers, body), status, code, what)
   })
 
-  test('is a problem: an id that is longer than any', async () => {
+  test('is a problem: an id that is too long', async () => {
     expectProblem(await ask('GET', `/api/v1/venues/${'x'.repeat(600)}`), 414, 'uri_too_long', 'id')
     expectProblem(await ask('GET', '/api/v1/venues/%zz'), 400, 'invalid_request', 'escape')
   })
 })
 
-test('where files are looked for under any path, nothing changes', async () => {
+test('static files under any path change nothing', async () => {
   const pool = { query: async () => ({ rows: [], rowCount: 0 }) } as unknown as pg.Pool
   const one = await startApi({
     ...testOptions(await TestLog.open(), pool),
@@ -175,7 +175,7 @@ test('where files are looked for under any path, nothing changes', async () => {
   }
 })
 
-test('nothing of the document answers by another form of error than a problem', { timeout: 30_000 }, async () => {
+test('every error of every route is a problem', { timeout: 30_000 }, async () => {
   for (const route of (await routesOf(api.url)).filter(r => !endless(r) && r.path.startsWith('/api/'))) {
     const answer = await ask(route.method, pathOf(route), null)
     expectProblem(

@@ -1,7 +1,7 @@
-/** What the proxy puts in the place of a broker's answers: errors, damage, a partition without a leader. */
+/** Interceptors that replace a broker's answers: by errors, damage, a partition without a leader. */
 import type { TopicPartition } from '../../topics/log.ts'
 import type { Random } from '../simulation/scheduler.ts'
-import type { Meddler } from './proxy.ts'
+import type { Interceptor } from './proxy.ts'
 import {
   describedParts,
   type FetchedPart,
@@ -27,9 +27,9 @@ export function anyCode(random: Random): number {
   return code === 0 ? -1 : code
 }
 
-/** A meddler, and how often it has put something else into an answer. */
-export interface Counted {
-  readonly meddlers: readonly Meddler[]
+/** Interceptors that count how often they have changed an answer. */
+export interface CountedInterceptors {
+  readonly interceptors: readonly Interceptor[]
   hits(): number
 }
 
@@ -37,14 +37,14 @@ function isOf(part: TopicPartition, at: TopicPartition): boolean {
   return part.topic === at.topic && part.partition === at.partition
 }
 
-/** One partition's part of answers to Fetch, changed so many times at most. */
+/** Changes one partition's part of answers to Fetch, at most this many times. */
 function fetches(
   at: TopicPartition,
   times: number,
   wanted: (part: FetchedPart) => boolean,
   change: (answer: Buffer, part: FetchedPart) => Buffer | null,
   breaks = false,
-): Counted {
+): CountedInterceptors {
   let hits = 0
   const answer = (frame: Buffer, version: number) => {
     if (hits >= times) return frame
@@ -53,11 +53,11 @@ function fetches(
     hits++
     return change(frame, part)
   }
-  return { meddlers: [{ api: 'Fetch', answer, breaks }], hits: () => hits }
+  return { interceptors: [{ api: 'Fetch', answer, breaks }], hits: () => hits }
 }
 
-/** Fetches of a partition are answered by an error. */
-export function fetchError(at: TopicPartition, code: number, times: number): Counted {
+/** Answers fetches of a partition with an error. */
+export function fetchError(at: TopicPartition, code: number, times: number): CountedInterceptors {
   return fetches(
     at,
     times,
@@ -66,11 +66,11 @@ export function fetchError(at: TopicPartition, code: number, times: number): Cou
   )
 }
 
-/** Only what lies behind it is covered by the checksum: 17 crc · 21 attributes … records. */
+/** The checksum covers only what follows it: 17 crc · 21 attributes … records. */
 const CHECKSUM = 17
 
-/** A bit of what is fetched of a partition is another: of any batch, of its checksum or what that covers. */
-export function flippedBit(at: TopicPartition, times: number, random: Random): Counted {
+/** Flips a bit in the fetched records of a partition: in any batch, in its checksum or what that covers. */
+export function flippedBit(at: TopicPartition, times: number, random: Random): CountedInterceptors {
   return fetches(
     at,
     times,
@@ -91,8 +91,8 @@ export function flippedBit(at: TopicPartition, times: number, random: Random): C
   )
 }
 
-/** Records of a partition end anywhere; a broker, too, may cut the last batch short. */
-export function cutRecords(at: TopicPartition, times: number, random: Random): Counted {
+/** Truncates the records of a partition anywhere; a broker, too, may truncate the last batch. */
+export function cutRecords(at: TopicPartition, times: number, random: Random): CountedInterceptors {
   return fetches(
     at,
     times,
@@ -104,8 +104,8 @@ export function cutRecords(at: TopicPartition, times: number, random: Random): C
   )
 }
 
-/** The whole answer ends within this partition, though its frame says that it is complete. */
-export function cutAnswer(at: TopicPartition, times: number, random: Random): Counted {
+/** Ends the whole answer within this partition, although its frame claims that it is complete. */
+export function cutAnswer(at: TopicPartition, times: number, random: Random): CountedInterceptors {
   return fetches(
     at,
     times,
@@ -119,8 +119,8 @@ export function cutAnswer(at: TopicPartition, times: number, random: Random): Co
   )
 }
 
-/** The connection breaks within an answer that holds records of this partition. */
-export function brokenOff(at: TopicPartition, times: number): Counted {
+/** Breaks the connection within an answer that has records of this partition. */
+export function brokenOff(at: TopicPartition, times: number): CountedInterceptors {
   return fetches(
     at,
     times,
@@ -130,10 +130,10 @@ export function brokenOff(at: TopicPartition, times: number): Counted {
   )
 }
 
-/** Produces to a partition are refused. @param appended the broker has appended all the same, and says that it has not */
-export function refusedProduce(at: TopicPartition, code: number, appended: boolean): Counted {
+/** Refuses Produce requests of a partition. @param appended the broker has appended anyway, and says that it has not */
+export function refusedProduce(at: TopicPartition, code: number, appended: boolean): CountedInterceptors {
   let hits = 0
-  const meddler: Meddler = {
+  const interceptor: Interceptor = {
     api: 'Produce',
     request: (frame, version) => {
       const part = appended ? undefined : sentParts(frame, version).find(p => isOf(p, at))
@@ -150,19 +150,19 @@ export function refusedProduce(at: TopicPartition, code: number, appended: boole
       return changed
     },
   }
-  return { meddlers: [meddler], hits: () => hits }
+  return { interceptors: [interceptor], hits: () => hits }
 }
 
-/** A partition has no leader: nobody takes or gives its records, and metadata say so or, for a while, name the former one still. */
-export function leaderless(at: TopicPartition, told: boolean): Counted {
+/** A partition without a leader: nothing can be written or read. @param inMetadata metadata say so; otherwise they still name the old leader */
+export function leaderless(at: TopicPartition, inMetadata: boolean): CountedInterceptors {
   const fetching = fetchError(at, NOT_LEADER, Number.POSITIVE_INFINITY)
   const producing = refusedProduce(at, NOT_LEADER, false)
   let hits = 0
-  const describing: Meddler = {
+  const describing: Interceptor = {
     api: 'Metadata',
     answer: (frame, version) => {
       const part = describedParts(frame, version).find(p => isOf(p, at))
-      if (!told || part === undefined) return frame
+      if (!inMetadata || part === undefined) return frame
       hits++
       const changed = Buffer.from(frame)
       changed.writeInt16BE(LEADER_NOT_AVAILABLE, part.error)
@@ -171,7 +171,7 @@ export function leaderless(at: TopicPartition, told: boolean): Counted {
     },
   }
   return {
-    meddlers: [...fetching.meddlers, ...producing.meddlers, describing],
+    interceptors: [...fetching.interceptors, ...producing.interceptors, describing],
     hits: () => fetching.hits() + producing.hits() + hits,
   }
 }

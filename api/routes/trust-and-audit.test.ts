@@ -1,4 +1,4 @@
-/** Who may change what decides whose music plays and who is trusted. */
+/** Who may change whose music plays and who is trusted; exports of personal data; the audit trail. */
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startTestPostgres, type TestPostgres } from '../../sinks/postgres/testing/postgres.ts'
@@ -29,7 +29,7 @@ afterAll(async () => {
   await postgres.close()
 })
 
-describe('an override of whose music plays, or who is trusted', () => {
+describe('an override that decides whose music plays or who is trusted', () => {
   const given = () => log.content('venue.inbox').filter(r => r.type === 'VenueOverride').length
   const force = (field: string, value: unknown, token?: string) =>
     send('PUT', `${api.url}/api/v1/venues/main:v1/overrides/${field}`, {
@@ -58,7 +58,7 @@ describe('an override of whose music plays, or who is trusted', () => {
     },
   )
 
-  test('to an account or a location that another venue has is refused, saying whose it is', async () => {
+  test('to an account or location of another venue is refused, naming that venue', async () => {
     const before = given()
     for (const [field, value] of [
       ['soundtrackAccount', 'QWNjMg=='],
@@ -71,7 +71,7 @@ describe('an override of whose music plays, or who is trusted', () => {
     expect(given()).toBe(before)
     for (const [field, value] of [
       ['soundtrackAccount', 'QWNjOQ=='],
-      ['soundtrackAccount', 'QWNjNA=='], // of a venue that has gone
+      ['soundtrackAccount', 'QWNjNA=='], // of a removed venue
       ['soundtrackAccount', null],
       ['contactPhone', '+66 80 000 0001'], // a person may have several venues
     ] as const)
@@ -92,7 +92,7 @@ async function eventOf({ headers }: Answer, url = ''): Promise<Record<string, un
 describe('an approval', () => {
   const approve = (body: object) => send('POST', `${api.url}/api/v1/conversations/main:c0/approve`, { body, headers: NO_WAIT })
 
-  test.each(['claimed', 'hinted', 'bound'])('names sender, venue and level (%s), and is written down with them', async trust => {
+  test.each(['claimed', 'hinted', 'bound'])('names sender, venue and level (%s), and is audited with them', async trust => {
     const answer = await approve({ sender: '66800000000', venue: 'main:v1', trust })
     expect(answer.status).toBe(202)
     expect(log.content('conversation.inbox').at(-1)?.value).toMatchObject({
@@ -111,13 +111,13 @@ describe('an approval', () => {
     })
   })
 
-  test('without one of them is none', async () => {
+  test('without one of them is refused', async () => {
     const whole = { sender: '66800000000', venue: 'main:v1', trust: 'bound' }
     for (const name of ['sender', 'venue', 'trust']) expect((await approve({ ...whole, [name]: undefined })).status).toBe(400)
   })
 })
 
-test('of an override analyst and ops see the field, but not who forced it nor why', async () => {
+test('analyst and ops see the field of an override, but not who forced it or why', async () => {
   const forced = {
     field: 'notes',
     at: '2026-05-01T09:00:00.000Z',
@@ -132,7 +132,7 @@ test('of an override analyst and ops see the field, but not who forced it nor wh
     expect(await seen(role)).toEqual([{ ...forced, by: 'n•••@example.com', reason: 'a•••' }])
 })
 
-test('an override is written down with its field, and with what it was, but not with the value', async () => {
+test('an override is audited with its field, and digests instead of values', async () => {
   const force = (value: unknown) =>
     send('PUT', `${api.url}/api/v1/venues/main:v1/overrides/contactPhone`, { body: { value }, headers: NO_WAIT })
   const [one, same, other] = [await force('66800000009'), await force('66800000009'), await force(null)]
@@ -147,11 +147,11 @@ test('an override is written down with its field, and with what it was, but not 
   expect(JSON.stringify(log.content('audit.log').map(r => r.value))).not.toContain('66800000009')
 })
 
-describe('what is kept of a person', () => {
+describe('an export of personal data', () => {
   const ask = (body: object, token?: string) =>
     send('POST', `${api.url}/api/v1/persons/export`, { body, ...(token === undefined ? {} : { token }) })
 
-  test('is theirs, and nothing of others', async () => {
+  test("holds the person's data, and none of others", async () => {
     await pool.query(`INSERT INTO conversations (id, channel, account, user_id, state, owner, trust, senders, venue_id, requests, commands,
       contact_name, issue, opened_at, updated_at, last_inbound_at, version) VALUES ('main:group', 'whatsapp', '1', '66899990000', 'IDENTIFIED', 'bot',
       'claimed', '[{"id":"66800000000","name":"Nok","trust":"claimed"},{"id":"66899990000","name":"Lek","trust":"bound"}]', 'main:v1',
@@ -178,7 +178,7 @@ describe('what is kept of a person', () => {
     expect(owner.body.venues.length).toBeGreaterThan(3)
   })
 
-  test('is told to admins of the whole installation alone', async () => {
+  test('requires an admin with an installation-wide scope', async () => {
     const person = { channel: 'whatsapp', user: '66800000000' }
     for (const who of [{ role: 'agent' }, { role: 'admin', venues: ['main:v1'] }, { role: 'admin', tenant: 'other' }] as const)
       expect((await ask(person, await tokenFor(who))).status).toBe(403)
@@ -190,16 +190,19 @@ describe('the audit trail', () => {
   const names = (value: unknown): string[] =>
     value === null || typeof value !== 'object' ? [] : Object.entries(value).flatMap(([name, inner]) => [name, ...names(inner)])
 
-  test('has every read of what is of persons, and every write with what became of it', { timeout: 60_000 }, async () => {
+  test('holds every read of personal data, and every write with its outcome', { timeout: 60_000 }, async () => {
     await pool.query(
       `INSERT INTO dead_letters VALUES (0, 0, 'conversation.inbox', 0, 7, 'main:c0', 'ChatMessage', '\\x00', 'park', 'x', '1', now())`,
+    )
+    await pool.query(
+      `INSERT INTO tenant_settings VALUES ('main', 1, 'Asia/Bangkok', '08:00', '21:00', NULL, NULL, '66', 'en', 'hinted', '[]', '', now(), 1)`,
     )
     const { body: user } = await send('POST', `${api.url}/api/v1/users`, {
       body: { email: 'walk@example.com', name: 'W', role: 'agent', password: 'a password to walk with' },
     })
     const { body: key } = await send('POST', `${api.url}/api/v1/api-keys`, { body: { name: 'w', role: 'ops' } })
     const routes = (await routesOf(api.url)).filter(r => isGuarded(r) && !endless(r))
-    // What ends a session, or removes somebody, comes last.
+    // Requests that end sessions or remove users come last.
     const last = (route: Route) =>
       ['password', 'logout', 'DELETE'].findIndex(one => `${route.method} ${route.path}`.includes(one))
     const session = await send('POST', `${api.url}/api/v1/login`, {
@@ -215,6 +218,7 @@ describe('the audit trail', () => {
       const body = schema === undefined ? undefined : (sample(schema) as Record<string, unknown>)
       if (body !== undefined && route.path.endsWith('/messages')) body.conversation = 'main:c0'
       if (body !== undefined && /users\/\{id\}$/.test(route.path)) body.name = 'Another'
+      if (body !== undefined && /tenants/.test(route.path)) body.language = 'th'
       const own = /login\/renew|logout|me\/password/.test(route.path)
       if (route.path.endsWith('me/password')) Object.assign(body as object, { password: 'a password to walk with' })
       const answer = await send(route.method, api.url + path, {
@@ -224,7 +228,7 @@ describe('the audit trail', () => {
       })
       if (route.method === 'GET') {
         const shown = names(route.operation.responses?.['200']?.content?.['application/json']?.schema?.properties)
-        // The actor of a task is no person.
+        // The actor of a task is not a person.
         if (route.path.endsWith('/tasks') || !shown.some(one => PERSONAL.test(one))) continue
         reads++
         const event = await eventOf(answer, name)
@@ -235,7 +239,7 @@ describe('the audit trail', () => {
       const event = await eventOf(answer, name)
       if (answer.status < 300 && (event.after === null || (event.object === null && !/cache|login/.test(route.path))))
         wrong.push(`${name}: ${JSON.stringify(event)}`)
-      // What does not go through here shows nothing of what is written down.
+      // Routes that this test does not call show nothing about their audit events.
       if (answer.status >= 300 && !/tasks|login\/renew|logout|redrive/.test(route.path))
         wrong.push(`${name}: ${answer.status} ${answer.text}`)
     }
@@ -243,7 +247,7 @@ describe('the audit trail', () => {
     expect([reads > 8, writes > 18]).toEqual([true, true])
   })
 
-  test('has statements by GET as those by POST', async () => {
+  test('holds statements sent by GET and by POST', async () => {
     const { url, close } = await startApi({ ...testOptions(log, pool), clickhouse: { url: 'http://127.0.0.1:9' } })
     try {
       for (const method of ['GET', 'POST']) {

@@ -1,4 +1,4 @@
-/** What is kept in the process is shown to those alone who may see it, and as it is now. */
+/** Cached resources are shown only to those who may see them, and are never stale. */
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { listenForChanges, tellChanged, tellPeopleChanged } from '../../sinks/postgres/changes.ts'
@@ -59,7 +59,7 @@ afterAll(async () => {
 const ask = async (path: string, person: Person = { role: 'admin' }) =>
   send('GET', api.url + path, { token: await tokenFor(person) })
 
-test.each([VENUE, THREAD])('%s is shown within a scope alone, whether it is kept or not', async path => {
+test.each([VENUE, THREAD])('%s is shown only within the scope, cached or not', async path => {
   expect((await ask(path)).status).toBe(200)
   const scopes: [Person, number][] = [
     [{ role: 'agent' }, 200],
@@ -80,7 +80,7 @@ test.each([VENUE, THREAD])('%s is shown within a scope alone, whether it is kept
   }
 })
 
-test('a venue that is kept has nothing of persons for those who may not see it, and its tag is of what they see', async () => {
+test('a cached venue is masked for roles without personal data, and its ETag is of the masked form', async () => {
   const [whole, less] = [await ask(VENUE), await ask(VENUE, { role: 'analyst' })]
   expect(whole.body.contact).toMatchObject({ name: 'Nok', phone: '66800000001' })
   expect(less.status).toBe(200)
@@ -89,12 +89,12 @@ test('a venue that is kept has nothing of persons for those who may not see it, 
   expect((await ask(VENUE)).headers.get('etag')).toBe(whole.headers.get('etag'))
 })
 
-test('roles that see no conversations see none that is kept', async () => {
+test('roles that see no conversations see no cached ones', async () => {
   expect((await ask(THREAD)).status).toBe(200)
   for (const role of ['analyst', 'ops'] as const) expect((await ask(THREAD, { role })).status).toBe(403)
 })
 
-test('a conversation is kept until the store tells that it has changed', async () => {
+test('a conversation is cached until Postgres notifies that it has changed', async () => {
   const text = async () => (await ask(THREAD)).body.messages[0].text
   const first = await text()
   await pool.query("UPDATE messages SET text = 'louder' WHERE conversation_id = 'main:c0' AND direction = 'in'")
@@ -104,7 +104,7 @@ test('a conversation is kept until the store tells that it has changed', async (
   await vi.waitFor(async () => expect(await text()).toBe('louder'))
 })
 
-test('what has been kept of a venue is read anew once its newest profile came', async () => {
+test('a cached venue is read again once a newer profile has come', async () => {
   const before = await ask(VENUE)
   await pool.query("UPDATE venues SET name = 'Blue Lagoon Beach' WHERE id = 'main:v1'")
   expect((await ask(VENUE)).body.name).toBe(before.body.name)
@@ -113,7 +113,7 @@ test('what has been kept of a venue is read anew once its newest profile came', 
   expect([after.body.name, after.headers.get('etag') === before.headers.get('etag')]).toEqual(['Blue Lagoon Beach', false])
 })
 
-test('a message that comes, a note, and the erasure of the person are seen at once', async () => {
+test('a new message, a note, and an erasure are visible at once', async () => {
   const sink = await startPostgresSink({ log, codec: log.codec, pool, logger: quiet })
   try {
     const { messages } = (await ask(THREAD)).body
@@ -155,7 +155,7 @@ test('the cache is flushed on request', async () => {
   expect((await ask(path)).body.state).toBe('gone')
 })
 
-test('a key that one process revokes is none for the others, long before it would be looked up again', async () => {
+test('a key revoked in one process is refused by the others, long before its cache entry expires', async () => {
   const made = await send('POST', `${api.url}/api/v1/api-keys`, { body: { name: 'k', role: 'agent', days: 1 } })
   const { id, key } = made.body as { id: string; key: string }
   const tried = async () => (await send('GET', `${beside.url}/api/v1/me`, { token: key })).status

@@ -1,6 +1,6 @@
 /**
- * What the venues of an account were told last, and whether a reading says anything else. Kept in memory alone: the first reading
- * after a start is told, whatever it says.
+ * What was last sent to the venues of an account, and whether a reading differs from it. Kept in memory only: the first reading after
+ * a start is always sent.
  */
 import { hash } from 'node:crypto'
 import type { ZoneReadingInput } from '../../schemas/types.ts'
@@ -11,16 +11,16 @@ interface Said {
   readonly detail: string | null
 }
 
-export class Told {
+export class LastSent {
   #state: string | null = null
   #detail: string | null = null
   #error: string | null = null
-  /** When it was told; 0 for never. */
+  /** When it was sent; 0 for never. */
   at = 0
-  /** When the zones were last found as they had been told. */
+  /** When the zones were last found unchanged. */
   sameAsOf: number | null = null
 
-  /** The next reading is told: something else has told of these zones, or nobody knows what was. */
+  /** The next reading is sent: these zones were reported by other means, or what was sent is unknown. */
   forget(): void {
     this.#state = null
   }
