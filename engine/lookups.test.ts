@@ -37,6 +37,10 @@ const ask =
 const acts: Record<string, Act> = {
   ask: ask('count', 1),
   twice: (context, state) => ask('count', 2)(context, ask('count', 1)(context, state) as TrialState),
+  performs: (context, state) => {
+    context.perform('small', { sequence: 1 })
+    return state ?? EMPTY
+  },
   strange: ask('strange', 1),
   unfit: ask('count', 1.5),
   fails: context => {
@@ -75,6 +79,8 @@ describe('a look-up', () => {
     expect(handle(kit, 'ask')).toMatchObject({ result: 'handled', answers: [], effects: [{ effect: 'small' }] })
     expect(digest(kit)).toBe('nothing,')
     expect(handle(kitOf({}), 'ask').answers).toEqual([])
+    // What comes after it in the handler has the ids that it would have without it.
+    expect(handle(kitOf({}), 'ask').effects[0]?.attempt).toBe(handle(kitOf({}), 'performs').effects[0]?.attempt)
   })
 
   it('is kept though its handler fails; and a question that is none is poison', () => {
