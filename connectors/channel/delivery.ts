@@ -7,11 +7,13 @@
  *
  * That a message was accepted is in its SendResult; the conversation does not need to know.
  */
+import { sendFailed } from '../../domain/alerts.ts'
 import { type Channel, freeTextUntil } from '../../domain/channel.ts'
 import { outranks } from '../../domain/delivery-status.ts'
 import { MINUTE } from '../../domain/time.ts'
 import { actor, type Context, type Ports } from '../../engine/actor.ts'
 import type { Delivery, DeliveryState, DeliveryStatus, MessageStatus, SendMessage } from '../../schemas/types.ts'
+import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
 import { alerts, type ChannelInbox, conversationInbox } from '../../topics/catalog.ts'
 import { inParts } from './form.ts'
 
@@ -159,15 +161,7 @@ function keep(state: DeliveryState, send: Delivery): DeliveryState {
 
 /** One alert per message: opened again with newer words, or resolved. */
 function alert({ label }: Channel, send: Delivery, what: string, context: Ctx, resolved = false): Delivery {
-  context.emit(alerts, context.key, 'Alert', {
-    id: `send_failed:${send.id}`,
-    conversation: context.key,
-    department: 'OPERATIONS',
-    priority: 'HIGH',
-    kind: 'send_failed',
-    text: `A ${label} message ${what}.`,
-    resolved,
-    at: context.now,
-  })
+  const tell = resolved ? resolveAlert : raiseAlert
+  tell(context, { ...sendFailed(send.id), conversation: context.key, priority: 'HIGH', text: `A ${label} message ${what}.` })
   return { ...send, alerted: !resolved }
 }

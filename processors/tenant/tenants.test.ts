@@ -3,7 +3,7 @@ import { DEFAULT_CHOICES, type TenantChoices } from '../../domain/tenants.ts'
 import { clock } from '../../domain/time-zone.ts'
 import { Talk } from '../conversation/testing/talk.ts'
 import { Tenants } from './tenants.ts'
-import { answers, commands, NOW, playing, profile, venue } from '../venue/fixture.ts'
+import { answers, commands, NOW, playing, profile, venue } from '../venue/testing/fixture.ts'
 
 function decided(version: number, choices: Partial<TenantChoices>) {
   return { tenant: 'main', version, ...DEFAULT_CHOICES, ...choices, by: '', at: NOW, commands: [] }

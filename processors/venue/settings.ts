@@ -4,31 +4,31 @@ import type { Trust } from '../../schemas/types.ts'
 
 /** Settings of the venue actor; times in ms. */
 export interface VenueSettings {
-  /** Least trust that may pause, skip and move the volume. */
+  /** Minimum trust to pause, skip and change the volume. */
   readonly controlTrust: Exclude<Trust, 'UNKNOWN'>
   /** Divides durable timers and deadlines, for demos and tests. */
   readonly timeScale: number
-  /** Country code of phones written without one. */
+  /** Calling code of phone numbers written without one. */
   readonly countryCode: string
-  /** Offline for this long: an alert. */
+  /** How long a zone is offline before an alert. */
   readonly offlineAlertMs: number
-  /** Between two alerts of the same kind. */
+  /** Minimum time between two alerts of the same kind. */
   readonly alertCooldownMs: number
-  /** Not read for this long: unknown. */
+  /** How long a zone may go unread before it is UNKNOWN. */
   readonly unknownAfterMs: number
-  /** A reading this young answers a question. */
+  /** Maximum age of a reading that answers a question. */
   readonly freshMs: number
-  /** A control request older than this is asked about, not done. */
+  /** A control request older than this is not carried out without asking. */
   readonly staleMs: number
-  /** From the command to the verdict that it had no effect. */
+  /** From the command to the conclusion that it had no effect. */
   readonly verifyMs: number
-  /** From the request to a first word, while nothing has come back. */
+  /** From the request to a first word, if there is no result yet. */
   readonly firstWordMs: number
-  /** From a question to its answer, read or not. */
+  /** From a question to its answer, with or without a reading. */
   readonly answerMs: number
-  /** From a control request to the end of its use. */
+  /** From a control request to its expiry. */
   readonly commandMs: number
-  /** The profile is written for the sake of its times alone at most this often. */
+  /** The profile is published at most this often if only its times have changed. */
   readonly profileMs: number
 }
 
@@ -48,14 +48,14 @@ export const VENUE_DEFAULTS: VenueSettings = {
   profileMs: 60 * MINUTE,
 }
 
-/** A provider answers in its own time, whatever the scale: waiting for it is not scaled below this. */
-const PROVIDER_MS = 5 * SECOND
+/** Waiting for the provider is not scaled below this: it does not answer faster in a demo. */
+const MIN_PROVIDER_WAIT_MS = 5 * SECOND
 
-/** The settings with their timers and deadlines scaled; ages of readings and requests are real. */
+/** The settings with their timers and deadlines scaled; maximum ages of readings and requests are not. */
 export function scaled(settings: VenueSettings): VenueSettings {
   const { timeScale } = settings
   const timer = (ms: number) => Math.round(ms / timeScale)
-  const wait = (ms: number) => Math.min(ms, Math.max(timer(ms), PROVIDER_MS))
+  const wait = (ms: number) => Math.min(ms, Math.max(timer(ms), MIN_PROVIDER_WAIT_MS))
   return {
     ...settings,
     offlineAlertMs: timer(settings.offlineAlertMs),
@@ -68,7 +68,7 @@ export function scaled(settings: VenueSettings): VenueSettings {
   }
 }
 
-/** The settings for a tenant: what it has decided, and for the rest those of the process. */
+/** The tenant's settings, over those of the process. */
 export function settingsFor(tenant: TenantChoices | null, settings: VenueSettings): VenueSettings {
   if (tenant === null) return settings
   const { countryCode, controlTrust } = tenant
