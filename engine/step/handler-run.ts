@@ -97,7 +97,8 @@ export class HandlerRun implements Context {
     if (declared === undefined) throw new Poison('not_declared', `looks up "${lookup}", which it does not declare`)
     const { type } = recordSchema(declared.input)
     const bytes = type.toBuffer(input)
-    const by = this.#draft.version()
+    const by = declared.oncePerRecord === true ? `${this.offset}.${lookup}` : this.#draft.version()
+    if (answers.some(answer => answer.by === by)) throw new Poison('invalid', `looks up "${lookup}" again for the same record`)
     const question = { key: this.key, lookup, by, digest: hash('sha256', bytes, 'hex').slice(0, 16) }
     const value = task.lookup({ ...question, input: type.fromBuffer(bytes) })
     if (value === null) return null as never

@@ -47,7 +47,7 @@ export const LOOKUPS = {
   /** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
   understand: { input: 'Understand', result: 'Understood' },
   /** Answers where the tenant has settings that are not known yet. */
-  tenant: { input: 'TenantAsked', result: 'TenantSettings' },
+  tenant: { input: 'TenantAsked', result: 'TenantSettings', oncePerRecord: true },
 } as const
 
 export type TurnContext = Context<(typeof EMITS)[number] | ChannelInbox, typeof EFFECTS, typeof LOOKUPS>
