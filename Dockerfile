@@ -18,6 +18,8 @@ COPY --from=packages /app/node_modules node_modules
 COPY LICENSE package.json config.ts main.ts ./
 COPY api api
 COPY cache cache
+COPY cli cli
+COPY clickhouse clickhouse
 COPY connectors connectors
 COPY demo demo
 COPY domain domain

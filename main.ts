@@ -1,11 +1,12 @@
 /** Starts the service: `npm start`. With nothing configured, everything runs in this process on one folder, with the demo world. */
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { main } from './cli/command.ts'
 import { ConfigError, configFrom, environment } from './config.ts'
 import { Ending } from './service/ending.ts'
 import { serviceOf } from './service/service.ts'
 
-async function main(): Promise<void> {
+async function start(): Promise<void> {
   // Whatever this process and its children make is for their user alone.
   process.umask(0o077)
   const began = performance.now()
@@ -34,14 +35,24 @@ async function main(): Promise<void> {
   )
 }
 
-if (import.meta.main) {
-  try {
-    await main()
-  } catch (error) {
-    process.stderr.write(`${whyNot(error)}\n`)
-    process.exit(1)
-  }
-}
+if (import.meta.main)
+  await main({
+    name: 'npm start --',
+    summary: 'The service, until it is ended; the demo where nothing is configured. docs/SETTINGS.md has the settings.',
+    options: {},
+    check: (_, __, only) => {
+      if (only) configFrom(environment())
+    },
+    run: async () => {
+      try {
+        await start()
+        return 0
+      } catch (error) {
+        process.stderr.write(`${whyNot(error)}\n`)
+        process.exit(1)
+      }
+    },
+  })
 
 /** Why the service does not start: what its operator can mend in words, all else with where it happened. */
 function whyNot(error: unknown): string {

@@ -28,8 +28,12 @@ export interface CommandLine<O extends Readonly<Record<string, Option>>> {
   readonly words?: string
   /** More help, as it is. */
   readonly help?: string
-  /** With `--check`: looks at settings and arguments, and does nothing. @throws {Wrong} */
-  readonly check?: (values: Values<O>, words: readonly string[]) => void
+  /**
+   * Looks at settings and arguments, before anything is done.
+   * @param only nothing is done afterwards: `--check`
+   * @throws {Wrong}
+   */
+  readonly check?: (values: Values<O>, words: readonly string[], only: boolean) => void
   /** Its exit code. @throws {Wrong} */
   readonly run: (values: Values<O>, words: readonly string[]) => Promise<number> | number
 }
@@ -64,21 +68,26 @@ export async function execute<O extends Readonly<Record<string, Option>>>(
   args: readonly string[],
   { out, err }: Streams = STANDARD,
 ): Promise<number> {
+  let running = false
   try {
-    const { values, words } = parsed(command, args)
-    if (values.help === true) {
+    const given = parsed(command, args)
+    const { help, check: only } = given.values
+    const values = given.values as Values<O>
+    if (help === true) {
       out(helpOf(command))
       return 0
     }
-    command.check?.(values as Values<O>, words)
-    if (values.check === true) {
+    command.check?.(values, given.words, only === true)
+    if (only === true) {
       out('nothing is wrong')
       return 0
     }
-    return await command.run(values as Values<O>, words)
+    running = true
+    return await command.run(values, given.words)
   } catch (error) {
     if (!(error instanceof Wrong) && (error as Error).name !== 'ConfigError') throw error
-    err((error as Error).message)
+    const { message } = error as Error
+    err(running || !(error instanceof Wrong) ? message : `${message}\nFor help: ${command.name} --help`)
     return 2
   }
 }

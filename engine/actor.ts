@@ -1,29 +1,29 @@
 /**
- * What an actor is: data that says its inbox, its state, its pure handlers, its timers and its effects. The worker runs it;
- * the topology is read from it.
+ * What an actor is: a definition of its inbox, its state, its pure handlers, its timers and its effects. The worker runs it; the
+ * topology is derived from it.
  */
 import type { EnvelopeCommand, RecordInputs, RecordName, Records } from '../schemas/types.ts'
 import { ENGINE_RECORDS, type EngineRecord, type Topic } from '../topics/catalog.ts'
 
-/** An effect: something done to the outside after the commit that recorded it, whose result comes back on the actor's own inbox. */
+/** An effect: an action on an outside system, after the commit that recorded it; its result arrives on the actor's own inbox. */
 export interface EffectDefinition<N extends RecordName = RecordName, R extends RecordName = RecordName> {
   readonly input: N
-  /** Record type of the result, one of the inbox's; its handler gets it. */
+  /** Record type of the result, one of the inbox's. */
   readonly result: R
-  /** `idempotent`: done twice is done once, so it is run again after a crash. `never`: an uncertain attempt ends as UNKNOWN. */
+  /** `idempotent`: doing it twice has the effect of doing it once, so it is repeated after a crash. `never`: an uncertain attempt ends as UNKNOWN. */
   readonly retry: 'idempotent' | 'never'
   /** After this long (ms) an attempt without a result is uncertain. */
   readonly timeoutMs: number
   /**
-   * Its port waits for its turn as long as that takes: `timeoutMs` counts from when it leaves. When the worker stops, what waits is
-   * let go without a word; the next owner finds it open, and starts it anew.
+   * Its port waits for its turn as long as that takes: `timeoutMs` counts from the send. When the worker stops, what waits is dropped
+   * silently; the next owner finds it open and starts it again.
    */
   readonly waits?: true
 }
 
 /**
- * A look-up: a question that what this process holds in memory answers at once (an index, a table). It reads only, and what it is
- * answered may be another thing a moment later: so the answer is journaled with the record that asked, and a replay reads it there.
+ * A look-up: a read-only question that the process answers from memory at once (an index, a table). The answer may differ a moment later,
+ * so it is journaled with the record that asked, and a replay reads it there.
  */
 export interface LookupDefinition<N extends RecordName = RecordName, R extends RecordName = RecordName> {
   readonly input: N
@@ -40,7 +40,7 @@ export interface LookupDefinition<N extends RecordName = RecordName, R extends R
 export interface Ended<N extends RecordName = RecordName> {
   readonly attempt: string
   readonly effect: string
-  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. NOT_DONE: given up before anything left. */
+  /** UNKNOWN: it may or may not have happened. EXPIRED: past notAfter, not done. NOT_DONE: given up before anything was sent. */
   readonly outcome: 'UNKNOWN' | 'EXPIRED' | 'NOT_DONE'
   /** For people. */
   readonly reason: string
@@ -59,7 +59,7 @@ export interface RecordIdentity {
   readonly at: number
 }
 
-/** What a handler may do, besides returning the next state. All of it is kept or dropped with the state, in one transaction. */
+/** What a handler may do, besides returning the next state. All of it is committed or dropped with the state, in one transaction. */
 export interface Context<
   Emits extends Topic = Topic,
   Effects extends EffectMap = EffectMap,
@@ -74,11 +74,11 @@ export interface Context<
   readonly headers: Readonly<Record<string, string>>
   /** For the result of an effect: its attempt. */
   readonly attempt: string | null
-  /** True for a result that came after its attempt had already ended as UNKNOWN. */
+  /** Whether a result came after its attempt had already ended as UNKNOWN. */
   readonly late: boolean
-  /** True when the record is older than what deduplication remembers: show it to a human, do not act on it. */
+  /** The record is older than anything deduplication remembers: show it to a person, do not act on it. */
   readonly possiblyDuplicate: boolean
-  /** Outcomes of the newest commands to this actor, for its profile; that of the command being handled as it stands now. */
+  /** Outcomes of the newest commands to this actor, for its profile, with the present outcome of the command being handled. */
   readonly commands: readonly EnvelopeCommand[]
   /** A UUIDv5 of log identity, topic, partition, offset and count: the same at every replay. */
   id(): string
@@ -89,9 +89,9 @@ export interface Context<
     record: RecordInputs[N],
     identity?: RecordIdentity,
   ): void
-  /** Deletes what a key names on a compacted topic: a record without a value. */
+  /** Deletes a key of a compacted topic: a record without a value. */
   remove(topic: Emits, key: string): void
-  /** Asks what this process holds in memory. Null where it cannot be answered now: then it takes an effect, or another time. */
+  /** Asks the memory of this process. Null if there is no answer now: use an effect, or ask later. */
   lookup<L extends keyof Lookups & string>(
     lookup: L,
     input: RecordInputs[Lookups[L]['input']],
@@ -111,7 +111,7 @@ export interface Context<
 
 export interface Timer {
   readonly name: string
-  /** What follows the colon in the name; empty where nothing does. */
+  /** What follows the colon in the name, or ''. */
   readonly argument: string
   readonly dueAt: number
 }
@@ -138,11 +138,11 @@ export interface ActorDefinition<
   readonly timers?: Readonly<Record<string, (state: Records[S], timer: Timer, context: Context<E, FX, LU>) => Records[S] | null>>
   readonly effects?: FX
   readonly lookups?: LU
-  /** Keeps what look-ups were answered, partition for partition as the inbox, and as long. */
+  /** Keeps the answers to look-ups, with the partitions and the retention of the inbox. */
   readonly journal?: Topic
   /**
-   * What earlier code had and this one has not: what is left of it in ledgers and timers the engine ends, with a dead letter. An
-   * effect or timer that is neither here nor there stops its task, because newer code may have made it.
+   * Effects and timers that earlier code had: what is left of them in ledgers and timers is ended, with a dead letter. One that is neither
+   * declared nor retired halts the task, because newer code may have made it.
    */
   readonly retired?: { readonly effects?: readonly string[]; readonly timers?: readonly string[] }
   /** Called when an attempt ends without a result. Without it the state stays as it is. */
@@ -163,12 +163,12 @@ export interface ActorDefinition<
   }
 }
 
-/** Of an effect or a timer, characters: its name is part of many records. */
-const MAX_NAME = 200
-/** Of an effect, ms: before it leaves an attempt may wait several times as long, and no clock of ours sleeps for more than 24 days. */
-const MAX_TIMEOUT = 24 * 60 * 60 * 1000
+/** Longest name of an effect or a timer: it is part of many records. */
+const MAX_NAME_CHARS = 200
+/** Before it is sent an attempt may wait for several time-outs, and a Node timer can sleep for 24 days at most. */
+const MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000
 
-/** Types an actor's definition and checks what types cannot. @throws with what is wrong. */
+/** Types an actor's definition, and checks what types cannot. @throws if it is not valid */
 export function actor<
   I extends Topic,
   S extends RecordName,
@@ -192,23 +192,23 @@ export function actor<
   for (const [effect, { result, timeoutMs }] of Object.entries(effects)) {
     if (!(inbox.records as readonly string[]).includes(result))
       wrong(`effect "${effect}" ends in ${result}, which ${inbox.name} does not carry`)
-    if (!(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT))
-      wrong(`effect "${effect}" needs a timeoutMs above 0, ${MAX_TIMEOUT} at most`)
+    if (!(timeoutMs > 0 && timeoutMs <= MAX_TIMEOUT_MS))
+      wrong(`effect "${effect}" needs a timeoutMs above 0, ${MAX_TIMEOUT_MS} at most`)
   }
   const lookups: LookupMap = definition.lookups ?? {}
   for (const [lookup, { result }] of Object.entries(lookups)) {
     if (journal?.records.includes(result) !== true)
-      wrong(`look-up "${lookup}" is answered with ${result}, which no journal of it carries`)
+      wrong(`look-up "${lookup}" is answered with ${result}, which its journal does not carry`)
   }
   if (journal !== undefined && (journal.partitions !== inbox.partitions || journal.cleanup !== 'delete'))
-    wrong(`its journal ${journal.name} needs as many partitions as ${inbox.name}, and is not compacted`)
+    wrong(`its journal ${journal.name} must have as many partitions as ${inbox.name}, and must not be compacted`)
   for (const named of [...Object.keys(effects), ...Object.keys(timers), ...Object.keys(lookups)]) {
-    if (named.length > MAX_NAME || named.includes('\0'))
-      wrong(`"${named}" is no name: ${MAX_NAME} characters at most, none a zero`)
+    if (named.length > MAX_NAME_CHARS || named.includes('\0'))
+      wrong(`"${named}" is not a valid name: at most ${MAX_NAME_CHARS} characters are allowed, and no zero character`)
   }
   for (const timer of Object.keys(timers)) if (timer.includes(':')) wrong(`timer "${timer}" has a colon: an argument follows it`)
-  for (const effect of retired.effects ?? []) if (effect in effects) wrong(`effect "${effect}" is retired, and there`)
-  for (const timer of retired.timers ?? []) if (timer in timers) wrong(`timer "${timer}" is retired, and there`)
+  for (const effect of retired.effects ?? []) if (effect in effects) wrong(`effect "${effect}" is both declared and retired`)
+  for (const timer of retired.timers ?? []) if (timer in timers) wrong(`timer "${timer}" is both declared and retired`)
   return definition
 }
 
@@ -217,16 +217,16 @@ export interface Run {
   readonly attempt: string
   readonly key: string
   readonly notAfter: number | null
-  /** Aborted at the effect's time-out. */
+  /** Aborted when the effect times out. */
   readonly signal: AbortSignal
   /**
-   * To be called before the request's bytes leave, after all queueing, at every try: checks `notAfter` and the lease, and
-   * notes that the attempt leaves. @throws {SendRefused}, which the port lets pass.
+   * Must be called at every try, after all queueing, right before the request is sent: checks `notAfter` and the lease, and marks the
+   * attempt as sent. @throws {SendRefused}, which the port must not catch
    */
   beforeSend(): void
 }
 
-/** The attempt must not leave now: expired, the lease has run out, or the worker is draining. */
+/** The attempt must not be sent now: it has expired, the lease has run out, or the worker is draining. */
 export class SendRefused extends Error {
   readonly outcome: 'EXPIRED' | 'RELEASED'
   readonly code: string | null
@@ -238,9 +238,9 @@ export class SendRefused extends Error {
   }
 }
 
-/** Thrown by a port when what it tried has surely not happened; the worker tries again later, within `notAfter`. */
+/** Thrown by a port if what it tried has certainly not happened; the worker tries again later, within `notAfter`. */
 export class NotDone extends Error {
-  /** When to try again, ms from now; the worker's own back-off where absent. */
+  /** When to try again, ms from now; by default the worker's own back-off. */
   readonly retryAfterMs: number | undefined
   readonly code: string | null
   constructor(message: string, options?: ErrorOptions & { retryAfterMs?: number; code?: string | null }) {
@@ -262,8 +262,8 @@ export class MaybeDone extends Error {
 }
 
 /**
- * Does an effect. Returns its result, in parts where it is larger than a record. A refusal by the outside is a result, not an
- * error. Throws `NotDone` when it surely did not happen; any other error once `beforeSend()` was called means that it may have.
+ * Performs an effect. Returns its result, in parts if it is larger than a record. A refusal by the outside system is a result, not an
+ * error. Throws `NotDone` if it certainly did not happen; any other error after `beforeSend()` means that it may have.
  */
 export type Port<N extends RecordName = RecordName, R extends RecordName = RecordName> = (
   input: Records[N],
@@ -278,12 +278,12 @@ export type Ports<A extends { readonly effects?: EffectMap }> = {
   >
 }
 
-/** Answers a look-up from memory, at once; null where it cannot now. Must not change what it reads. */
+/** Answers a look-up from memory, at once; null if it cannot. Must not change what it reads. */
 export type Lookup<N extends RecordName = RecordName, R extends RecordName = RecordName> = (
   input: Records[N],
 ) => RecordInputs[R] | null
 
-/** What answers the look-ups of an actor. */
+/** The functions that answer an actor's look-ups. */
 export type Lookups<A extends { readonly lookups?: LookupMap }> = {
   readonly [L in keyof NonNullable<A['lookups']>]: Lookup<
     NonNullable<A['lookups']>[L]['input'],

@@ -1,8 +1,8 @@
 /**
- * Which boot of the machine wrote the state stores, and how far each task was. The stores are not synced as they are written: they
- * outlive the process, but what a crash of the machine leaves of them is anything. So they are trusted only in the boot that wrote
- * them, or once they were closed in order. How far a task was outlives the crash here: its state can be had again from its changelog
- * only if that still has all of it.
+ * Which boot of the machine wrote the state stores, and how far each task had come. The stores are not synced as they are written: they
+ * survive the process, but a crash of the machine may leave anything of them. So they are trusted only in the boot that wrote them, or
+ * once they were closed in order. How far a task had come survives the crash here: its state can be restored from its changelog only if
+ * that still has all of it.
  *
  *   stores.json   {boot, tasks: {"<actor>/<partition>": checkpoint}}      boot is null once they were closed in order
  */
@@ -13,7 +13,7 @@ import { messageOf } from './errors.ts'
 import type { Checkpoint } from './store.ts'
 
 const FILE = 'stores.json'
-/** How old what is said of a task may be, ms. */
+/** How long what is known of a task may remain unsynced. */
 const KEEP_MS = 2_000
 
 interface Content {
@@ -25,15 +25,15 @@ export class Boots {
   readonly #path: string
   readonly #boot: string
   readonly #found: string | null
-  /** Stores of an earlier version, which synced what it wrote: LMDB itself finds what of them is whole. */
+  /** Stores of an earlier version, which synced its writes: LMDB itself finds what of them is intact. */
   readonly synced: boolean
-  /** Whether what the stores hold is what was written. */
+  /** Whether the stores hold what was written. */
   readonly trusted: boolean
   readonly #tasks: Map<string, Checkpoint>
   #timer: NodeJS.Timeout | null = null
   #keeping: Promise<void> = Promise.resolve()
 
-  /** @throws when what is there cannot be read */
+  /** @throws if the file cannot be read */
   constructor(folder: string, boot: string) {
     this.#path = join(folder, FILE)
     this.#boot = boot

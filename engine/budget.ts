@@ -1,18 +1,18 @@
 /**
- * What a cycle may cost before it is committed. Folding keeps the process from all other work, so it is done in slices, between
- * which other work comes first; what a transaction holds bounds what sealing and writing it will cost.
+ * What a cycle may cost before it is committed. Folding blocks the process, so it is done in slices with other work in between; the bytes
+ * of a transaction bound the cost of sealing and writing it.
  */
 import type { Clock } from './clock.ts'
 
-/** The clock is looked at once for so many records. */
-const STRIDE = 16
+/** Records per look at the clock. */
+const RECORDS_PER_CHECK = 16
 
 export interface BudgetOptions {
   /** Of one slice, ms. */
   readonly sliceMs: number
   /** Of all slices, ms. */
   readonly ms: number
-  /** What the transaction holds, about. */
+  /** Of the transaction, approximately. */
   readonly bytes: number
 }
 
@@ -38,19 +38,19 @@ export class Budget {
     this.#bytes -= bytes
   }
 
-  /** The slice is over, or all of it. */
+  /** The slice is over, or the whole budget. */
   get spent(): boolean {
     if (this.#bytes <= 0) return true
-    if (++this.#looked % STRIDE === 0) this.#sliced = this.#clock.mono() >= this.#sliceUntil
+    if (++this.#looked % RECORDS_PER_CHECK === 0) this.#sliced = this.#clock.mono() >= this.#sliceUntil
     return this.#sliced
   }
 
-  /** All of it is over. */
+  /** The whole budget is over. */
   get exhausted(): boolean {
     return this.#bytes <= 0 || this.#clock.mono() >= this.#until
   }
 
-  /** Another slice begins. */
+  /** Begins another slice. */
   nextSlice(): void {
     this.#sliced = false
     this.#sliceUntil = this.#clock.mono() + this.#sliceMs

@@ -1,6 +1,6 @@
 /**
- * An LMDB environment with its failures made ours. A write that fails rejects one promise and leaves nothing; a read that
- * fails says that what is stored is damaged; closing ends in any case. It is synced when it is closed.
+ * An LMDB environment with defined failures. A write that fails rejects one promise and leaves nothing behind; a read that fails means
+ * damage; closing always ends. It is synced when it is closed.
  */
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +20,7 @@ export class Environment {
   readonly about: Database<string, string>
   readonly #folder: string
   readonly #writing = new Set<Promise<void>>()
-  /** The last write has failed, and its flush will never come. */
+  /** The last write has failed, and its flush will never complete. */
   #failed = false
   #refusal: Fatal | null = null
 
@@ -39,7 +39,7 @@ export class Environment {
     this.about = this.root.openDB<string, string>({ name: 'about', encoding: 'string' })
   }
 
-  /** Opens a database, which makes it when it is not there. @throws {Retryable} `store_open` when it cannot be opened now */
+  /** Opens a database, and creates it if it does not exist. @throws {Retryable} `store_open` if it cannot be opened now */
   database<V>(name: string, encoding: 'binary' | 'string'): Database<V, never> {
     this.#refuse()
     try {
@@ -56,20 +56,20 @@ export class Environment {
     return this.read('the list of databases', () => [...this.root.getKeys()])
   }
 
-  /** @throws {Corrupted} `store_damaged` when what is stored cannot be read */
+  /** @throws {Corrupted} `store_damaged` if what is stored cannot be read */
   read<T>(what: string, read: () => T): T {
     this.#refuse()
     try {
       return read()
     } catch (error) {
-      this.root.resetReadTxn() // all stores read by it, and LMDB gives up one that has met with damage
+      this.root.resetReadTxn() // all stores share it, and LMDB gives up one that has met damage
       throw new Corrupted('store_damaged', `${this.#folder}: ${what} cannot be read: ${messageOf(error)}`, { cause: error })
     }
   }
 
   /**
-   * All that `work` writes, or nothing. Nothing that it does may throw half-way, for the half would be written.
-   * @throws {Retryable} `store_write` when it could not be written; {Fatal} when no later write can be
+   * Writes all that `work` writes, or nothing. `work` must not throw half-way: the first half would be written.
+   * @throws {Retryable} `store_write` if it could not be written; {Fatal} if no later write can be
    */
   write(what: string, work: () => void): Promise<void> {
     const writing = this.#write(what, work)
@@ -92,7 +92,7 @@ export class Environment {
     }
   }
 
-  /** After a failed write of its own head LMDB takes nothing more, and another write would never end. */
+  /** After a failed write of its own head LMDB accepts nothing more, and another write would never end. */
   #lookAfterFailure(cause: unknown): void {
     try {
       this.root.resetReadTxn()
@@ -101,7 +101,7 @@ export class Environment {
       const why = `${messageOf(cause)}, then ${messageOf(error)}`
       this.#refusal = new Fatal(
         'store',
-        `the state stores in ${this.#folder} take nothing more: ${why}; start the process anew`,
+        `the state stores in ${this.#folder} accept no more writes: ${why}; restart the process`,
         {
           cause: error,
         },
@@ -110,11 +110,11 @@ export class Environment {
     }
   }
 
-  /** Waits for what is being written. `last` is written before, where it can be. Resolves with whether all of it is on the disk. */
+  /** Writes `last` if possible, and waits for pending writes. Resolves with whether everything is on disk. */
   async close(last: (() => void) | null): Promise<boolean> {
     if (last !== null && this.#refusal === null && !this.#failed) {
-      // What it is for is kept elsewhere too.
-      await this.write('the last note', last).catch(() => {})
+      // What it writes is kept elsewhere too.
+      await this.write('the extent of the sent marks', last).catch(() => {})
     }
     const broken = this.#refusal !== null
     this.#refusal ??= new Fatal('closed', `the state stores in ${this.#folder} are closed`)
@@ -141,7 +141,7 @@ const HEAD = Buffer.from('dec0efbe02000000', 'hex')
 const HEAD_AT = 24
 const PAGE_SIZE_AT = 48
 
-/** LMDB ends the process over a file that is none of its own, or whose heads are lost. */
+/** LMDB aborts the process over a foreign file, or one whose heads are lost. */
 function refuseForeign(file: string): void {
   if (!existsSync(file) || statSync(file).size === 0) return
   const bytes = Buffer.alloc(PAGE)
@@ -157,7 +157,7 @@ function refuseForeign(file: string): void {
   }
 }
 
-/** A file that was cut short would end the process at the first look at what is missing (SIGBUS). */
+/** A truncated file would end the process at the first read of what is missing (SIGBUS). */
 function refuseCut(root: RootDatabase<Buffer, string>, file: string): void {
   const { lastPageNumber } = (root as Untyped).env.info()
   const { pageSize } = root.getStats() as { pageSize: number }
@@ -167,7 +167,7 @@ function refuseCut(root: RootDatabase<Buffer, string>, file: string): void {
   throw new Error(`${file} is cut short: ${size} bytes, ${(lastPageNumber + 1) * pageSize} are needed`)
 }
 
-/** lmdb says why in a promise of its own, which comes with or right after the failure. */
+/** lmdb gives the cause in a promise of its own, which settles with or right after the failure. */
 async function causeOf(error: unknown): Promise<unknown> {
   const { commitError } = error as { commitError?: Promise<never> }
   if (commitError === undefined) return error

@@ -1,11 +1,10 @@
 /**
- * Errors are control flow by type: each says who has to do something, and carries a stable code.
+ * Errors are control flow by type: each says what must be done, and carries a stable code.
  *
- *   Migrated   the tasks belong to another member: drop the overlay, join anew
  *   Corrupted  the state in memory may be wrong: drop it, restore
- *   Poison     this record cannot be handled: quarantine
- *   Retryable  not now: the same again later
- *   Fatal      a person has to do something: stop the task
+ *   Poison     this record cannot be handled: quarantine it
+ *   Retryable  not now: try again later
+ *   Fatal      a person must do something: halt the task
  */
 class EngineError extends Error {
   readonly code: string
@@ -16,12 +15,11 @@ class EngineError extends Error {
   }
 }
 
-export class Migrated extends EngineError {}
 export class Corrupted extends EngineError {}
 export class Poison extends EngineError {}
 export class Retryable extends EngineError {}
 
-/** Schemas of these values, in wire format, have yet to be fetched. */
+/** The schemas of these values, in wire format, have not been fetched yet. */
 export class SchemasMissing extends Retryable {
   readonly values: readonly Buffer[]
   constructor(what: string, values: readonly Buffer[]) {
@@ -32,15 +30,15 @@ export class SchemasMissing extends Retryable {
 
 export class Fatal extends EngineError {}
 
-/** Causes and reasons are for people, and part of records: no longer than this, in characters. */
-const MAX_REASON = 1_000
+/** Longest cause or reason: they are for people, and part of records. */
+const MAX_REASON_CHARS = 1_000
 
-/** A text for people, cut where it is longer than a reason may be. */
-export function cut(text: string, length = MAX_REASON): string {
+/** A text for people, cut to the length of a reason. */
+export function cut(text: string, length = MAX_REASON_CHARS): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`
 }
 
-/** What was thrown, in words, whatever it was: anything may be thrown, with a message of any length, or none that can be read. */
+/** The message of whatever was thrown: it may be anything, with a message of any length, or one that cannot be read. */
 export function messageOf(error: unknown): string {
   try {
     const message: unknown = error instanceof Error ? error.message : error
@@ -50,7 +48,7 @@ export function messageOf(error: unknown): string {
   }
 }
 
-/** `instanceof`, for what a stranger has thrown: a proxy may throw at that too. */
+/** `instanceof` for values thrown by other code: a proxy may throw even at that. */
 export function isA<T extends Error>(error: unknown, type: abstract new (...args: never[]) => T): error is T {
   try {
     return error instanceof type

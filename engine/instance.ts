@@ -1,6 +1,6 @@
 /**
- * One actor in memory: its state and what the engine keeps beside it. Immutable: a step makes a new one, so that an overlay
- * can be dropped. Its bytes are the `Envelope` record, the same in the changelog and in the state store.
+ * One actor in memory: its state and what the engine keeps beside it. Immutable: a step makes a new one, so that an overlay can be
+ * dropped. It is stored as an `Envelope` record, the same in the changelog and in the state store.
  */
 import type avro from 'avsc'
 import { recordSchema } from '../schemas/index.ts'
@@ -11,10 +11,10 @@ import { partOf, type WriterSchemas } from './writer-schemas.ts'
 export interface Attempt {
   readonly attempt: string
   readonly effect: string
-  /** `ENDED`: as UNKNOWN, kept so that a late result is told from the first. */
+  /** `ENDED`: as UNKNOWN, kept so that a late result can be told from a first one. */
   readonly status: 'UNKNOWN' | 'WAITING' | 'STARTED' | 'ENDED'
   readonly notAfter: number | null
-  /** How often it has been started anew; what an earlier start says of it no longer counts. */
+  /** How often it has been restarted; results of earlier starts no longer count. */
   readonly start: number
   /** An earlier start may have done it. */
   readonly uncertain: boolean
@@ -47,26 +47,26 @@ export const NEW_INSTANCE: Instance = {
   commands: NONE,
 }
 
-/** An actor's state may be this large, in bytes. */
+/** Largest state of an actor. */
 export const MAX_STATE_BYTES = 16 * 1024
 
 /**
- * A timer of the engine's own: when it is due, the ids of a key without a state are forgotten. Handlers do not see it; it is
- * there only while nothing but its ring keeps the key.
+ * A timer of the engine's own: when it is due, the ids of a key without a state are forgotten. Handlers do not see it; it exists only
+ * while nothing but its ring keeps the key.
  */
 export const FORGET = '\0forget'
-/** The longest that a provider delivers a message again and again, ms: so long a key without a state knows its ids. */
+/** The longest that providers redeliver a message: a key without a state remembers its ids for this time. */
 export const REMEMBER_MS = 7 * 24 * 60 * 60 * 1000
 
-/** Nothing worth keeping: no state, and nothing that a later record would have to know. */
+/** Nothing worth keeping: no state, and nothing that a later record depends on. */
 export function isEmpty(instance: Instance): boolean {
   const { state, timers, ledger, ring, parked } = instance
   return state === null && timers.length === 0 && ledger.length === 0 && ring.entries.length === 0 && parked.length === 0
 }
 
 /**
- * Raw Avro of a state; null where there is none.
- * @throws RangeError when it is too large, or the error of Avro when it does not fit its schema.
+ * Raw Avro of a state; null if there is none.
+ * @throws RangeError if it is too large, or Avro's error if it does not fit its schema
  */
 export function encodeState(value: unknown, state: RecordName): Buffer | null {
   if (value === null) return null
@@ -89,7 +89,7 @@ function encoded(type: avro.Type, value: unknown): Buffer {
 
 /**
  * An instance as the `Envelope` record, to be encoded before another is made.
- * @param bytes of its state, where they are known
+ * @param bytes of its state, if they are known
  */
 export function envelopeOf(instance: Instance, state: RecordName, bytes: Buffer | null = null): Envelope {
   const { fingerprint, type } = recordSchema(state)
@@ -114,7 +114,7 @@ export function encodeInstance(instance: Instance, state: RecordName): Buffer {
 
 const INDEXED = partOf('Envelope', ['timers', 'ledger'])
 
-/** What the store has indexes for, of an instance in raw Avro. */
+/** The parts of an instance in raw Avro that the store indexes. */
 export function decodeIndexed(bytes: Buffer, written: string, writerSchemas: WriterSchemas): Pick<Instance, 'timers' | 'ledger'> {
   return writerSchemas.decodePart(INDEXED, written, bytes)
 }

@@ -1,12 +1,12 @@
 import type { Clock } from './clock.ts'
 
-/** Why a limit is lifted: a reason of our own spares making an exception with its stack. */
+/** Abort reason: a string is cheaper than the default exception with its stack. */
 const OVER = 'over'
 
-/** Before leaving, a port may queue this many time-outs long. */
+/** Before sending, a port may queue for this many time-outs. */
 const QUEUE_TIMEOUTS = 5
 
-/** The time-out of one try: generous while it queues, or none for what waits its turn; strict from the moment it leaves. */
+/** The time-out of one try: generous while it queues, or none if the effect waits its turn; strict once it is sent. */
 export class Limit {
   readonly #clock: Clock
   readonly #ms: number
@@ -36,7 +36,7 @@ export class Limit {
     })
   }
 
-  /** It is over now, whatever the time. */
+  /** Times out now. */
   giveUp(): void {
     this.#timedOut.abort()
   }

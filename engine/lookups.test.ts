@@ -107,9 +107,9 @@ describe('a look-up', () => {
 
   it('needs a journal with the partitions of the inbox', () => {
     const made = (more: object) => () => actor({ ...definition, ...more } as never)
-    expect(made({ journal: undefined })).toThrow('look-up "count" is answered with TrialDone, which no journal of it carries')
-    expect(made({ journal: { ...journal, partitions: 2 } })).toThrow('needs as many partitions as bounds.inbox')
-    expect(made({ journal: { ...journal, cleanup: 'compact' } })).toThrow('is not compacted')
+    expect(made({ journal: undefined })).toThrow('look-up "count" is answered with TrialDone, which its journal does not carry')
+    expect(made({ journal: { ...journal, partitions: 2 } })).toThrow('must have as many partitions as bounds.inbox')
+    expect(made({ journal: { ...journal, cleanup: 'compact' } })).toThrow('must not be compacted')
     expect(made({})).not.toThrow()
   })
 })

@@ -2,10 +2,10 @@
  * How much of what a task handles fails, over the last minute of log time: a ring of seconds, so that a record costs the same
  * however many have failed.
  */
-const SECONDS = 60
-/** More keys than this, and a larger share than this, are too much. */
-const KEYS = 20
-const SHARE = 0.01
+const WINDOW_SECONDS = 60
+/** Too much is more failing keys than this, and a larger share of the records than this. */
+const MAX_KEYS = 20
+const MAX_SHARE = 0.01
 
 interface Second {
   second: number
@@ -36,9 +36,9 @@ export class PoisonRate {
     this.#keys.set(key, (this.#keys.get(key) ?? 0) + 1)
   }
 
-  /** Says what is too much; null while it is not. */
+  /** What is too much; null while it is not. */
   tooMuch(): string | null {
-    if (this.#keys.size <= KEYS || this.#poisoned <= this.#handled * SHARE) return null
+    if (this.#keys.size <= MAX_KEYS || this.#poisoned <= this.#handled * MAX_SHARE) return null
     return `${this.#keys.size} keys and ${this.#poisoned} of ${this.#handled} records failed within a minute`
   }
 
@@ -54,7 +54,7 @@ export class PoisonRate {
     const second = Math.floor(now / 1000)
     const newest = this.#seconds.at(-1)
     if (newest !== undefined && newest.second >= second) return newest
-    for (let first = this.#seconds[0]; first !== undefined && first.second <= second - SECONDS; first = this.#seconds[0]) {
+    for (let first = this.#seconds[0]; first !== undefined && first.second <= second - WINDOW_SECONDS; first = this.#seconds[0]) {
       this.#forget(first)
       this.#seconds.shift()
     }

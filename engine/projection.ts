@@ -1,6 +1,6 @@
 /**
- * A projection: all records of a topic, read without a group from its beginning and followed from then on. What it builds
- * lives in memory and is built anew at each start, so its topic is a compacted one, or a short one.
+ * A projection: all records of a topic, read without a group from its beginning and followed from then on. It lives in memory and is
+ * rebuilt at each start, so its topic must be compacted, or short.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Topic } from '../topics/catalog.ts'
@@ -8,11 +8,11 @@ import { type Codec, CodecError, type Decoded } from '../topics/codec.ts'
 import { type Log, LogError, type LogRecord } from '../topics/log.ts'
 import { Backoff } from './backoff.ts'
 
-/** Before a partition that could not be read is tried again, ms. */
-const PAUSE = { first: 100, most: 10_000 }
+/** Pauses before a partition that could not be read is tried again. */
+const PAUSE_MS = { first: 100, most: 10_000 }
 
 export interface Projection {
-  /** Resolves once everything is in that the topic held at the start. */
+  /** Resolves once everything that the topic held at the start has been applied. */
   readonly caughtUp: Promise<void>
   close(): Promise<void>
 }
@@ -32,7 +32,7 @@ export function startProjection(options: {
   /** From where it stands: what has been applied is not applied again. */
   async function follow(partition: number, reached: () => void): Promise<void> {
     const at = { topic: topic.name, partition }
-    const backoff = new Backoff(PAUSE.first, PAUSE.most)
+    const backoff = new Backoff(PAUSE_MS.first, PAUSE_MS.most)
     let end: number | null = null
     for (let next = 0; !signal.aborted; ) {
       try {

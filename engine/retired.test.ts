@@ -133,11 +133,11 @@ describe('a timer that new code does not have', () => {
 
 it('what is retired must not be there, and names are names', () => {
   const base = bounds({})
-  expect(() => actor({ ...base, retired: { effects: ['small'] } })).toThrow(/effect "small" is retired, and there/)
-  expect(() => actor({ ...base, retired: { timers: ['tick'] } })).toThrow(/timer "tick" is retired, and there/)
-  expect(() => actor({ ...base, timers: { '\0forget': base.timers?.tick as never } })).toThrow(/is no name/)
+  expect(() => actor({ ...base, retired: { effects: ['small'] } })).toThrow(/effect "small" is both declared and retired/)
+  expect(() => actor({ ...base, retired: { timers: ['tick'] } })).toThrow(/timer "tick" is both declared and retired/)
+  expect(() => actor({ ...base, timers: { '\0forget': base.timers?.tick as never } })).toThrow(/is not a valid name/)
   expect(() => actor({ ...base, timers: { 'a:b': base.timers?.tick as never } })).toThrow(/has a colon/)
-  expect(() => actor({ ...base, effects: { ['x'.repeat(201)]: small } as never })).toThrow(/is no name/)
+  expect(() => actor({ ...base, effects: { ['x'.repeat(201)]: small } as never })).toThrow(/is not a valid name/)
 })
 
 it('an end whose input is lost is a dead letter; one whose input is damaged is told', () => {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Instance, NEW_INSTANCE } from './instance.ts'
 import { MemoryStore, type StoreBatch } from './store.ts'
-import { type Committed, StoreWriter, WAITS_MS } from './store-writer.ts'
+import { type Committed, StoreWriter, MAX_WAIT_MS } from './store-writer.ts'
 
 /** A store whose writes end when the test says so. */
 class SlowStore extends MemoryStore {
@@ -51,7 +51,7 @@ describe('what is committed', () => {
     writer.add(committed('a', '1', { before: timers(NOW + 9e6), after: timers(NOW + 9e6, NOW + 8e6) }), NOW, 0)
     writer.add(committed('b', '1'), NOW, 500)
     writer.add(committed('a', '2', { before: timers(NOW + 9e6, NOW + 8e6), after: timers(NOW + 8e6) }), NOW, 900)
-    expect([writer.due(WAITS_MS - 1), writer.due(WAITS_MS), writer.urgent]).toEqual([false, true, false])
+    expect([writer.due(MAX_WAIT_MS - 1), writer.due(MAX_WAIT_MS), writer.urgent]).toEqual([false, true, false])
     expect(store.batches).toEqual([])
     expect([writer.get('a')?.raw?.toString(), writer.get('b')?.raw?.toString(), writer.get('c')]).toEqual(['2', '1', undefined])
     const written = writer.written()
@@ -66,8 +66,8 @@ describe('what is committed', () => {
   })
 
   it('must not wait where a timer of it is due soon, or was', () => {
-    const soon = timers(NOW + WAITS_MS)
-    for (const change of [{ after: soon }, { before: soon }, { before: soon, after: timers(NOW + WAITS_MS, NOW + 9e6) }]) {
+    const soon = timers(NOW + MAX_WAIT_MS)
+    for (const change of [{ after: soon }, { before: soon }, { before: soon, after: timers(NOW + MAX_WAIT_MS, NOW + 9e6) }]) {
       const fresh = new StoreWriter(store, () => {})
       fresh.add(committed('a', '1', change), NOW, 0)
       expect(fresh.urgent).toBe(true)
@@ -96,11 +96,11 @@ describe('what is committed', () => {
 
   it('is behind where a write does not end while what waits has waited long enough', () => {
     writer.add(committed('a', '1'), NOW, 0)
-    expect(writer.behind(WAITS_MS)).toBe(false)
+    expect(writer.behind(MAX_WAIT_MS)).toBe(false)
     writer.flush()
-    expect(writer.behind(5 * WAITS_MS)).toBe(false)
+    expect(writer.behind(5 * MAX_WAIT_MS)).toBe(false)
     writer.add(committed('a', '2'), NOW, 100)
-    expect([writer.behind(WAITS_MS), writer.behind(WAITS_MS + 100)]).toEqual([false, true])
+    expect([writer.behind(MAX_WAIT_MS), writer.behind(MAX_WAIT_MS + 100)]).toEqual([false, true])
   })
 
   it('stays to be read when it could not be written, and nothing is written behind it until the store is made anew', async () => {

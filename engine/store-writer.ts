@@ -1,16 +1,16 @@
 /**
- * The way of a task's committed state into its store, which is a cache of the changelog and need not have it at once: what
- * several transactions have changed waits, and is written together, a key that changed often once.
+ * Writes a task's committed state to its store. The store is a cache of the changelog and may lag behind it: the changes of several
+ * transactions are written together, and a key that changed several times once.
  *
  *   add (committed) ─▶ waiting ──flush──▶ being written ──▶ the store shows it
  *
- * Until then it is read here. One write at a time; what comes meanwhile waits for the next.
+ * Until then it is read here. One write at a time; what is added meanwhile waits for the next.
  */
 import { recordSchema } from '../schemas/index.ts'
 import type { Instance } from './instance.ts'
 import { type Change, type Checkpoint, type StateStore, encodeStored } from './store.ts'
 
-/** An actor that a transaction has changed; `raw` is its Avro, null where nothing is kept of it. */
+/** An actor that a transaction has changed; `raw` is its Avro, null if nothing is kept of it. */
 export interface Changed {
   readonly before: Instance | null
   readonly after: Instance
@@ -22,7 +22,7 @@ export interface Committed {
   readonly touched: ReadonlyMap<string, Changed>
   readonly inputs: ReadonlyMap<string, Buffer | null>
   readonly schemas: ReadonlyMap<string, string>
-  /** Attempts that need not be known any more. */
+  /** Attempts whose sent marks can be cleared. */
   readonly closed: readonly string[]
   readonly checkpoint: Checkpoint
 }
@@ -34,14 +34,14 @@ interface Batch {
   readonly closed: string[]
   checkpoint: Checkpoint
   bytes: number
-  /** Timers are found in the store: they must not wait. */
+  /** It has timers that are due soon: they are found in the store only. */
   urgent: boolean
-  /** When the first of it was added, monotonic ms. */
+  /** When its first change was added, monotonic ms. */
   readonly since: number
 }
 
-/** What is committed waits so long, ms, unless it is much. */
-export const WAITS_MS = 1_000
+/** The longest that a change waits. */
+export const MAX_WAIT_MS = 1_000
 
 export class StoreWriter {
   readonly #store: StateStore
@@ -51,7 +51,7 @@ export class StoreWriter {
   #written: Promise<void> = Promise.resolve()
   #failure: unknown = null
 
-  /** @param shown is told what the store shows from now on */
+  /** @param shown called with what the store shows from now on */
   constructor(store: StateStore, shown: (touched: ReadonlyMap<string, Changed>) => void) {
     this.#store = store
     this.#shown = shown
@@ -65,7 +65,7 @@ export class StoreWriter {
       const waits = batch.touched.get(key)
       batch.touched.set(key, { before: waits === undefined ? before : waits.before, after, raw })
       batch.bytes += raw?.length ?? 0
-      batch.urgent ||= concernsTimers(before, after, now + WAITS_MS)
+      batch.urgent ||= concernsTimers(before, after, now + MAX_WAIT_MS)
     }
     for (const [key, bytes] of inputs) batch.inputs.set(key, bytes)
     for (const [fingerprint, text] of schemas) batch.schemas.set(fingerprint, text)
@@ -73,33 +73,33 @@ export class StoreWriter {
     batch.checkpoint = checkpoint
   }
 
-  /** An actor as of what the store does not show yet; undefined where that says nothing of it. */
+  /** An actor as of what the store does not show yet; undefined if it has no such change. */
   get(key: string): Changed | undefined {
     return this.#waiting?.touched.get(key) ?? this.#writing?.touched.get(key)
   }
 
-  /** An input as of what the store does not show yet: null where it is gone, undefined where nothing is said of it. */
+  /** An input as of what the store does not show yet: null if it was removed, undefined if it has no such change. */
   input(key: string): Buffer | null | undefined {
     const waiting = this.#waiting?.inputs.get(key)
     return waiting === undefined ? this.#writing?.inputs.get(key) : waiting
   }
 
-  /** Bytes that wait, about. */
+  /** Bytes that wait, approximately. */
   get bytes(): number {
     return this.#waiting?.bytes ?? 0
   }
 
-  /** Whether what waits must not wait. */
+  /** Whether what waits must be written at once. */
   get urgent(): boolean {
     return this.#waiting?.urgent ?? false
   }
 
   /** Whether what waits has waited long enough. */
   due(mono: number): boolean {
-    return this.#waiting !== null && mono - this.#waiting.since >= WAITS_MS
+    return this.#waiting !== null && mono - this.#waiting.since >= MAX_WAIT_MS
   }
 
-  /** Whether what waits is kept back by a write that does not end. */
+  /** Whether what waits is held up by a write that does not end. */
   behind(mono: number): boolean {
     return this.#writing !== null && this.due(mono)
   }
@@ -121,19 +121,19 @@ export class StoreWriter {
     }
   }
 
-  /** Why a write has failed: nothing is written behind that until the task is restored. */
+  /** Why a write has failed: nothing is written after that until the task is restored. */
   get failure(): unknown {
     return this.#failure
   }
 
-  /** The store has been made what the changelog says. */
+  /** The store has been restored from the changelog. */
   reset(): void {
     this.#waiting = null
     this.#writing = null
     this.#failure = null
   }
 
-  /** Never rejects. What could not be written stays: it is newer than what the store shows. */
+  /** Never rejects. What could not be written stays readable: it is newer than what the store shows. */
   async #write(batch: Batch): Promise<void> {
     const { touched, inputs, schemas, closed, checkpoint } = batch
     try {
@@ -152,7 +152,7 @@ function emptyBatch(): Omit<Batch, 'checkpoint' | 'since'> {
   return { touched: new Map(), inputs: new Map(), schemas: new Map(), closed: [], bytes: 0, urgent: false }
 }
 
-/** A timer that is due by then has come, or is gone. */
+/** Whether a timer that is due by then was set or cleared. */
 function concernsTimers(before: Instance | null, after: Instance, by: number): boolean {
   const timers = before?.timers
   if (timers === after.timers) return false

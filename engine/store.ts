@@ -1,6 +1,6 @@
 /**
- * The state of one task's actors on this machine, written only after the commit that made it. It is a cache of the
- * changelog: wiped where it cannot be trusted, and then restored from it.
+ * The state of one task's actors on this machine, written only after the commit that made it. It is a cache of the changelog: if it
+ * cannot be trusted it is wiped, and restored from there.
  *
  *   key            → envelope of the actor         at, key, name → version of a timer, in the order of their time
  *   key\0attempt   → input of an open attempt      key           → actors with open attempts
@@ -24,22 +24,22 @@ export interface Checkpoint {
   readonly logId: string
   /** Wall clock of the write, ms. */
   readonly at: number
-  /** Where the task stands still: why, and under which code. */
+  /** Why the task is stopped, and under which code. */
   readonly stop: { readonly codeVersion: string; readonly cause: string } | null
   /** The inbox that the state was made from. */
   readonly inbox?: TaskInbox | null
-  /** The record of the changelog that it stands on: where there is another at its offset, the topic has another history. */
+  /** The record of the changelog that it is based on: if another one is at its offset, the topic has another history. */
   readonly witness?: { readonly offset: number; readonly token: string } | null
-  /** Next inbox offset by a person's decision, while no transaction has begun from it. */
+  /** Next inbox offset by a person's decision that no transaction has followed yet. */
   readonly accepted?: number | null
-  /** The state went with a crash of the machine: it says how far the task was, and nothing is stored. */
+  /** A crash of the machine has lost the state: nothing is stored but how far the task had come. */
   readonly lost?: boolean
 }
 
-/** What of an instance the store has indexes for. */
+/** The parts of an instance that the store indexes. */
 export type Indexed = Pick<Instance, 'timers' | 'ledger'>
 
-/** One change of an actor: its instance before and after, and its bytes. Null where there is none. */
+/** One change of an actor: its instance before and after, and its bytes; null if there is none. */
 export interface Change {
   readonly key: string
   readonly before: Indexed | null
@@ -56,9 +56,9 @@ export interface StoreBatch {
   readonly checkpoint: Checkpoint
 }
 
-/** Reads throw `Corrupted` (`store_damaged`) when what is stored cannot be read. */
+/** Reads throw `Corrupted` (`store_damaged`) if what is stored cannot be read. */
 export interface StateStore {
-  /** Random: who started an attempt. Another after another boot of the machine, or when what was noted may not be all. */
+  /** Random: the owner of attempts started here. It changes with each boot of the machine, and if sent marks may be missing. */
   readonly id: string
   get(key: string): Buffer | null
   input(key: string): Buffer | null
@@ -71,30 +71,30 @@ export interface StateStore {
   /** Keys of actors with open attempts. */
   open(): string[]
   /**
-   * All of it or nothing. Resolved once reads see it.
-   * @throws {Retryable} when it could not be written; it may be again. {Corrupted} when what is there is
-   * damaged. {Fatal} when this store takes nothing more
+   * All of it or nothing. Resolves once reads see it.
+   * @throws {Retryable} if it could not be written and may be tried again. {Corrupted} if the store is damaged. {Fatal} if this store
+   * accepts no more writes
    */
   write(batch: StoreBatch): Promise<void>
   /**
-   * Notes that an attempt leaves, before it returns. Outlives the process under the same `id`.
-   * @throws {Retryable} when it could not be noted; the attempt must not leave then
+   * Marks an attempt as sent, before it returns. The mark outlives the process under the same `id`.
+   * @throws {Retryable} if it could not be marked; then the attempt must not be sent
    */
   markSent(attempt: string): void
   wasSent(attempt: string): boolean
-  /** Does not fail: what could not be forgotten counts as noted, at most after a restart. */
+  /** Does not throw: a mark that could not be cleared may count again after a restart. */
   clearSent(attempts: readonly string[]): void
-  /** All of it or nothing; notes stay. */
+  /** All of it or nothing; sent marks stay. */
   wipe(): Promise<void>
 }
 
 /** The state stores of a process: one for each task that it has or had. */
 export interface StateStores {
-  /** @throws when it cannot be opened now */
+  /** @throws if it cannot be opened now */
   store(actor: string, partition: number): StateStore
   /** Tasks that have a store here. */
   list(): { readonly actor: string; readonly partition: number }[]
-  /** Removes the store of a task that lives elsewhere, with all that is in it. What its attempts noted stays. */
+  /** Removes the store of a task that lives elsewhere, with all that is in it. Sent marks of its attempts stay. */
   drop(actor: string, partition: number): Promise<void>
 }
 
@@ -103,7 +103,7 @@ export function inputKey(key: string, attempt: string): string {
   return `${key}\0${attempt}`
 }
 
-/** Timers and open attempts that a change takes away and brings. */
+/** Timers that a change removes and adds, and whether the actor begins or ceases to have open attempts. */
 export function indexChanges({ before, after }: Change) {
   const removed = (before?.timers ?? []).filter(b => !after?.timers.some(a => a.name === b.name && a.version === b.version))
   const added = (after?.timers ?? []).filter(a => !before?.timers.some(b => a.name === b.name && a.version === b.version))
@@ -139,7 +139,7 @@ export function decodeStored(bytes: Buffer): { fingerprint: string; raw: Buffer 
   return { fingerprint: bytes.toString('hex', 0, 8), raw: bytes.subarray(8) }
 }
 
-/** A store in memory, for the simulator and tests. */
+/** A store in memory: of tasks that keep no state, of the simulator, and of tests. */
 export class MemoryStore implements StateStore {
   id: string
   readonly #values = new Map<string, Buffer>()
@@ -147,7 +147,7 @@ export class MemoryStore implements StateStore {
   readonly #timers = new Map<string, DueTimer>()
   readonly #open = new Set<string>()
   readonly #schemas = new Map<string, string>()
-  /** A crash of the machine may lose some, and then comes with another `id`. */
+  /** A crash of the machine may lose some, and changes the `id`. */
   protected readonly notes = new Set<string>()
   #checkpoint: Checkpoint | null = null
 

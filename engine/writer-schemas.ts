@@ -1,13 +1,13 @@
 /**
- * The schemas that wrote what a changelog and its state store hold, by fingerprint: registry ids belong to one registry,
- * fingerprints to everyone. Each schema used is itself a record of the changelog, under a reserved key.
+ * The schemas that wrote the contents of a changelog and its state store, by fingerprint: ids belong to one registry, fingerprints are
+ * universal. Each schema used is itself a record of the changelog, under a reserved key.
  */
 import avro from 'avsc'
 import { parse, recordSchema } from '../schemas/index.ts'
 import type { RecordName, Records } from '../schemas/types.ts'
 import { Corrupted, Fatal } from './errors.ts'
 
-/** Some fields of a record as a type of their own, and how it reads what the present schema of the record has written. */
+/** Some fields of a record as a type of their own, with the resolver for what the record's present schema has written. */
 export interface Part<N extends RecordName, F extends keyof Records[N]> {
   readonly record: N
   readonly fields: readonly F[]
@@ -27,7 +27,7 @@ export class WriterSchemas {
   readonly #writers = new Map<string, avro.Type>()
   readonly #resolvers = new Map<string, avro.Resolver>()
 
-  /** Keeps a schema's text, as found in a changelog. Returns its fingerprint. */
+  /** Adds a schema as found in a changelog. Returns its fingerprint. */
   add(text: string): string {
     const { type, fingerprint } = parse(text)
     this.#writers.set(fingerprint, type)
@@ -35,8 +35,8 @@ export class WriterSchemas {
   }
 
   /**
-   * @throws {Corrupted} `unknown_schema` when the writer's schema was never seen, `damaged` when the bytes do not fit it
-   * @throws {Fatal} `incompatible` when this code cannot read what that schema wrote
+   * @throws {Corrupted} `unknown_schema` if the writer's schema was never seen, `damaged` if the bytes do not fit it
+   * @throws {Fatal} `incompatible` if this code cannot read what that schema wrote
    */
   decode<N extends RecordName>(name: N, fingerprint: string, bytes: Buffer): Records[N] {
     const own = recordSchema(name)
@@ -46,7 +46,7 @@ export class WriterSchemas {
     })
   }
 
-  /** Some fields of a record, which costs no more than to pass over the others. @throws as `decode` */
+  /** Decodes some fields of a record, which costs no more than skipping the others. @throws as `decode` */
   decodePart<N extends RecordName, F extends keyof Records[N] & string>(
     { record, fields, type, own }: Part<N, F>,
     fingerprint: string,

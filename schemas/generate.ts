@@ -2,8 +2,6 @@
  * Writes `types.ts` from the `.avsc` files: for each record the type as read, and `…Input` as written, where a field with a
  * default may be left out. Run by `npm run schemas`; a test proves that the file is fresh.
  */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type AvroComplex, type AvroField, type AvroType, schemaFiles } from './files.ts'
 
 /** The text of `types.ts`. */
@@ -72,5 +70,3 @@ const PRIMITIVES: Record<string, string> = {
 }
 
 const wrap = (type: string) => (type.includes(' | ') ? `(${type})` : type)
-
-if (import.meta.main) writeFileSync(join(import.meta.dirname, 'types.ts'), generate())

@@ -2,7 +2,7 @@
 import { pipeline, type Readable } from 'node:stream'
 import * as zlib from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { readBlocks } from '../../sinks/clickhouse/blocks.ts'
+import { readBlocks } from '../../clickhouse/blocks.ts'
 import { MAX_SQL_BYTES, SqlRefused } from './parse.ts'
 
 const DECODE_LIMIT = { maxOutputLength: MAX_SQL_BYTES }

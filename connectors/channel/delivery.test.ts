@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
 import type { DeliveryStatusInput, SendMessageInput } from '../../schemas/types.ts'
 import { WriterSchemas } from '../../engine/writer-schemas.ts'
-import { goldenVersions } from '../../tools/golden.ts'
+import { goldenVersions } from '../../schemas/testing/golden.ts'
 import { whatsappDelivery } from '../whatsapp/delivery.ts'
 import { DELIVERY_DEFAULTS, deliveryActor } from './delivery.ts'
 

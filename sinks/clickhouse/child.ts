@@ -13,7 +13,7 @@ import { mkdirSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createGunzip, createInflate, gzipSync } from 'node:zlib'
-import { type Compression, readBlocks, writeBlocks } from './blocks.ts'
+import { type Compression, readBlocks, writeBlocks } from '../../clickhouse/blocks.ts'
 import { DATABASE, ChdbEngine, EngineError, type Outcome, type Statement } from './chdb.ts'
 import { NativeUnsupported, nativeFor } from './native.ts'
 

@@ -46,7 +46,7 @@ describe.skipIf(process.env.BMA_TEST_LOG === 'kafka')('a record that only later 
 
   async function run(...args: string[]): Promise<{ code: number; said: string }> {
     const env = { ...process.env, ADMIN_TOKEN: 'an-invented-admin-token-of-the-tests', DATA_DIR: join(service.folder, 'data') }
-    const done = promisify(execFile)(process.execPath, ['tools/log.ts', ...args, '--url', service.url], { cwd: root, env })
+    const done = promisify(execFile)(process.execPath, ['cli/log.ts', ...args, '--url', service.url], { cwd: root, env })
     return done.then(
       ({ stdout }) => ({ code: 0, said: stdout }),
       ({ code, stdout, stderr }) => ({ code, said: stdout + stderr }),

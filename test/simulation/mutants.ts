@@ -43,7 +43,7 @@ export async function hunt({ changes, first = [], unit }: Mutation): Promise<{ b
       const output = await run('node_modules/vitest/vitest.mjs', 'run', '--project', 'all', unit)
       return { by: /Tests .*\d+ failed/.test(stripVTControlCharacters(output)) ? unit : null, output }
     }
-    const output = await run('test/simulation/cli.ts', '--seeds', String(SEEDS), '--stop', '--first', first.join(','))
+    const output = await run('cli/sim.ts', '--seeds', String(SEEDS), '--stop', '--first', first.join(','))
     const found = /^seed (\d+) fails/m.exec(output)
     return { by: found === null ? null : `seed ${found[1]}`, output }
   } finally {

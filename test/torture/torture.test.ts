@@ -2,8 +2,8 @@ import { expect, it } from 'vitest'
 import { describeWithStack } from '../stack/vitest.ts'
 import { torture } from './torture.ts'
 
-/** On a machine that has other work, too. */
-const STANDSTILL_MS = 20_000
+/** Generous, because the machine may be busy. */
+const MAX_STALL_MS = 20_000
 
 /** A short run of `npm run torture`: every kind of fault once, and some twice. */
 await describeWithStack('workers on a real broker under faults', ({ DATABASE_URL, SCHEMA_REGISTRY_URL }) => {
@@ -15,9 +15,9 @@ await describeWithStack('workers on a real broker under faults', ({ DATABASE_URL
     expect(violations).toEqual([])
     expect(rest.inputs).toBeGreaterThan(1_000)
     expect(rest.rows).toBeGreaterThan(1_000)
-    // Of some partitions nobody asks for anything just then.
+    // Some faults hit partitions that are idle at that moment.
     const effective = Object.values(rest.faults).reduce((sum, tally) => sum + tally.effective, 0)
     expect(effective).toBeGreaterThanOrEqual(faults * 0.7)
-    for (const [fault, ms] of Object.entries(rest.stalls)) expect(ms, `standing still under ${fault}`).toBeLessThan(STANDSTILL_MS)
+    for (const [fault, ms] of Object.entries(rest.stalls)) expect(ms, `stall under ${fault}`).toBeLessThan(MAX_STALL_MS)
   })
 })

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { split } from './cli.ts'
-import { startEmbeddedClickHouse } from './embedded.ts'
+import { split } from './sql.ts'
+import { startEmbeddedClickHouse } from '../sinks/clickhouse/embedded.ts'
 
 const quiet = { info: () => {}, warn: () => {} }
 let dataDir: string
@@ -15,7 +15,7 @@ beforeAll(() => {
 afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
 async function sql(input: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'cli.ts'), ...args], {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'sql.ts'), ...args], {
     cwd: dataDir,
     env: { ...process.env, DATA_DIR: dataDir, CLICKHOUSE_URL: '', NODE_OPTIONS: '' },
   })

@@ -1,9 +1,10 @@
 /**
  * Keeps `package-lock.json` complete. A registry that does not carry the optional packages of every platform makes npm leave them
- * out of the lock, and `npm ci` then refuses it elsewhere. Without arguments it checks; `--write` (npm run lock) completes.
+ * out of the lock, and `npm ci` then refuses it elsewhere.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { main } from './command.ts'
 
 interface Entry {
   version?: string
@@ -43,19 +44,39 @@ export function missing({ packages }: Lock): Record<string, Entry> {
   return found
 }
 
-if (import.meta.main) {
-  const file = join(import.meta.dirname, '../package-lock.json')
-  const lock = JSON.parse(readFileSync(file, 'utf8')) as Lock
-  const lacking = missing(lock)
-  const addresses = Object.entries(lock.packages).filter(([, { resolved }]) => resolved?.startsWith('http'))
-  if (process.argv.includes('--write')) {
-    for (const [, entry] of addresses) delete entry.resolved
-    const all = Object.entries({ ...lock.packages, ...lacking }).sort(([a], [b]) => (a < b ? -1 : 1))
-    writeFileSync(file, `${JSON.stringify({ ...lock, packages: Object.fromEntries(all) }, null, 2)}\n`)
-  } else if (Object.keys(lacking).length > 0 || addresses.length > 0) {
-    for (const name of Object.keys(lacking)) console.error(`package-lock.json lacks ${name}`)
-    for (const [name] of addresses) console.error(`package-lock.json records the download address of ${name}`)
-    console.error('complete it with: npm run lock')
-    process.exit(1)
-  }
+const FILE = join(import.meta.dirname, '../package-lock.json')
+
+if (import.meta.main)
+  await main({
+    name: 'npm run lock --',
+    summary: 'Completes package-lock.json: optional packages of every platform, and no download addresses.',
+    options: { verify: { type: 'boolean', doc: 'changes nothing, and fails where something is missing' } },
+    run: ({ verify }) => (verify ? verified() : complete()),
+  })
+
+function read(): Lock {
+  return JSON.parse(readFileSync(FILE, 'utf8')) as Lock
+}
+
+function withAddress({ packages }: Lock): [string, Entry][] {
+  return Object.entries(packages).filter(([, { resolved }]) => resolved?.startsWith('http'))
+}
+
+function complete(): number {
+  const lock = read()
+  for (const [, entry] of withAddress(lock)) delete entry.resolved
+  const all = Object.entries({ ...lock.packages, ...missing(lock) }).sort(([a], [b]) => (a < b ? -1 : 1))
+  writeFileSync(FILE, `${JSON.stringify({ ...lock, packages: Object.fromEntries(all) }, null, 2)}\n`)
+  return 0
+}
+
+function verified(): number {
+  const lock = read()
+  const wrong = [
+    ...Object.keys(missing(lock)).map(name => `package-lock.json lacks ${name}`),
+    ...withAddress(lock).map(([name]) => `package-lock.json records the download address of ${name}`),
+  ]
+  for (const line of wrong) console.error(line)
+  if (wrong.length > 0) console.error('complete it with: npm run lock')
+  return wrong.length === 0 ? 0 : 1
 }

@@ -12,14 +12,14 @@ it('where a Docker engine answers, the stack is that of docker-compose.yml, and 
   chmodSync(docker, 0o755)
   const env = { ...process.env, BMA_STACK_CACHE: join(folder, 'cache'), PATH: folder + delimiter + process.env.PATH }
   const cli = (command: string) =>
-    spawnSync(process.execPath, [join(import.meta.dirname, 'cli.ts'), command], { env, encoding: 'utf8' })
+    spawnSync(process.execPath, [join(import.meta.dirname, 'stack.ts'), command], { env, encoding: 'utf8' })
 
   const { status, stdout, stderr } = cli('start')
   expect({ status, stdout }).toEqual({ status: 0, stdout: '' })
   expect(stderr).toContain('A Docker engine is here')
   expect(cli('stop').status).toBe(0)
 
-  const root = join(import.meta.dirname, '../..')
+  const root = join(import.meta.dirname, '..')
   const servers = 'kafka-1 kafka-2 kafka-3 registry redis postgres'
   const calls = readFileSync(join(folder, 'calls'), 'utf8').split('\n')
   expect(calls).toContain(`${root}: compose up -d ${servers}`)

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { configFrom } from '../config.ts'
 import { serviceTopics } from '../service/actors.ts'
 import { openLocalLog } from '../topics/local/log.ts'
-import { main } from './log.ts'
+import { execute } from './command.ts'
+import { logCommand } from './log.ts'
 import { readinessOf, type Shown, tableOf } from './log-table.ts'
 
 const task = (partition: number, more: Partial<Shown> = {}): Shown => ({
@@ -33,7 +34,9 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 async function run(args: string, env: Record<string, string> = {}) {
   const said: string[] = []
   const words = args.split(' ').filter(word => word !== '')
-  const code = await main(words, { DATA_DIR: folder, ADMIN_TOKEN: 'token', ...env }, text => said.push(text))
+  const print = (text: string) => void said.push(text)
+  const command = logCommand({ DATA_DIR: folder, ADMIN_TOKEN: 'token', ...env }, print)
+  const code = await execute(command, words, { out: print, err: print })
   return { code, said: said.join('\n') }
 }
 
@@ -247,6 +250,6 @@ it.each([
 ])('"%s" is refused before anybody is asked, and says how it is used', async args => {
   const { code, said } = await run(args, { PORT: '1' })
   expect(code).toBe(2)
-  expect(said).toContain('npm run log -- accept  INBOX/PARTITION --from OFFSET')
+  expect(said).toContain('For help: npm run log -- --help')
   expect(said).not.toContain('answers')
 })

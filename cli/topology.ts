@@ -4,10 +4,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { configFrom } from '../config.ts'
 import { drawMermaid, drawText, type Topology, topologyOf } from '../engine/topology.ts'
 import { actorsOf, groupOf } from '../service/actors.ts'
+import { main } from './command.ts'
 
 const DOCUMENT = join(import.meta.dirname, '../docs/ARCHITECTURE.md')
 const BEGIN = '<!-- topology -->\n'
@@ -25,11 +25,17 @@ export function withDiagram(document: string, topology: Topology): string {
   return `${document.slice(0, begin)}${BEGIN}\`\`\`mermaid\n${drawMermaid(topology)}\`\`\`\n${document.slice(end)}`
 }
 
-if (import.meta.main) {
-  const { values } = parseArgs({
-    options: { mermaid: { type: 'boolean' }, write: { type: 'boolean' }, help: { type: 'boolean' } },
+if (import.meta.main)
+  await main({
+    name: 'npm run topology --',
+    summary: 'Who reads which topic, writes to which and acts outside, derived from the definitions of the actors.',
+    options: {
+      mermaid: { type: 'boolean', doc: 'prints a diagram' },
+      write: { type: 'boolean', doc: 'puts the diagram into docs/ARCHITECTURE.md' },
+    },
+    run: ({ mermaid, write }) => {
+      if (write) writeFileSync(DOCUMENT, withDiagram(readFileSync(DOCUMENT, 'utf8'), serviceTopology()))
+      else process.stdout.write(mermaid ? drawMermaid(serviceTopology()) : drawText(serviceTopology()))
+      return 0
+    },
   })
-  if (values.help) process.stdout.write('npm run topology [-- --mermaid | --write]\n')
-  else if (values.write) writeFileSync(DOCUMENT, withDiagram(readFileSync(DOCUMENT, 'utf8'), serviceTopology()))
-  else process.stdout.write(values.mermaid ? drawMermaid(serviceTopology()) : drawText(serviceTopology()))
-}

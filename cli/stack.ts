@@ -5,13 +5,32 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { sharedStack, stackFolder, stopShared } from './shared.ts'
+import { sharedStack, stackFolder, stopShared } from '../test/stack/shared.ts'
+import { main, Wrong } from './command.ts'
 
-const root = join(import.meta.dirname, '../..')
+const root = join(import.meta.dirname, '..')
 const SERVERS = ['kafka-1', 'kafka-2', 'kafka-3', 'registry', 'redis', 'postgres']
 
-if (process.argv[2] === 'stop') await stop()
-else await start()
+await main({
+  name: 'npm run stack --',
+  summary:
+    'Starts real Kafka, schema registry, Redis and Postgres for tests, or stops them, and prints their addresses as settings.',
+  options: {},
+  words: 'start | stop',
+  check: (_, words) => void actionOf(words),
+  run: async (_, words) => {
+    await actionOf(words)()
+    return 0
+  },
+})
+
+/** @throws {Wrong} */
+function actionOf([word = 'start', ...more]: readonly string[]): () => Promise<void> {
+  const actions: Readonly<Record<string, () => Promise<void>>> = { start, stop }
+  const action = more.length === 0 && Object.hasOwn(actions, word) ? actions[word] : undefined
+  if (action === undefined) throw new Wrong('either start or stop')
+  return action
+}
 
 async function start(): Promise<void> {
   if (hasDocker()) {

@@ -7,18 +7,12 @@
  * It has all the rights of the service.
  */
 import { createInterface } from 'node:readline/promises'
-import { parseArgs, parseEnv } from 'node:util'
-import { existsSync, readFileSync } from 'node:fs'
-import { messageOf } from '../../engine/errors.ts'
-import { runningOn, startEmbeddedClickHouse } from './embedded.ts'
+import { configFrom, environment } from '../config.ts'
+import { messageOf } from '../engine/errors.ts'
+import { runningOn, startEmbeddedClickHouse } from '../sinks/clickhouse/embedded.ts'
+import { main } from './command.ts'
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { format: { type: 'string' }, help: { type: 'boolean' } } })
-  if (values.help === true) {
-    console.log('npm run sql [-- --format Vertical|JSON|CSV|…]      statements end with a semicolon')
-    return 0
-  }
-  const format = values.format ?? 'PrettyCompactMonoBlock'
+async function sql({ format }: { format: string }): Promise<number> {
   const { url, stop } = await find()
   try {
     return process.stdin.isTTY ? await prompt(url, format) : await runAll(url, await read(process.stdin), format)
@@ -28,11 +22,9 @@ async function main(): Promise<number> {
 }
 
 async function find(): Promise<{ url: string; stop: () => Promise<void> }> {
-  const env = { ...(existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {}), ...process.env }
-  const dataDir = env.DATA_DIR || './data'
-  const given = env.CLICKHOUSE_URL_FILE ? readFileSync(env.CLICKHOUSE_URL_FILE, 'utf8').trim() : env.CLICKHOUSE_URL
-  const url = given || runningOn(dataDir)
-  if (url) return { url, stop: async () => {} }
+  const { clickhouseUrl, dataDir } = configFrom(environment())
+  const url = clickhouseUrl ?? runningOn(dataDir)
+  if (url !== null) return { url, stop: async () => {} }
   const server = await startEmbeddedClickHouse({ dataDir, log: { info: () => {}, warn: () => {} } })
   return { url: server.url, stop: () => server.stop() }
 }
@@ -111,4 +103,13 @@ async function read(stream: AsyncIterable<Buffer | string>): Promise<string> {
   return text
 }
 
-if (import.meta.main) process.exitCode = await main()
+if (import.meta.main)
+  await main({
+    name: 'npm run sql --',
+    summary: 'A prompt on ClickHouse; takes SQL on standard input too. Statements end with a semicolon.',
+    options: {
+      format: { type: 'string', default: 'PrettyCompactMonoBlock', value: '<name>', doc: 'output format, such as JSON' },
+    },
+    check: () => void configFrom(environment()),
+    run: sql,
+  })

@@ -11,28 +11,30 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { messageOf } from '../../engine/errors.ts'
-import { cacheFolder } from '../stack/install.ts'
-import type { Client, Service } from './client.ts'
+import { messageOf } from '../engine/errors.ts'
+import { cacheFolder } from '../test/stack/install.ts'
+import { main, Wrong } from './command.ts'
+import type { Client, Service } from '../test/clients/client.ts'
 
-const ROOT = join(import.meta.dirname, '../..')
+const ROOT = join(import.meta.dirname, '..')
+const CLIENTS = join(ROOT, 'test/clients')
 const CACHE = join(cacheFolder(), 'clients')
 const READY_MS = 120_000
 /** One client asks more than many people do. */
 const LIMITS = ['SEARCH', 'STATUS', 'SYNC', 'EMAIL', 'LOGIN', 'TOKEN', 'OTHER']
 
-async function main(wanted: readonly string[]): Promise<number> {
-  const names = readdirSync(import.meta.dirname)
+async function tryClients(wanted: readonly string[]): Promise<number> {
+  const names = readdirSync(CLIENTS)
     .filter(file => file.endsWith('.client.ts'))
     .map(file => file.slice(0, -'.client.ts'.length))
     .filter(name => wanted.length === 0 || wanted.includes(name))
     .sort()
-  if (names.length === 0) throw new Error(`no client of this name: ${wanted.join(', ')}`)
+  if (names.length === 0) throw new Wrong(`no client of this name: ${wanted.join(', ')}`)
   const results: { name: string; title: string; result: 'passed' | 'FAILED' | 'NOT TRIED' }[] = []
   const { service, stop } = await start()
   try {
     for (const name of names) {
-      const { client } = (await import(`./${name}.client.ts`)) as { client: Client }
+      const { client } = (await import(join(CLIENTS, `${name}.client.ts`))) as { client: Client }
       console.log(`\n── ${client.title}`)
       results.push({ name, title: client.title, result: await tryOut(name, client, service) })
     }
@@ -125,4 +127,12 @@ function freePort(): Promise<number> {
   })
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2))
+if (import.meta.main)
+  await main({
+    name: 'npm run test:clients --',
+    summary: 'Runs clients that others wrote against a service that is started for them. Fetches them from their registries.',
+    options: {},
+    words: '[<client> …]',
+    help: 'Exits with 1 where one fails, with 2 where one could not be tried.',
+    run: (_, wanted) => tryClients(wanted),
+  })

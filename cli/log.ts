@@ -1,38 +1,21 @@
-/**
- * `npm run log`: how the tasks of the service do, and a person's decision how one that stands still goes on.
- *
- *   npm run log -- status
- *   npm run log -- resume  venue.inbox/3                what was wrong is mended: go on where it stands
- *   npm run log -- accept  venue.inbox/3 --from 120     go on there: what lies before and was not handled is given up
- *   npm run log -- rebuild venue.inbox/3                the local store is given up, the state is what the changelog says
- *
- * It asks the API of the running service (`--url`, otherwise HOST and PORT), with ADMIN_TOKEN or the token in DATA_DIR. Exits with 0
- * when all is well, 1 when something does not run, 2 when it could not ask or was refused.
- */
+/** How the tasks of the service do, and a person's decision how one that is halted continues. Asks the API of the running service. */
 import { existsSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { ConfigError, configFrom, environment } from '../config.ts'
 import { messageOf } from '../engine/errors.ts'
 import { openLocalLog } from '../topics/local/log.ts'
 import { LogError } from '../topics/log.ts'
+import { type CommandLine, main, type Values, Wrong } from './command.ts'
 import { readinessOf, type Shown, tableOf } from './log-table.ts'
-
-const USAGE = `npm run log -- status
-npm run log -- resume  INBOX/PARTITION                what was wrong is mended: go on where it stands
-npm run log -- accept  INBOX/PARTITION --from OFFSET  go on there; what lies before and was not handled is given up
-npm run log -- rebuild INBOX/PARTITION                give up the local store; the state is what the changelog says
-    --reason TEXT   why, for those who look later (no names or numbers of persons)
-    --url URL       where the service is, if not at HOST and PORT of the settings`
 
 /** A person waits for it, ms. */
 const ANSWER_MS = 10_000
-/** How long is looked whether a task goes on, ms. */
-const GOES_ON_MS = 10_000
-/** One that still stands still by then has looked at the decision, and stopped again, ms. */
-const STANDS_MS = 4_000
+/** How long to look whether a task continues, ms. */
+const CONTINUES_MS = 10_000
+/** One that is still halted by then has taken the decision, and halted again, ms. */
+const HALTED_MS = 4_000
 const LOOK_MS = 300
 
 type Env = Readonly<Record<string, string | undefined>>
@@ -52,55 +35,60 @@ interface Answer {
   readonly dependencies?: Readonly<Record<string, { status: string; detail: string }>>
 }
 
-/** Says what keeps the command from its work, and what to do. */
-class Refused extends Error {}
+const OPTIONS = {
+  from: { type: 'string', value: '<offset>', doc: 'accept: the next offset to handle' },
+  reason: { type: 'string', value: '<text>', doc: 'why, for those who look later; no names or numbers of persons' },
+  url: { type: 'string', value: '<url>', doc: 'where the service is, if not at HOST and PORT of the settings' },
+} as const
+type Given = Values<typeof OPTIONS>
 
-/** Returns the exit code. */
-export async function main(args: readonly string[], env: Env, print: Print): Promise<number> {
-  try {
-    const { values, positionals } = parsed(args)
-    const [action = 'status', where, ...more] = positionals
-    if (values.help === true) {
-      print(USAGE)
-      return 0
-    }
-    const service = serviceOf(env, values.url)
-    if (action === 'status' && where === undefined) return await status(service, print)
-    if (more.length > 0) throw new Refused(`"${more[0]}" is too much\n\n${USAGE}`)
-    const body = decisionOf(action, values)
-    const [, inbox = '', partition = ''] = /^(.+)\/(\d+)$/.exec(where ?? '') ?? []
-    if (inbox === '')
-      throw new Refused(`which task? ${where === undefined ? '' : `"${where}" is none; `}such as venue.inbox/3\n\n${USAGE}`)
-    return await decide(service, inbox, Number(partition), body, print)
-  } catch (error) {
-    if (error instanceof Unanswered)
-      print(
-        `${error.message}\n${await whyUnanswered(
-          env,
-          args.some(a => a.startsWith('--url')),
-        )}`,
-      )
-    else if (error instanceof Refused) print(error.message)
-    else throw error
-    return 2
+/** The command, with these settings. */
+export function logCommand(env: Env, print: Print): CommandLine<typeof OPTIONS> {
+  return {
+    name: 'npm run log --',
+    summary: 'How the tasks of the service do, and a decision how one that is halted continues.',
+    options: OPTIONS,
+    words: 'status | resume <task> | accept <task> | rebuild <task>',
+    help: `  resume  venue.inbox/3             the cause is mended: continue where it halted
+  accept  venue.inbox/3 --from 120  continue there; records before it that were not handled are given up
+  rebuild venue.inbox/3             discard the local store; the state is what the changelog says
+
+Exits with 0 if all is well, with 1 if something does not run, with 2 if it could not ask or was refused.`,
+    check: (values, words) => void orderOf(values, words),
+    run: async (values, words) => {
+      const order = orderOf(values, words)
+      const service = serviceOf(env, values.url)
+      try {
+        return order === null ? await status(service, print) : await decide(service, order, print)
+      } catch (error) {
+        if (!(error instanceof Unanswered)) throw error
+        throw new Wrong(`${error.message}\n${await whyUnanswered(env, values.url !== undefined)}`)
+      }
+    },
   }
 }
 
-function parsed(args: readonly string[]) {
-  const text = { type: 'string' } as const
-  const options = { from: text, reason: text, url: text, help: { type: 'boolean' } } as const
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options })
-  } catch (error) {
-    throw new Refused(`${messageOf(error)}\n\n${USAGE}`)
-  }
+interface Order {
+  readonly inbox: string
+  readonly partition: number
+  readonly decision: { readonly action: string; readonly offset?: number; readonly reason?: string }
 }
 
-function decisionOf(action: string, { from, reason }: { from?: string; reason?: string }): { action: string; offset?: number } {
-  if (!['resume', 'accept', 'rebuild'].includes(action)) throw new Refused(`"${action}" is nothing to do here\n\n${USAGE}`)
-  if (action === 'accept' && !/^\d+$/.test(from ?? ''))
-    throw new Refused(`accept needs --from OFFSET: the next one to handle\n\n${USAGE}`)
-  if (action !== 'accept' && from !== undefined) throw new Refused(`--from is for accept\n\n${USAGE}`)
+/** Null where the status is asked for. @throws {Wrong} */
+function orderOf(values: Given, [action = 'status', task, ...more]: readonly string[]): Order | null {
+  if (more.length > 0) throw new Wrong(`"${more[0]}" is too much`)
+  if (action === 'status' && task === undefined) return null
+  const decision = decisionOf(action, values)
+  const [, inbox, partition] = /^(.+)\/(\d+)$/.exec(task ?? '') ?? []
+  if (inbox === undefined) throw new Wrong(`which task? ${task === undefined ? '' : `"${task}" is none; `}such as venue.inbox/3`)
+  return { inbox, partition: Number(partition), decision }
+}
+
+function decisionOf(action: string, { from, reason }: Given): Order['decision'] {
+  const actions = ['resume', 'accept', 'rebuild']
+  if (!actions.includes(action)) throw new Wrong(`"${action}" is no action; there are status, ${actions.join(', ')}`)
+  if (action === 'accept' && !/^\d+$/.test(from ?? '')) throw new Wrong('accept needs --from <offset>: the next one to handle')
+  if (action !== 'accept' && from !== undefined) throw new Wrong('--from is for accept')
   return { action, ...(from === undefined ? {} : { offset: Number(from) }), ...(reason === undefined ? {} : { reason }) }
 }
 
@@ -113,14 +101,14 @@ async function status(service: Service, print: Print): Promise<number> {
   return well ? 0 : 1
 }
 
-async function decide(service: Service, inbox: string, partition: number, body: object, print: Print): Promise<number> {
+async function decide(service: Service, { inbox, partition, decision }: Order, print: Print): Promise<number> {
   const name = `${inbox}/${partition}`
-  const { id } = await asked(service, `/api/v1/tasks/${encodeURIComponent(inbox)}/${partition}/decisions`, body)
+  const { id } = await asked(service, `/api/v1/tasks/${encodeURIComponent(inbox)}/${partition}/decisions`, decision)
   print(`decided (${id}); the worker that has ${name} looks for it about twice a second`)
   let task: Shown | undefined
   for (
     const began = Date.now();
-    Date.now() - began < (task?.state === 'STOPPED' ? STANDS_MS : GOES_ON_MS);
+    Date.now() - began < (task?.state === 'STOPPED' ? HALTED_MS : CONTINUES_MS);
     await sleep(LOOK_MS)
   ) {
     task = (await tasksOf(service)).find(t => t.inbox === inbox && t.partition === partition)
@@ -147,26 +135,26 @@ async function tasksOf(service: Service): Promise<Shown[]> {
   return tasks
 }
 
-/** @throws {Refused} with what the service has said */
+/** @throws {Wrong} with what the service has said */
 async function asked({ ask, url, token }: Service, path: string, sent?: object): Promise<Answer> {
   const { status, body } = await ask(path, sent)
   if (status < 300) return body
   const detail = body.detail ?? `status ${status}`
   if (status === 401) {
     const how = 'ADMIN_TOKEN or ADMIN_TOKEN_FILE, otherwise the file admin.token in DATA_DIR'
-    throw new Refused(
+    throw new Wrong(
       token === null ? `there is no token to ask with: ${how}` : `${url} does not take the token: it comes from ${how}`,
     )
   }
   if (status === 404 && detail.startsWith('no route')) {
-    throw new Refused(`the process at ${url} has no API: ask one with the role "api" (--url)`)
+    throw new Wrong(`the process at ${url} has no API: ask one with the role "api" (--url)`)
   }
-  throw new Refused(`${url} has refused it: ${detail}`)
+  throw new Wrong(`${url} has refused it: ${detail}`)
 }
 
 function serviceOf(env: Env, given: string | undefined): Service {
   const url = (given ?? addressOf(env)).replace(/\/+$/, '')
-  if (!URL.canParse(url)) throw new Refused(`--url is "${url}"; it has to be an address such as http://127.0.0.1:3000`)
+  if (!URL.canParse(url)) throw new Wrong(`--url is "${url}"; it must be a URL such as http://127.0.0.1:3000`)
   const token = tokenOf(env)
   return {
     url,
@@ -253,4 +241,4 @@ async function unreachable(broker: string): Promise<string | null> {
   }
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2), environment(), text => console.log(text))
+if (import.meta.main) await main(logCommand(environment(), text => console.log(text)))

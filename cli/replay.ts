@@ -5,9 +5,8 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { pino } from 'pino'
-import { ConfigError, configFrom, environment } from '../config.ts'
+import { configFrom, environment } from '../config.ts'
 import { messageOf } from '../engine/errors.ts'
 import { replayPartition } from '../engine/replay.ts'
 import { actorsOf } from '../service/actors.ts'
@@ -16,15 +15,12 @@ import { openLog } from '../service/stores.ts'
 import { allTopics, changelog } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { LogError } from '../topics/log.ts'
+import { main, Wrong } from './command.ts'
 
-const USAGE = 'npm run replay -- --topic <inbox> --partition <number> [--key <key>]'
 /** Differences that are shown. */
 const SHOWN = 50
 
-class Wrong extends Error {}
-
-async function main(): Promise<boolean> {
-  const { topic, partition, key } = asked()
+async function replay({ topic, partition, key }: Asked): Promise<boolean> {
   const settings = configFrom(environment())
   const actors = actorsOf(settings).map(({ actor }) => actor)
   const definition = actors.find(a => a.inbox.name === topic)
@@ -64,24 +60,35 @@ async function main(): Promise<boolean> {
   }
 }
 
-function asked(): { topic: string; partition: number; key: string | undefined } {
-  let values: { topic?: string | undefined; partition?: string | undefined; key?: string | undefined }
-  try {
-    const options = { topic: { type: 'string' }, partition: { type: 'string' }, key: { type: 'string' } } as const
-    values = parseArgs({ options }).values
-  } catch (error) {
-    throw new Wrong(`${messageOf(error)}\n${USAGE}`)
-  }
-  const { topic, partition = '', key } = values
-  if (topic === undefined || !/^\d{1,6}$/.test(partition)) throw new Wrong(`a topic and a partition are needed: ${USAGE}`)
-  return { topic, partition: Number(partition), key }
+await main({
+  name: 'npm run replay --',
+  summary: 'Handles a partition of an inbox again, and compares the result with its changelog. Writes nothing.',
+  options: {
+    topic: { type: 'string', value: '<inbox>', doc: 'the inbox, such as venue.inbox' },
+    partition: { type: 'string', value: '<number>', doc: 'its partition' },
+    key: { type: 'string', value: '<key>', doc: 'one actor only' },
+  },
+  help: 'Exits with 0 where both are equal, with 1 where they differ. A service with a local log must be stopped first.',
+  check: values => void asked(values),
+  run: async values => {
+    try {
+      return (await replay(asked(values))) ? 0 : 1
+    } catch (error) {
+      if (!(error instanceof LogError) || error.code !== 'locked') throw error
+      throw new Wrong(`${messageOf(error)}\nStop the service first: it owns the log in its folder.`)
+    }
+  },
+})
+
+interface Asked {
+  readonly topic: string
+  readonly partition: number
+  readonly key: string | undefined
 }
 
-try {
-  process.exitCode = (await main()) ? 0 : 1
-} catch (error) {
-  const locked = error instanceof LogError && error.code === 'locked'
-  if (!(locked || error instanceof Wrong || error instanceof ConfigError)) throw error
-  console.error(locked ? `${messageOf(error)}\nStop the service first: it owns the log in its folder.` : messageOf(error))
-  process.exitCode = 2
+/** @throws {Wrong} */
+function asked({ topic, partition = '', key }: Readonly<Record<'topic' | 'partition' | 'key', string | undefined>>): Asked {
+  if (topic === undefined || !/^\d{1,6}$/.test(partition))
+    throw new Wrong('a topic and a partition are needed: npm run replay -- --topic <inbox> --partition <number> [--key <key>]')
+  return { topic, partition: Number(partition), key }
 }

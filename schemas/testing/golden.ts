@@ -5,8 +5,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import avro from 'avsc'
-import type { AvroComplex, AvroField, AvroType } from '../schemas/files.ts'
-import { recordNames, recordSchema } from '../schemas/index.ts'
+import type { AvroComplex, AvroField, AvroType } from '../files.ts'
+import { recordNames, recordSchema } from '../index.ts'
 
 export interface GoldenVersion {
   readonly version: number
@@ -15,7 +15,7 @@ export interface GoldenVersion {
   readonly records: readonly string[]
 }
 
-const folder = join(import.meta.dirname, '../schemas/golden')
+const folder = join(import.meta.dirname, '../golden')
 
 /** The versions of a record type, oldest first. */
 export function goldenVersions(name: string): GoldenVersion[] {
@@ -64,15 +64,16 @@ const PRIMITIVES: Record<string, unknown> = {
   bytes: Buffer.from([0, 1, 255]),
 }
 
-if (import.meta.main) {
-  for (const name of recordNames()) {
-    if (isFresh(name)) continue
+/** Keeps a version of every schema that has changed. @returns what was kept, a line each */
+export function keepVersions(): string[] {
+  return recordNames().flatMap(name => {
+    if (isFresh(name)) return []
     const versions = goldenVersions(name)
     const schema = JSON.parse(recordSchema(name).text) as AvroComplex
     const type = avro.Type.forSchema(schema as avro.Schema)
     const records = [true, false].map(full => type.toBuffer(sample(schema, full, new Map())).toString('base64'))
     const all = [...versions, { version: versions.length + 1, schema, records }]
     writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(all, null, 1)}\n`)
-    console.log(`${name}: version ${versions.length + 1}`)
-  }
+    return [`${name}: version ${versions.length + 1}`]
+  })
 }

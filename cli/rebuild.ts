@@ -1,0 +1,46 @@
+/**
+ * `npm run rebuild`: makes the serving tables anew from the log, with the settings of the service. On a cluster the service may run
+ * meanwhile; a local log belongs to one process, so there it has to be stopped.
+ */
+import { pino } from 'pino'
+import { configFrom, environment } from '../config.ts'
+import { openLog, openPostgres } from '../service/stores.ts'
+import { rebuild } from '../sinks/postgres/rebuild.ts'
+import { allTopics } from '../topics/catalog.ts'
+import { Codec } from '../topics/codec.ts'
+import { main } from './command.ts'
+
+await main({
+  name: 'npm run rebuild --',
+  summary: 'Makes the tables of Postgres again from the log. A service with a local log must be stopped first.',
+  options: {},
+  check: () => void configFrom(environment()),
+  run: async () => {
+    const settings = configFrom(environment())
+    const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
+    const { log, registry } = await openLog(settings, allTopics(), logger, {
+      onError: (what, error) => logger.error({ err: error }, what),
+    })
+    try {
+      const codec = await Codec.open(registry, allTopics())
+      const postgres = await openPostgres(settings, logger)
+      try {
+        const { rows, seconds } = await rebuild({
+          log,
+          codec,
+          url: postgres.url,
+          logger,
+          keepDays: settings.messageRetentionDays,
+        })
+        for (const [table, made] of Object.entries(rows))
+          console.log(`${table.padEnd(24)} ${made.toLocaleString('en').padStart(12)}`)
+        console.log(`rebuilt in ${seconds.toFixed(1)} s`)
+      } finally {
+        await postgres.close()
+      }
+    } finally {
+      await log.close()
+    }
+    return 0
+  },
+})
