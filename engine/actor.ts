@@ -29,6 +29,11 @@ export interface LookupDefinition<N extends RecordName = RecordName, R extends R
   readonly input: N
   /** Record type of the answer, one of the journal's. */
   readonly result: R
+  /**
+   * Not counted among what the handler numbers: with it and without it, what a record makes has the same ids, and a replay of records
+   * from before it finds the other answers.
+   */
+  readonly unnumbered?: boolean
 }
 
 /** How an attempt ended without a result. */

@@ -73,11 +73,6 @@ export class Draft {
     return `${this.#offset}.${this.#count++}`
   }
 
-  /** The version that comes next, not taken yet. */
-  get nextVersion(): string {
-    return `${this.#offset}.${this.#count}`
-  }
-
   /** What has to fit into one record beside the state. */
   kept(): Pick<Instance, 'timers' | 'ledger' | 'parked'> {
     const parked = this.behind.length === 0 ? this.parked : [...this.parked, ...this.behind]

@@ -97,14 +97,19 @@ export class HandlerRun implements Context {
     if (declared === undefined) throw new Poison('not_declared', `looks up "${lookup}", which it does not declare`)
     const { type } = recordSchema(declared.input)
     const bytes = type.toBuffer(input)
-    // Taken only for an answer: a look-up that changes nothing leaves the ids after it as they are.
-    const by = this.#draft.nextVersion
+    const by = declared.unnumbered === true ? this.#byName(lookup) : this.#draft.version()
     const question = { key: this.key, lookup, by, digest: hash('sha256', bytes, 'hex').slice(0, 16) }
     const value = task.lookup({ ...question, input: type.fromBuffer(bytes) })
     if (value === null) return null as never
-    this.#draft.version()
     answers.push({ ...question, value })
     return task.codec.decode(value).value as never
+  }
+
+  /** Of several answers for one record the later ones are told apart. */
+  #byName(lookup: string): string {
+    const name = `${this.offset}.${lookup}`
+    const before = this.#draft.answers.filter(({ by }) => by === name || by.startsWith(`${name}.`)).length
+    return before === 0 ? name : `${name}.${before}`
   }
 
   perform(effect: string, input: object, options?: { notAfter?: number | undefined }): string {
