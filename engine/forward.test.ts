@@ -7,12 +7,15 @@ import { alerts, changelog, conversationInbox, deadLetters } from '../topics/cat
 import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
 import { type Log, LogError, type LogRecord } from '../topics/log.ts'
+import { partitionOf } from '../topics/murmur2.ts'
 import { Budget } from './budget.ts'
 import { systemClock } from './clock.ts'
 import { admit, EMPTY_RING } from './dedup-ring.ts'
 import { forward } from './forward.ts'
 import { CacheBudget } from './generational-cache.ts'
 import { RECORD_AT, RECORD_ID } from './headers.ts'
+import { replayPartition } from './replay.ts'
+import type { Emit } from './step/step.ts'
 import { MemoryStore } from './store.ts'
 import { Task } from './task.ts'
 import { eventually, withMembership } from './testing/world.ts'
@@ -193,6 +196,21 @@ describe('a forward', () => {
     await eventually(async () => Promise.all(venues.map(venue => notesOf(`of ${venue}`)))).toEqual(venues.map(expected))
     expect(failed.before).toBeGreaterThan(0)
     expect(failed.after).toBeGreaterThan(0)
+  })
+
+  it('makes the same records in a replay, ids included', async () => {
+    await send(['v1', alert('a')], ['v1', null], ['v1', alert('b', { priority: 'CRITICAL' })])
+    const worker = await start()
+    await eventually(() => notesOf('c1')).toEqual(['a', 'b-1', 'b-2'])
+    await worker.stop()
+    workers.delete(worker)
+    const partition = partitionOf('v1', alerts.partitions)
+    const emits: Emit[] = []
+    const options = { log, codec, definition: notes, codeVersion: '1', partition, emit: (emit: Emit) => void emits.push(emit) }
+    expect((await replayPartition(options)).differences).toEqual([])
+    const replayed = emits.map(({ topic, headers }) => [topic, headers?.[RECORD_ID]])
+    const written = idsOf(await all(conversationInbox.name)).map(id => [conversationInbox.name, id])
+    expect(replayed).toEqual(written)
   })
 
   it('goes on where it stood when it is started again', async () => {
