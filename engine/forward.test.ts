@@ -225,12 +225,12 @@ describe('a forward', () => {
   })
 })
 
-describe('what is forwarded again', () => {
-  /** Forwards one alert, as a task whose changelog and inbox have these identities. */
-  function idOf(logId: string, identity: string): string {
+describe('a fact that is forwarded by itself', () => {
+  /** What it becomes, in a task whose changelog and inbox have these identities. */
+  function forwarded({ definition = notes, logId = 'changelog', identity = 'source', at = 1 }): { key: string; id: string }[] {
     const task = new Task(
       {
-        definition: notes,
+        definition,
         changelog: notesChangelog,
         partition: 0,
         codec,
@@ -246,14 +246,34 @@ describe('what is forwarded again', () => {
     const position = { position: 7, changelogNext: 0, stop: null, unsettled: false, givenUp: false }
     task.restored({ ...position, logId, inbox, identityWritten: true, inboxWritten: true, schemas: new Map() })
     const value = codec.encode(alerts.name, 'Alert', alert('a'))
-    const record = { ...task.inbox, offset: 7, timestamp: 1, key: 'v1', value, headers: {} }
+    const record = { ...task.inbox, offset: 7, timestamp: at, key: 'v1', value, headers: {} }
     const budget = new Budget(systemClock, { sliceMs: 1_000, ms: 1_000, bytes: 1_000_000 })
     task.fold({ ...task.inbox, from: 7, next: 8, records: [record], error: null }, budget)
-    const appended = task.seal('token').appends.find(({ topic }) => topic === conversationInbox.name)
-    return appended?.headers?.[RECORD_ID] as string
+    const { appends } = task.seal('token')
+    return appends.flatMap(({ topic, key, headers }) =>
+      topic === conversationInbox.name ? [{ key: key as string, id: headers?.[RECORD_ID] as string }] : [],
+    )
   }
 
-  it('is recognised by the inbox, also after its changelog was lost; a source that was recreated gives other ids', () => {
+  /** Forwards an alert to these conversations. */
+  const copying = (keys: readonly string[]) =>
+    forward({
+      name: notes.name,
+      from: alerts,
+      to: conversationInbox,
+      forward: ({ value: { id, text }, at }) =>
+        keys.map(key => ({ key, type: 'AgentAction', value: { id, kind: 'NOTE', by: 'alerts', text, at } })),
+    })
+  const idOf = (logId: string, identity: string) => forwarded({ logId, identity })[0]?.id as string
+
+  it('keeps the ids of its records when other code forwards it to others, too, or in another order', () => {
+    const [c1, c2, again] = forwarded({ definition: copying(['c1', 'c2', 'c1']) })
+    expect(new Set([c1?.id, c2?.id, again?.id]).size).toBe(3)
+    expect(forwarded({ definition: copying(['c2']) })).toEqual([c2])
+    expect(forwarded({ definition: copying(['c0', 'c2', 'c1', 'c1']) }).slice(1)).toEqual([c2, c1, again])
+  })
+
+  it('is recognised by the inbox when it is forwarded again, also after its changelog was lost; a source that was recreated gives other ids', () => {
     const id = idOf('changelog', 'source')
     const again = idOf('another changelog', 'source')
     const taken = admit(EMPTY_RING, id, 1)
