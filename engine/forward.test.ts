@@ -256,15 +256,21 @@ describe('a fact that is forwarded by itself', () => {
   }
 
   /** Forwards an alert to these conversations. */
-  const copying = (keys: readonly string[]) =>
+  const copying = (keys: readonly string[], since?: number) =>
     forward({
       name: notes.name,
       from: alerts,
       to: conversationInbox,
+      ...(since !== undefined && { since }),
       forward: ({ value: { id, text }, at }) =>
         keys.map(key => ({ key, type: 'AgentAction', value: { id, kind: 'NOTE', by: 'alerts', text, at } })),
     })
   const idOf = (logId: string, identity: string) => forwarded({ logId, identity })[0]?.id as string
+
+  it('is passed over if it is from before the time that the forward begins at', () => {
+    const definition = copying(['c1'], 5)
+    expect([4, 5, 6].map(at => forwarded({ definition, at }).length)).toEqual([0, 1, 1])
+  })
 
   it('keeps the ids of its records when other code forwards it to others, too, or in another order', () => {
     const [c1, c2, again] = forwarded({ definition: copying(['c1', 'c2', 'c1']) })

@@ -30,10 +30,15 @@ export type Forwarded<N extends RecordName> = {
 }[N]
 
 export interface ForwardOptions<F extends Topic, T extends Topic> {
-  /** Names its tasks and its changelog. Under another name it begins anew, at the first record that the source still has. */
+  /** Names its tasks and its changelog. Under another name it begins anew, at the first record that the source still has: see `since`. */
   readonly name: string
   readonly from: F
   readonly to: T
+  /**
+   * Facts from before this log time, ms since the epoch, are not forwarded: for a new forward, whose source holds facts that are too old
+   * to act on. A fixed time, because a handler knows no clock; by default all facts are forwarded.
+   */
+  readonly since?: number
   /** What becomes of a fact: null forwards nothing. Must be pure: the same fact gives the same. */
   readonly forward: (
     fact: Fact<F['records'][number]>,
@@ -42,12 +47,13 @@ export interface ForwardOptions<F extends Topic, T extends Topic> {
 
 /** Makes the actor. It needs no ports; its changelog is one of the topics, as every actor's is. */
 export function forward<F extends Topic, T extends Topic>(options: ForwardOptions<F, T>): ActorDefinition {
-  const { name, from, to } = options
+  const { name, from, to, since = 0 } = options
   if ((to as Topic) === from || ENGINE_RECORDS.some(record => from.records.includes(record)))
     throw new Error(`forward "${name}": ${from.name} is an inbox or its own target; only facts are forwarded`)
   const handlers = from.records.map(type => {
     const handler = (_: unknown, value: unknown, context: Context) => {
       const { key, now: at, headers } = context
+      if (at < since) return null
       const forwarded = options.forward({ key, type, value, at, headers } as never)
       const list: readonly Forwarded<RecordName>[] = forwarded === null ? [] : Array.isArray(forwarded) ? forwarded : [forwarded]
       const idOf = idsOf(context.id(), to)
