@@ -102,6 +102,8 @@ export interface Context<
     input: RecordInputs[Effects[E]['input']],
     options?: { notAfter?: number | undefined },
   ): string
+  /** Takes back an attempt that has not started: its effect is never done, and nobody is told. False where it may have started. */
+  withdraw(attempt: string): boolean
   /** Sets or moves a timer. `name` is a key of `timers`, with an argument after a colon where it needs one. */
   setTimer(name: string, at: number): void
   clearTimer(name: string): void

@@ -12,7 +12,7 @@ import type { Instance } from '../instance.ts'
 import { standing, timerName } from '../retired.ts'
 import { checkInput, checkSize, MAX_TIMER_NAME_BYTES } from '../size.ts'
 import type { Draft } from './draft.ts'
-import { startNext } from './ledger.ts'
+import { startNext, withdrawAttempt } from './ledger.ts'
 
 /** What a handler is told besides the record. */
 export interface Delivery {
@@ -128,6 +128,10 @@ export class HandlerRun implements Context {
     draft.ledger = [...draft.ledger, waiting]
     startNext(draft)
     return attempt
+  }
+
+  withdraw(attempt: string): boolean {
+    return withdrawAttempt(this.#draft, attempt)
   }
 
   setTimer(name: string, at: number): void {
