@@ -24,6 +24,8 @@ export interface ConnectorContext {
   readonly codec: Codec
   readonly timeScale: number
   readonly providers: ProviderConfig
+  /** Calling code of phones that the default tenant writes without one, as of now. */
+  readonly countryCode: () => string
 }
 
 /** A connector that is connected to its system. */

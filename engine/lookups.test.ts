@@ -21,6 +21,7 @@ const journal = defineTopic('bounds.journal', 'key', ['TrialDone', 'TrialBytes']
 const lookups = {
   count: { input: 'TrialEffect', result: 'TrialDone' },
   fetch: { input: 'TrialEffect', result: 'TrialBytes' },
+  news: { input: 'TrialEffect', result: 'TrialDone', unnumbered: true },
 } as const
 await carry([journal])
 
@@ -34,9 +35,20 @@ const ask =
     if (answer === null) context.perform('small', { sequence })
     return { ...(state ?? EMPTY), digest: `${state?.digest ?? ''}${answer?.sequence ?? 'nothing'},` }
   }
+const news = (context: unknown) =>
+  (context as { lookup(name: string, input: object): object | null }).lookup('news', { sequence: 3 })
 const acts: Record<string, Act> = {
   ask: ask('count', 1),
   twice: (context, state) => ask('count', 2)(context, ask('count', 1)(context, state) as TrialState),
+  later: (context, state) => {
+    news(context)
+    return ask('count', 1)(context, state)
+  },
+  again: (context, state) => {
+    news(context)
+    news(context)
+    return state
+  },
   strange: ask('strange', 1),
   unfit: ask('count', 1.5),
   fails: context => {
@@ -75,6 +87,15 @@ describe('a look-up', () => {
     expect(handle(kit, 'ask')).toMatchObject({ result: 'handled', answers: [], effects: [{ effect: 'small' }] })
     expect(digest(kit)).toBe('nothing,')
     expect(handle(kitOf({}), 'ask').answers).toEqual([])
+  })
+
+  it('that is not numbered leaves the numbers of the others as they are without it', () => {
+    const count = (() => ({ sequence: 7 })) as never
+    const by = (answers: LookupsOf, kind: string) => handle(kitOf(answers), kind).answers.map(a => a.by)
+    expect(by({ count }, 'ask')).toEqual(['0.0'])
+    expect(by({ count }, 'later')).toEqual(['0.0'])
+    expect(by({ count, news: count }, 'later')).toEqual(['0.news', '0.0'])
+    expect(by({ news: count }, 'again')).toEqual(['0.news', '0.news.1'])
   })
 
   it('is kept though its handler fails; and a question that is none is poison', () => {
@@ -178,6 +199,11 @@ describe('on a log', () => {
     expect(report.differences).toEqual([])
     expect([report.records, report.keys, asked]).toEqual([9, 2, before])
     expect((await replay({ key: 'k1' })).differences).toEqual([])
+  })
+
+  it('a replay under code that asks one more question, without a number, finds the answers to the others', async () => {
+    const on = (bounds({ ...acts, ask: acts.later as Act }) as never as ActorDefinition).on
+    expect((await replay({ definition: { ...definition, on } })).differences).toEqual([])
   })
 
   it('a replay says where other code asks something else', async () => {

@@ -11,11 +11,12 @@ export async function startConnectors(
   actors: readonly ServiceActor[],
   stores: LmdbStores,
   configured: readonly ConfiguredConnector[],
+  countryCode: () => string,
 ): Promise<void> {
   const { log, codec, closers, dependencies, settings } = parts
   const { timeScale, providers }: Config = settings
   const connected = configured.map(({ name, connector: { worker }, connect }) => {
-    const connection = connect({ log, codec, timeScale, providers })
+    const connection = connect({ log, codec, timeScale, providers, countryCode })
     const { health, close } = connection
     if (close !== undefined) closers.push(() => close())
     if (health !== undefined) dependencies[name] = () => health()

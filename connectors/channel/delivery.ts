@@ -10,7 +10,7 @@
 import { sendFailed } from '../../domain/alerts.ts'
 import { type Channel, freeTextUntil } from '../../domain/channel.ts'
 import { outranks } from '../../domain/delivery-status.ts'
-import { MINUTE } from '../../domain/time.ts'
+import { MINUTE_MS } from '../../domain/time.ts'
 import { actor, type Context, type Ports } from '../../engine/actor.ts'
 import type { Delivery, DeliveryState, DeliveryStatus, MessageStatus, SendMessage } from '../../schemas/types.ts'
 import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
@@ -29,7 +29,7 @@ export interface DeliverySettings {
   readonly timeScale: number
 }
 
-export const DELIVERY_DEFAULTS: DeliverySettings = { useMs: 10 * MINUTE, reconcileMs: 5 * MINUTE, timeScale: 1 }
+export const DELIVERY_DEFAULTS: DeliverySettings = { useMs: 10 * MINUTE_MS, reconcileMs: 5 * MINUTE_MS, timeScale: 1 }
 
 /** What the delivery actor needs to know of a channel besides its description. */
 export interface DeliveryChannel {

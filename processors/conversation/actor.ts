@@ -54,13 +54,13 @@ export const conversationActor = (settings: ConversationSettings) => {
         if (state === null || (outcome.status !== 'FAILED' && outcome.status !== 'UNKNOWN')) return state
         const t = turn(state, context)
         t.event('MESSAGE_STATUS', { message: outcome.id, to: outcome.status, detail: errorOf(outcome.errorCode) })
-        return state
+        return t.state
       },
       DeliveryStatus: (state, status, context) => {
         if (state === null) return null
         const t = turn(state, context)
         t.event('MESSAGE_STATUS', { message: reference(status.providerId), to: status.status, detail: errorOf(status.errorCode) })
-        return state
+        return t.state
       },
       // There is nothing to do in a conversation that has not begun.
       AgentAction: (state, action, context) => (state === null ? null : performAgentAction(turn(state, context), action)),

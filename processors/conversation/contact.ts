@@ -1,12 +1,13 @@
 /**
  * Identifies the person once the venue is known. Name and position are asked for once, and only if unknown.
  */
+import { cut } from '../../domain/text.ts'
 import type { Candidate, Understood } from '../../schemas/types.ts'
 import { ask, fromMatch, offer, otherVenueIn, ownName } from './ask.ts'
 import type { State } from './context.ts'
 import { saysNo } from './intents.ts'
 import type { Turn } from './turn.ts'
-import { cut, firstName } from './words.ts'
+import { firstName } from './words.ts'
 
 /** Failed tries after which the dialogue continues without a name or position. */
 const MAX_TRIES = 2

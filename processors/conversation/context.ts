@@ -29,7 +29,7 @@ export const LOOKUPS = {
   /** Answers at once if the venue index has everything needed; otherwise the effect of the same name waits for it. */
   understand: { input: 'Understand', result: 'Understood' },
   /** Answers when the tenant's settings are newer than the known version. */
-  tenant: { input: 'TenantAsked', result: 'TenantSettings' },
+  tenant: { input: 'TenantAsked', result: 'TenantSettings', unnumbered: true },
 } as const
 
 export type TurnContext = Context<(typeof EMITS)[number] | ChannelInbox, typeof EFFECTS, typeof LOOKUPS>

@@ -8,6 +8,7 @@
  *
  * A request made on the way is kept as pending, and understood again once the venue is known.
  */
+import { cut } from '../../domain/text.ts'
 import type { Candidate, QueuedMessage, Understood } from '../../schemas/types.ts'
 import { ask, choose, fromFile, fromMatch, offer, otherVenueIn, venueIn, yesNo } from './ask.ts'
 import type { Dialogue } from './context.ts'
@@ -16,7 +17,7 @@ import { route } from './handover.ts'
 import { isCommercial, isCritical, isForHuman, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
 import { keptText } from './queue.ts'
 import type { Turn } from './turn.ts'
-import { cut, firstName } from './words.ts'
+import { firstName } from './words.ts'
 
 const MAX_TRIES = 3
 const MAX_ISSUE_CHARS = 120

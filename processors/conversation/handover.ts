@@ -2,7 +2,7 @@
  * Which department a conversation is handed over to, how urgently, and when the person can expect a response.
  */
 import { afterSupportTime, daysBetween, type SupportHours } from '../../domain/support-hours.ts'
-import { HOUR, MINUTE } from '../../domain/time.ts'
+import { HOUR_MS, MINUTE_MS } from '../../domain/time.ts'
 import { clock } from '../../domain/time-zone.ts'
 import type { Department, Priority } from '../../schemas/types.ts'
 import { type Language, phrase } from './words.ts'
@@ -78,11 +78,11 @@ export function route(intents: readonly string[], text: string, urgent: boolean)
 
 /** Time to a first response, ms: around the clock for CRITICAL, in support hours for the others. */
 const FIRST_RESPONSE_MS: Readonly<Record<Priority, number>> = {
-  CRITICAL: 15 * MINUTE,
-  HIGH: HOUR,
-  NORMAL: 4 * HOUR,
-  INFO: 24 * HOUR,
-  UNKNOWN: 24 * HOUR,
+  CRITICAL: 15 * MINUTE_MS,
+  HIGH: HOUR_MS,
+  NORMAL: 4 * HOUR_MS,
+  INFO: 24 * HOUR_MS,
+  UNKNOWN: 24 * HOUR_MS,
 }
 
 /** When a first response is due. */
@@ -96,8 +96,8 @@ export function expected(priority: Priority, now: number, hours: SupportHours, l
   const due = dueAt(priority, now, hours)
   const span = due - now
   if (span === FIRST_RESPONSE_MS[priority]) {
-    if (span < HOUR) return phrase(language, 'when.minutes', { n: span / MINUTE })
-    return span === HOUR ? phrase(language, 'when.hour') : phrase(language, 'when.hours', { n: span / HOUR })
+    if (span < HOUR_MS) return phrase(language, 'when.minutes', { n: span / MINUTE_MS })
+    return span === HOUR_MS ? phrase(language, 'when.hour') : phrase(language, 'when.hours', { n: span / HOUR_MS })
   }
   const days = daysBetween(now, due, hours.zone)
   const time = clock(due, hours.zone)

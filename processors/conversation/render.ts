@@ -3,7 +3,7 @@
  * success.
  */
 import type { SupportHours } from '../../domain/support-hours.ts'
-import { DAY, MINUTE } from '../../domain/time.ts'
+import { DAY_MS, MINUTE_MS } from '../../domain/time.ts'
 import { clock, dayOf } from '../../domain/time-zone.ts'
 import type { ConversationRequest, VenueAnswer, ZoneFact } from '../../schemas/types.ts'
 import { isControlKind } from './intents.ts'
@@ -23,7 +23,7 @@ export interface Rendered {
 }
 
 /** A reading older than this is shown with its time, ms. */
-const FRESH_MS = 2 * MINUTE
+const FRESH_MS = 2 * MINUTE_MS
 
 const REFUSALS: Readonly<Record<string, PhraseKey>> = {
   trust: 'refused.trust',
@@ -112,7 +112,7 @@ function done(voice: Voice, answer: VenueAnswer, request: ConversationRequest): 
   const { kind, from, to, durationMs, zones } = answer
   const many = zones.length > 1 || (zones.length === 0 && request.zones.length !== 1)
   const list = zoneNames(voice, answer, request)
-  const n = Math.max(1, Math.round((durationMs ?? 0) / MINUTE))
+  const n = Math.max(1, Math.round((durationMs ?? 0) / MINUTE_MS))
   const says = (key: PhraseKey, values: Values = {}): Rendered => ({
     key,
     text: voice.phrase(key, { zone: list, list, n, ...values }),
@@ -217,7 +217,7 @@ function asOf(voice: Voice, { asOf }: ZoneFact, key: PhraseKey, dated = false): 
   const age = voice.now - (asOf ?? voice.now)
   if (asOf === null || (age <= FRESH_MS && !dated)) return []
   const { zone } = voice.settings.supportHours
-  const time = age < DAY / 2 ? clock(asOf, zone) : `${dayOf(asOf, zone)} ${clock(asOf, zone)}`
+  const time = age < DAY_MS / 2 ? clock(asOf, zone) : `${dayOf(asOf, zone)} ${clock(asOf, zone)}`
   return [voice.phrase(key, { time })]
 }
 
@@ -228,7 +228,7 @@ function zoneNames(voice: Voice, { zones }: VenueAnswer, { zoneName, zones: aske
 
 /** How long ago, as text. */
 export function ageWords(voice: Voice, ms: number): string {
-  if (ms < 2 * 60 * MINUTE) return voice.phrase('age.minutes', { n: Math.round(ms / MINUTE) })
-  if (ms < 2 * DAY) return voice.phrase('age.hours', { n: Math.round(ms / (60 * MINUTE)) })
-  return voice.phrase('age.days', { n: Math.round(ms / DAY) })
+  if (ms < 2 * 60 * MINUTE_MS) return voice.phrase('age.minutes', { n: Math.round(ms / MINUTE_MS) })
+  if (ms < 2 * DAY_MS) return voice.phrase('age.hours', { n: Math.round(ms / (60 * MINUTE_MS)) })
+  return voice.phrase('age.days', { n: Math.round(ms / DAY_MS) })
 }

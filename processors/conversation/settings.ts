@@ -1,7 +1,7 @@
 /** The settings of a conversation. */
 import type { Channel } from '../../domain/channel.ts'
 import type { SupportHours } from '../../domain/support-hours.ts'
-import { DAY, MINUTE } from '../../domain/time.ts'
+import { DAY_MS, MINUTE_MS } from '../../domain/time.ts'
 import type { TenantChoices } from '../../domain/tenants.ts'
 import type { Trust } from '../../schemas/types.ts'
 import type { ChannelInbox } from '../../topics/catalog.ts'
@@ -38,11 +38,11 @@ export const defaultConversationSettings: Omit<ConversationSettings, 'channels'>
   controlTrust: 'HINTED',
   timeScale: 1,
   supportHours: { from: '08:00', to: '21:00', zone: 'Asia/Bangkok' },
-  idleMs: DAY,
-  controlHorizonMs: 10 * MINUTE,
+  idleMs: DAY_MS,
+  controlHorizonMs: 10 * MINUTE_MS,
   answerMs: 35_000,
-  tryMs: 2 * MINUTE,
-  absenceMs: 30 * DAY,
+  tryMs: 2 * MINUTE_MS,
+  absenceMs: 30 * DAY_MS,
   minConfidence: 0.7,
   language: 'en',
 }

@@ -2,6 +2,7 @@
  * Serves the requests of an identified person: controls and questions go to the venue, troubles start with a check of its zones, the
  * rest goes to a human.
  */
+import { cut } from '../../domain/text.ts'
 import { trusts } from '../../domain/trust.ts'
 import type { Intent, OfferedZone, OpenQuestion, QueuedMessage, Understood, Wish } from '../../schemas/types.ts'
 import { yesNo } from './ask.ts'
@@ -12,7 +13,7 @@ import { controlOf, isCritical, isForHuman, isHelp, isTrouble, questionOf, saysN
 import { ageWords } from './render.ts'
 import { refuse, request, wishOf, wishWords } from './requests.ts'
 import type { Turn } from './turn.ts'
-import { cut, firstName, type PhraseKey } from './words.ts'
+import { firstName, type PhraseKey } from './words.ts'
 
 /** Zones listed in a question. */
 const MAX_ZONES_OFFERED = 20

@@ -36,8 +36,3 @@ export function firstName(name: string): string {
   const bare = name.trim().replace(TITLES, '')
   return bare.split(/\s+/)[0] || name.trim()
 }
-
-/** The text, cut to at most `length` UTF-16 units including an ellipsis. */
-export function cut(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
-}

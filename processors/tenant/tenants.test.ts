@@ -18,6 +18,10 @@ test('a venue goes by what its tenant has decided, from the next record on', () 
   expect(answers(refused)).toMatchObject([{ outcome: 'REFUSED', reason: 'trust', detail: 'needs bound' }])
   expect(refused.answers).toMatchObject([{ lookup: 'tenant', record: { version: 1, controlTrust: 'BOUND' } }])
   expect(scene.kit.state?.tenant).toMatchObject({ version: 1 })
+  // A process that lags behind gives no older settings back.
+  tenants.set(decided(0, { controlTrust: 'CLAIMED' }))
+  expect(scene.ask('PAUSE', ['z1']).answers).toEqual([])
+  tenants.set(decided(1, { controlTrust: 'BOUND' }))
   // What is known is not written once more, and nobody sees it in the profile.
   const again = scene.ask('PAUSE', ['z1'])
   expect(again.answers).toEqual([])

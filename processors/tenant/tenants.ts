@@ -1,5 +1,4 @@
-/** The settings of tenants in the memory of a process, as read from `tenant.settings`; look-ups ask it. */
-import { DEFAULT_CHOICES } from '../../domain/tenants.ts'
+/** The settings of tenants, in the memory of a process: what `tenant.settings` says, asked by look-ups. */
 import type { Lookup } from '../../engine/actor.ts'
 import type { TenantSettings } from '../../schemas/types.ts'
 
@@ -14,21 +13,16 @@ export class Tenants {
     this.#byTenant.delete(tenant)
   }
 
-  /** Null for a tenant without settings of its own. */
+  /** Null for a tenant that has decided nothing. */
   get(tenant: string): TenantSettings | null {
     return this.#byTenant.get(tenant) ?? null
   }
-
-  /** Calling code of phone numbers that the tenant writes without one. */
-  countryCode(tenant: string): string {
-    return this.get(tenant)?.countryCode ?? DEFAULT_CHOICES.countryCode
-  }
 }
 
-/** Null when the asker already has the current version. */
+/** Null where nothing newer is here than what is known: a process that lags behind gives no older settings back. */
 export function tenantLookup(tenants: Tenants): Lookup<'TenantAsked', 'TenantSettings'> {
   return ({ tenant, known }) => {
     const settings = tenants.get(tenant)
-    return settings === null || settings.version === known ? null : settings
+    return settings === null || settings.version <= known ? null : settings
   }
 }

@@ -1,5 +1,5 @@
 /** Volume and duration in a clause of `normalize.ts`. */
-import { HOUR, MINUTE, SECOND } from '../../domain/time.ts'
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../domain/time.ts'
 import { normalise } from './normalize.ts'
 import { compile } from './phrases.ts'
 import numbers from './words/numbers.json' with { type: 'json' }
@@ -8,9 +8,9 @@ import numbers from './words/numbers.json' with { type: 'json' }
 const MAX_VOLUME = 16
 const A_BIT_STEPS = 1
 const A_LOT_STEPS = 4
-const A_FEW_MINUTES_MS = 5 * MINUTE
+const A_FEW_MINUTES_MS = 5 * MINUTE_MS
 /** Longest pause. */
-const MAX_DURATION_MS = 24 * HOUR
+const MAX_DURATION_MS = 24 * HOUR_MS
 
 export interface Volume {
   /** Volume asked for, 0..16. */
@@ -35,14 +35,14 @@ function unit(words: readonly string[]): string {
 }
 
 const UNITS: readonly (readonly [RegExp, number])[] = [
-  [new RegExp(`(${number}) ?${unit(numbers.hours)}`, 'gu'), HOUR],
-  [new RegExp(`(${number}) ?${unit(numbers.minutes)}`, 'gu'), MINUTE],
-  [new RegExp(`(${number}) ?${unit(numbers.seconds)}`, 'gu'), SECOND],
+  [new RegExp(`(${number}) ?${unit(numbers.hours)}`, 'gu'), HOUR_MS],
+  [new RegExp(`(${number}) ?${unit(numbers.minutes)}`, 'gu'), MINUTE_MS],
+  [new RegExp(`(${number}) ?${unit(numbers.seconds)}`, 'gu'), SECOND_MS],
 ]
 const FIXED: readonly (readonly [RegExp, number])[] = [
-  [new RegExp(any(numbers.andHalf), 'gu'), 1.5 * HOUR],
-  [new RegExp(any(numbers.halfHour), 'gu'), HOUR / 2],
-  [new RegExp(any(numbers.oneHour), 'gu'), HOUR],
+  [new RegExp(any(numbers.andHalf), 'gu'), 1.5 * HOUR_MS],
+  [new RegExp(any(numbers.halfHour), 'gu'), HOUR_MS / 2],
+  [new RegExp(any(numbers.oneHour), 'gu'), HOUR_MS],
   [new RegExp(any(numbers.moment), 'gu'), A_FEW_MINUTES_MS],
 ]
 const CLOCK = /(?<!\d)\d{1,2}(?:[:.]\d{2})? ?(?:am|pm|oclock|o clock|น\.|โมง|ทุ่ม)|(?<!\d)\d{1,2}:\d{2}(?!\d)/gu

@@ -13,7 +13,7 @@ import type {
 } from '../../schemas/types.ts'
 import type { VenueStep } from './context.ts'
 import type { Verdict } from './rules.ts'
-import { clip } from './text.ts'
+import { clip } from '../../domain/text.ts'
 import { aged } from './zones.ts'
 
 /** Whom to answer, and about what. */

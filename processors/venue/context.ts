@@ -9,7 +9,7 @@ import type { VenueSettings } from './settings.ts'
 export const VENUE_EMITS = [conversationInbox, soundtrackInbox, venueProfiles, venueEvents, alerts]
 
 /** Answers when the tenant's settings are newer than the known version. */
-export const VENUE_LOOKUPS = { tenant: { input: 'TenantAsked', result: 'TenantSettings' } } as const
+export const VENUE_LOOKUPS = { tenant: { input: 'TenantAsked', result: 'TenantSettings', unnumbered: true } } as const
 
 // biome-ignore lint/complexity/noBannedTypes: a venue has no effects
 export type VenueContext = Context<(typeof VENUE_EMITS)[number], {}, typeof VENUE_LOOKUPS>

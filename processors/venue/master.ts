@@ -4,7 +4,7 @@
 import { phoneDigits } from '../../domain/phone.ts'
 import type { SheetRow } from '../../schemas/types.ts'
 import { MAX_VOLUME } from './rules.ts'
-import { clip, clipped } from './text.ts'
+import { clip, clipped } from '../../domain/text.ts'
 
 export type Master = ReturnType<typeof master>
 

@@ -9,7 +9,7 @@ import { recordEvent, pollSooner, type VenueStep } from './context.ts'
 import type { Master } from './master.ts'
 import { merge } from './merge.ts'
 import { MAX_VOLUME } from './rules.ts'
-import { clip } from './text.ts'
+import { clip } from '../../domain/text.ts'
 
 const MAX_OVERRIDES = 20
 

@@ -4,7 +4,7 @@
  */
 import { recordSchema } from '../../schemas/index.ts'
 import type { VenueState, ZoneSlot } from '../../schemas/types.ts'
-import { clipped } from './text.ts'
+import { clipped } from '../../domain/text.ts'
 
 const MAX_LASTING_BYTES = 12.5 * 1024
 const MAX_STATE_BYTES = 15.75 * 1024

@@ -1,4 +1,4 @@
-import { MINUTE, SECOND } from '../../domain/time.ts'
+import { MINUTE_MS, SECOND_MS } from '../../domain/time.ts'
 import type { TenantChoices } from '../../domain/tenants.ts'
 import type { Trust } from '../../schemas/types.ts'
 
@@ -36,20 +36,20 @@ export const VENUE_DEFAULTS: VenueSettings = {
   controlTrust: 'HINTED',
   timeScale: 1,
   countryCode: '66',
-  offlineAlertMs: 15 * MINUTE,
-  alertCooldownMs: 60 * MINUTE,
-  unknownAfterMs: 15 * MINUTE,
-  freshMs: 30 * SECOND,
-  staleMs: 10 * MINUTE,
-  verifyMs: 25 * SECOND,
-  firstWordMs: 15 * SECOND,
-  answerMs: 25 * SECOND,
-  commandMs: 2 * MINUTE,
-  profileMs: 60 * MINUTE,
+  offlineAlertMs: 15 * MINUTE_MS,
+  alertCooldownMs: 60 * MINUTE_MS,
+  unknownAfterMs: 15 * MINUTE_MS,
+  freshMs: 30 * SECOND_MS,
+  staleMs: 10 * MINUTE_MS,
+  verifyMs: 25 * SECOND_MS,
+  firstWordMs: 15 * SECOND_MS,
+  answerMs: 25 * SECOND_MS,
+  commandMs: 2 * MINUTE_MS,
+  profileMs: 60 * MINUTE_MS,
 }
 
 /** Waiting for the provider is not scaled below this: it does not answer faster in a demo. */
-const MIN_PROVIDER_WAIT_MS = 5 * SECOND
+const MIN_PROVIDER_WAIT_MS = 5 * SECOND_MS
 
 /** The settings with their timers and deadlines scaled; maximum ages of readings and requests are not. */
 export function scaled(settings: VenueSettings): VenueSettings {

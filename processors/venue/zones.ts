@@ -7,7 +7,7 @@
  *      └─ two readings offline ─▶ OFFLINE (one alone makes it suspect)
  */
 import type { VenueState, ZoneReading, ZoneSlot, ZoneSnapshot } from '../../schemas/types.ts'
-import { clip } from './text.ts'
+import { clip } from '../../domain/text.ts'
 
 /** Zones that a venue's state has room for. */
 export const MAX_ZONES = 60

@@ -107,6 +107,8 @@ export interface ServiceOptions {
   readonly sheet?: string
   /** False: there is no sheet yet. */
   readonly ready?: boolean
+  /** Puts into the data folder what is to be there before the first start. */
+  readonly prepare?: (dataDir: string) => void
   readonly statuses?: FakeWhatsApp['statuses']
   readonly fakeSoundtrack?: Pick<FakeSoundtrackOptions, 'refillPerSecond' | 'onCall'>
 }
@@ -116,6 +118,7 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const folder = mkdtempSync(join(tmpdir(), 'service-'))
   const sheet = join(folder, 'venues.csv')
   if (options.ready ?? true) writeFileSync(sheet, options.sheet ?? sheetOf(plan))
+  options.prepare?.(join(folder, 'data'))
   const soundtrack = await startFakeSoundtrack({ world: plan, token: 'soundtrack-token', ...options.fakeSoundtrack })
   const whatsapp = await startFakeWhatsApp({
     ...SECRETS,

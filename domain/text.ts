@@ -1,3 +1,10 @@
+/** Texts that must not grow: cut where a reader expects it, never within a letter. */
+
+/** The text, cut to at most `chars` UTF-16 units including "…". */
+export function cut(text: string, chars: number): string {
+  return text.length <= chars ? text : `${text.slice(0, chars - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
+}
+
 /** The text, cut to at most `bytes` bytes of UTF-8 including "…": the state of an actor is limited. */
 export function clip(text: string, bytes: number): string {
   if (Buffer.byteLength(text) <= bytes) return text
