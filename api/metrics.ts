@@ -89,7 +89,7 @@ export function serveMetrics(
     registry,
     webhookRequests: new Counter({
       name: 'app_webhook_requests_total',
-      help: 'Webhook requests by outcome: accepted, unauthorized, invalid, too_large, unavailable',
+      help: 'Webhook requests by outcome: accepted, unauthorized, invalid, too_large, unavailable, failed',
       labelNames: ['channel', 'outcome'] as const,
       registers,
     }),

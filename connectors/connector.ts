@@ -33,8 +33,11 @@ export interface Connection<P = Readonly<Record<string, Port>>> {
   readonly ports: P
   /** Called once its actor runs. */
   started?(): Promise<void>
+  /** Ends what `started` began: called while its actor still runs. */
+  stopping?(): unknown
   /** For readiness: a system that is down degrades it. */
   health?(): Health
+  /** Called once its actor has stopped. */
   close?(): unknown
 }
 

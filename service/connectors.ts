@@ -34,5 +34,8 @@ export async function startConnectors(
     await running.start()
     closers.push(() => running.stop())
   }
-  for (const { connection } of connected) await connection.started?.()
+  for (const { connection } of connected) {
+    closers.push(() => connection.stopping?.())
+    await connection.started?.()
+  }
 }

@@ -25,7 +25,7 @@ export const sheets = defineConnector({
         watch = watchSheet({ file, changed: () => readNow('changed', context) })
         await readNow('start', context)
       },
-      close: () => watch?.close(),
+      stopping: () => watch?.close(),
     }
   },
 })
