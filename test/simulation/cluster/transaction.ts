@@ -1,6 +1,6 @@
 /** A transaction of one worker, as the drivers have them: one at a time, and after one that failed the fence comes first. */
 import { type Append, type Assignment, LogError, type Position, type Transaction } from '../../../topics/log.ts'
-import { TransactionSequence } from '../../../topics/transaction.ts'
+import { TransactionSequence, type TransactionTarget } from '../../../topics/transaction.ts'
 import type { Life } from '../scheduler.ts'
 import { checkSize, type Cluster } from './cluster.ts'
 
@@ -36,7 +36,7 @@ export class Producer {
       for (const [position, then] of made)
         if (this.#cluster.partition(position).made !== then) throw new LogError('unknown', `${position.topic} was made again`)
     }
-    const transaction = this.#transactions.begin(assignment, {
+    const target: TransactionTarget = {
       append: record => {
         checkSize(record)
         this.#cluster.where(record)
@@ -44,12 +44,13 @@ export class Producer {
         appends.push(record)
       },
       commit: offsets => this.#commit(assignment, appends, offsets, check),
-    })
+    }
+    const transaction = this.#watched(() => this.#transactions.begin(assignment, target))
     return {
-      append: record => transaction.append(record),
+      append: record => this.#watched(() => transaction.append(record)),
       offsets: positions => {
         if (breaksAt < Number.POSITIVE_INFINITY) throw new LogError('unavailable', 'the transaction takes no offsets')
-        transaction.offsets(positions)
+        this.#watched(() => transaction.offsets(positions))
         for (const position of positions) made.set(position, this.#cluster.partition(position).made)
       },
       abort: async () => {
@@ -57,6 +58,16 @@ export class Producer {
         if (appends.length > 0 && scheduler.random.chance(0.5)) this.#cluster.waste(appends)
       },
       commit: () => transaction.commit(),
+    }
+  }
+
+  /** The log refuses with a `LogError`; any other error is a mistake of the engine. */
+  #watched<T>(call: () => T): T {
+    try {
+      return call()
+    } catch (error) {
+      if (!(error instanceof LogError)) this.#cluster.violations.push(`${this.#life.name}: ${(error as Error).message}`)
+      throw error
     }
   }
 
