@@ -30,7 +30,7 @@ it('a connector is told that its actor runs, that it is about to stop, and that 
       }),
     }),
   ).filter(({ name }) => name === 'sheets')
-  await startConnectors(parts, actorsOf(settings), {} as LmdbStores, connectors)
+  await startConnectors(parts, actorsOf(settings), {} as LmdbStores, connectors, () => '66')
   expect(told.splice(0)).toEqual(['worker runs', 'sheets started'])
   for (const close of closers.reverse()) await close()
   expect(told).toEqual(['sheets stopping', 'worker stopped', 'sheets closed'])

@@ -1,7 +1,7 @@
 /** The webhook of a channel: what it brings is in the log before it is answered. */
 import { Type } from 'typebox'
 import { messageOf } from '../../engine/errors.ts'
-import { TimeoutError } from '../../engine/timeout.ts'
+import { TimeoutError } from '../../domain/timeout.ts'
 import type { Codec } from '../../topics/codec.ts'
 import { type Log, LogError } from '../../topics/log.ts'
 import { isDeeper, MAX_DEPTH } from '../json.ts'
