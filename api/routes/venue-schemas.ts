@@ -1,5 +1,6 @@
 /** Venues as the API shows them. */
 import { type Static, Type } from 'typebox'
+import { PLAIN_FIELD_NAMES, type PlainFieldName, VENUE_FIELDS } from '../../domain/venue-fields.ts'
 import { IntegerOrNull, oneOf, orNull, Text, TextOrNull, Time, TimeOrNull } from '../schemas.ts'
 
 export const VenueItem = Type.Object({
@@ -32,8 +33,20 @@ export const Zone = Type.Object({
   asOf: orNull(Time, { description: 'When it was last read; updated hourly while nothing changes' }),
 })
 
+type ShownPlain = Exclude<PlainFieldName, `contact${string}`>
+type SchemaOf<F extends ShownPlain> = (typeof VENUE_FIELDS)[F]['type'] extends 'integer'
+  ? typeof IntegerOrNull
+  : typeof TextOrNull
+const PLAIN = Object.fromEntries(
+  PLAIN_FIELD_NAMES.filter(field => !field.startsWith('contact')).map(field => [
+    field,
+    VENUE_FIELDS[field].type === 'integer' ? IntegerOrNull : TextOrNull,
+  ]),
+) as { readonly [F in ShownPlain]: SchemaOf<F> }
+
 export const Venue = Type.Object({
   id: Text,
+  ...PLAIN,
   name: Text,
   location: Text,
   region: Text,
@@ -41,12 +54,6 @@ export const Venue = Type.Object({
   contact: Type.Object({ name: TextOrNull, email: TextOrNull, phone: TextOrNull, position: TextOrNull }),
   soundtrackAccount: TextOrNull,
   soundtrackLocation: TextOrNull,
-  zoneCount: IntegerOrNull,
-  subscriptionStatus: TextOrNull,
-  lastIssueDate: TextOrNull,
-  notes: TextOrNull,
-  priorityLevel: TextOrNull,
-  slaTier: TextOrNull,
   volumeCap: Type.Integer(),
   removed: Type.Boolean(),
   updatedAt: Time,

@@ -3,6 +3,7 @@
  * override is removed.
  */
 import { phoneDigits } from '../../domain/phone.ts'
+import { PLAIN_FIELD_NAMES, type PlainFieldName, VENUE_FIELD_NAMES, VENUE_FIELDS } from '../../domain/venue-fields.ts'
 import type { FieldOverride, VenueOverride, VenueRefresh, VenueState } from '../../schemas/types.ts'
 import { WATCHED, watch } from './account.ts'
 import { recordEvent, pollSooner, type VenueStep } from './context.ts'
@@ -33,8 +34,16 @@ const number =
     return fits ? { value } : { wrong: `has to be a whole number from 0 to ${most}${absent ? ', or null' : ''}` }
   }
 
+const PLAIN = Object.fromEntries(
+  PLAIN_FIELD_NAMES.map(field => {
+    const { type, most } = VENUE_FIELDS[field]
+    return [field, type === 'integer' ? number(most) : text(most)]
+  }),
+) as Readonly<Record<PlainFieldName, Check>>
+
 /** The fields that can be overridden, with the limits that a row of the sheet has. */
 const FIELDS: Readonly<Record<keyof Master, Check>> = {
+  ...PLAIN,
   name: text(120, { absent: false }),
   location: text(200, { empty: true, absent: false }),
   aliases: value => {
@@ -42,7 +51,6 @@ const FIELDS: Readonly<Record<keyof Master, Check>> = {
       Array.isArray(value) && value.length <= 12 && value.every(alias => 'value' in text(60, { absent: false })(alias, ''))
     return fits ? { value } : { wrong: 'has to be a list of at most 12 texts of at most 60 bytes' }
   },
-  contactName: text(100),
   contactEmail: (value, code) => {
     const checked = text(100)(value, code)
     return typeof value === 'string' && !/^\S+@\S+$/.test(value) ? { wrong: 'is no e-mail address' } : checked
@@ -52,15 +60,8 @@ const FIELDS: Readonly<Record<keyof Master, Check>> = {
     const digits = typeof value === 'string' ? phoneDigits(value, code) : null
     return digits === null ? { wrong: 'is no phone number' } : { value: digits }
   },
-  contactPosition: text(60),
   soundtrackAccount: text(200),
   soundtrackLocation: text(200),
-  zoneCount: number(10_000),
-  subscriptionStatus: text(40),
-  lastIssueDate: text(20),
-  notes: text(1000),
-  priorityLevel: text(40),
-  slaTier: text(40),
   volumeCap: number(MAX_VOLUME, { absent: false }),
 }
 
@@ -90,8 +91,7 @@ class Refused {
 function applyOverride(state: VenueState, { field, value, by, reason }: VenueOverride, step: VenueStep): VenueState | Refused {
   // Own properties only: "constructor" is not a field.
   const check = Object.hasOwn(FIELDS, field) ? FIELDS[field as keyof Master] : undefined
-  if (check === undefined)
-    return new Refused('unknown_field', `"${clip(field, 60)}"; there are ${Object.keys(FIELDS).join(', ')}`)
+  if (check === undefined) return new Refused('unknown_field', `"${clip(field, 60)}"; there are ${VENUE_FIELD_NAMES.join(', ')}`)
   const former = state.overrides.find(o => o.field === field)
   if (former === undefined && state.overrides.length >= MAX_OVERRIDES)
     return new Refused('too_many_overrides', `at most ${MAX_OVERRIDES}`)

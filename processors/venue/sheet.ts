@@ -1,6 +1,7 @@
 /**
  * A venue's row of the sheet, merged into the state; the account is polled again if the row changes what must be polled.
  */
+import { VENUE_FIELD_NAMES } from '../../domain/venue-fields.ts'
 import type { SheetRow, VenueState } from '../../schemas/types.ts'
 import { unwatch, WATCHED, watch } from './account.ts'
 import { recordEvent, type VenueStep } from './context.ts'
@@ -27,7 +28,8 @@ export function takeRow(state: VenueState | null, row: SheetRow, step: VenueStep
 /** The values of a row. An unreadable cell keeps the known value; only a new venue needs its name. */
 function said(row: SheetRow, known: boolean, countryCode: string): Partial<Master> {
   const unread = new Set(known ? row.unread : row.unread.filter(field => field !== 'name'))
-  return Object.fromEntries(Object.entries(master(row, countryCode)).filter(([field]) => !unread.has(field)))
+  const values = master(row, countryCode)
+  return Object.fromEntries(VENUE_FIELD_NAMES.filter(field => !unread.has(field)).map(field => [field, values[field]]))
 }
 
 /** Marks the venue as removed and stops reading it. */

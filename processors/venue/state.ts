@@ -1,22 +1,16 @@
 /** A new venue's state, and reading and replacing parts of a state. */
+import { PLAIN_FIELD_NAMES, type PlainFieldName } from '../../domain/venue-fields.ts'
 import type { OpenRequest, VenueState, ZoneSlot } from '../../schemas/types.ts'
 
 export const NEW_VENUE: VenueState = {
+  ...(Object.fromEntries(PLAIN_FIELD_NAMES.map(field => [field, null])) as Record<PlainFieldName, null>),
   name: '',
   location: '',
   aliases: [],
-  contactName: null,
   contactEmail: null,
   contactPhone: null,
-  contactPosition: null,
   soundtrackAccount: null,
   soundtrackLocation: null,
-  zoneCount: null,
-  subscriptionStatus: null,
-  lastIssueDate: null,
-  notes: null,
-  priorityLevel: null,
-  slaTier: null,
   volumeCap: 16,
   provenance: [],
   removed: false,
