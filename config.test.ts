@@ -176,7 +176,19 @@ test('a variable that looks like a setting is refused, with the name that is mea
   expect(refusal({ RATE_LIMIT_SERCH: '3' })).toContain('there is no setting RATE_LIMIT_SERCH; did you mean RATE_LIMIT_SEARCH?')
   expect(refusal({ VENUE_CSV: 'x.csv' })).toContain('did you mean VENUES_CSV?')
   expect(refusal({ ADMIN_TOKN_FILE: '/x' })).toContain('did you mean ADMIN_TOKEN_FILE?')
-  for (const name of ['PATH', 'HOSTNAME', 'LANGUAGE', 'LOGNAME', 'KAFKA_OPTS', 'npm_config_cache', 'TERM', 'PWD', 'HOSTS'])
+  for (const name of [
+    'PATH',
+    'HOSTNAME',
+    'LANGUAGE',
+    'LOGNAME',
+    'KAFKA_OPTS',
+    'npm_config_cache',
+    'TERM',
+    'PWD',
+    'HOSTS',
+    'RUN_PORT',
+    'LC_LEVEL',
+  ])
     expect(refusal({ [name]: 'x' })).toBe('')
   // Where the right one is set, the other is somebody else's.
   expect(refusal({ REDIS_URI: 'redis://127.0.0.1', REDIS_URL: 'redis://127.0.0.1' })).toBe('')

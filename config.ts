@@ -120,13 +120,15 @@ export function environment(): Environment {
 
 /** Shorter names are too much like those of others. */
 const MIN_MISTYPED_CHARS = 6
+/** Of these two letters may be wrong. */
+const LONG_NAME_CHARS = 10
 
 /** Variables that are no settings, but look like one that is not set. */
 function mistyped(env: Environment): string[] {
   const known = new Set(knownSettings().flatMap(({ name }) => [name, `${name}_FILE`]))
   return Object.keys(env).flatMap(name => {
     if (known.has(name) || name.length < MIN_MISTYPED_CHARS || env[name] === undefined) return []
-    const meant = nearest(name, known)
+    const meant = nearest(name, known, name.length < LONG_NAME_CHARS ? 1 : 2)
     return meant === null || env[meant] !== undefined ? [] : [`there is no setting ${name}; did you mean ${meant}?`]
   })
 }

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { messageOf } from '../engine/errors.ts'
-import { withTimeout } from '../engine/timeout.ts'
+import { withTimeout } from '../domain/timeout.ts'
 import type { IsInsider } from './insiders.ts'
 import { oneOf } from './schemas.ts'
 import type { Api } from './types.ts'

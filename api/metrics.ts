@@ -4,7 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { WorkerStatus } from '../engine/worker.ts'
 import { allTopics } from '../topics/catalog.ts'
 import { type Ends, type Log, type Position, partitionKey } from '../topics/log.ts'
-import { withTimeout } from '../engine/timeout.ts'
+import { withTimeout } from '../domain/timeout.ts'
 import { isStopped } from './workers.ts'
 
 /** Status of the workers of this process, by name. */
@@ -89,7 +89,7 @@ export function serveMetrics(
     registry,
     webhookRequests: new Counter({
       name: 'app_webhook_requests_total',
-      help: 'Webhook requests by outcome: accepted, unauthorized, invalid, too_large, unavailable',
+      help: 'Webhook requests by outcome: accepted, unauthorized, invalid, too_large, unavailable, failed',
       labelNames: ['channel', 'outcome'] as const,
       registers,
     }),

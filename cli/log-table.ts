@@ -83,9 +83,9 @@ function waysOut(task: Shown): string[] {
   const command = (words: string, what: string) =>
     `  npm run log -- ${words.padEnd(`rebuild ${name} --from ${next}`.length)}  ${what}`
   return [
-    'what stands still goes on once a person has decided; the cause above says what is to be mended first:',
-    command(`resume ${name}`, 'it is mended: go on where it stands'),
-    command(`accept ${name} --from ${next}`, `go on there: what lies before ${next} and was not handled is given up`),
+    'a halted task continues once a person has decided; the cause above says what must be mended first:',
+    command(`resume ${name}`, 'it is mended: continue where it was halted'),
+    command(`accept ${name} --from ${next}`, `continue there: what lies before ${next} and was not handled is given up`),
     command(`rebuild ${name}`, 'give up the local store: the state is what the changelog says'),
   ]
 }

@@ -70,9 +70,9 @@ venue.inbox/5   elsewhere     3     5       2
 3 of 6 tasks run: venue.inbox 0-1,3
 elsewhere: of another process, and the log tells of no stop; that process says in its /readyz whether they run
 
-what stands still goes on once a person has decided; the cause above says what is to be mended first:
-  npm run log -- resume venue.inbox/12             it is mended: go on where it stands
-  npm run log -- accept venue.inbox/12 --from 20   go on there: what lies before 20 and was not handled is given up
+a halted task continues once a person has decided; the cause above says what must be mended first:
+  npm run log -- resume venue.inbox/12             it is mended: continue where it was halted
+  npm run log -- accept venue.inbox/12 --from 20   continue there: what lies before 20 and was not handled is given up
   npm run log -- rebuild venue.inbox/12            give up the local store: the state is what the changelog says`)
   })
 

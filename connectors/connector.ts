@@ -24,6 +24,8 @@ export interface ConnectorContext {
   readonly codec: Codec
   readonly timeScale: number
   readonly providers: ProviderConfig
+  /** Calling code of phones that the default tenant writes without one, as of now. */
+  readonly countryCode: () => string
 }
 
 /** A connector that is connected to its system. */
@@ -31,8 +33,11 @@ export interface Connection<P = Readonly<Record<string, Port>>> {
   readonly ports: P
   /** Called once its actor runs. */
   started?(): Promise<void>
+  /** Ends what `started` began: called while its actor still runs. */
+  stopping?(): unknown
   /** For readiness: a system that is down degrades it. */
   health?(): Health
+  /** Called once its actor has stopped. */
   close?(): unknown
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { canonicalPhone, phoneDigits, phonesIn, plainText } from './phone.ts'
+import { canonicalPhone, phoneDigits, phonesIn, phonesOf, plainText } from './phone.ts'
 
 describe('a phone as people and spreadsheets write it', () => {
   it.each([
@@ -92,4 +92,9 @@ it('a number in an old form of its country is the number of today; no other is t
   expect(canonicalPhone('551187654321')).toBe('5511987654321')
   const others = ['525512340101', '5511987654321', '551137654321', '66812345678', '14155550123', '521551234010', 'U4af49', '']
   for (const digits of others) expect(canonicalPhone(digits)).toBe(digits)
+})
+
+it('a user is on file under the form of the provider, or the canonical one', () => {
+  expect(phonesOf('5215512340101')).toEqual(['5215512340101', '525512340101'])
+  expect(phonesOf('66812345678')).toEqual(['66812345678'])
 })

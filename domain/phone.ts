@@ -146,6 +146,11 @@ const RENUMBERED: readonly (readonly [old: RegExp, now: string])[] = [
   [/^55([1-9]\d)([6-9]\d{7})$/, '55$19$2'],
 ]
 
+/** The forms in which a provider's user may be on file: as the provider writes the phone, and as it is canonical. */
+export function phonesOf(user: string): string[] {
+  return [...new Set([user, canonicalPhone(user)])]
+}
+
 /** One form for the digits of E.164, however a provider writes them; text that is no such number stays as it is. */
 export function canonicalPhone(digits: string): string {
   for (const [old, now] of RENUMBERED) if (old.test(digits)) return digits.replace(old, now)

@@ -22,7 +22,7 @@ export function damerau(a: string, b: string, most: number): number {
   return Math.min(last[b.length]!, most + 1)
 }
 
-/** Edits maxEdits in a word of this length. */
+/** Edits allowed in a word of this length. */
 export function maxEdits(length: number): number {
   if (length < 4) return 0
   return length < 8 ? 1 : 2
@@ -61,12 +61,12 @@ export function trigrams(word: string): Set<string> {
 }
 
 /** The one of the known words that a mistyped one most likely stands for; null where none is near. */
-export function nearest(word: string, known: Iterable<string>): string | null {
+export function nearest(word: string, known: Iterable<string>, most = MAX_TYPING_EDITS): string | null {
   const typed = word.toLowerCase()
   let [best, least] = [null as string | null, Number.POSITIVE_INFINITY]
   for (const candidate of known) {
-    const edits = damerau(typed, candidate.toLowerCase(), MAX_TYPING_EDITS)
-    if (edits < least && edits <= MAX_TYPING_EDITS && edits * 3 <= candidate.length) [best, least] = [candidate, edits]
+    const edits = damerau(typed, candidate.toLowerCase(), most)
+    if (edits < least && edits <= most && edits * 3 <= candidate.length) [best, least] = [candidate, edits]
   }
   return best
 }

@@ -1,5 +1,5 @@
 /** When support works, and when something is due that counts in its hours. */
-import { DAY } from './time.ts'
+import { DAY_MS } from './time.ts'
 import { instantOf, isTimeZone, localAt, timeOfDay } from './time-zone.ts'
 
 export interface SupportHours {
@@ -26,16 +26,16 @@ export function afterSupportTime(ms: number, now: number, hours: SupportHours): 
   let left = ms
   let local = localAt(zone, now)
   for (;;) {
-    const day = Math.floor(local / DAY) * DAY
+    const day = Math.floor(local / DAY_MS) * DAY_MS
     local = Math.max(local, day + open)
     const today = day + close - local
     if (left <= today) return instantOf(zone, local + left)
     left -= Math.max(today, 0)
-    local = day + DAY + open
+    local = day + DAY_MS + open
   }
 }
 
 /** Midnights between two instants, by the local clock. */
 export function daysBetween(from: number, to: number, zone: string): number {
-  return Math.floor(localAt(zone, to) / DAY) - Math.floor(localAt(zone, from) / DAY)
+  return Math.floor(localAt(zone, to) / DAY_MS) - Math.floor(localAt(zone, from) / DAY_MS)
 }

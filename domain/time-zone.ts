@@ -1,5 +1,5 @@
 /** Local time in IANA time zones, and in offsets such as `+07:00`. */
-import { DAY, HOUR, MINUTE } from './time.ts'
+import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 
@@ -19,7 +19,7 @@ export function offsetAt(zone: string, at: number): number {
     .formatToParts(at)
     .find(part => part.type === 'timeZoneName')?.value
   const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)/.exec(name ?? '') ?? []
-  return (sign === '-' ? -1 : 1) * (Number(hours ?? 0) * HOUR + Number(minutes ?? 0) * MINUTE)
+  return (sign === '-' ? -1 : 1) * (Number(hours ?? 0) * HOUR_MS + Number(minutes ?? 0) * MINUTE_MS)
 }
 
 function formatOf(zone: string): Intl.DateTimeFormat {
@@ -55,6 +55,6 @@ export function dayOf(at: number, zone: string): string {
 /** HH:MM as ms after midnight, 24:00 at most; null for any other text. */
 export function timeOfDay(text: string): number | null {
   const [, hours, minutes] = /^([01]\d|2[0-4]):([0-5]\d)$/.exec(text) ?? []
-  const ms = Number(hours) * HOUR + Number(minutes) * MINUTE
-  return ms <= DAY ? ms : null
+  const ms = Number(hours) * HOUR_MS + Number(minutes) * MINUTE_MS
+  return ms <= DAY_MS ? ms : null
 }

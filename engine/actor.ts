@@ -30,10 +30,10 @@ export interface LookupDefinition<N extends RecordName = RecordName, R extends R
   /** Record type of the answer, one of the journal's. */
   readonly result: R
   /**
-   * Asked at most once per record, and not counted among what the handler numbers: with it and without it, what a record makes has the
-   * same ids, and a replay of records from before it finds the other answers.
+   * Not counted among what the handler numbers: with it and without it, what a record makes has the same ids, and a replay of records
+   * from before it finds the other answers.
    */
-  readonly oncePerRecord?: boolean
+  readonly unnumbered?: boolean
 }
 
 /** How an attempt ended without a result. */
@@ -102,6 +102,8 @@ export interface Context<
     input: RecordInputs[Effects[E]['input']],
     options?: { notAfter?: number | undefined },
   ): string
+  /** Takes back an attempt that has not started: its effect is never done, and nobody is told. False where it may have started. */
+  withdraw(attempt: string): boolean
   /** Sets or moves a timer. `name` is a key of `timers`, with an argument after a colon where it needs one. */
   setTimer(name: string, at: number): void
   clearTimer(name: string): void

@@ -137,7 +137,7 @@ describe('a task after a power failure', () => {
     }
   })
 
-  it('stands still where its changelog is gone as well', async () => {
+  it('is halted where its changelog is gone as well', async () => {
     let world = await openWorld()
     let worker = await world.start()
     await world.append(['a', 0])

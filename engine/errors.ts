@@ -6,6 +6,8 @@
  *   Retryable  not now: try again later
  *   Fatal      a person must do something: halt the task
  */
+import { cut as cutTo } from '../domain/text.ts'
+
 class EngineError extends Error {
   readonly code: string
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -35,7 +37,7 @@ const MAX_REASON_CHARS = 1_000
 
 /** A text for people, cut to the length of a reason. */
 export function cut(text: string, length = MAX_REASON_CHARS): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1)}…`
+  return cutTo(text, length)
 }
 
 /** The message of whatever was thrown: it may be anything, with a message of any length, or one that cannot be read. */

@@ -7,12 +7,15 @@ import { alerts, changelog, conversationInbox, deadLetters } from '../topics/cat
 import { Codec } from '../topics/codec.ts'
 import { type LocalLog, openLocalLog } from '../topics/local/log.ts'
 import { type Log, LogError, type LogRecord } from '../topics/log.ts'
+import { partitionOf } from '../topics/murmur2.ts'
 import { Budget } from './budget.ts'
 import { systemClock } from './clock.ts'
 import { admit, EMPTY_RING } from './dedup-ring.ts'
 import { forward } from './forward.ts'
 import { CacheBudget } from './generational-cache.ts'
 import { RECORD_AT, RECORD_ID } from './headers.ts'
+import { replayPartition } from './replay.ts'
+import type { Emit } from './step/step.ts'
 import { MemoryStore } from './store.ts'
 import { Task } from './task.ts'
 import { eventually, withMembership } from './testing/world.ts'
@@ -195,6 +198,21 @@ describe('a forward', () => {
     expect(failed.after).toBeGreaterThan(0)
   })
 
+  it('makes the same records in a replay, ids included', async () => {
+    await send(['v1', alert('a')], ['v1', null], ['v1', alert('b', { priority: 'CRITICAL' })])
+    const worker = await start()
+    await eventually(() => notesOf('c1')).toEqual(['a', 'b-1', 'b-2'])
+    await worker.stop()
+    workers.delete(worker)
+    const partition = partitionOf('v1', alerts.partitions)
+    const emits: Emit[] = []
+    const options = { log, codec, definition: notes, codeVersion: '1', partition, emit: (emit: Emit) => void emits.push(emit) }
+    expect((await replayPartition(options)).differences).toEqual([])
+    const replayed = emits.map(({ topic, headers }) => [topic, headers?.[RECORD_ID]])
+    const written = idsOf(await all(conversationInbox.name)).map(id => [conversationInbox.name, id])
+    expect(replayed).toEqual(written)
+  })
+
   it('goes on where it stood when it is started again', async () => {
     await send(['v1', alert('a')])
     const first = await start()
@@ -207,12 +225,12 @@ describe('a forward', () => {
   })
 })
 
-describe('what is forwarded again', () => {
-  /** Forwards one alert, as a task whose changelog and inbox have these identities. */
-  function idOf(logId: string, identity: string): string {
+describe('a fact that is forwarded by itself', () => {
+  /** What it becomes, in a task whose changelog and inbox have these identities. */
+  function forwarded({ definition = notes, logId = 'changelog', identity = 'source', at = 1 }): { key: string; id: string }[] {
     const task = new Task(
       {
-        definition: notes,
+        definition,
         changelog: notesChangelog,
         partition: 0,
         codec,
@@ -228,14 +246,40 @@ describe('what is forwarded again', () => {
     const position = { position: 7, changelogNext: 0, stop: null, unsettled: false, givenUp: false }
     task.restored({ ...position, logId, inbox, identityWritten: true, inboxWritten: true, schemas: new Map() })
     const value = codec.encode(alerts.name, 'Alert', alert('a'))
-    const record = { ...task.inbox, offset: 7, timestamp: 1, key: 'v1', value, headers: {} }
+    const record = { ...task.inbox, offset: 7, timestamp: at, key: 'v1', value, headers: {} }
     const budget = new Budget(systemClock, { sliceMs: 1_000, ms: 1_000, bytes: 1_000_000 })
     task.fold({ ...task.inbox, from: 7, next: 8, records: [record], error: null }, budget)
-    const appended = task.seal('token').appends.find(({ topic }) => topic === conversationInbox.name)
-    return appended?.headers?.[RECORD_ID] as string
+    const { appends } = task.seal('token')
+    return appends.flatMap(({ topic, key, headers }) =>
+      topic === conversationInbox.name ? [{ key: key as string, id: headers?.[RECORD_ID] as string }] : [],
+    )
   }
 
-  it('is recognised by the inbox, also after its changelog was lost; a source that was recreated gives other ids', () => {
+  /** Forwards an alert to these conversations. */
+  const copying = (keys: readonly string[], since?: number) =>
+    forward({
+      name: notes.name,
+      from: alerts,
+      to: conversationInbox,
+      ...(since !== undefined && { since }),
+      forward: ({ value: { id, text }, at }) =>
+        keys.map(key => ({ key, type: 'AgentAction', value: { id, kind: 'NOTE', by: 'alerts', text, at } })),
+    })
+  const idOf = (logId: string, identity: string) => forwarded({ logId, identity })[0]?.id as string
+
+  it('is passed over if it is from before the time that the forward begins at', () => {
+    const definition = copying(['c1'], 5)
+    expect([4, 5, 6].map(at => forwarded({ definition, at }).length)).toEqual([0, 1, 1])
+  })
+
+  it('keeps the ids of its records when other code forwards it to others, too, or in another order', () => {
+    const [c1, c2, again] = forwarded({ definition: copying(['c1', 'c2', 'c1']) })
+    expect(new Set([c1?.id, c2?.id, again?.id]).size).toBe(3)
+    expect(forwarded({ definition: copying(['c2']) })).toEqual([c2])
+    expect(forwarded({ definition: copying(['c0', 'c2', 'c1', 'c1']) }).slice(1)).toEqual([c2, c1, again])
+  })
+
+  it('is recognised by the inbox when it is forwarded again, also after its changelog was lost; a source that was recreated gives other ids', () => {
     const id = idOf('changelog', 'source')
     const again = idOf('another changelog', 'source')
     const taken = admit(EMPTY_RING, id, 1)

@@ -21,7 +21,7 @@ const journal = defineTopic('bounds.journal', 'key', ['TrialDone', 'TrialBytes']
 const lookups = {
   count: { input: 'TrialEffect', result: 'TrialDone' },
   fetch: { input: 'TrialEffect', result: 'TrialBytes' },
-  news: { input: 'TrialEffect', result: 'TrialDone', oncePerRecord: true },
+  news: { input: 'TrialEffect', result: 'TrialDone', unnumbered: true },
 } as const
 await carry([journal])
 
@@ -89,13 +89,13 @@ describe('a look-up', () => {
     expect(handle(kitOf({}), 'ask').answers).toEqual([])
   })
 
-  it('that is asked once per record leaves the numbers of the others as they are without it, and is asked once only', () => {
+  it('that is not numbered leaves the numbers of the others as they are without it', () => {
     const count = (() => ({ sequence: 7 })) as never
     const by = (answers: LookupsOf, kind: string) => handle(kitOf(answers), kind).answers.map(a => a.by)
     expect(by({ count }, 'ask')).toEqual(['0.0'])
     expect(by({ count }, 'later')).toEqual(['0.0'])
     expect(by({ count, news: count }, 'later')).toEqual(['0.news', '0.0'])
-    expect(handle(kitOf({ news: count }), 'again')).toMatchObject({ result: 'poisoned', answers: [{ by: '0.news' }] })
+    expect(by({ news: count }, 'again')).toEqual(['0.news', '0.news.1'])
   })
 
   it('is kept though its handler fails; and a question that is none is poison', () => {
@@ -201,7 +201,7 @@ describe('on a log', () => {
     expect((await replay({ key: 'k1' })).differences).toEqual([])
   })
 
-  it('a replay under code that asks one more question, once per record, finds the answers to the others', async () => {
+  it('a replay under code that asks one more question, without a number, finds the answers to the others', async () => {
     const on = (bounds({ ...acts, ask: acts.later as Act }) as never as ActorDefinition).on
     expect((await replay({ definition: { ...definition, on } })).differences).toEqual([])
   })

@@ -1,6 +1,6 @@
 /** What a changelog holds of a task: its states, and from which earlier ones its inbox can be handled once more. */
 import { recordSchema } from '../schemas/index.ts'
-import type { LedgerInput } from '../schemas/types.ts'
+import type { LedgerInput, TaskInbox } from '../schemas/types.ts'
 import type { Codec } from '../topics/codec.ts'
 import type { Log, TopicPartition } from '../topics/log.ts'
 import { decodeInstance, type Instance } from './instance.ts'
@@ -18,6 +18,8 @@ export interface Base {
 
 export interface Recorded {
   readonly logId: string
+  /** The inbox that the states are made from. */
+  readonly inbox: TaskInbox
   /** Next offset of the inbox: what lies before it is in the states. */
   readonly position: number
   readonly states: ReadonlyMap<string, Instance>
@@ -44,6 +46,7 @@ export async function readRecorded(options: {
   // every state that was not the key's newest until the position that is left.
   let pending = new Map<string, Instance | null>()
   let logId = ''
+  let inbox: TaskInbox = { identity: '', partitions: 0, scope: '' }
   let position = 0
   for await (const records of pieces(log, changelog, 0)) {
     await codec.prepare(records)
@@ -63,6 +66,7 @@ export async function readRecorded(options: {
       } else if (key.startsWith('\0')) {
         const read = value === null ? null : codec.decode(value)
         if (read?.type === 'LogIdentity') logId = read.value.id
+        else if (read?.type === 'TaskInbox') inbox = read.value
         else if (read?.type === 'SchemaText') writerSchemas.add(read.value.schema)
       } else if (key.includes('\0')) {
         const read = value === null ? null : codec.decode(value)
@@ -79,7 +83,7 @@ export async function readRecorded(options: {
       throw new Error(`the changelog has no input of attempt ${attempt} that this code can read`)
     return writerSchemas.decode(effect.input, kept.fingerprint, kept.input)
   }
-  return { logId, position, states, bases, input }
+  return { logId, inbox, position, states, bases, input }
 }
 
 function instanceOf(value: Buffer, codec: Codec, { state }: ActorDefinition, writerSchemas: WriterSchemas): Instance {

@@ -10,6 +10,7 @@ import type { ActorDefinition } from './actor.ts'
 import { deadLetter } from './dead-letter.ts'
 import { cut, messageOf } from './errors.ts'
 import { handle } from './handle.ts'
+import { scopeOf } from './scope.ts'
 import type { Answer, Emit, TaskScope, Question } from './step/step.ts'
 import { incoming } from './incoming.ts'
 import { type Instance, isEmpty } from './instance.ts'
@@ -32,7 +33,7 @@ export interface ReplayOptions {
   readonly codec: Codec
   readonly codeVersion: string
   readonly partition: number
-  readonly recorded: Pick<Recorded, 'logId' | 'bases' | 'input'>
+  readonly recorded: Pick<Recorded, 'logId' | 'inbox' | 'bases' | 'input'>
   /** What look-ups were answered, by what asked. */
   readonly journal?: ReadonlyMap<string, Pick<Answer, 'lookup' | 'digest' | 'value'>>
   /** Only this one. */
@@ -61,7 +62,7 @@ export class Replay {
     this.#options = options
     const topic = definition.inbox.name
     const input = (_key: string, attempt: string) => this.#inputs.get(attempt) ?? recorded.input(attempt)
-    const scope = `${recorded.logId}/${topic}/${partition}`
+    const scope = scopeOf(definition, recorded.logId, recorded.inbox, { topic, partition })
     const lookup = (question: Question) => this.#answer(question)
     this.#place = { scope, topic, partition, codec, codeVersion, owner: '', input, lookup }
   }
@@ -92,6 +93,7 @@ export class Replay {
   #step(record: LogRecord): void {
     const { definition, codec, recorded, emit = () => {} } = this.#options
     const { offset } = record
+    if (record.value === null && definition.stateless === true) return
     const key = record.key ?? ''
     const base = recorded.bases.get(key)
     if (this.#stuck.has(key) || offset < (base?.next ?? 0)) return

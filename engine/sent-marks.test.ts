@@ -56,7 +56,7 @@ describe('a note', () => {
 
   it.each(['ENOSPC', 'EIO'])('that could not be written (%s) does not count, and is written when it is tried again', fault => {
     faults.push(fault)
-    expect(() => notes.add('a')).toThrow(Retryable)
+    expect(() => notes.add('a')).toThrow(expect.objectContaining({ name: 'Retryable', code: 'note' }))
     expect(notes.has('a')).toBe(false)
     notes.add('a')
     expect(notes.has('a')).toBe(true)

@@ -78,14 +78,14 @@ export class SentMarks {
     return this.#sent.has(attempt)
   }
 
-  /** @throws {Retryable} `sent_mark` if it could not be written; then it does not count */
+  /** @throws {Retryable} `note` if it could not be written; then it does not count */
   add(attempt: string): void {
     if (this.#sent.has(attempt)) return
     try {
       this.#write(`+${attempt}\n`)
     } catch (error) {
       const why = `${this.#path}: cannot mark attempt ${attempt} as sent: ${(error as Error).message}`
-      throw new Retryable('sent_mark', why, { cause: error })
+      throw new Retryable('note', why, { cause: error })
     }
     this.#sent.add(attempt)
     this.#shorten()

@@ -28,8 +28,7 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
     lookup: () => null,
   }
   const task = new Task({ ...settings, changelog: changes }, new WriterSchemas())
-  task.transition('RESTORING')
-  task.restored({
+  const restored = {
     position: 0,
     changelogNext: 0,
     logId: 'log',
@@ -40,7 +39,9 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
     stop: null,
     unsettled: false,
     givenUp: false,
-  })
+  }
+  task.transition('RESTORING')
+  task.restored(restored)
   let offset = 0
   const fold = (type: 'TrialInput' | 'EffectEnded', record: object, key = 'k') => {
     const value = codec.encode(definition.inbox.name, type, record as never)
@@ -49,7 +50,13 @@ async function newTask(acts: Readonly<Record<string, Act>> = {}) {
     const budget = new Budget(systemClock, { sliceMs: 1_000, ms: 1_000, bytes: 1_000_000 })
     task.fold({ ...task.inbox, from, next: offset, records, error: null }, budget)
   }
-  return { task, fold, seal: () => task.seal('token').appends }
+  /** A transaction has failed: back to the beginning. */
+  const restore = () => {
+    offset = 0
+    task.discard()
+    task.restored(restored)
+  }
+  return { task, fold, restore, seal: () => task.seal('token').appends }
 }
 
 it('an attempt is open only in the start that is under way', async () => {
@@ -134,6 +141,23 @@ it('a record that changes nothing writes nothing, and its offset goes with what 
   expect(settle()).toEqual([reserved.position])
   expect([task.dirty, task.position]).toEqual([false, 5])
   expect(task.peek('k')).toMatchObject({ count: 2 })
+})
+
+it('writes the schemas of a failed transaction again, whatever was committed meanwhile', async () => {
+  const { task, fold, restore, seal } = await newTask()
+  const schemas = () => seal().filter(({ value }) => value != null && codec.typeOf(value) === 'SchemaText').length
+  fold('TrialInput', { sequence: 0, kind: 'add' })
+  expect(schemas()).toBe(2)
+  restore()
+  // Only appends to its own inbox: nothing is written to the changelog.
+  task.append('k', 'TimerDue', { name: 'tick:x', dueAt: 1, version: '1' })
+  expect(schemas()).toBe(0)
+  task.commitApplied(undefined, 0, 0)
+  fold('TrialInput', { sequence: 0, kind: 'add' })
+  expect(schemas()).toBe(2)
+  task.commitApplied(1, 0, 0)
+  fold('TrialInput', { sequence: 1, kind: 'add' })
+  expect(schemas()).toBe(0)
 })
 
 it('encodes a state once for each record that a handler has taken, and no more when it is sealed', async () => {

@@ -4,6 +4,7 @@ import type { Codec } from '../topics/codec.ts'
 import { type Append, partitionKey, type Polled, type Position, type TopicPartition } from '../topics/log.ts'
 import type { ActorDefinition } from './actor.ts'
 import type { Budget } from './budget.ts'
+import { scopeOf } from './scope.ts'
 import type { TaskScope } from './step/step.ts'
 import type { StateStore } from './store.ts'
 import { StoreWriter } from './store-writer.ts'
@@ -282,13 +283,9 @@ export class Task {
 
   #scope(): TaskScope {
     const { codec, codeVersion, store, lookup } = this.#settings
-    const { topic, partition } = this.inbox
-    // Ids of a forward must be the same with another changelog: they follow from its source.
-    const origin = this.definition.stateless === true ? `${this.definition.name}/${this.inboxAs.identity}` : this.logId
     return {
-      scope: `${origin}${this.inboxAs.scope}/${topic}/${partition}`,
-      topic,
-      partition,
+      ...this.inbox,
+      scope: scopeOf(this.definition, this.logId, this.inboxAs, this.inbox),
       codec,
       codeVersion,
       owner: store.id,

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { TaskAction, TrialInputInput, TrialState } from '../schemas/types.ts'
 import { changelog, deadLetters, defineTopic, ENGINE_RECORDS } from '../topics/catalog.ts'
@@ -13,6 +13,7 @@ import { actor } from './actor.ts'
 import { systemClock } from './clock.ts'
 import { LmdbStores } from './lmdb.ts'
 import { reserved } from './changelog.ts'
+import { withOther } from './testing/world.ts'
 import { Worker, type WorkerSettings } from './worker.ts'
 
 const inbox = defineTopic('counter.inbox', 'key', ['TrialInput', ...ENGINE_RECORDS], { partitions: 1 })
@@ -60,7 +61,7 @@ async function open() {
   codec = await Codec.open(log, topics)
 }
 
-async function start(settings: Partial<WorkerSettings> = {}): Promise<Worker> {
+function newWorker(settings: Partial<WorkerSettings> = {}): Worker {
   const worker = new Worker({
     log,
     codec,
@@ -74,6 +75,11 @@ async function start(settings: Partial<WorkerSettings> = {}): Promise<Worker> {
     ...settings,
   })
   workers.push(worker)
+  return worker
+}
+
+async function start(settings: Partial<WorkerSettings> = {}): Promise<Worker> {
+  const worker = newWorker(settings)
   await worker.start()
   return worker
 }
@@ -264,6 +270,23 @@ describe('a worker', () => {
     given.again()
     await eventually(() => worker.task(AT)?.changelogNext).toBe(before + 1)
     await eventually(() => state(worker)).toBe('RUNNING')
+  })
+
+  it('leaves the group also when it is stopped while it still joins', async () => {
+    const joining = Promise.withResolvers<void>()
+    const join = async (options: JoinOptions) => {
+      await joining.promise
+      return log.join(options)
+    }
+    const worker = newWorker({ log: withOther(log, { join }) })
+    const started = worker.start()
+    const stopped = stop(worker)
+    await setImmediate() // as far as it gets without the member
+    joining.resolve()
+    await Promise.all([started, stopped])
+    // A group on a local log has one member at a time.
+    await start()
+    await eventually(() => state(workers[0] as Worker)).toBe('RUNNING')
   })
 
   it('finds the record that makes a state too large, and goes on with the others', async () => {

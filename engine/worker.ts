@@ -47,6 +47,7 @@ export class Worker {
   readonly #joined = Promise.withResolvers<Membership>()
   #membership: Membership | null = null
   readonly #stopping = new AbortController()
+  #started: Promise<void> = Promise.resolve()
   #stopped: Promise<void> | null = null
   #revoked = false
   #cycle: Promise<void> = Promise.resolve()
@@ -89,7 +90,12 @@ export class Worker {
     this.#housekeeping = new Housekeeping(clock, this.#tasks)
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#started = this.#start()
+    return this.#started
+  }
+
+  async #start(): Promise<void> {
     const { log, group, instance, actors, clock, onAssigned } = this.#settings
     this.#lastCycle = clock.mono()
     this.#membership = await log.join({
@@ -118,6 +124,7 @@ export class Worker {
     this.#stopping.abort()
     this.#membership?.wake()
     this.#tasks.drain()
+    await this.#started.catch(() => {}) // its caller gets the error
     await this.#effects.drain(DRAIN_MS)
     await this.#loop
     await this.#committing

@@ -65,35 +65,58 @@ export interface AuditEventInput {
 
 export type MessageStatus = 'UNKNOWN' | 'QUEUED' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED'
 
+/** A part of a message that is too long for one. */
+export interface DeliveryPart {
+  /** Effect attempt of its send. */
+  attempt: null | string
+  /** The provider's id of it, once known. */
+  providerId: null | string
+  /** Its newest status. */
+  status: MessageStatus
+}
+
+export interface DeliveryPartInput {
+  /** Effect attempt of its send. */
+  attempt?: null | string | undefined
+  /** The provider's id of it, once known. */
+  providerId?: null | string | undefined
+  /** Its newest status. */
+  status: MessageStatus
+}
+
 /** A message that we sent, or tried to send. */
 export interface Delivery {
   /** Our id of the message. */
   id: string
-  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  /** Effect attempt of the send, echoed by the provider; null where none was made, and where the message has parts. */
   attempt: null | string
-  /** The provider's id, once known. */
+  /** The provider's id, once known; of a message in parts that of its last part. */
   providerId: null | string
-  /** The newest status passed on. */
+  /** The newest status passed on, of the whole message. */
   status: MessageStatus
   /** True while an alert about it is open. */
   alerted: boolean
   /** When it got that status. */
   at: number
+  /** What became of each part, in order; empty for a message in one. */
+  parts: DeliveryPart[]
 }
 
 export interface DeliveryInput {
   /** Our id of the message. */
   id: string
-  /** Effect attempt of the send, echoed by the provider; null where none was made. */
+  /** Effect attempt of the send, echoed by the provider; null where none was made, and where the message has parts. */
   attempt?: null | string | undefined
-  /** The provider's id, once known. */
+  /** The provider's id, once known; of a message in parts that of its last part. */
   providerId?: null | string | undefined
-  /** The newest status passed on. */
+  /** The newest status passed on, of the whole message. */
   status: MessageStatus
   /** True while an alert about it is open. */
   alerted?: boolean | undefined
   /** When it got that status. */
   at: number
+  /** What became of each part, in order; empty for a message in one. */
+  parts?: DeliveryPartInput[] | undefined
 }
 
 /** State of a channel's delivery actor: the newest messages sent in one conversation. */
@@ -121,6 +144,8 @@ export interface SendResult {
   reason: string
   /** When the provider answered. */
   at: number
+  /** As the message sent has it: it was a part, and others of the same message follow, so that the message is not sent yet. */
+  more: boolean
 }
 
 export interface SendResultInput {
@@ -136,6 +161,8 @@ export interface SendResultInput {
   reason?: string | undefined
   /** When the provider answered. */
   at: number
+  /** As the message sent has it: it was a part, and others of the same message follow, so that the message is not sent yet. */
+  more?: boolean | undefined
 }
 
 export type AgentActionKind = 'UNKNOWN' | 'TAKE_OVER' | 'HAND_BACK' | 'REPLY' | 'NOTE' | 'ASSIGN' | 'RESOLVE' | 'APPROVE'
@@ -1232,7 +1259,7 @@ export interface ReplyButtonInput {
   description?: null | string | undefined
 }
 
-/** A message to a person: what the conversation wants said, in full. The channel's connector decides its form: buttons, a list or numbered text, and what is cut. */
+/** A message to a person: what the conversation wants said, in full. The channel's connector decides its form: choices as buttons, as a list or named in the text, and long text in several parts. */
 export interface SendMessage {
   /** Our id of the message. */
   id: string
@@ -1254,6 +1281,8 @@ export interface SendMessage {
   lastInboundAt: number
   /** When the conversation decided it. */
   createdAt: number
+  /** On a part of a long message, as the connector sends it: other parts of the same message follow. */
+  more: boolean
 }
 
 export interface SendMessageInput {
@@ -1277,6 +1306,8 @@ export interface SendMessageInput {
   lastInboundAt: number
   /** When the conversation decided it. */
   createdAt: number
+  /** On a part of a long message, as the connector sends it: other parts of the same message follow. */
+  more?: boolean | undefined
 }
 
 /** What became of a message that we sent; from the channel's connector to the conversation. */

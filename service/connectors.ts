@@ -11,11 +11,12 @@ export async function startConnectors(
   actors: readonly ServiceActor[],
   stores: LmdbStores,
   configured: readonly ConfiguredConnector[],
+  countryCode: () => string,
 ): Promise<void> {
   const { log, codec, closers, dependencies, settings } = parts
   const { timeScale, providers }: Config = settings
   const connected = configured.map(({ name, connector: { worker }, connect }) => {
-    const connection = connect({ log, codec, timeScale, providers })
+    const connection = connect({ log, codec, timeScale, providers, countryCode })
     const { health, close } = connection
     if (close !== undefined) closers.push(() => close())
     if (health !== undefined) dependencies[name] = () => health()
@@ -33,5 +34,8 @@ export async function startConnectors(
     await running.start()
     closers.push(() => running.stop())
   }
-  for (const { connection } of connected) await connection.started?.()
+  for (const { connection } of connected) {
+    closers.push(() => connection.stopping?.())
+    await connection.started?.()
+  }
 }

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { configFrom } from '../config.ts'
-import { MARK, openFolder, settleLog } from './folder.ts'
+import type { Connector } from '../connectors/connector.ts'
+import { CONNECTORS } from '../connectors/index.ts'
+import { MARK, openFolder, settingsOfChannels, settleLog } from './folder.ts'
 import { allTopics, auditLog, syncLog } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { openLocalLog } from '../topics/local/log.ts'
@@ -36,6 +38,13 @@ function put(name: string, mode = 0o644): string {
   chmodSync(path, mode)
   return path
 }
+
+it('the settings of several channels are alternatives', () => {
+  const [whatsapp] = CONNECTORS as [Connector]
+  const other = { ...whatsapp, settings: { ...whatsapp.settings, required: ['PIGEON_LOFT', 'PIGEON_RING'] } }
+  expect(settingsOfChannels([other, { ...other, channel: null }])).toBe('PIGEON_LOFT and PIGEON_RING')
+  expect(settingsOfChannels([whatsapp, other])).toMatch(/ and WHATSAPP_\w+, or PIGEON_LOFT and PIGEON_RING$/)
+})
 
 describe('what a folder is', () => {
   it('is decided by what is started on it first, and kept', () => {

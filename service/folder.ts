@@ -10,6 +10,7 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError, isLoopback } from '../config.ts'
+import type { Connector } from '../connectors/connector.ts'
 import { CONNECTORS } from '../connectors/index.ts'
 import { messageOf } from '../engine/errors.ts'
 import { syncLog, type Topic } from '../topics/catalog.ts'
@@ -113,10 +114,12 @@ export function decide(settings: Config, { mark, empty, demo }: Content): Kind {
   return 'demo'
 }
 
-/** What a channel needs, of every one there is. */
-const CHANNEL = CONNECTORS.filter(({ channel }) => channel !== null)
-  .map(({ settings: { required } }) => new Intl.ListFormat('en-GB').format(required))
-  .join(' (or ')
+/** The settings that a channel needs, of every channel there is. */
+export function settingsOfChannels(connectors: readonly Pick<Connector, 'channel' | 'settings'>[]): string {
+  const channels = connectors.filter(({ channel }) => channel !== null)
+  return channels.map(({ settings: { required } }) => new Intl.ListFormat('en-GB').format(required)).join(', or ')
+}
+const CHANNEL = settingsOfChannels(CONNECTORS)
 const HOW_TO_MARK = (dataDir: string) => `write "demo" or "live", whichever it is, into ${join(dataDir, MARK)}`
 
 /** Settings of an installation that is not the demo, for the demo has its own of each. */

@@ -9,7 +9,7 @@ import { tenantLookup } from '../processors/tenant/tenants.ts'
 import { syncLog, venueProfiles } from '../topics/catalog.ts'
 import type { ServiceActor } from './actors.ts'
 import type { ActorPorts, Parts } from './parts.ts'
-import { startTenants } from './tenants.ts'
+import type { RunningTenants } from './tenants.ts'
 import { createWorker } from './worker.ts'
 
 /** @param hasSheet whether this installation is configured to read a venue sheet */
@@ -17,6 +17,7 @@ export async function startProcessors(
   parts: Parts,
   actors: readonly ServiceActor[],
   stores: LmdbStores,
+  tenants: RunningTenants,
   hasSheet: boolean,
 ): Promise<void> {
   const { log, codec, closers, onError, dependencies } = parts
@@ -43,8 +44,7 @@ export async function startProcessors(
     },
   })
   closers.push(() => runs.close())
-  const tenants = startTenants(parts)
-  await Promise.all([venues.caughtUp, runs.caughtUp, tenants.caughtUp])
+  await Promise.all([venues.caughtUp, runs.caughtUp])
   dependencies.venues = () => sheet.status(index.size, hasSheet)
 
   const ports = { conversation: { understand: understandPort({ index }) } as unknown as ActorPorts }

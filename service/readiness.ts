@@ -28,7 +28,7 @@ export function optional({ status, detail }: DependencyStatus): DependencyStatus
 const SHOWN_AS: Readonly<Record<string, string>> = { sheets: 'venuesCsv' }
 
 /** What administrators may see of the settings. */
-export function publicSettings({ roles, tenant, timeScale, kafka, demo, corsOrigins, ...settings }: Config) {
+export function publicSettings({ roles, timeScale, kafka, demo, corsOrigins, ...settings }: Config) {
   const configured = settings.connectors().map(({ name }) => name)
   return {
     roles: roles.join(','),
@@ -36,7 +36,6 @@ export function publicSettings({ roles, tenant, timeScale, kafka, demo, corsOrig
     postgres: settings.databaseUrl === null ? 'embedded' : 'server',
     redis: settings.redisUrl === null ? 'in process' : 'server',
     clickhouse: settings.clickhouseUrl === null ? 'embedded' : 'server',
-    controlTrust: tenant.controlTrust.toLowerCase(),
     timeScale,
     demo,
     ...Object.fromEntries(CONNECTORS.map(({ name }) => [SHOWN_AS[name] ?? name, configured.includes(name)])),

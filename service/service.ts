@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { DependencyStatus } from '../api/health.ts'
 import { RequestCache } from '../api/request-cache.ts'
-import { withTimeout } from '../engine/timeout.ts'
+import { withTimeout } from '../domain/timeout.ts'
 import { startApi, startHealth } from '../api/server.ts'
 import type { Config } from '../config.ts'
 import { sheets } from '../connectors/sheets/index.ts'
@@ -29,6 +29,7 @@ import { LOG_MS, noChannel, optional, publicSettings, reachable } from './readin
 import { startHot } from './redis.ts'
 import { loadOrCreateSecret } from './secrets.ts'
 import { startSinks } from './sinks.ts'
+import { startTenants } from './tenants.ts'
 import { openLog, openPostgres } from './stores.ts'
 
 /** Tells, once at most for each cause, what the service cannot get over by itself. */
@@ -105,8 +106,10 @@ async function start(settings: Config, logger: Logger, closers: Parts['closers']
     const hasSheet = connectors.some(({ name }) => name === sheets.name)
     const stores = LmdbStores.open(join(dataDir, 'state'))
     closers.push(() => stores.close())
-    if (roles.includes('processors')) await startProcessors(parts, actors, stores, hasSheet)
-    if (roles.includes('connectors')) await startConnectors(parts, actors, stores, connectors)
+    const tenants = startTenants(parts)
+    await tenants.caughtUp
+    if (roles.includes('processors')) await startProcessors(parts, actors, stores, tenants, hasSheet)
+    if (roles.includes('connectors')) await startConnectors(parts, actors, stores, connectors, tenants.countryCode)
   }
   const clickhouse = serves ? await startClickHouse(parts) : null
   if (url !== null && roles.includes('sinks')) await startSinks(parts, url, clickhouse)

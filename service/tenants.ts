@@ -10,6 +10,8 @@ import type { Parts } from './parts.ts'
 export interface RunningTenants {
   readonly tenants: Tenants
   readonly caughtUp: Promise<void>
+  /** Calling code of phones that the default tenant writes without one, as of now. */
+  countryCode(): string
   /** Gives the default tenant its first settings, those of the environment; later ones only by the API. */
   sayFirst(): Promise<void>
 }
@@ -31,6 +33,7 @@ export function startTenants({ settings, log, codec, logger, closers, onError }:
   return {
     tenants,
     caughtUp,
+    countryCode: () => tenants.get(DEFAULT_TENANT)?.countryCode ?? choices.countryCode,
     async sayFirst() {
       const present = tenants.get(DEFAULT_TENANT)
       if (present !== null) return tellDifferences(choices, present, logger)

@@ -149,12 +149,15 @@ export function optionalSection<D extends Declared, const R extends keyof D & st
   const named = required.map(key => (declared[key] as Setting).name)
   const isGiven = (values: ValuesOf<D>): values is ValuesOf<D> & Given<D, R> => required.every(key => values[key] !== null)
   const read = (environment: Environment, problems: string[]) => {
-    const values = valuesOf(declared, environment, problems)
+    const wrong: string[] = []
+    const values = valuesOf(declared, environment, wrong)
+    const missing = named.filter(name => !isSet(name, environment))
+    // What is not configured at all is not looked at.
+    if (missing.length < named.length) problems.push(...wrong)
     if (isGiven(values)) {
       check(values, problems)
       return values
     }
-    const missing = named.filter(name => !isSet(name, environment))
     if (missing.length > 0 && missing.length < named.length)
       problems.push(`${title} is configured in part: ${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} missing`)
     return null

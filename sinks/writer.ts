@@ -1,5 +1,5 @@
 /**
- * Writes the partitions of its partition numbers, one batch at a time. Records of one key buffer a partition number across topics, so
+ * Writes the partitions of its partition numbers, one batch at a time. Records of one key share a partition number across topics, so
  * two writers never touch the same rows.
  *
  *   claim positions ─▶ gather what was read ─▶ write rows and positions ─▶ …

@@ -1,6 +1,7 @@
 /**
  * Every topic: its key, its record types, how many partitions it has and how long it keeps its records.
  */
+import { DAY_MS } from '../domain/time.ts'
 import type { RecordName } from '../schemas/types.ts'
 
 export interface Topic<R extends RecordName = RecordName> {
@@ -32,7 +33,6 @@ export const CHANGELOG_RECORDS = [
   'TaskDecision',
 ] as const
 
-const DAY_MS = 24 * 60 * 60 * 1000
 const topics = new Map<string, Topic>()
 
 export interface TopicOptions {

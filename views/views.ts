@@ -2,6 +2,7 @@
  * Records as those see them who read them through a cache: the same fields, under the same names, as the API reads from the serving
  * store. JSON only: times are ISO 8601.
  */
+import { VENUE_FIELD_NAMES, type VenueFieldName } from '../domain/venue-fields.ts'
 import type { ConversationProfile, VenueProfile } from '../schemas/types.ts'
 
 export type ZoneView = ReturnType<typeof zoneView>
@@ -11,26 +12,23 @@ export type ConversationView = ReturnType<typeof conversationView>
 export function venueView(venue: VenueProfile) {
   return {
     id: venue.venue,
-    name: venue.name,
-    location: venue.location,
     region: regionOf(venue.location),
-    aliases: venue.aliases,
-    notes: venue.notes,
     removed: venue.removed,
     provenance: Object.fromEntries(venue.provenance.map(({ field, source, at }) => [field, { source, at: iso(at) }])),
     overrides: venue.overrides.map(({ at, ...override }) => ({ ...override, at: iso(at) })),
-    soundtrackAccount: venue.soundtrackAccount,
-    soundtrackLocation: venue.soundtrackLocation,
-    zoneCount: venue.zoneCount,
-    subscriptionStatus: venue.subscriptionStatus,
-    lastIssueDate: venue.lastIssueDate,
-    priorityLevel: venue.priorityLevel,
-    slaTier: venue.slaTier,
-    volumeCap: venue.volumeCap,
+    ...shownFields(venue),
     updatedAt: iso(venue.updatedAt),
     contact: { name: venue.contactName, email: venue.contactEmail, phone: venue.contactPhone, position: venue.contactPosition },
     zones: venue.zones.map(zoneView).sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id)),
   }
+}
+
+/** Those of a venue's fields that are shown as they are; the contact's are shown together. */
+type ShownField = Exclude<VenueFieldName, `contact${string}`>
+export const SHOWN_FIELDS = VENUE_FIELD_NAMES.filter((field): field is ShownField => !field.startsWith('contact'))
+
+function shownFields(venue: VenueProfile) {
+  return Object.fromEntries(SHOWN_FIELDS.map(field => [field, venue[field]])) as Pick<VenueProfile, ShownField>
 }
 
 function zoneView(zone: VenueProfile['zones'][number]) {

@@ -11,7 +11,7 @@
 import type { Logger } from 'pino'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { messageOf } from '../../engine/errors.ts'
-import { withTimeout } from '../../engine/timeout.ts'
+import { withTimeout } from '../../domain/timeout.ts'
 import type { RecordInputs } from '../../schemas/types.ts'
 import { auditLog } from '../../topics/catalog.ts'
 import type { Codec } from '../../topics/codec.ts'

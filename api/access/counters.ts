@@ -9,7 +9,7 @@
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
-import { withTimeout } from '../../engine/timeout.ts'
+import { withTimeout } from '../../domain/timeout.ts'
 
 interface Window {
   /** ms since the epoch. */

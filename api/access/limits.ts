@@ -1,6 +1,6 @@
 /** Rate limits, each counted separately for every principal, or for every address without one. */
 
-const MINUTE_MS = 60 * 1000
+import { MINUTE_MS } from '../../domain/time.ts'
 
 export const LIMITS = {
   /** Lists and searches of venues. */

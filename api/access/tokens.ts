@@ -2,6 +2,7 @@
  * JSON Web Tokens: those of the CRM, and our own, issued at login. A token's type tells them apart, and each kind has its own keys,
  * algorithms, issuer and audience, so that neither is ever accepted as the other.
  */
+import { MINUTE_MS } from '../../domain/time.ts'
 import { createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import {
   createRemoteJWKSet,
@@ -48,7 +49,6 @@ export interface Issued {
   readonly expiresAt: Date
 }
 
-const MINUTE_MS = 60 * 1000
 /** Lifetime of our access tokens. They can be renewed while they are valid. */
 export const TOKEN_MS: number = 15 * MINUTE_MS
 /** Maximum session length; after it a new login is required. */

@@ -6,6 +6,7 @@
  *
  * The receipt does not identify the person: it holds a digest under a key of the installation, and ids that cannot be reversed.
  */
+import { phonesOf } from '../../domain/phone.ts'
 import { randomUUID } from 'node:crypto'
 import { RECORD_AT, RECORD_ID } from '../../engine/headers.ts'
 import { conversationId } from '../../domain/ids.ts'
@@ -68,8 +69,8 @@ export class Erasures {
       [conversations],
     )
     const { rows: contacts } = await pool.query<{ n: number }>(
-      'SELECT count(*)::integer AS n FROM venues WHERE contact_phone = $1 AND NOT removed',
-      [user],
+      'SELECT count(*)::integer AS n FROM venues WHERE contact_phone = ANY($1) AND NOT removed',
+      [phonesOf(user)],
     )
     const letters = user.length < MIN_ID_CHARS ? 0 : await erased.letters(user)
     const [id, at] = [randomUUID(), Date.now()]

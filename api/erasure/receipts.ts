@@ -1,4 +1,5 @@
 /** What each store holds of an erased person: reads every store back, and says when the rest ages out. */
+import { DAY_MS } from '../../domain/time.ts'
 import type pg from 'pg'
 import * as catalog from '../../topics/catalog.ts'
 import { noCache, type ReadThrough } from '../../cache/read-through.ts'
@@ -6,7 +7,6 @@ import type { ConversationCache } from '../conversation-cache.ts'
 import type { TaskActor } from '../tasks.ts'
 import { type LogReadBack, type Mark, inboxesOf } from './log-read-back.ts'
 
-const DAY_MS = 24 * 60 * 60_000
 /** Counts of a receipt that are not rows of conversations. */
 const OTHER_COUNTS: readonly string[] = ['contacts', 'letters']
 

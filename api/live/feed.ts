@@ -7,7 +7,7 @@ import { type Codec, CodecError } from '../../topics/codec.ts'
 import { type Log, LogError, type Read, type TopicPartition } from '../../topics/log.ts'
 import type { Permission } from '../access/principal.ts'
 import { Problem } from '../problem.ts'
-import { type LiveSource, SOURCES } from './sources.ts'
+import { type LiveSource, SOURCES, type Update } from './sources.ts'
 
 /** An event as it is sent, and who may receive it. */
 export interface LiveEvent {
@@ -121,12 +121,17 @@ export class Feed {
       try {
         const update = updateOf(key, value === null ? null : this.#codec.decode(value))
         if (update === null) return null
-        const { venue, owner, data, masked = data } = update
-        return { event, permission, venue, owner, data: JSON.stringify(data), masked: JSON.stringify(masked) }
+        return { event, permission, venue: update.venue, owner: update.owner, ...serialized(update) }
       } catch (error) {
         if (error instanceof CodecError) return null // written by a newer version of the service
         throw error
       }
     })
   }
+}
+
+/** The data of an update as text, made once where all receive the same. */
+export function serialized({ data, masked = data }: Update): Pick<LiveEvent, 'data' | 'masked'> {
+  const text = JSON.stringify(data)
+  return { data: text, masked: masked === data ? text : JSON.stringify(masked) }
 }

@@ -1,4 +1,5 @@
 /** Personal data: its export and its erasure. */
+import { phonesOf } from '../../domain/phone.ts'
 import { type Static, Type } from 'typebox'
 import { type ErasureOptions, Erasures } from '../erasure/erasures.ts'
 import { masked } from '../masks.ts'
@@ -150,8 +151,8 @@ export function routes(app: Api, options: ErasureOptions & { fingerprint: Finger
         pool.query<Export['venues'][number]>(
           `SELECT id, name, contact_name AS "contactName", contact_email AS "contactEmail", contact_phone AS "contactPhone",
              contact_position AS "contactPosition" FROM venues
-           WHERE contact_phone = $1 AND NOT removed ORDER BY id`,
-          [user],
+           WHERE contact_phone = ANY($1) AND NOT removed ORDER BY id`,
+          [phonesOf(user)],
         ),
       ])
       Object.assign(audited, {

@@ -89,3 +89,12 @@ test('only an administrator of the whole tenant changes anything', async () => {
   }
   expect(changes()).toHaveLength(before)
 })
+
+test('a tenant that has decided nothing has what holds by default, and may decide', async () => {
+  const token = await tokenFor({ role: 'admin', tenant: 'fresh' })
+  const fresh = `${api.url}/api/v1/tenants/fresh/settings`
+  const shown = { tenant: 'fresh', version: 0, timeZone: 'Asia/Bangkok', controlTrust: 'hinted', updatedAt: null }
+  expect((await send('GET', fresh, { token })).body).toMatchObject(shown)
+  expect((await send('PATCH', fresh, { token, body: { language: 'th' }, headers: NO_WAIT })).status).toBe(202)
+  expect(changes().at(-1)).toMatchObject({ key: 'fresh', value: { expected: 0, language: 'th', countryCode: '66' } })
+})

@@ -1,13 +1,13 @@
 /** Settings of a tenant: support hours, language, who may control. */
 import type pg from 'pg'
 import { type Static, Type } from 'typebox'
-import { LANGUAGES, type TenantChoices, wrongChoices } from '../../domain/tenants.ts'
+import { DEFAULT_CHOICES, LANGUAGES, type TenantChoices, wrongChoices } from '../../domain/tenants.ts'
 import { tenantInbox } from '../../topics/catalog.ts'
 import { type Principal, permission } from '../access/principal.ts'
 import { WriteHeaders, written } from '../command-schemas.ts'
 import type { Commands, CommandTarget } from '../commands.ts'
 import { Problem } from '../problem.ts'
-import { oneOf, Text, TextOrNull, Time } from '../schemas.ts'
+import { oneOf, Text, TextOrNull, TimeOrNull } from '../schemas.ts'
 import type { Api } from '../types.ts'
 
 const READ = permission('tenants:read', ['admin', 'agent', 'ops'])
@@ -48,7 +48,7 @@ const Settings = Type.Object({
   language: Text,
   controlTrust: oneOf(...CONTROL_TRUST),
   updatedBy: Text,
-  updatedAt: Time,
+  updatedAt: TimeOrNull,
 })
 type Settings = Static<typeof Settings>
 
@@ -108,17 +108,16 @@ function changed(before: Settings, changes: Static<typeof Changes>): TenantChoic
 
 /** @throws {Problem} `not_found` for a tenant that the principal does not see as a whole */
 async function settingsOf(pool: pg.Pool, { scope }: Principal, tenant: string): Promise<Settings> {
-  const whole = scope.tenant === tenant && scope.regions === null && scope.venues === null
-  const { rows } = whole
-    ? await pool.query<Settings>({
-        name: 'tenant-settings',
-        text: `SELECT id AS tenant, settings_version::float8 AS version, time_zone AS "timeZone", support_from AS "supportFrom",
+  if (scope.tenant !== tenant || scope.regions !== null || scope.venues !== null)
+    throw new Problem('not_found', `there is no tenant "${tenant}"`)
+  const { rows } = await pool.query<Settings>({
+    name: 'tenant-settings',
+    text: `SELECT id AS tenant, settings_version::float8 AS version, time_zone AS "timeZone", support_from AS "supportFrom",
            support_to AS "supportTo", quiet_from AS "quietFrom", quiet_to AS "quietTo", country_code AS "countryCode", language,
            control_trust AS "controlTrust", updated_by AS "updatedBy", updated_at AS "updatedAt" FROM tenant_settings WHERE id = $1`,
-        values: [tenant],
-      })
-    : { rows: [] }
-  const [settings] = rows
-  if (settings === undefined) throw new Problem('not_found', `there is no tenant "${tenant}"`)
-  return settings
+    values: [tenant],
+  })
+  const { controlTrust, ...choices } = DEFAULT_CHOICES
+  const undecided = { controlTrust: controlTrust.toLowerCase() as Settings['controlTrust'], updatedBy: '', updatedAt: null }
+  return rows[0] ?? { tenant, version: 0, ...choices, ...undecided }
 }

@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type pg from 'pg'
 import { Type } from 'typebox'
+import { VENUE_FIELDS, type VenueFieldName } from '../../domain/venue-fields.ts'
 import { venueInbox } from '../../topics/catalog.ts'
 import type { Fingerprint } from '../access/fingerprint.ts'
 import { isInstallationWide, permission } from '../access/principal.ts'
@@ -20,26 +21,6 @@ export const permissions = { OVERRIDE }
 
 /** Fields that decide whose music plays or who is trusted: forcing them requires an installation-wide scope. */
 const INSTALLATION_WIDE: ReadonlySet<string> = new Set(['soundtrackAccount', 'soundtrackLocation', 'contactPhone'])
-
-/** The column of each field that can be forced. */
-const COLUMNS: Readonly<Record<string, string>> = {
-  name: 'name',
-  location: 'location',
-  aliases: 'aliases',
-  contactName: 'contact_name',
-  contactEmail: 'contact_email',
-  contactPhone: 'contact_phone',
-  contactPosition: 'contact_position',
-  soundtrackAccount: 'soundtrack_account_id',
-  soundtrackLocation: 'soundtrack_location_id',
-  zoneCount: 'zone_count',
-  subscriptionStatus: 'subscription_status',
-  lastIssueDate: 'last_issue_date',
-  notes: 'notes',
-  priorityLevel: 'priority_level',
-  slaTier: 'sla_tier',
-  volumeCap: 'volume_cap',
-}
 
 export interface Context {
   readonly pool: pg.Pool
@@ -101,7 +82,7 @@ export function routes(app: Api, { pool, commands, fingerprint, hot: cache }: Co
     const { principal } = request
     await requireVenue(pool, principal, venue)
     const { field, value } = change
-    const column = Object.hasOwn(COLUMNS, field) ? COLUMNS[field] : undefined
+    const column = Object.hasOwn(VENUE_FIELDS, field) ? VENUE_FIELDS[field as VenueFieldName].column : undefined
     const before = column === undefined ? undefined : await fieldOf(pool, venue, column)
     Object.assign(request.audited, {
       object: venue,

@@ -1,6 +1,8 @@
 /** Reads venues, and decides who sees them. */
 import type { FastifyRequest } from 'fastify'
 import type pg from 'pg'
+import { VENUE_FIELDS } from '../../domain/venue-fields.ts'
+import { SHOWN_FIELDS } from '../../views/views.ts'
 import { canSee, type Principal } from '../access/principal.ts'
 import { visible } from '../access/scope-sql.ts'
 import { masked } from '../masks.ts'
@@ -8,14 +10,13 @@ import { Problem } from '../problem.ts'
 import { isoSql } from '../schemas.ts'
 import type { Venue } from './venue-schemas.ts'
 
+const FIELDS = SHOWN_FIELDS.map(field => `v.${VENUE_FIELDS[field].column} AS "${field}"`).join(', ')
+
 /** A venue with its zones, and the version of its row; null if there is none. */
 export async function loadVenue(pool: pg.Pool, id: string): Promise<{ value: Venue; version: number } | null> {
   const { rows } = await pool.query<Venue & { version: string }>({
     name: 'venue',
-    text: `SELECT v.id, v.name, v.location, v.region, v.aliases, v.notes, v.removed, v.provenance, v.overrides, v.version,
-       v.soundtrack_account_id AS "soundtrackAccount", v.soundtrack_location_id AS "soundtrackLocation",
-       v.zone_count AS "zoneCount", v.subscription_status AS "subscriptionStatus", v.last_issue_date AS "lastIssueDate",
-       v.priority_level AS "priorityLevel", v.sla_tier AS "slaTier", v.volume_cap AS "volumeCap", v.updated_at AS "updatedAt",
+    text: `SELECT v.id, v.region, v.removed, v.provenance, v.overrides, v.version, v.updated_at AS "updatedAt", ${FIELDS},
        json_build_object('name', contact_name, 'email', contact_email, 'phone', contact_phone, 'position', contact_position) AS contact,
        (SELECT coalesce(json_agg(z ORDER BY z.name, z.id), '[]') FROM (
          SELECT id, name, status, detail, lower(playback) = 'playing' AS playing, playback, volume, track, artist, source,

@@ -5,10 +5,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { encodeCallbackData } from '../../connectors/whatsapp/callback-data.ts'
 import { whatsappWebhook } from '../../connectors/whatsapp/webhook.ts'
 import { conversationId, reference } from '../../domain/ids.ts'
+import { withTimeout } from '../../domain/timeout.ts'
 import { erasedRows } from '../../sinks/postgres/erasures.ts'
 import { TestLog } from '../../sinks/testing/log.ts'
 import { LogError } from '../../topics/log.ts'
 import { type ApiServer, startApi } from '../server.ts'
+import type { ApiChannel } from './channel.ts'
 
 const SECRET = 'secret-of-the-app'
 const TENANT_KEY = 'key-of-the-tenant'
@@ -19,14 +21,12 @@ let log: TestLog
 let api: ApiServer
 const lines: string[] = []
 
-beforeEach(async () => {
-  lines.length = 0
-  log = await TestLog.open()
-  api = await startApi({
+const start = (channel: ApiChannel) =>
+  startApi({
     host: '127.0.0.1',
     port: 0,
     adminToken: null,
-    channels: [{ name: 'whatsapp', account: null, webhook: whatsappWebhook({ appSecret: SECRET, verifyToken: 'verify-me' }) }],
+    channels: [channel],
     tenantKey: TENANT_KEY,
     log,
     codec: log.codec,
@@ -35,6 +35,12 @@ beforeEach(async () => {
     logger: pino({ level: 'trace' }, { write: line => void lines.push(line) }),
     dependencies: {},
   })
+
+beforeEach(async () => {
+  lines.length = 0
+  log = await TestLog.open()
+  const webhook = whatsappWebhook({ appSecret: SECRET, verifyToken: 'verify-me' })
+  api = await start({ name: 'whatsapp', account: null, webhook })
 })
 
 afterEach(() => api.close())
@@ -243,6 +249,23 @@ test('503 while the log takes nothing, and the same webhook is taken later', asy
   log.failing = null
   expect((await post(body)).status).toBe(200)
   expect(inLog()).toHaveLength(1)
+})
+
+test('a fault while a webhook is read is no outage of the log: 500, with its stack in the service’s log', async () => {
+  await api.close()
+  const webhook = whatsappWebhook({ appSecret: SECRET, verifyToken: 'verify-me' })
+  let fault: Error = new TypeError('a part that nobody thought of')
+  const receive = () => Promise.reject(fault)
+  api = await start({ name: 'whatsapp', account: null, webhook: { ...webhook, receive } })
+  const answer = await post('{"object":"whatsapp_business_account"}')
+  expect(answer.status).toBe(500)
+  const logged = lines.map(line => JSON.parse(line)).find(({ err }) => err !== undefined)
+  expect(logged?.err).toMatchObject({ message: fault.message, stack: expect.stringContaining('channel.test.ts') })
+  fault = await withTimeout(new Promise<never>(() => {}), 1).catch((error: Error) => error)
+  expect((await post('{"object":"whatsapp_business_account"}')).status).toBe(503)
+  const metrics = await (await fetch(`${api.url}/metrics`)).text()
+  for (const outcome of ['failed', 'unavailable'])
+    expect(metrics).toContain(`app_webhook_requests_total{channel="whatsapp",outcome="${outcome}"} 1`)
 })
 
 test('nothing personal of a webhook is in the service’s log', async () => {

@@ -1,8 +1,9 @@
 /** The webhook of a channel: what it brings is in the log before it is answered. */
 import { Type } from 'typebox'
 import { messageOf } from '../../engine/errors.ts'
+import { TimeoutError } from '../../domain/timeout.ts'
 import type { Codec } from '../../topics/codec.ts'
-import type { Log } from '../../topics/log.ts'
+import { type Log, LogError } from '../../topics/log.ts'
 import { isDeeper, MAX_DEPTH } from '../json.ts'
 import type { Metrics } from '../metrics.ts'
 import { Problem, sendProblem } from '../problem.ts'
@@ -86,6 +87,11 @@ export function channelWebhook(app: Api, webhook: Webhook, options: WebhookConte
       try {
         parts = await webhook.receive(content, options)
       } catch (error) {
+        // Anything else is a fault of ours, for the log with its stack: sending the webhook again would not help.
+        if (!(error instanceof LogError || error instanceof TimeoutError)) {
+          count('failed')
+          throw error
+        }
         count('unavailable')
         request.log.error({ requestId: request.id, reason: messageOf(error) }, 'webhook rejected: cannot append to the log')
         return sendProblem(reply, 'unavailable', 'the webhook cannot be stored now: send it again')

@@ -20,14 +20,14 @@ channelConformance({
     let refusing = false
     return {
       ports: {
-        send: async ({ id, to, text, buttons }, run) => {
+        send: async ({ id, more, to, text, buttons }, run) => {
           run.beforeSend()
           if (refusing) {
             refusing = false
-            return { id, accepted: false, reason: 'no such loft', at: 0 }
+            return { id, more, accepted: false, reason: 'no such loft', at: 0 }
           }
           accepted.push({ to, text, choices: buttons.map(({ title }) => title) })
-          return { id, accepted: true, providerId: `pigeon-${accepted.length}`, at: 0 }
+          return { id, more, accepted: true, providerId: `pigeon-${accepted.length}`, at: 0 }
         },
       },
       accepted: () => accepted,

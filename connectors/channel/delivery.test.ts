@@ -193,6 +193,136 @@ describe('a send that may or may not have happened', () => {
   })
 })
 
+describe('a message in parts', () => {
+  const LONG = ['a', 'b', 'c'].map(letter => letter.repeat(4000)).join('\n')
+  /** A message in three parts, of which this many were accepted; and the attempt of the next one. */
+  const sending = (accepted: number) => {
+    const scene = connector()
+    scene.kit.handle('SendMessage', order('m1', { text: LONG }))
+    for (let n = 1; n <= accepted; n++) accept(scene, n)
+    return scene
+  }
+  const attempt = ({ kit }: ReturnType<typeof connector>) => kit.started[0]?.attempt ?? ''
+  const accept = (scene: ReturnType<typeof connector>, n: number) =>
+    scene.kit.complete(attempt(scene), { id: 'm1', more: n < 3, accepted: true, providerId: `wamid.${n}`, at: NOW })
+  const texts = ({ kit }: ReturnType<typeof connector>) => kit.started.map(e => e.input.text[0])
+
+  it('sends each once the one before was accepted, all under the id of the whole', () => {
+    const scene = sending(0)
+    expect([texts(scene), scene.kit.started.map(e => [e.input.id, e.input.more])]).toEqual([['a'], [['m1', true]]])
+    expect(accept(scene, 1).emits).toEqual([])
+    expect(texts(scene)).toEqual(['b'])
+    accept(scene, 2)
+    expect([texts(scene), scene.kit.started.map(e => [e.input.id, e.input.more])]).toEqual([['c'], [['m1', false]]])
+    expect(scene.kit.state?.sends).toMatchObject([{ id: 'm1', status: 'QUEUED' }])
+    accept(scene, 3)
+    expect(scene.kit.started).toEqual([])
+    expect(scene.kit.state?.sends).toMatchObject([{ id: 'm1', status: 'SENT', providerId: 'wamid.3' }])
+  })
+
+  it('has the worst status of its parts: it is delivered, and read, when all of them are', () => {
+    const { report } = sending(3)
+    const said = (providerId: string, status: DeliveryStatusInput['status']) => outcomes(report(status, { providerId }))
+    expect(said('wamid.3', 'READ')).toEqual([])
+    expect(said('wamid.1', 'DELIVERED')).toEqual([])
+    expect(said('wamid.2', 'DELIVERED')).toMatchObject([{ id: 'm1', status: 'DELIVERED', providerId: 'wamid.3' }])
+    expect(said('wamid.1', 'READ')).toEqual([])
+    expect(said('wamid.2', 'READ')).toMatchObject([{ id: 'm1', status: 'READ' }])
+  })
+
+  it('has failed when one of them has, and is delivered after all once each is', () => {
+    const { report } = sending(3)
+    const said = (providerId: string, status: DeliveryStatusInput['status']) => report(status, { providerId })
+    const failed = said('wamid.1', 'FAILED')
+    expect(outcomes(failed)).toMatchObject([{ id: 'm1', status: 'FAILED' }])
+    expect(alerted(failed)).toMatchObject([{ id: 'send_failed:m1', resolved: false, text: expect.stringContaining('in full') }])
+    for (const n of [2, 3]) expect(said(`wamid.${n}`, 'DELIVERED').emits).toEqual([])
+    const arrived = said('wamid.1', 'DELIVERED')
+    expect(outcomes(arrived)).toMatchObject([{ id: 'm1', status: 'DELIVERED' }])
+    expect(alerted(arrived)).toMatchObject([{ id: 'send_failed:m1', resolved: true }])
+  })
+
+  it.each(['refused', 'EXPIRED', 'NOT_DONE', 'UNKNOWN'] as const)('stops at a part that was %s', how => {
+    const scene = sending(1)
+    const { kit, refuse, report } = scene
+    const stopped = how === 'refused' ? refuse(attempt(scene), 'm1', 131026) : kit.end(attempt(scene), how)
+    expect(outcomes(stopped)).toMatchObject([{ id: 'm1', status: 'FAILED' }])
+    expect(alerted(stopped)).toMatchObject([{ id: 'send_failed:m1', text: expect.stringContaining('in full') }])
+    expect(kit.started).toEqual([])
+    // What was sent of it may arrive: that is not all of it.
+    expect(report('DELIVERED', { providerId: 'wamid.1' }).emits).toEqual([])
+    expect(kit.state?.sends).toMatchObject([{ id: 'm1', status: 'FAILED' }])
+  })
+
+  it('stops when a part that was accepted is reported as failed', () => {
+    const scene = sending(1)
+    expect(outcomes(scene.report('FAILED', { providerId: 'wamid.1' }))).toMatchObject([{ id: 'm1', status: 'FAILED' }])
+    accept(scene, 2)
+    expect(scene.kit.started).toEqual([])
+  })
+
+  it('goes on where a part is reported before its result arrives', () => {
+    const scene = sending(0)
+    const first = attempt(scene)
+    scene.report('SENT', { providerId: 'wamid.1', attempt: first })
+    accept(scene, 1)
+    expect(texts(scene)).toEqual(['b'])
+    accept(scene, 2)
+    expect(texts(scene)).toEqual(['c'])
+  })
+
+  it('may not have been sent where its last part may not have been', () => {
+    const scene = sending(2)
+    const last = attempt(scene)
+    expect(outcomes(scene.kit.end(last, 'UNKNOWN'))).toMatchObject([{ id: 'm1', status: 'UNKNOWN' }])
+    expect(outcomes(scene.report('DELIVERED', { attempt: last, providerId: 'wamid.3' }))).toMatchObject([
+      { id: 'm1', status: 'SENT' },
+    ])
+  })
+
+  it.each(['accepted', 'refused'] as const)('lets the messages after it wait until it is %s', how => {
+    const scene = sending(0)
+    const { kit, refuse } = scene
+    kit.handle('SendMessage', order('m2'))
+    kit.handle('SendMessage', order('m3'))
+    const sent: string[] = []
+    const next = () => sent.push(`${kit.started[0]?.input.id}:${kit.started[0]?.input.text[0]}`)
+    next()
+    if (how === 'refused') refuse(attempt(scene), 'm1', 131026)
+    else
+      for (const n of [1, 2, 3]) {
+        accept(scene, n)
+        next()
+      }
+    if (how === 'refused') next()
+    scene.accept(attempt(scene), 'm2')
+    next()
+    const rest = ['m2:W', 'm3:W']
+    expect(sent).toEqual(how === 'refused' ? ['m1:a', ...rest] : ['m1:a', 'm1:b', 'm1:c', ...rest])
+  })
+
+  it('is told of though it is too old to be kept: of a part that others follow, that it failed', () => {
+    const scene = sending(0)
+    for (let n = 0; n < 40; n++) scene.order(`n${n}`)
+    expect(accept(scene, 1).emits).toEqual([])
+    expect(scene.kit.state?.sends.map(s => s.id)).not.toContain('m1')
+    expect(outcomes(scene.refuse(attempt(scene), 'm1', 131026))).toMatchObject([{ id: 'm1', status: 'FAILED' }])
+  })
+
+  it('takes as much room among the newest as it has parts: the state stays small', () => {
+    const { kit, order: send } = connector()
+    for (let n = 0; n < 40; n++) send(`m${n}`, { text: LONG })
+    expect(kit.state?.sends.map(s => s.id)).toEqual(Array.from({ length: 10 }, (_, n) => `m${n + 30}`))
+  })
+
+  it('of an erased person is not kept', () => {
+    const scene = sending(0)
+    scene.kit.handle('ErasePerson', { id: 'erasure-1', channel: 'whatsapp', at: NOW })
+    for (const n of [1, 2, 3]) expect(accept(scene, n).emits).toEqual([])
+    expect([scene.kit.state, scene.kit.started]).toEqual([null, []])
+  })
+})
+
 describe('the state', () => {
   it('keeps the newest 30 sends, and a result of an older one is told all the same', () => {
     const { kit, order, refuse } = connector()
@@ -228,6 +358,8 @@ describe('a state that was written under its former name', () => {
     const send = { id: 'm1', attempt: 'a1', providerId: 'wamid.m1', status: 'SENT', alerted: false, at: NOW }
     const writers = new WriterSchemas()
     const fingerprint = writers.add(JSON.stringify(former?.schema))
-    expect(writers.decode('DeliveryState', fingerprint, type.toBuffer({ sends: [send] }))).toEqual({ sends: [send] })
+    expect(writers.decode('DeliveryState', fingerprint, type.toBuffer({ sends: [send] }))).toEqual({
+      sends: [{ ...send, parts: [] }],
+    })
   })
 })

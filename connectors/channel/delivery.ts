@@ -5,14 +5,19 @@
  *                       └─ no ─▶ FAILED          └─ ended ─▶ UNKNOWN ─┼─▶ SendOutcome, each status once
  *   DeliveryStatus (by attempt or the provider's id) ─────────────────┘
  *
- * That a message was accepted is in its SendResult; the conversation does not need to know.
+ * That a message was accepted is in its SendResult; the conversation does not need to know. A long message goes out in parts, each
+ * after the one before it. If one is refused, expires or may not have been sent, the rest is withdrawn and the message has failed. All
+ * records name the whole message: the attempt, or the provider's id, tells which part they are about.
  */
+import { sendFailed } from '../../domain/alerts.ts'
 import { type Channel, freeTextUntil } from '../../domain/channel.ts'
 import { outranks } from '../../domain/delivery-status.ts'
-import { MINUTE } from '../../domain/time.ts'
+import { MINUTE_MS } from '../../domain/time.ts'
 import { actor, type Context, type Ports } from '../../engine/actor.ts'
-import type { Delivery, DeliveryState, DeliveryStatus, MessageStatus, SendMessage } from '../../schemas/types.ts'
+import type { Delivery, DeliveryState, MessageStatus, SendMessage } from '../../schemas/types.ts'
+import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
 import { alerts, type ChannelInbox, conversationInbox } from '../../topics/catalog.ts'
+import { attempted, keep, NEW, queued, type Reported, reportedOn, withoutRest, withPart, worstOf } from './delivery-state.ts'
 import { inParts } from './form.ts'
 
 export interface DeliverySettings {
@@ -27,7 +32,7 @@ export interface DeliverySettings {
   readonly timeScale: number
 }
 
-export const DELIVERY_DEFAULTS: DeliverySettings = { useMs: 10 * MINUTE, reconcileMs: 5 * MINUTE, timeScale: 1 }
+export const DELIVERY_DEFAULTS: DeliverySettings = { useMs: 10 * MINUTE_MS, reconcileMs: 5 * MINUTE_MS, timeScale: 1 }
 
 /** What the delivery actor needs to know of a channel besides its description. */
 export interface DeliveryChannel {
@@ -38,8 +43,6 @@ export interface DeliveryChannel {
 
 /** Reason of a message that was decided after the channel's window for free text had closed. */
 export const WINDOW_CLOSED = 'window_closed'
-
-const MAX_KEPT_SENDS = 30
 
 // The effect's timeout leaves room for waiting in the account's budget; the request itself has 10 s.
 const effects = { send: { input: 'SendMessage', result: 'SendResult', retry: 'never', timeoutMs: 30_000 } } as const
@@ -62,29 +65,32 @@ export type DeliveryPorts = Ports<DeliveryActor>
 export const deliveryActor = (of: DeliveryChannel, settings: DeliverySettings = DELIVERY_DEFAULTS) => {
   const { channel, describeError } = of
 
-  /** Applies a status if it ranks higher, and tells the conversation and, where needed, a human. */
-  function change(state: DeliveryState, send: Delivery, to: Change, context: Ctx): DeliveryState {
-    const { status, at, reason = '', errorCode = null } = to
-    const known = { ...send, providerId: to.providerId ?? send.providerId }
-    if (!outranks(status, send.status)) return keep(state, known)
-    const { id, providerId } = known
-    if (to.alreadyKnown !== true || send.status !== 'QUEUED')
-      context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })
-    const next = { ...known, status, at }
-    if (status === 'FAILED')
-      return keep(state, alert(channel, next, `could not be sent: ${describeError(errorCode, reason)}`, context))
-    if (status === 'UNKNOWN') {
-      context.setTimer(`unknown:${id}`, context.now + settings.reconcileMs / settings.timeScale)
-      return keep(state, next)
-    }
-    return keep(state, send.alerted ? alert(channel, next, 'went out after all', context, true) : next)
+  /** Takes what is known of a message, or of a part of it. */
+  function change(state: DeliveryState, reported: Reported, to: Change, context: Ctx): DeliveryState {
+    const known = withPart(reported, to.status, to.providerId ?? null)
+    const send = withoutRest(known, reported.part, attempt => context.withdraw(attempt))
+    const status = send.parts.length === 0 ? to.status : worstOf(send.parts)
+    return keep(state, tell(send, status, to, context))
   }
 
-  function reported(state: DeliveryState, status: DeliveryStatus, context: Ctx): DeliveryState {
-    const { attempt, providerId, at, errorCode } = status
-    const send = state.sends.find(s => (attempt !== null && s.attempt === attempt) || s.providerId === providerId)
-    if (send === undefined || status.status === 'UNKNOWN') return state
-    return change(state, send, { status: status.status, providerId, at, errorCode, reason: status.error ?? '' }, context)
+  /** Tells the conversation and, where needed, a human of a status, if it ranks higher than the one they know. */
+  function tell(send: Delivery, status: MessageStatus, to: Change, context: Ctx): Delivery {
+    const { at, reason = '', errorCode = null } = to
+    if (!outranks(status, send.status)) return send
+    const { id, providerId } = send
+    if (to.alreadyKnown !== true || send.status !== 'QUEUED')
+      context.emit(conversationInbox, context.key, 'SendOutcome', { id, providerId, status, reason, errorCode, at })
+    const next = { ...send, status, at }
+    if (status === 'FAILED') {
+      const sent = send.parts.some(part => part.status !== 'FAILED') ? 'sent in full' : 'sent'
+      const why = to.status === 'UNKNOWN' ? 'a part of it may not have gone out' : describeError(errorCode, reason)
+      return alert(channel, next, `could not be ${sent}: ${why}`, context)
+    }
+    if (status === 'UNKNOWN') {
+      context.setTimer(`unknown:${id}`, context.now + settings.reconcileMs / settings.timeScale)
+      return next
+    }
+    return send.alerted ? alert(channel, next, 'went out after all', context, true) : next
   }
 
   return actor({
@@ -98,27 +104,32 @@ export const deliveryActor = (of: DeliveryChannel, settings: DeliverySettings = 
         const closesAt = freeTextUntil(channel, message.lastInboundAt)
         if (context.now >= closesAt) {
           const failed = { status: 'FAILED', reason: WINDOW_CLOSED, at: context.now } as const
-          return change(before, queued(message.id, null, context.now), failed, context)
+          return change(before, { send: queued(message.id, context.now, []), part: 0 }, failed, context)
         }
         const useUntil = message.createdAt + settings.useMs / settings.timeScale
-        // Effects of one key start in order, so that the parts of a long message arrive in order.
-        return inParts(message, channel.limits).reduce((state, part) => {
-          const attempt = context.perform('send', part, { notAfter: Math.min(closesAt, useUntil) })
-          return keep(state, queued(part.id, attempt, context.now))
-        }, before)
+        const notAfter = Math.min(closesAt, useUntil)
+        // Effects of one key start in order, each after the one before it, so that the parts of a long message arrive in order.
+        const attempts = inParts(message, channel.limits).map(part => context.perform('send', part, { notAfter }))
+        return keep(before, queued(message.id, context.now, attempts))
       },
       // No state: the person has been erased in the meantime.
-      SendResult: (state, { id, accepted, providerId, errorCode, reason, at }, context) => {
+      SendResult: (state, { id, more, accepted, providerId, errorCode, reason, at }, context) => {
         if (state === null) return null
-        const send = sendOf(state, id, context)
+        // Others follow, and what has become of them is not kept.
+        if (accepted && more && !state.sends.some(send => send.id === id)) return state
         return change(
           state,
-          send,
+          attempted(state, id, context.attempt, context.now),
           { status: accepted ? 'SENT' : 'FAILED', providerId, reason, errorCode, at, alreadyKnown: accepted },
           context,
         )
       },
-      DeliveryStatus: (state, status, context) => (state === null ? null : reported(state, status, context)),
+      DeliveryStatus: (state, { attempt, providerId, status, at, errorCode, error }, context) => {
+        if (state === null) return null
+        const reported = reportedOn(state, attempt, providerId)
+        if (reported === null || status === 'UNKNOWN') return state
+        return change(state, reported, { status, providerId, at, errorCode, reason: error ?? '' }, context)
+      },
       ErasePerson: () => null,
     },
     timers: {
@@ -129,45 +140,20 @@ export const deliveryActor = (of: DeliveryChannel, settings: DeliverySettings = 
       },
     },
     effects,
-    ended: (state: DeliveryState | null, { input, outcome, reason }, context) => {
+    ended: (state: DeliveryState | null, { attempt, input, outcome, reason }, context) => {
       if (state === null) return null
-      const send = sendOf(state, (input as SendMessage).id, context)
       const at = context.now
-      if (outcome === 'UNKNOWN') return change(state, send, { status: 'UNKNOWN', reason, at }, context)
-      return change(state, send, { status: 'FAILED', reason: outcome === 'EXPIRED' ? 'expired' : reason, at }, context)
+      const reported = attempted(state, (input as SendMessage).id, attempt, at)
+      if (outcome === 'UNKNOWN') return change(state, reported, { status: 'UNKNOWN', reason, at }, context)
+      return change(state, reported, { status: 'FAILED', reason: outcome === 'EXPIRED' ? 'expired' : reason, at }, context)
     },
     emits,
   })
 }
 
-const NEW: DeliveryState = { sends: [] }
-
-function queued(id: string, attempt: string | null, at: number): Delivery {
-  return { id, attempt, providerId: null, status: 'QUEUED', alerted: false, at }
-}
-
-/** The delivery of this id; a new one if it was too old to be kept. */
-function sendOf(state: DeliveryState, id: string, context: Ctx): Delivery {
-  return state.sends.find(send => send.id === id) ?? queued(id, context.attempt, context.now)
-}
-
-function keep(state: DeliveryState, send: Delivery): DeliveryState {
-  const known = state.sends.some(s => s.id === send.id)
-  const sends = known ? state.sends.map(s => (s.id === send.id ? send : s)) : [...state.sends, send]
-  return { sends: sends.slice(-MAX_KEPT_SENDS) }
-}
-
 /** One alert per message: opened again with newer words, or resolved. */
 function alert({ label }: Channel, send: Delivery, what: string, context: Ctx, resolved = false): Delivery {
-  context.emit(alerts, context.key, 'Alert', {
-    id: `send_failed:${send.id}`,
-    conversation: context.key,
-    department: 'OPERATIONS',
-    priority: 'HIGH',
-    kind: 'send_failed',
-    text: `A ${label} message ${what}.`,
-    resolved,
-    at: context.now,
-  })
+  const tell = resolved ? resolveAlert : raiseAlert
+  tell(context, { ...sendFailed(send.id), conversation: context.key, priority: 'HIGH', text: `A ${label} message ${what}.` })
   return { ...send, alerted: !resolved }
 }

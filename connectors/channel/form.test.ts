@@ -24,6 +24,7 @@ const message = (text: string, buttons: ReplyButton[] = []): SendMessage => ({
   replyTo: 'before',
   lastInboundAt: 0,
   createdAt: 0,
+  more: false,
 })
 
 describe('the form of choices', () => {
@@ -39,9 +40,13 @@ describe('the form of choices', () => {
     expect(formOf(choices('Terrace north', 'Terrace south'), LIMITS)).toBe('list')
   })
 
-  it('in the text: those that it does not name already are below it', () => {
-    const [sent] = inParts(message('Which zone?\n1. Lobby\n2. Pool', choices('Lobby', 'Pool', 'All zones')), PLAIN)
-    expect(sent).toMatchObject({ text: 'Which zone?\n1. Lobby\n2. Pool\nAll zones', buttons: [] })
+  it('in the text: those that it does not name already go on with the numbers of its list, or are below it', () => {
+    const said = (text: string, ...titles: string[]) => inParts(message(text, choices(...titles)), PLAIN)[0]
+    const asked = said('Which zone?\n1. Lobby\n2. Pool', 'Lobby', 'Pool', 'All zones')
+    expect(asked).toMatchObject({ text: 'Which zone?\n1. Lobby\n2. Pool\n3. All zones', buttons: [] })
+    expect(said('1. Pool, Krabi\n2. Pool, Phuket\n\nWhich one?', 'Pool', 'Pool', 'Another venue')?.text).toBe(
+      '1. Pool, Krabi\n2. Pool, Phuket\n3. Another venue\n\nWhich one?',
+    )
     expect(inParts(message('Is it Lagoon?', choices('Yes', 'No')), PLAIN)[0]?.text).toBe('Is it Lagoon?\nYes · No')
   })
 })
@@ -52,12 +57,27 @@ describe('a message in parts', () => {
     expect(inParts(short, LIMITS)).toEqual([short])
   })
 
-  it('ends where a line ends; the last part has the id, and the first shows what it answers', () => {
+  it('ends where a line ends; each has the id of the whole, and the first shows what it answers', () => {
     const parts = inParts(message(`${'a'.repeat(70)}\n${'b'.repeat(60)}`), LIMITS)
-    expect(parts.map(({ id, text, replyTo }) => [id, text, replyTo])).toEqual([
-      ['m1/1', 'a'.repeat(70), 'before'],
-      ['m1', 'b'.repeat(60), null],
+    expect(parts.map(({ id, text, replyTo, more }) => [id, text, replyTo, more])).toEqual([
+      ['m1', 'a'.repeat(70), 'before', true],
+      ['m1', 'b'.repeat(60), null, false],
     ])
+  })
+
+  it('has none that is empty, whatever blanks are around its text', () => {
+    const blanks = fc.string({ unit: fc.constantFrom(' ', '\n', '\t'), maxLength: 250 })
+    const words = fc.string({ unit: fc.constantFrom('a', ' ', '\n'), minLength: 90, maxLength: 210 })
+    fc.assert(
+      fc.property(blanks, words, blanks, fc.boolean(), (before, said, after, asks) => {
+        fc.pre(said.trim() !== '')
+        const parts = inParts(message(before + said + after, asks ? choices('Yes', 'No') : []), LIMITS)
+        for (const { text } of parts) expect(text).toBe(text.trim())
+        for (const { text } of parts) expect(text).not.toBe('')
+      }),
+    )
+    expect(inParts(message('a'.repeat(100) + ' '.repeat(40)), LIMITS)).toHaveLength(1)
+    expect(inParts(message(' '.repeat(140) + 'a'.repeat(100)), LIMITS)).toHaveLength(1)
   })
 
   it('shows choices with the last part, which leaves room for them', () => {
@@ -88,6 +108,15 @@ describe('a message in parts', () => {
     const parts = inParts(message('x'.repeat(5_000)), LIMITS)
     expect(parts).toHaveLength(10)
     expect(parts.at(-1)?.text.endsWith('…')).toBe(true)
+  })
+
+  it('is cut after ten parts, however short they are', () => {
+    const parts = inParts(message(`${'x'.repeat(51)} ${'y'.repeat(60)} `.repeat(9), choices('Yes', 'No')), LIMITS)
+    expect(parts).toHaveLength(10)
+    const last = parts.at(-1)
+    expect(last).toMatchObject({ more: false, buttons: [{ title: 'Yes' }, { title: 'No' }] })
+    expect(last?.text.length).toBe(40)
+    expect(last?.text.endsWith('…')).toBe(true)
   })
 })
 

@@ -5,7 +5,7 @@
 import type { Channel } from '../../domain/channel.ts'
 import { conversationId, reference } from '../../domain/ids.ts'
 import { RECORD_AT, RECORD_ID } from '../../engine/headers.ts'
-import { withTimeout } from '../../engine/timeout.ts'
+import { withTimeout } from '../../domain/timeout.ts'
 import { type ChannelInbox, conversationInbox, deadLetters } from '../../topics/catalog.ts'
 import { CodecError } from '../../topics/codec.ts'
 import { type Append, MAX_RECORD_BYTES } from '../../topics/log.ts'

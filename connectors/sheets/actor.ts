@@ -10,6 +10,7 @@
  * only once its last bucket has been passed on, so that the next reading does the rest.
  */
 import { createHash } from 'node:crypto'
+import { sheetRefused } from '../../domain/alerts.ts'
 import { actor, type Context } from '../../engine/actor.ts'
 import { PART } from '../../engine/headers.ts'
 import type {
@@ -21,6 +22,7 @@ import type {
   SheetVenue,
   SyncOutcome,
 } from '../../schemas/types.ts'
+import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
 import { alerts, sheetsInbox, syncLog, venueInbox } from '../../topics/catalog.ts'
 import { isAnother, isSwapped } from './sample.ts'
 import { codeIn, isUnread, problem, textOf } from './problem.ts'
@@ -189,28 +191,15 @@ export const sheetsActor = (settings: SheetsSettings = SHEETS_DEFAULTS) => {
     context: Ctx,
   ): SheetState {
     const text = `Sheet "${context.key}" was not taken (${reason}). What was taken before stays.`
-    if (state.alert !== text) tell(text, false, context)
+    if (state.alert !== text) raiseAlert(context, { ...sheetRefused(context.key), priority: 'HIGH', text })
     if (outcome === 'FAILED') context.setTimer('interval', context.now + settings.retryMs / settings.timeScale)
     return done({ ...state, alert: text }, reading, outcome, part, context, reason)
   }
 
   function resolve(state: SheetState, context: Ctx): SheetState {
-    if (state.alert !== null) tell(`Sheet "${context.key}" is read again.`, true, context)
+    const text = `Sheet "${context.key}" is read again.`
+    if (state.alert !== null) resolveAlert(context, { ...sheetRefused(context.key), priority: 'HIGH', text })
     return { ...state, alert: null }
-  }
-
-  function tell(text: string, resolved: boolean, context: Ctx): void {
-    const id = `sheet_refused:${context.key}`
-    const alert = {
-      id,
-      department: 'OPERATIONS',
-      priority: 'HIGH',
-      kind: 'sheet_refused',
-      text,
-      resolved,
-      at: context.now,
-    } as const
-    context.emit(alerts, context.key, 'Alert', alert)
   }
 
   function done(

@@ -2,6 +2,7 @@
  * Dates as spreadsheets show them. 4/5/2026 is the fourth of May or the fifth of April: a column has one order, which the cells
  * that can be read in one way only decide, or a setting. Without either such a cell is not read.
  */
+import { DAY_MS } from '../../domain/time.ts'
 import { unquoted } from '../../domain/phone.ts'
 
 export const DATE_ORDERS = ['dmy', 'mdy', 'ymd'] as const
@@ -87,7 +88,6 @@ function alike(date: string | null): DateRead | null {
   return date === null ? null : { dates: new Map(DATE_ORDERS.map(order => [order, date])), telling: false }
 }
 
-const DAY_MS = 86_400_000
 /** Day 0 of a spreadsheet's count, since it takes 1900 for a leap year. */
 const DAY_0 = Date.UTC(1899, 11, 30)
 const FIRST_SERIAL = 36_526 // 2000-01-01

@@ -56,6 +56,19 @@ describe('reading a sheet from a file', () => {
     )
   })
 
+  it('reads phones by the calling code of now: with another code the same file is another sheet', async () => {
+    writeFileSync(file, 'venue_id,venue_name,contact_phone\n1,House,030 901820\n')
+    const phones = (parts: readonly SheetPartInput[]) => parts.flatMap(part => part.rows?.map(row => row.contactPhone) ?? [])
+    let code = '49'
+    const country = () => code
+    const german = await read({}, { country })
+    expect(phones(german)).toEqual(['+4930901820'])
+    const fingerprint = german[0]?.fingerprint ?? null
+    expect((await read({ fingerprint }, { country }))[0]?.summary).toMatchObject({ unchanged: true })
+    code = '66'
+    expect(phones(await read({ fingerprint }, { country }))).not.toContain('+4930901820')
+  })
+
   it('tells how many of some venues are still there', async () => {
     writeFileSync(file, csv([1, 2, 3]))
     const sample = (await read())[0]?.summary?.sample ?? []

@@ -15,8 +15,10 @@ import { decode } from './decode.ts'
 import { type SheetProblem, problem, textOf } from './problem.ts'
 import { knownOf, sampleOf } from './sample.ts'
 
-export interface SheetFileSettings extends SheetSettings {
+export interface SheetFileSettings extends Omit<SheetSettings, 'country'> {
   readonly file: string
+  /** Calling code of phones without one, as of now. */
+  readonly country?: () => string
   /** Whose sheet it is: what another source made is not merged over. By default the file's path says it. */
   readonly source?: string
   /** What the operator has accepted, as an alert named it. */
@@ -33,16 +35,17 @@ const SHOWN_BYTES = 6 * 1024
 /** Leaves room for the rest of the record beside its rows. */
 const MAX_ROWS_BYTES = MAX_RECORD_BYTES - 64 * 1024
 /** Part of the fingerprint: another way of reading makes another content of the same bytes. */
-const READER = 'csv-2'
+const READER = 'csv-3'
 
 export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'SheetPart'> {
   const { file, source = sourceOf(file), accept = null, clock = Date.now } = settings
-  const reader = `${READER}/${settings.country ?? ''}/${settings.dateOrder ?? ''}`
   return async (input, run) => {
     run.beforeSend()
     const started = performance.now()
     const content = await contentOf(file, run.signal)
     const readAt = clock()
+    const country = settings.country?.()
+    const reader = `${READER}/${country ?? ''}/${settings.dateOrder ?? ''}`
     const part = (rest: Partial<SheetPartInput>): SheetPartInput => ({
       sheet: input.sheet,
       readAt,
@@ -59,7 +62,9 @@ export function sheetFilePort(settings: SheetFileSettings): Port<'ReadSheet', 'S
     if (fingerprint === input.fingerprint) return part(summary({ unchanged: true, fingerprint }))
     const decoded = decode(content.bytes)
     if ('error' in decoded) return part(summary({ ...failed(decoded.error), fingerprint }))
-    const sheet = parseSheet(decoded.text, { year: new Date(readAt).getUTCFullYear(), ...settings })
+    const { dateOrder, year = new Date(readAt).getUTCFullYear() } = settings
+    const given = { year, ...(country !== undefined && { country }), ...(dateOrder !== undefined && { dateOrder }) }
+    const sheet = parseSheet(decoded.text, given)
     if (sheet.error !== null) return part(summary({ ...failed(sheet.error), fingerprint }))
 
     const buckets = bucketsOf(sheet, input)

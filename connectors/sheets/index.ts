@@ -18,12 +18,14 @@ export const sheets = defineConnector({
   connect: ({ file, source, dateOrder, accept }, context) => {
     let watch: Watch | null = null
     return {
-      ports: { read: sheetFilePort({ file, dateOrder, accept, ...(source !== null && { source }) }) },
+      ports: {
+        read: sheetFilePort({ file, dateOrder, accept, country: context.countryCode, ...(source !== null && { source }) }),
+      },
       started: async () => {
         watch = watchSheet({ file, changed: () => readNow('changed', context) })
         await readNow('start', context)
       },
-      close: () => watch?.close(),
+      stopping: () => watch?.close(),
     }
   },
 })

@@ -5,10 +5,12 @@
  *   watched ─▶ poll ─ reading, or why there is none ─▶ sent to its venues ─▶ poll …
  *               └─ others want it read: renew ─▶ poll …        nobody does: renew ─▶ (over)
  */
+import { soundtrackAmbiguous } from '../../domain/alerts.ts'
 import type { Context, Ended } from '../../engine/actor.ts'
 import { LAST, PART } from '../../engine/headers.ts'
 import type { SoundtrackState, WatchVenue, ZonesRead } from '../../schemas/types.ts'
-import { alerts, soundtrackInbox, syncLog, venueInbox, zoneKey } from '../../topics/catalog.ts'
+import { raiseAlert, resolveAlert } from '../../topics/alerts.ts'
+import { soundtrackInbox, syncLog, venueInbox, zoneKey } from '../../topics/catalog.ts'
 import type { Effects, Emits } from './actor.ts'
 import type { SoundtrackSettings } from './polling.ts'
 import { split } from './split.ts'
@@ -184,22 +186,17 @@ function logRun(
   return { ...state, run: { outcome, at: ctx.now } }
 }
 
-/** LastSent once when it begins, and once when it is over. */
+/** Alerts once when it begins, and once when it is over. */
 function tellAmbiguity(state: SoundtrackState, ambiguous: number, ctx: Ctx): SoundtrackState {
   if (ambiguous > 0 === state.ambiguous > 0) return { ...state, ambiguous }
   const venues = state.venues.map(v => v.venue)
   const some = `${venues.slice(0, 5).join(', ')}${venues.length > 5 ? ' …' : ''}`
-  ctx.emit(alerts, state.account, 'Alert', {
-    id: `soundtrack_ambiguous:${state.account}`,
-    department: 'OPERATIONS',
-    priority: 'NORMAL',
-    kind: 'soundtrack_ambiguous',
-    text:
-      ambiguous > 0
-        ? `Soundtrack account ${state.account}: ${ambiguous} zones could belong to more than one of ${some}. Give each venue its location.`
-        : `Soundtrack account ${state.account}: every zone has its venue again.`,
-    resolved: ambiguous === 0,
-    at: ctx.now,
-  })
+  const subject = { ...soundtrackAmbiguous(state.account), priority: 'NORMAL' } as const
+  if (ambiguous === 0) {
+    resolveAlert(ctx, { ...subject, text: `Soundtrack account ${state.account}: every zone has its venue again.` })
+  } else {
+    const text = `Soundtrack account ${state.account}: ${ambiguous} zones could belong to more than one of ${some}. Give each venue its location.`
+    raiseAlert(ctx, { ...subject, text })
+  }
   return { ...state, ambiguous }
 }

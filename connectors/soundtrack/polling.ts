@@ -1,4 +1,6 @@
 /** How the Soundtrack connector polls. Times in ms, before `timeScale` divides them. */
+import { MINUTE_MS } from '../../domain/time.ts'
+
 export interface SoundtrackSettings {
   /** Least time between two reads of an account: ahead of the five minutes that a status stays fresh. More where the tokens are short. */
   readonly quietMs: number
@@ -26,20 +28,18 @@ export interface SoundtrackSettings {
   readonly timeScale: number
 }
 
-const MINUTE = 60_000
-
 export const SOUNDTRACK_SETTINGS: SoundtrackSettings = {
-  quietMs: 4.5 * MINUTE,
-  urgentMs: 1.8 * MINUTE,
-  changedMs: MINUTE,
-  changedForMs: 3 * MINUTE,
-  calmMs: 60 * MINUTE,
+  quietMs: 4.5 * MINUTE_MS,
+  urgentMs: 1.8 * MINUTE_MS,
+  changedMs: MINUTE_MS,
+  changedForMs: 3 * MINUTE_MS,
+  calmMs: 60 * MINUTE_MS,
   gapMs: 5_000,
   failedMs: 30_000,
-  tellMs: 60 * MINUTE,
-  lateMs: 30 * MINUTE,
-  logMs: 30 * MINUTE,
-  openMs: 24 * 60 * MINUTE,
+  tellMs: 60 * MINUTE_MS,
+  lateMs: 30 * MINUTE_MS,
+  logMs: 30 * MINUTE_MS,
+  openMs: 24 * 60 * MINUTE_MS,
   firstZones: 4,
   timeScale: 1,
 }

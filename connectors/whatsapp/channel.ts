@@ -1,6 +1,6 @@
 /** WhatsApp as a channel. https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages */
 import type { Channel } from '../../domain/channel.ts'
-import { DAY } from '../../domain/time.ts'
+import { DAY_MS } from '../../domain/time.ts'
 import { type ChannelInbox, whatsappInbox } from '../../topics/catalog.ts'
 
 export const whatsappChannel = {
@@ -13,6 +13,6 @@ export const whatsappChannel = {
     buttons: { most: 3, titleChars: 20 },
     list: { most: 10, titleChars: 24, descriptionChars: 72 },
   },
-  freeTextWindowMs: DAY,
+  freeTextWindowMs: DAY_MS,
   receipts: 'read',
 } as const satisfies Channel<ChannelInbox>

@@ -20,6 +20,7 @@ function body(more: Partial<SendMessage>): Json {
       replyTo: null,
       lastInboundAt: 0,
       createdAt: 0,
+      more: false,
       ...more,
     },
     'main:c1/a1',

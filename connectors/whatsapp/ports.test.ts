@@ -47,6 +47,7 @@ const message: SendMessage = {
   replyTo: null,
   lastInboundAt: 0,
   createdAt: 0,
+  more: false,
 }
 
 /** Runs the port as the worker does: again after what surely did not happen. Returns the waits asked for, and the result. */
@@ -76,7 +77,7 @@ describe('sending', () => {
     const beforeSend = vi.fn()
     const result = await port()({}, { beforeSend })
     expect(fake.sent).toMatchObject([{ to: '66812345678', text: 'สวัสดีค่ะ', opaque: 'main:c1/a1' }])
-    expect(result).toEqual({ id: 'm1', accepted: true, providerId: fake.sent[0]?.id, at: 1234 })
+    expect(result).toEqual({ id: 'm1', more: false, accepted: true, providerId: fake.sent[0]?.id, at: 1234 })
     expect(beforeSend).toHaveBeenCalledTimes(1)
   })
 

@@ -74,8 +74,9 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
   }
 
   async function send(message: SendMessage, run: Run): Promise<SendResultInput> {
+    const { id, more } = message
     const refused = (errorCode: number | null, reason: string) => {
-      return { id: message.id, accepted: false, errorCode, reason, at: clock() }
+      return { id, more, accepted: false, errorCode, reason, at: clock() }
     }
     let body: unknown
     try {
@@ -93,7 +94,7 @@ export function whatsappPorts(settings: WhatsappPortSettings): WhatsappPorts {
     try {
       const providerId = await calls.call(run, request, { party: message.to })
       pause.passed(sentAt)
-      return { id: message.id, accepted: true, providerId, at: clock() }
+      return { id, more, accepted: true, providerId, at: clock() }
     } catch (error) {
       if (error instanceof TransportFailure && !error.left) throw new NotDone(error.message, { cause: error })
       if (!(error instanceof HttpFailure)) throw error

@@ -82,12 +82,12 @@ export class Draft {
   /** Returns a function that takes back what has happened since, except answers to look-ups: a replay asks again. */
   savepoint(): () => void {
     const { timers, ledger } = this
-    const [emits, performed, started] = [this.emits.length, this.performed.length, this.started.length]
+    const [emits, performed, started] = [this.emits.length, this.performed.length, [...this.started]]
     const [closed, retired] = [this.closed.length, this.retired.length]
     return () => {
       this.emits.length = emits
       this.performed.length = performed
-      this.started.length = started
+      this.started.splice(0, this.started.length, ...started)
       this.closed.length = closed
       this.retired.length = retired
       this.timers = timers

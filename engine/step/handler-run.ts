@@ -12,7 +12,7 @@ import type { Instance } from '../instance.ts'
 import { standing, timerName } from '../retired.ts'
 import { checkInput, checkSize, MAX_TIMER_NAME_BYTES } from '../size.ts'
 import type { Draft } from './draft.ts'
-import { startNext } from './ledger.ts'
+import { startNext, withdrawAttempt } from './ledger.ts'
 
 /** What a handler is told besides the record. */
 export interface Delivery {
@@ -97,13 +97,19 @@ export class HandlerRun implements Context {
     if (declared === undefined) throw new Poison('not_declared', `looks up "${lookup}", which it does not declare`)
     const { type } = recordSchema(declared.input)
     const bytes = type.toBuffer(input)
-    const by = declared.oncePerRecord === true ? `${this.offset}.${lookup}` : this.#draft.version()
-    if (answers.some(answer => answer.by === by)) throw new Poison('invalid', `looks up "${lookup}" again for the same record`)
+    const by = declared.unnumbered === true ? this.#byName(lookup) : this.#draft.version()
     const question = { key: this.key, lookup, by, digest: hash('sha256', bytes, 'hex').slice(0, 16) }
     const value = task.lookup({ ...question, input: type.fromBuffer(bytes) })
     if (value === null) return null as never
     answers.push({ ...question, value })
     return task.codec.decode(value).value as never
+  }
+
+  /** Of several answers for one record the later ones are told apart. */
+  #byName(lookup: string): string {
+    const name = `${this.offset}.${lookup}`
+    const before = this.#draft.answers.filter(({ by }) => by === name || by.startsWith(`${name}.`)).length
+    return before === 0 ? name : `${name}.${before}`
   }
 
   perform(effect: string, input: object, options?: { notAfter?: number | undefined }): string {
@@ -122,6 +128,10 @@ export class HandlerRun implements Context {
     draft.ledger = [...draft.ledger, waiting]
     startNext(draft)
     return attempt
+  }
+
+  withdraw(attempt: string): boolean {
+    return withdrawAttempt(this.#draft, attempt)
   }
 
   setTimer(name: string, at: number): void {

@@ -18,6 +18,17 @@ export function replaceAttempt(draft: Draft, changed: Attempt): void {
   draft.ledger = draft.ledger.map(a => (a.attempt === changed.attempt ? changed : a))
 }
 
+/** Removes an attempt that nothing has been done of: it waits, or would be started by this very step. False for any other. */
+export function withdrawAttempt(draft: Draft, id: string): boolean {
+  const open = draft.ledger.find(a => a.attempt === id)
+  const startsNow = draft.started.indexOf(id)
+  if (open === undefined || !(open.status === 'WAITING' || (open.status === 'STARTED' && open.start === 0 && startsNow !== -1)))
+    return false
+  if (startsNow !== -1) draft.started.splice(startsNow, 1)
+  closeAttempt(draft, open)
+  return true
+}
+
 /** Starts the first waiting attempt if none is running. */
 export function startNext(draft: Draft): void {
   if (draft.ledger.some(a => a.status === 'STARTED')) return

@@ -47,6 +47,7 @@ export class ChangelogWriter {
   restored({ identityWritten, inboxWritten, schemas }: Written): void {
     this.#identityWritten = identityWritten
     this.#inboxWritten = inboxWritten
+    this.#newSchemas = new Map() // of a transaction that has failed
     this.#knownSchemas.clear()
     for (const [fingerprint, text] of schemas) this.#knownSchemas.set(fingerprint, text)
   }
@@ -93,12 +94,11 @@ export class ChangelogWriter {
     return preamble
   }
 
-  /** The transaction is committed. Returns the schemas that it wrote. */
+  /** The transaction is committed. `wrote`: it wrote to the changelog. Returns the schemas that it wrote. */
   committed(wrote: boolean): ReadonlyMap<string, string> {
-    if (wrote) {
-      this.#identityWritten = true
-      this.#inboxWritten = true
-    }
+    if (!wrote) return new Map()
+    this.#identityWritten = true
+    this.#inboxWritten = true
     const schemas = this.#newSchemas
     for (const [fingerprint, text] of schemas) this.#knownSchemas.set(fingerprint, text)
     this.#newSchemas = new Map()

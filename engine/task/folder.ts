@@ -48,7 +48,7 @@ export class Folder {
     this.#expected = next
   }
 
-  /** Continues at this offset, with other code or by a person's decision. */
+  /** Continues at this offset, after memory was dropped: a pending halt no longer counts. */
   reset(next: number): void {
     this.#expected = next
     this.#pendingHalt = null

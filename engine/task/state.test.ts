@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { assertTransition, type TaskState, TRANSITIONS } from './state.ts'
+import { assertTransition, IllegalTransition, type TaskState, TRANSITIONS } from './state.ts'
 
 const STATES = Object.keys(TRANSITIONS) as TaskState[]
 /** Written out, so that the table cannot change unnoticed. */
@@ -25,7 +25,10 @@ describe.each(STATES)('from %s', from => {
   it.each(STATES)('to %s', to => {
     const go = () => assertTransition('venue.inbox/3', from, to)
     if (ALLOWED.includes(`${from} > ${to}`)) expect(go).not.toThrow()
-    else expect(go).toThrow(`task venue.inbox/3 must not go from ${from} to ${to}`)
+    else {
+      expect(go).toThrow(IllegalTransition)
+      expect(go).toThrow(`task venue.inbox/3 must not go from ${from} to ${to}`)
+    }
   })
 
   it('can always end', () => {

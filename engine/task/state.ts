@@ -22,7 +22,15 @@ export const TRANSITIONS: Readonly<Record<TaskState, readonly TaskState[]>> = {
   CLOSED: [],
 }
 
-/** @throws if a task must not go from the one state to the other */
+/** A mistake of the engine: a task must not go from the one state to the other. */
+export class IllegalTransition extends Error {
+  constructor(task: string, from: TaskState, to: TaskState) {
+    super(`task ${task} must not go from ${from} to ${to}`)
+    this.name = 'IllegalTransition'
+  }
+}
+
+/** @throws {IllegalTransition} */
 export function assertTransition(task: string, from: TaskState, to: TaskState): void {
-  if (!TRANSITIONS[from].includes(to)) throw new Error(`task ${task} must not go from ${from} to ${to}`)
+  if (!TRANSITIONS[from].includes(to)) throw new IllegalTransition(task, from, to)
 }

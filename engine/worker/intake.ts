@@ -44,9 +44,10 @@ export class Intake {
     return this.#left.ranges.length > 0
   }
 
-  /** What is left, or what comes within `wait` ms. */
-  async next(membership: Membership, wait = this.#idleWait()): Promise<Polls> {
-    const polls = this.hasLeft ? this.#left : await this.poll(membership, this.#settings.maxRecords, wait)
+  /** What is left, or what comes within `wait` ms; by default, until the next timer is due. */
+  async next(membership: Membership, wait?: number): Promise<Polls> {
+    const { maxRecords } = this.#settings
+    const polls = this.hasLeft ? this.#left : await this.poll(membership, maxRecords, wait ?? this.#idleWait())
     this.#left = NOTHING
     return polls
   }

@@ -1,53 +1,55 @@
 /**
- * What a person of support does in a conversation. Each is a command: it is handled, or refused with a reason as a code.
+ * Actions of support staff in a conversation. Each is a command: carried out, or refused with a reason code.
  */
 import { trusts } from '../../domain/trust.ts'
 import type { AgentAction } from '../../schemas/types.ts'
-import type { State, Turn } from './turn.ts'
+import type { State } from './context.ts'
+import type { Turn } from './turn.ts'
 
 const MAX_NOTE_CHARS = 4_000
 
-/** Returns why it is refused; null where it is done. */
+/** Each returns the code of its refusal, or null when done. */
 const ACTIONS: Readonly<Record<AgentAction['kind'], (turn: Turn, action: AgentAction) => string | null>> = {
   TAKE_OVER: (turn, { by }) => takeOver(turn, by),
   HAND_BACK: handBack,
   REPLY: reply,
-  NOTE: note,
+  NOTE: addNote,
   ASSIGN: assign,
   RESOLVE: resolve,
   APPROVE: approve,
   UNKNOWN: () => 'unknown_action',
 }
 
-export function act(turn: Turn, action: AgentAction): State {
-  // It may have been done so long ago that it is not remembered: twice would be worse than not at all.
+/** Carries out the action, or refuses it. */
+export function performAgentAction(turn: Turn, action: AgentAction): State {
+  // It may already have been done, longer ago than deduplication remembers: twice is worse than not at all.
   const refused = turn.context.possiblyDuplicate ? 'maybe_done' : ACTIONS[action.kind](turn, action)
   if (refused !== null) turn.context.refuse(refused)
   return turn.finish()
 }
 
-/** The person of support has the conversation; the bot is silent in it. */
+/** The agent owns the conversation; the bot is silent. */
 function takeOver(turn: Turn, by: string): string | null {
   const { owner, assignee } = turn.state
   if (owner === 'AGENT' && assignee !== null && assignee !== by) return 'taken_by_other'
-  give(turn, by, 'taken_over')
+  assignTo(turn, by, 'taken_over')
   return null
 }
 
-function give(turn: Turn, to: string, reason: string): void {
+function assignTo(turn: Turn, to: string, reason: string): void {
   if (turn.state.assignee !== to) turn.event('ASSIGNED', { to })
   turn.own('AGENT', reason).set({ assignee: to, question: null, pending: null })
   turn.context.setTimer('idle', turn.after(turn.settings.idleMs))
 }
 
-/** The bot has it again. What came meanwhile was the human's to answer. */
+/** The bot owns it again. Messages in between were for the agent to answer. */
 function handBack(turn: Turn, { by }: AgentAction): string | null {
   if (turn.state.owner === 'BOT') return 'bot_has_it'
-  rest(turn.settle(by).own('BOT', 'handed_back'))
+  resetDialogue(turn.closeHandover(by).own('BOT', 'handed_back'))
   return null
 }
 
-/** Writing to the person is taking over. */
+/** A reply to the person takes the conversation over. */
 function reply(turn: Turn, { by, text }: AgentAction): string | null {
   const { handover } = turn.state
   if (text === null || text.trim() === '') return 'empty_text'
@@ -62,18 +64,18 @@ function reply(turn: Turn, { by, text }: AgentAction): string | null {
   return null
 }
 
-/** For colleagues: its text stays in the record. */
-function note(turn: Turn, { text }: AgentAction): string | null {
+/** A note for colleagues; its text is only in the command's record. */
+function addNote(turn: Turn, { text }: AgentAction): string | null {
   if (text === null || text.trim() === '') return 'empty_text'
   if (text.length > MAX_NOTE_CHARS) return 'text_too_long'
   turn.event('NOTE')
   return null
 }
 
-/** Gives it to somebody of support; to nobody: then it waits for a human. */
+/** Assigns it to an agent; assigned to nobody, it waits for one. */
 function assign(turn: Turn, { assignee }: AgentAction): string | null {
   if (assignee !== null) {
-    give(turn, assignee, 'assigned')
+    assignTo(turn, assignee, 'assigned')
     return null
   }
   if (turn.state.owner !== 'AGENT') return 'not_assigned'
@@ -86,17 +88,17 @@ function assign(turn: Turn, { assignee }: AgentAction): string | null {
 function resolve(turn: Turn, { by }: AgentAction): string | null {
   const { owner, handover } = turn.state
   if (owner === 'BOT' && handover === null) return 'nothing_open'
-  rest(turn.settle(by).own('BOT', 'resolved'))
+  resetDialogue(turn.closeHandover(by).own('BOT', 'resolved'))
   return null
 }
 
-/** Sets what a sender may do at a venue, until the conversation is of another one or support sets it anew. */
+/** Sets a sender's trust at a venue, until the venue changes or support sets it again. */
 function approve(turn: Turn, { sender: id, venue, trust, by }: AgentAction): string | null {
   const { state, settings } = turn
   const sender = id === null ? undefined : turn.sender(id)
   if (sender === undefined) return 'no_such_sender'
   if (state.venue === null) return 'no_venue'
-  // Whoever approves has read the conversation before: the person may have named another venue since.
+  // The person may have named another venue since the agent read the conversation.
   if (state.venue !== venue) return 'venue_changed'
   if (trust === 'UNKNOWN') return 'invalid_trust'
   if (sender.trust === trust && sender.decided === venue) return 'trusted_already'
@@ -109,8 +111,8 @@ function approve(turn: Turn, { sender: id, venue, trust, by }: AgentAction): str
   return null
 }
 
-/** Where the dialogue goes on from once no question of it is open. */
-export function rest(turn: Turn): Turn {
+/** Clears open questions, and moves to the state from which the dialogue continues. */
+export function resetDialogue(turn: Turn): Turn {
   turn.set({ candidates: [], tries: 0, thanked: false })
   const { state, venue } = turn.state
   if (venue === null) return turn.moveTo('INITIAL')

@@ -2,10 +2,11 @@
  * The questions of identification, and the choices that answer them.
  */
 import type { Candidate, OnFile, ReplyButtonInput, Understood, VenueMatch } from '../../schemas/types.ts'
-import type { Dialogue, Turn } from './turn.ts'
-import type { Word } from './words.ts'
+import type { Dialogue } from './context.ts'
+import type { Turn } from './turn.ts'
+import type { PhraseKey } from './words.ts'
 
-const CANDIDATES = 5
+const MAX_CANDIDATES = 5
 
 /** Asks whether this is the venue. */
 export function offer(turn: Turn, candidate: Candidate, runnerUp: number | null): Turn {
@@ -13,14 +14,14 @@ export function offer(turn: Turn, candidate: Candidate, runnerUp: number | null)
 }
 
 /** Asks which of these is the venue. */
-export function choose(turn: Turn, candidates: readonly Candidate[], word: Word): Turn {
+export function choose(turn: Turn, candidates: readonly Candidate[], key: PhraseKey): Turn {
   const [best, second] = candidates
   if (best !== undefined && second === undefined) return offer(turn, best, null)
-  turn.set({ candidates: candidates.slice(0, CANDIDATES), runnerUp: second?.score ?? null })
-  return sayCandidates(turn.moveTo('MULTIPLE_MATCHES'), word)
+  turn.set({ candidates: candidates.slice(0, MAX_CANDIDATES), runnerUp: second?.score ?? null })
+  return sayCandidates(turn.moveTo('MULTIPLE_MATCHES'), key)
 }
 
-/** Asks the question of the present state again. */
+/** Repeats the question of the current state. */
 export function ask(turn: Turn): Turn {
   const { state, candidates, venueName } = turn.state
   const [candidate] = candidates
@@ -46,21 +47,21 @@ export function ask(turn: Turn): Turn {
   }
 }
 
-function sayCandidates(turn: Turn, word: Word): Turn {
+function sayCandidates(turn: Turn, key: PhraseKey): Turn {
   const { candidates } = turn.state
   const list = candidates.map((c, n) => `${n + 1}. ${c.location === '' ? c.name : `${c.name}, ${c.location}`}`).join('\n')
   const rows = candidates.map(c => ({ id: `venue:${c.venue}`, title: c.name, description: c.location || null }))
-  return turn.say(word, { list }, [...rows, { id: 'venue:none', title: turn.words('list.none') }])
+  return turn.say(key, { list }, [...rows, { id: 'venue:none', title: turn.phrase('list.none') }])
 }
 
 export function yesNo(turn: Turn): ReplyButtonInput[] {
   return [
-    { id: 'confirm:yes', title: turn.words('button.yes') },
-    { id: 'confirm:no', title: turn.words('button.no') },
+    { id: 'confirm:yes', title: turn.phrase('button.yes') },
+    { id: 'confirm:no', title: turn.phrase('button.no') },
   ]
 }
 
-/** The name that the channel shows is offered: it need not be typed. */
+/** Offers the sender's profile name, so that it need not be typed. */
 export function ownName(turn: Turn): ReplyButtonInput[] {
   const name = turn.sender(turn.state.user)?.name?.trim()
   return name ? [{ id: 'name:own', title: name }] : []
@@ -79,7 +80,7 @@ export function venueIn({ match, matches }: Understood): VenueMatch | null {
   return match === 'EXACT' || match === 'LIKELY' ? (matches[0] ?? null) : null
 }
 
-/** The venue that a message clearly names, where it is another than the one identified. */
+/** The venue that a message clearly names, if it is not the one identified. */
 export function otherVenueIn(turn: Turn, understood: Understood): VenueMatch | null {
   const named = venueIn(understood)
   return named === null || named.venue === turn.state.venue ? null : named

@@ -1,30 +1,33 @@
 /**
- * The dialogue that finds out which venue a person writes from, and who they are.
+ * The dialogue that identifies the venue and the person.
  *
  *   INITIAL ─▶ ASKING_VENUE_NAME ─▶ CONFIRMING_VENUE ─▶ ASKING_PERSON_NAME ─▶ ASKING_POSITION ─▶ ASKING_ISSUE ─▶ IDENTIFIED
- *      │          │  ▲     └──────▶ MULTIPLE_MATCHES ──▶┘                            (what is known is never asked)
+ *      │          │  ▲     └──────▶ MULTIPLE_MATCHES ──▶┘                            (what is known is not asked)
  *      │          ▼  └ no                  │
  *      └───▶ NOT_FOUND: three failed tries, a human
  *
- * A request made on the way waits, and is understood again inside the venue once that is known.
+ * A request made on the way is kept as pending, and understood again once the venue is known.
  */
+import { cut } from '../../domain/text.ts'
 import type { Candidate, QueuedMessage, Understood } from '../../schemas/types.ts'
 import { ask, choose, fromFile, fromMatch, offer, otherVenueIn, venueIn, yesNo } from './ask.ts'
-import { named, positioned, settle, untrusted } from './contact.ts'
+import type { Dialogue } from './context.ts'
+import { named, positioned, identified, untrusted } from './contact.ts'
 import { route } from './handover.ts'
 import { isCommercial, isCritical, isForHuman, isTrouble, questionOf, saysNo, saysYes, wanted } from './intents.ts'
-import { cut, type Dialogue, keptText, type Turn } from './turn.ts'
+import { keptText } from './queue.ts'
+import type { Turn } from './turn.ts'
 import { firstName } from './words.ts'
 
-const TRIES = 3
-const ISSUE = 120
+const MAX_TRIES = 3
+const MAX_ISSUE_CHARS = 120
 
-/** Takes one message in the course of identification. */
+/** Handles one message during identification. */
 export function identify(turn: Turn, understood: Understood, message: QueuedMessage): Turn {
   const news = remember(turn, understood, message)
   switch (turn.state.state as Dialogue) {
     case 'INITIAL':
-      return opened(turn, understood)
+      return greetFirst(turn, understood)
     case 'CONFIRMING_VENUE':
       return confirmed(turn, understood, news)
     case 'MULTIPLE_MATCHES':
@@ -38,16 +41,16 @@ export function identify(turn: Turn, understood: Understood, message: QueuedMess
   }
 }
 
-/** Begins anew: what was found out is forgotten, and a venue on file is asked about instead of assumed. */
+/** Starts over: clears venue and contact, and asks about a venue on file instead of assuming it. */
 export function restart(turn: Turn, { onFile, runnerUp }: Understood): Turn {
-  forget(turn.settle(null).own('BOT', 'restart'))
+  forget(turn.closeHandover(null).own('BOT', 'restart'))
   const [first, second] = onFile
   if (first !== undefined && second === undefined) return offer(turn, fromFile(first), runnerUp)
   if (first !== undefined) return choose(turn, onFile.map(fromFile), 'venue.choose_on_file')
   return turn.moveTo('ASKING_VENUE_NAME').say('greeting.ask_venue')
 }
 
-/** Forgets the venue and the contact, and every question about them. */
+/** Clears the venue, the contact, and every question about them. */
 function forget(turn: Turn): Turn {
   return turn.set({
     venue: null,
@@ -65,7 +68,7 @@ function forget(turn: Turn): Turn {
   })
 }
 
-/** A person who was away for long is asked whether the venue is still theirs, unless their phone says so. */
+/** Asks a person who returns after a long absence whether the venue is still theirs, unless their phone is on file there. */
 export function welcomeBack(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
   const { returning, state, venue, venueName, venueLocation, contactName } = turn.state
   if (!returning || state !== 'IDENTIFIED' || venue === null || understood.onFile.some(f => f.venue === venue)) return false
@@ -79,29 +82,29 @@ export function welcomeBack(turn: Turn, understood: Understood, message: QueuedM
 }
 
 /**
- * "No, it is Lotus Bay Pattaya": another venue than the one identified. Zones come first: a name that is a zone of the venue
- * is no other venue, and neither is an answer to a question about a request.
+ * "No, it is Lotus Bay Pattaya": another venue than the one identified. Zones take precedence: the name of a zone is not taken for
+ * another venue, and neither is an answer to a question about a request.
  */
 export function correctVenue(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
   const other = otherVenueIn(turn, understood)
   if (other === null || understood.intents.some(i => i.zone !== null)) return false
-  const asked = wanted(understood, turn.settings.sure)
+  const asked = wanted(understood, turn.settings.minConfidence)
   const plain = turn.state.question === null && (asked.length === 0 || asked.some(i => !isForHuman(i)))
   if (!saysNo(understood) && !(understood.match === 'EXACT' && plain)) return false
   remember(turn.set({ question: null, tries: 0, pending: null }), understood, message)
   const file = understood.onFile.find(f => f.venue === other.venue)
-  if (file !== undefined) settle(turn, fromFile(file), understood, 'phone on file')
+  if (file !== undefined) identified(turn, fromFile(file), understood, 'phone on file')
   else offer(turn, fromMatch(other), understood.runnerUp)
   return true
 }
 
-/** Keeps a request until it can be dealt with. @returns true when it is new. */
+/** Keeps a request until it can be served. @returns true if it is new */
 function remember(turn: Turn, understood: Understood, message: QueuedMessage): boolean {
-  const asked = wanted(understood, turn.settings.sure)
+  const asked = wanted(understood, turn.settings.minConfidence)
   const urgent = isCritical(understood, asked)
   const { pending } = turn.state
   if ((asked.length === 0 && !urgent) || (pending !== null && (pending.urgent || !urgent))) return false
-  const issue = asked.some(i => isTrouble(i) || i.kind === 'hardware') ? issueOf(understood, message) : null
+  const issue = asked.some(i => isTrouble(i) || i.kind === 'hardware') ? issueText(understood, message) : null
   // A question is answered as soon as the venue is known, anything else once the contact is.
   const need = asked.length > 0 && asked.every(i => questionOf(i) !== undefined) ? 'venue' : 'contact'
   const { text, sender, sentAt } = message
@@ -110,18 +113,18 @@ function remember(turn: Turn, understood: Understood, message: QueuedMessage): b
 }
 
 /** The issue in a few words. */
-export function issueOf({ issue }: Understood, { text }: QueuedMessage): string {
-  return cut((issue ?? text).trim(), ISSUE)
+export function issueText({ issue }: Understood, { text }: QueuedMessage): string {
+  return cut((issue ?? text).trim(), MAX_ISSUE_CHARS)
 }
 
-function opened(turn: Turn, understood: Understood): Turn {
+function greetFirst(turn: Turn, understood: Understood): Turn {
   const { onFile, match, matches, runnerUp } = understood
   const [best] = matches
   const elsewhere = match === 'EXACT' && !onFile.some(f => f.venue === best?.venue)
   if (onFile.length > 0 && !elsewhere) return knownPhone(turn, understood)
   if (best === undefined || match === 'NONE' || match === 'UNKNOWN') return greet(turn, understood)
   // An exact hit in the very first message needs no confirmation; a fuzzy one always does.
-  if (match === 'EXACT') return settle(turn, fromMatch(best), understood, 'exact in first message')
+  if (match === 'EXACT') return identified(turn, fromMatch(best), understood, 'exact in first message')
   if (match === 'LIKELY') return offer(turn, fromMatch(best), runnerUp)
   return choose(turn, matches.map(fromMatch), 'venue.choose')
 }
@@ -131,7 +134,7 @@ function knownPhone(turn: Turn, understood: Understood): Turn {
   const said = match === 'AMBIGUOUS' ? matches : matches.slice(0, 1)
   const meant = onFile.filter(f => said.some(m => m.venue === f.venue))
   const [only, other] = meant.length === 1 ? meant : onFile
-  if (only !== undefined && other === undefined) return settle(turn, fromFile(only), understood, 'phone on file')
+  if (only !== undefined && other === undefined) return identified(turn, fromFile(only), understood, 'phone on file')
   return choose(turn, onFile.map(fromFile), 'venue.choose_on_file')
 }
 
@@ -142,9 +145,9 @@ function greet(turn: Turn, understood: Understood): Turn {
   return turn.say(pending === null ? 'greeting.ask_venue' : 'greeting.ask_venue_request')
 }
 
-/** Who asks about prices or a demonstration and names no venue is for sales; no venue is asked for. */
+/** Hands a prospect who names no venue over to sales, without asking for a venue. */
 function newcomer(turn: Turn, understood: Understood): boolean {
-  const asked = wanted(understood, turn.settings.sure)
+  const asked = wanted(understood, turn.settings.minConfidence)
   if (!isCommercial(asked)) return false
   const intents = asked.map(i => i.kind)
   turn.set({ pending: null }).handOver(route(intents, '', false))
@@ -169,7 +172,7 @@ function confirmed(turn: Turn, understood: Understood, news: boolean): Turn {
   const best = venueIn(understood)
   const no = saysNo(understood)
   if (best !== null && best.venue !== candidate.venue) return offer(turn, fromMatch(best), runnerUp)
-  if (saysYes(understood) || (match === 'EXACT' && !no)) return settle(turn, candidate, understood, 'confirmed')
+  if (saysYes(understood) || (match === 'EXACT' && !no)) return identified(turn, candidate, understood, 'confirmed')
   const others = matches.filter(m => m.venue !== candidate.venue)
   if (match === 'AMBIGUOUS' && others.length > 0) return choose(turn, (no ? others : matches).map(fromMatch), 'venue.choose')
   if (no) return rejected(turn, candidate)
@@ -201,18 +204,18 @@ function chosen(turn: Turn, understood: Understood, news: boolean): Turn {
     (reply === 'NUMBER' && number !== null ? candidates[number - 1] : undefined) ??
     candidates.find(c => c.venue === best?.venue) ??
     (narrower.length === 1 ? narrower[0] : undefined)
-  if (choice !== undefined) return settle(turn, choice, understood, 'chosen')
+  if (choice !== undefined) return identified(turn, choice, understood, 'chosen')
   if (best !== null) return offer(turn, fromMatch(best), runnerUp)
   if (action === 'venue:none' || reply === 'NONE_OF_THESE' || number === 0 || saysNo(understood)) return asksAgain(turn)
   if (narrower.length > 1 && narrower.length < candidates.length) return choose(turn, narrower, 'venue.choose')
   return news ? ask(turn) : missed(turn, () => ask(turn))
 }
 
-/** Counts a failed try; after three a human helps. */
+/** Counts a failed try; after three the conversation is handed over. */
 function missed(turn: Turn, next: () => Turn): Turn {
   const tries = turn.state.tries + 1
   turn.set({ tries })
-  if (tries < TRIES) return next()
+  if (tries < MAX_TRIES) return next()
   if (turn.state.state === 'NOT_FOUND') return turn
   turn.set({ candidates: [] }).moveTo('NOT_FOUND').say('venue.not_found')
   return turn.handOver({ department: 'GENERAL', priority: 'NORMAL', reason: 'venue_not_found' })

@@ -1,12 +1,12 @@
-/** The end of a conversation whose person is erased: what they wrote and who they were goes, that it was so stays. */
+/** Erasure of a person: removes what they wrote and who they were; the fact that a conversation took place is kept. */
 import type { ErasePerson } from '../../schemas/types.ts'
 import { conversationEvents, conversationProfiles, issues } from '../../topics/catalog.ts'
 import type { ConversationChannel } from './settings.ts'
-import type { State, TurnContext } from './turn.ts'
+import type { State, TurnContext } from './context.ts'
 
 /**
- * Has every topic that keeps the newest record of a key forget this one, and the connector forget what it sent. What is still under
- * way finds no state when it comes back, and changes nothing.
+ * Removes the conversation from every compacted topic, and asks the connector to forget what it sent. Results that are still on
+ * their way find no state and change nothing.
  */
 export function erase(
   state: State | null,

@@ -1,11 +1,11 @@
 /**
- * To whom a conversation is handed over, how urgently, and by when the person hears from them.
+ * Which department a conversation is handed over to, how urgently, and when the person can expect a response.
  */
 import { afterSupportTime, daysBetween, type SupportHours } from '../../domain/support-hours.ts'
-import { HOUR, MINUTE } from '../../domain/time.ts'
+import { HOUR_MS, MINUTE_MS } from '../../domain/time.ts'
 import { clock } from '../../domain/time-zone.ts'
 import type { Department, Priority } from '../../schemas/types.ts'
-import { type Language, words } from './words.ts'
+import { type Language, phrase } from './words.ts'
 
 export interface Route {
   readonly department: Department
@@ -40,7 +40,7 @@ const DESKS: Readonly<Record<string, Desk>> = {
   contact_query: ['GENERAL', 'NORMAL'],
 }
 
-/** Words that move a request to another desk, whatever its intent: money, law, and music for a day that is near. */
+/** Words that override the department or priority of an intent: money, law, and music for a day that is near. */
 const LEGAL = /\b(legal action|lawyers?|lawsuit|sue)\b|ทนาย|ฟ้องร้อง|ดำเนินคดี/i
 const MONEY = /\b(payments?|refunds?|invoices?|receipts?)\b|ชำระเงิน|คืนเงิน|ใบแจ้งหนี้|ใบเสร็จ/i
 const SOON = /\b(wedding|party|event|tonight|tomorrow|today)\b|งานแต่ง|งานเลี้ยง|ปาร์ตี้|คืนนี้|พรุ่งนี้|วันนี้/i
@@ -52,8 +52,9 @@ export function moreUrgent(a: Priority, than: Priority): boolean {
 }
 
 /**
- * Who takes what was asked for: of several intents the most urgent decides.
- * @param text of the message, for words that decide by themselves
+ * The department and priority of a request; of several intents the most urgent decides.
+ * @param text of the message: some words decide by themselves
+ * @param urgent whether the sentiment is URGENT
  */
 export function route(intents: readonly string[], text: string, urgent: boolean): Route {
   let [department, priority]: Desk = ['GENERAL', 'NORMAL']
@@ -75,31 +76,31 @@ export function route(intents: readonly string[], text: string, urgent: boolean)
   return { department, priority, reason }
 }
 
-/** First response by priority, ms. A critical one counts at any hour, the others in business hours. */
-const FIRST_RESPONSE: Readonly<Record<Priority, number>> = {
-  CRITICAL: 15 * MINUTE,
-  HIGH: HOUR,
-  NORMAL: 4 * HOUR,
-  INFO: 24 * HOUR,
-  UNKNOWN: 24 * HOUR,
+/** Time to a first response, ms: around the clock for CRITICAL, in support hours for the others. */
+const FIRST_RESPONSE_MS: Readonly<Record<Priority, number>> = {
+  CRITICAL: 15 * MINUTE_MS,
+  HIGH: HOUR_MS,
+  NORMAL: 4 * HOUR_MS,
+  INFO: 24 * HOUR_MS,
+  UNKNOWN: 24 * HOUR_MS,
 }
 
-/** When a first response is due: its time counted in business hours. */
+/** When a first response is due. */
 export function dueAt(priority: Priority, now: number, hours: SupportHours): number {
-  if (priority === 'CRITICAL') return now + FIRST_RESPONSE.CRITICAL
-  return afterSupportTime(FIRST_RESPONSE[priority], now, hours)
+  if (priority === 'CRITICAL') return now + FIRST_RESPONSE_MS.CRITICAL
+  return afterSupportTime(FIRST_RESPONSE_MS[priority], now, hours)
 }
 
-/** The expected time in words: a span where nothing is closed in between, else the clock. */
+/** The expected time as text: a duration if support is open until then, else the time of day. */
 export function expected(priority: Priority, now: number, hours: SupportHours, language: Language): string {
   const due = dueAt(priority, now, hours)
   const span = due - now
-  if (span === FIRST_RESPONSE[priority]) {
-    if (span < HOUR) return words(language, 'when.minutes', { n: span / MINUTE })
-    return span === HOUR ? words(language, 'when.hour') : words(language, 'when.hours', { n: span / HOUR })
+  if (span === FIRST_RESPONSE_MS[priority]) {
+    if (span < HOUR_MS) return phrase(language, 'when.minutes', { n: span / MINUTE_MS })
+    return span === HOUR_MS ? phrase(language, 'when.hour') : phrase(language, 'when.hours', { n: span / HOUR_MS })
   }
   const days = daysBetween(now, due, hours.zone)
   const time = clock(due, hours.zone)
-  if (days === 0) return words(language, 'when.today', { time })
-  return days === 1 ? words(language, 'when.tomorrow', { time }) : words(language, 'when.later', { n: days, time })
+  if (days === 0) return phrase(language, 'when.today', { time })
+  return days === 1 ? phrase(language, 'when.tomorrow', { time }) : phrase(language, 'when.later', { n: days, time })
 }

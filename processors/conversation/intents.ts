@@ -1,6 +1,6 @@
 /**
- * Intents by what they lead to: a control of a zone, a question that its state answers, a trouble that starts with a look at
- * the zones; everything else that is not just social goes to a human.
+ * Intents by what they lead to: a control of a zone, a question that the zone's state answers, or a trouble that starts with a check
+ * of the zones. Everything else that is not just social goes to a human.
  */
 import type { Intent, Understood, ZoneRequestKind } from '../../schemas/types.ts'
 
@@ -21,12 +21,12 @@ const QUESTIONS: Readonly<Record<string, ZoneRequestKind>> = {
 }
 const TROUBLES = new Set(['report_issue', 'no_sound', 'device_offline'])
 const SOCIAL = new Set(['greeting', 'thanks', 'unknown'])
-/** What somebody without a venue with us may want. */
+/** Intents of prospects (people without a venue in the system). */
 const COMMERCIAL = new Set(['new_prospect', 'demo_request', 'quote_request', 'pricing_query', 'licensing_query', 'product_query'])
 
-/** Below this even a question is not answered by guess. */
-const GUESS = 0.5
-const MOST = 3
+/** Below this confidence an intent is not even tried as a guess. */
+const MIN_GUESS_CONFIDENCE = 0.5
+const MAX_INTENTS = 3
 
 export const controlOf = ({ kind }: Intent): ZoneRequestKind | undefined => CONTROLS[kind]
 export const questionOf = ({ kind }: Intent): ZoneRequestKind | undefined => QUESTIONS[kind]
@@ -39,15 +39,15 @@ export const isForHuman = (intent: Intent): boolean =>
 export const isControlKind = (kind: ZoneRequestKind): boolean => Object.values(CONTROLS).includes(kind)
 
 /**
- * What a message asks for, at most three things, in its order: what is sure; else its best guess, where acting on a guess
- * does no harm or it will be asked about. A complaint beside something that can be done is its reason, not a wish of its own.
- * @param sure the confidence from which an intent counts as meant
+ * What a message asks for, at most three intents in order: the certain ones; else the best guess, if acting on a guess does no harm
+ * or will be confirmed first. A complaint beside another request is its reason, not a request.
+ * @param minConfidence the confidence from which an intent counts as meant
  */
-export function wanted({ intents }: Understood, sure: number): Intent[] {
-  const meant = intents.filter(i => i.confidence >= sure && !SOCIAL.has(i.kind))
+export function wanted({ intents }: Understood, minConfidence: number): Intent[] {
+  const meant = intents.filter(i => i.confidence >= minConfidence && !SOCIAL.has(i.kind))
   const [best] = intents
   if (meant.length === 0) {
-    const guess = best !== undefined && !SOCIAL.has(best.kind) && !isForHuman(best) && best.confidence >= GUESS
+    const guess = best !== undefined && !SOCIAL.has(best.kind) && !isForHuman(best) && best.confidence >= MIN_GUESS_CONFIDENCE
     return guess ? [best] : []
   }
   const doable = meant.filter(i => i.kind !== 'complaint')
@@ -56,10 +56,10 @@ export function wanted({ intents }: Understood, sure: number): Intent[] {
     .filter(
       (i, n) => list.findIndex(j => isSame(i, j)) === n && !(isLook(i) && list.some(j => isTrouble(j) && j.zone === i.zone)),
     )
-    .slice(0, MOST)
+    .slice(0, MAX_INTENTS)
 }
 
-/** Whether one answer answers both: "which zones are there, are they online?" is one question. */
+/** Whether one answer serves both: "which zones are there, are they online?" is one question. */
 function isSame(a: Intent, b: Intent): boolean {
   return a.zone === b.zone && (a.kind === b.kind || (isLook(a) && isLook(b)))
 }
@@ -69,12 +69,12 @@ function isLook(intent: Intent): boolean {
   return kind === 'STATUS' || kind === 'LIST_ZONES'
 }
 
-/** Whether it is what a newcomer asks, who has no venue with us. */
+/** Whether a prospect would ask this. */
 export function isCommercial(asked: readonly Intent[]): boolean {
   return asked.length > 0 && asked.every(i => COMMERCIAL.has(i.kind))
 }
 
-/** Whether a human has to know at once. */
+/** Whether a human must be told at once. */
 export function isCritical(understood: Understood, asked: readonly Intent[]): boolean {
   return understood.sentiment === 'URGENT' || asked.some(i => i.kind === 'cancel_threat')
 }

@@ -1,14 +1,14 @@
-/** What a human has to see to, as it is kept for those who look after it: from the hand-over to its end. */
+/** Issues: what a human must take care of, from the handover to its end. */
 import type { SupportHours } from '../../domain/support-hours.ts'
 import type { IssueInput } from '../../schemas/types.ts'
 import { issues } from '../../topics/catalog.ts'
 import { dueAt } from './handover.ts'
-import type { State, TurnContext } from './turn.ts'
+import type { State, TurnContext } from './context.ts'
 
 type Issue = Omit<IssueInput, 'updatedAt'>
 
-/** The issue that a state has open; null where nothing is handed over. */
-export function issueOf(state: State, conversation: string, hours: SupportHours): Issue | null {
+/** The open issue of a state; null if nothing is handed over. */
+export function openIssue(state: State, conversation: string, hours: SupportHours): Issue | null {
   const { handover, owner, assignee, channel, venue, venueName, issue } = state
   if (handover === null) return null
   const { first, department, priority, reason, at, respondedAt } = handover
@@ -30,7 +30,7 @@ export function issueOf(state: State, conversation: string, hours: SupportHours)
   }
 }
 
-/** Writes what has become of the issue. @param endedBy who ended the one of before; null where nobody did */
+/** Publishes changes of the issue. @param endedBy who ended the previous one; null if nobody did */
 export function publishIssue(context: TurnContext, before: Issue | null, after: Issue | null, endedBy: string | null): void {
   const { now } = context
   if (before !== null && before.id !== after?.id) {

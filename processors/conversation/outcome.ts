@@ -1,14 +1,14 @@
 /**
- * What comes back from the venue: its answer is said, and where it is no success a human hears of it.
+ * Answers of the venue: tells the person the outcome, and hands over to a human when it is not a success.
  */
 import type { ConversationRequest, Department, Priority, VenueAnswer } from '../../schemas/types.ts'
 import { yesNo } from './ask.ts'
 import { isControlKind } from './intents.ts'
 import { ageWords, answerWords, firstWord, isPaused } from './render.ts'
-import { note, wishWords } from './requests.ts'
+import { trackRequest, wishWords } from './requests.ts'
 import type { Turn } from './turn.ts'
 
-/** Who looks into it, by the reason of a refusal. */
+/** Department and priority, by the reason of a refusal. */
 const DESKS: Readonly<Record<string, readonly [Department, Priority]>> = {
   trust: ['OPERATIONS', 'NORMAL'],
   policy: ['OPERATIONS', 'NORMAL'],
@@ -19,10 +19,10 @@ const DESKS: Readonly<Record<string, readonly [Department, Priority]>> = {
   expired: ['SALES', 'HIGH'],
 }
 
-/** A refusal that the person can put right by asking again needs no human. What was tried in vain does. */
+/** Refusals that the person can resolve by asking again; others need a human. */
 const REPEATABLE = new Set(['no_zone', 'busy', 'rate_limited'])
 
-/** The venue has answered a request: for the time being, or finally. */
+/** The venue has answered a request, preliminarily or finally. */
 export function venueAnswered(turn: Turn, answer: VenueAnswer): void {
   const request = turn.state.requests.find(r => r.id === answer.request) ?? ofTheVenue(turn, answer)
   if (request === null) return
@@ -30,13 +30,13 @@ export function venueAnswered(turn: Turn, answer: VenueAnswer): void {
   else if (request.endedAt === null) underWay(turn, answer, request)
 }
 
-/** What the venue does by itself, as a timed pause's end, becomes a request of the conversation once it is told. */
+/** Tracks a request that the venue made by itself, such as the end of a timed pause. */
 function ofTheVenue(turn: Turn, { request, venue, kind, zones }: VenueAnswer): ConversationRequest | null {
   const { state } = turn
   if (kind !== 'PLAY' || venue !== state.venue) return null
   const zoneName = zones.length === 1 ? (zones[0]?.name ?? null) : null
   const sender = state.senders.at(-1)?.id ?? ''
-  return note(
+  return trackRequest(
     turn,
     request,
     { kind, zones: zones.map(z => z.zone), zoneName, value: null, sender, message: state.lastMessage },
@@ -55,15 +55,15 @@ export function venueSilent(turn: Turn, id: string): void {
   turn.send(request.message)
 }
 
-/** A first word, once: the provider is slow, and the venue goes on trying for as long as a control is of use. */
+/** A first word, once: the provider is slow, and the venue keeps trying until the control expires. */
 function underWay(turn: Turn, answer: VenueAnswer, request: ConversationRequest): void {
   const { context, settings } = turn
   const told = request.reason !== ''
   end(turn, request, { reason: answer.reason || 'slow', command: answer.command })
   context.setTimer(`answer:${request.id}`, turn.after(settings.controlHorizonMs + settings.answerMs))
   if (told || turn.state.owner === 'AGENT') return
-  const { word, text } = firstWord(turn, answer, request)
-  turn.sayText(word, text)
+  const { key, text } = firstWord(turn, answer, request)
+  turn.sayText(key, text)
   turn.send(request.message)
 }
 
@@ -81,8 +81,8 @@ function finished(turn: Turn, answer: VenueAnswer, request: ConversationRequest)
 }
 
 function tell(turn: Turn, answer: VenueAnswer, request: ConversationRequest): Turn {
-  const { word, text } = answerWords(turn, answer, request)
-  turn.sayText(word, text)
+  const { key, text } = answerWords(turn, answer, request)
+  turn.sayText(key, text)
   if (request.trouble !== null) return assess(turn, answer, request.trouble)
   const forHuman = isControlKind(request.kind) || answer.reason === 'ambiguous'
   if (answer.outcome === 'CONFIRMED' || !forHuman) return turn
@@ -91,7 +91,7 @@ function tell(turn: Turn, answer: VenueAnswer, request: ConversationRequest): Tu
   return turn.handOver({ department, priority, reason: answer.reason || answer.outcome.toLowerCase() })
 }
 
-/** The first look at a trouble: what the zones show decides who goes on. */
+/** The first check of a reported trouble: the state of the zones decides whether a human is needed. */
 function assess(turn: Turn, { zones }: VenueAnswer, trouble: string): Turn {
   const offline = zones.filter(z => z.status === 'OFFLINE').length
   const readable = zones.filter(z => z.status !== 'UNKNOWN').length
@@ -110,7 +110,7 @@ function assess(turn: Turn, { zones }: VenueAnswer, trouble: string): Turn {
   return turn.say('trouble.heard', {}, yesNo(turn))
 }
 
-/** The venue found the request too old to do. */
+/** The venue found the request too old to carry out. */
 function askIfWanted(turn: Turn, { durationMs }: VenueAnswer, request: ConversationRequest): void {
   const { kind, zones, zoneName, value, sender, message, at } = request
   const wish = {

@@ -1,8 +1,8 @@
 /**
- * The conversation as people see it.
+ * The conversation's profile, as other services and people see it.
  */
 import type { ConversationProfileInput } from '../../schemas/types.ts'
-import type { State, TurnContext } from './turn.ts'
+import type { State, TurnContext } from './context.ts'
 
 export function profile(state: State, context: TurnContext): ConversationProfileInput {
   const contact = state.senders.find(s => s.id === state.user)

@@ -1,14 +1,14 @@
 /**
- * Requests to a venue's zones: what is wanted, sent and noted.
+ * Requests to a venue's zones: built from intents, sent, and tracked.
  */
 import type { ConversationRequest, Intent, QueuedMessage, Understood, Wish, ZoneRequestKind } from '../../schemas/types.ts'
 import { venueInbox } from '../../topics/catalog.ts'
 import type { Turn } from './turn.ts'
-import type { Word } from './words.ts'
+import type { PhraseKey } from './words.ts'
 
-const REQUESTS = 20
+const MAX_REQUESTS = 20
 
-/** What an intent wants of the zones. */
+/** The wish of an intent: what to do at which zones. */
 export function wishOf(
   kind: ZoneRequestKind,
   intent: Intent,
@@ -16,7 +16,7 @@ export function wishOf(
   { zones }: Understood,
   message: QueuedMessage,
 ): Wish {
-  // One zone named in the message is meant by everything in it; the only zone of a venue need not be named.
+  // The only zone named in a message applies to all of it; the only zone of a venue need not be named.
   const named = [...new Set(asked.flatMap(i => (i.zone === null ? [] : [i.zone])))]
   const lone = named.length === 1 && !intent.allZones && intent.zoneText === null ? named[0] : undefined
   const single = zones.length === 1 && intent.zoneText === null ? zones[0]?.zone : undefined
@@ -34,7 +34,7 @@ export function wishOf(
   }
 }
 
-/** Sends a request to the venue. @param trouble the intent, where it is the first look at a reported trouble */
+/** Sends a request to the venue. @param trouble the intent, if this is the first check of a reported trouble */
 export function request(turn: Turn, wish: Wish, trouble: string | null = null): void {
   const { context, settings, state } = turn
   const { kind, zones, value, durationMs, sender, sentAt } = wish
@@ -52,21 +52,21 @@ export function request(turn: Turn, wish: Wish, trouble: string | null = null): 
     requestedAt: sentAt,
   })
   context.setTimer(`answer:${id}`, turn.after(settings.answerMs))
-  note(turn, id, wish, trouble)
+  trackRequest(turn, id, wish, trouble)
 }
 
-/** Notes a request that never leaves. */
+/** Tracks a request that is refused without being sent. */
 export function refuse(turn: Turn, wish: Wish): void {
   const id = turn.context.id()
-  note(turn, id, wish, null)
+  trackRequest(turn, id, wish, null)
   const { requests } = turn.state
   const ended = { outcome: 'refused', reason: 'trust', endedAt: turn.now }
   turn.set({ requests: requests.map(r => (r.id === id ? { ...r, ...ended } : r)) })
   turn.event('REQUEST_ENDED', { request: id, to: 'refused', detail: 'trust' })
 }
 
-/** Keeps a request, with its fate still open. */
-export function note(
+/** Adds a pending request to the state. */
+export function trackRequest(
   turn: Turn,
   id: string,
   { kind, zones, zoneName, value, sender, message }: Pick<Wish, 'kind' | 'zones' | 'zoneName' | 'value' | 'sender' | 'message'>,
@@ -74,20 +74,20 @@ export function note(
 ): ConversationRequest {
   const asked = { id, kind, zones: [...zones], zoneName, value, sender, message, trouble, at: turn.now }
   const made = { ...asked, outcome: 'pending', reason: '', command: null, endedAt: null }
-  turn.set({ requests: [...turn.state.requests, made].slice(-REQUESTS) })
+  turn.set({ requests: [...turn.state.requests, made].slice(-MAX_REQUESTS) })
   turn.event('REQUEST', { request: id, detail: kind.toLowerCase() })
   return made
 }
 
-/** What is wanted, in words. */
+/** The wishes as text. */
 export function wishWords(turn: Turn, wishes: readonly Wish[]): string {
   return wishes
     .map(({ kind, zoneName, allZones, value, durationMs }) => {
-      const zone = allZones ? turn.words('zone.all') : (zoneName ?? turn.words('zone.the_music'))
+      const zone = allZones ? turn.phrase('zone.all') : (zoneName ?? turn.phrase('zone.the_music'))
       if (kind === 'PAUSE' && durationMs !== null) {
-        return turn.words('wish.PAUSE_FOR', { zone, n: Math.max(1, Math.round(durationMs / 60_000)) })
+        return turn.phrase('wish.PAUSE_FOR', { zone, n: Math.max(1, Math.round(durationMs / 60_000)) })
       }
-      return turn.words(`wish.${kind}` as Word, { zone, value: value ?? '' })
+      return turn.phrase(`wish.${kind}` as PhraseKey, { zone, value: value ?? '' })
     })
-    .join(turn.words('wish.and'))
+    .join(turn.phrase('wish.and'))
 }

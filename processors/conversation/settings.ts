@@ -1,36 +1,36 @@
-/** What can be set of a conversation. */
+/** The settings of a conversation. */
 import type { Channel } from '../../domain/channel.ts'
 import type { SupportHours } from '../../domain/support-hours.ts'
-import { DAY, MINUTE } from '../../domain/time.ts'
+import { DAY_MS, MINUTE_MS } from '../../domain/time.ts'
 import type { TenantChoices } from '../../domain/tenants.ts'
 import type { Trust } from '../../schemas/types.ts'
 import type { ChannelInbox } from '../../topics/catalog.ts'
 import { isLanguage, type Language } from './words.ts'
 
-/** A channel that conversations are held on, with the inbox of its connector. */
+/** A channel with the inbox of its connector. */
 export type ConversationChannel = Channel<ChannelInbox>
 
 export interface ConversationSettings {
-  /** The channels that there are connectors for: constants of the code, so that a replay decides the same. */
+  /** The channels that have connectors; constants of the code, so that a replay decides the same. */
   readonly channels: readonly ConversationChannel[]
-  /** Least trust of a sender who may control zones. */
+  /** Minimum trust of a sender to control zones. */
   readonly controlTrust: Exclude<Trust, 'UNKNOWN'>
-  /** Divides every durable timer and deadline. Times of the provider, such as the age of a message, are not scaled. */
+  /** Divides every durable timer and deadline. Times that the provider sets, such as the age of a message, are not scaled. */
   readonly timeScale: number
   readonly supportHours: SupportHours
-  /** Silence after which the bot has the conversation again, ms. */
+  /** Silence after which the bot owns the conversation again, ms. */
   readonly idleMs: number
-  /** A control older than this is asked about, not done, ms. */
+  /** A control older than this is confirmed with the person first, ms. */
   readonly controlHorizonMs: number
-  /** A venue that has not answered a request by now is given up waiting for, ms. */
+  /** How long to wait for the venue's answer to a request, ms. */
   readonly answerMs: number
-  /** How long the venue tries a control, ms: what a person who waits is told. */
+  /** How long the venue tries a control, ms; shown to the person who waits. */
   readonly tryMs: number
-  /** Absence after which a remembered venue is asked about, ms. */
+  /** Absence after which a known venue is confirmed with the person, ms. */
   readonly absenceMs: number
-  /** Below this confidence a control is asked about. */
-  readonly sure: number
-  /** Language until the person has shown theirs. */
+  /** Below this confidence a control is confirmed with the person first, 0..1. */
+  readonly minConfidence: number
+  /** Language until the person's own is known. */
   readonly language: Language
 }
 
@@ -38,16 +38,16 @@ export const defaultConversationSettings: Omit<ConversationSettings, 'channels'>
   controlTrust: 'HINTED',
   timeScale: 1,
   supportHours: { from: '08:00', to: '21:00', zone: 'Asia/Bangkok' },
-  idleMs: DAY,
-  controlHorizonMs: 10 * MINUTE,
+  idleMs: DAY_MS,
+  controlHorizonMs: 10 * MINUTE_MS,
   answerMs: 35_000,
-  tryMs: 2 * MINUTE,
-  absenceMs: 30 * DAY,
-  sure: 0.7,
+  tryMs: 2 * MINUTE_MS,
+  absenceMs: 30 * DAY_MS,
+  minConfidence: 0.7,
   language: 'en',
 }
 
-/** The settings for a tenant: what it has decided, and for the rest those of the process. */
+/** The tenant's settings, over those of the process. */
 export function settingsFor(tenant: TenantChoices | null, settings: ConversationSettings): ConversationSettings {
   if (tenant === null) return settings
   const { timeZone: zone, supportFrom: from, supportTo: to, language, controlTrust } = tenant

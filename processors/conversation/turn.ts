@@ -1,9 +1,8 @@
 /**
- * One turn of a conversation: collects what is to be said, and carries what changes. What is said in one turn goes out as
- * one message.
+ * One turn of a conversation: collects texts and state changes. The texts of one turn go out as one message.
  */
+import { handedOver } from '../../domain/alerts.ts'
 import { channelNamed, freeTextUntil } from '../../domain/channel.ts'
-import type { Context } from '../../engine/actor.ts'
 import { COMMAND } from '../../engine/headers.ts'
 import type {
   ConversationEventKind,
@@ -11,51 +10,19 @@ import type {
   Department,
   HandedOver,
   Owner,
-  QueuedMessage,
-  Records,
+  Priority,
   ReplyButtonInput,
 } from '../../schemas/types.ts'
-import { alerts, type ChannelInbox, conversationEvents, conversationProfiles, issues, venueInbox } from '../../topics/catalog.ts'
+import { type NewAlert, raiseAlert, resolveAlert } from '../../topics/alerts.ts'
+import { conversationEvents, conversationProfiles, venueInbox } from '../../topics/catalog.ts'
 import { reference } from '../../domain/ids.ts'
+import type { Dialogue, State, TurnContext } from './context.ts'
 import { expected, moreUrgent, type Route } from './handover.ts'
-import { issueOf, publishIssue } from './issue.ts'
+import { openIssue, publishIssue } from './issue.ts'
 import { profile } from './profile.ts'
+import { kept } from './queue.ts'
 import type { ConversationChannel, ConversationSettings } from './settings.ts'
-import { firstName, isLanguage, type Language, type Values, type Word, words } from './words.ts'
-
-export type State = Records['ConversationState']
-
-export type Dialogue =
-  | 'INITIAL'
-  | 'ASKING_VENUE_NAME'
-  | 'CONFIRMING_VENUE'
-  | 'MULTIPLE_MATCHES'
-  | 'ASKING_PERSON_NAME'
-  | 'ASKING_POSITION'
-  | 'ASKING_ISSUE'
-  | 'IDENTIFIED'
-  | 'NOT_FOUND'
-
-/** Topics that every conversation writes to, besides the inboxes of its channels. */
-export const EMITS = [venueInbox, conversationEvents, conversationProfiles, issues, alerts] as const
-
-export const EFFECTS = {
-  understand: { input: 'Understand', result: 'Understood', retry: 'idempotent', timeoutMs: 5_000 },
-} as const
-
-export const LOOKUPS = {
-  /** Answers at once where the venue index has all that it takes; otherwise the effect of the same name waits for it. */
-  understand: { input: 'Understand', result: 'Understood' },
-  /** Answers where the tenant has settings that are not known yet. */
-  tenant: { input: 'TenantAsked', result: 'TenantSettings', oncePerRecord: true },
-} as const
-
-export type TurnContext = Context<(typeof EMITS)[number] | ChannelInbox, typeof EFFECTS, typeof LOOKUPS>
-
-const MAX_MESSAGES_WAITING = 20
-/** Bytes of text that the state keeps of one message, and of all that wait: UTF-8 takes three for a Thai letter. */
-const MAX_TEXT_BYTES = 1_500
-const MAX_WAITING_TEXT_BYTES = 3_000
+import { firstName, isLanguage, type Language, type Values, type PhraseKey, phrase } from './words.ts'
 
 interface EventFields {
   readonly from?: string
@@ -74,9 +41,9 @@ export class Turn {
   readonly context: TurnContext
   readonly #before: State | null
   #state: State
-  #lines: { word: Word; text: string }[] = []
+  #lines: { key: PhraseKey; text: string }[] = []
   #choices: readonly ReplyButtonInput[] = []
-  /** Who ended what was handed over. */
+  /** Who ended the handover. */
   #endedBy: string | null = null
 
   constructor(settings: ConversationSettings, context: TurnContext, before: State | null, state: State) {
@@ -103,7 +70,7 @@ export class Turn {
     return this
   }
 
-  /** The channel that the person writes on. @throws when there is no connector for it */
+  /** The channel of the conversation. @throws when there is no connector for it */
   get channel(): ConversationChannel {
     return channelNamed(this.settings.channels, this.#state.channel)
   }
@@ -113,23 +80,23 @@ export class Turn {
     return this.now <= freeTextUntil(this.channel, this.#state.lastInboundAt)
   }
 
-  /** When a time of this length, in ms, is over. */
+  /** The time `ms` from now, scaled. */
   after(ms: number): number {
     return this.now + ms / this.settings.timeScale
   }
 
-  words(word: Word, values: Values = {}): string {
-    return words(this.language, word, values, this.#state.said)
+  phrase(key: PhraseKey, values: Values = {}): string {
+    return phrase(this.language, key, values, this.#state.said)
   }
 
-  /** Says something, with the choices that answer it. */
-  say(word: Word, values: Values = {}, choices: readonly ReplyButtonInput[] = []): this {
-    return this.sayText(word, this.words(word, values), choices)
+  /** Adds a phrase to the message, with the choices that answer it. */
+  say(key: PhraseKey, values: Values = {}, choices: readonly ReplyButtonInput[] = []): this {
+    return this.sayText(key, this.phrase(key, values), choices)
   }
 
-  /** Says a text that was put together of several words; `word` names it in the event. */
-  sayText(word: Word, text: string, choices: readonly ReplyButtonInput[] = []): this {
-    this.#lines.push({ word, text })
+  /** Adds a text made of several phrases; `key` names it in the event. */
+  sayText(key: PhraseKey, text: string, choices: readonly ReplyButtonInput[] = []): this {
+    this.#lines.push({ key, text })
     if (choices.length > 0) this.#choices = choices
     return this
   }
@@ -138,18 +105,18 @@ export class Turn {
     return this.#lines.length === 0
   }
 
-  /** Sends what was said since the last time, as one message. @param about the message that it answers */
+  /** Sends the collected texts as one message. @param about the message that it answers */
   send(about: string): this {
     if (this.#lines.length === 0) return this
     const { state } = this
     const choices = this.#choices
     const body = this.#lines.map(line => line.text).join('\n\n')
-    const hello = state.greet ? `${this.words('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
+    const hello = state.greet ? `${this.phrase('greeting.prefix', { name: firstName(state.contactName ?? '') })} ` : ''
     this.#emit(
       hello + body,
       choices,
       about,
-      this.#lines.map(line => line.word),
+      this.#lines.map(line => line.key),
     )
     this.set({ greet: false })
     this.#lines = []
@@ -157,7 +124,7 @@ export class Turn {
     return this
   }
 
-  /** Sends what a person of support wrote, as it is. */
+  /** Sends an agent's text unchanged. */
   forward(text: string): this {
     return this.#emit(text, [], this.#state.lastMessage, ['agent'])
   }
@@ -173,7 +140,7 @@ export class Turn {
       to: state.chat,
       text,
       buttons: [...choices],
-      // Only an answer that comes after something newer shows what it answers.
+      // Quotes the message that it answers only if a newer one has arrived since.
       replyTo: about === state.lastMessage ? null : about,
       lastInboundAt: state.lastInboundAt,
       createdAt: now,
@@ -184,7 +151,7 @@ export class Turn {
     return this.set({ said: state.said + 1 })
   }
 
-  /** Has a venue's zones read. */
+  /** Asks the venue to read its zones now. */
   refresh(venue: string): this {
     const { context, now } = this
     context.emit(venueInbox, venue, 'VenueRefresh', { id: context.id(), by: context.key, at: now })
@@ -224,27 +191,20 @@ export class Turn {
   }
 
   /**
-   * Hands the conversation over: an alert for the department, one acknowledgement with the expected time. What comes while a
-   * human is already awaited makes the department's alert newer; only what has become critical is acknowledged again.
-   * @param acknowledge false where the person is told in other words, or has not asked
+   * Hands the conversation over: raises an alert for the department and acknowledges once, with the expected time. While a human is
+   * already awaited, the department's alert is updated; only a change to CRITICAL is acknowledged again.
+   * @param acknowledge false if the person is told in another way, or has not asked
    */
   handOver({ department, priority, reason }: Route, acknowledge = true): this {
     const { context, now } = this
-    const { handover, venue, venueName, channel, owner } = this.#state
+    const { handover, owner } = this.#state
     const open = owner === 'WAITING' ? handover : null
     const first = open?.first ?? context.id()
     const worse = open === null || moreUrgent(priority, open.priority)
-    // The key stays the conversation's, so that what is said of an alert later comes later.
-    context.emit(alerts, context.key, 'Alert', {
-      id: `${first}:${department}`,
-      venue,
-      conversation: context.key,
-      department,
-      priority: open?.department === department && !worse ? open.priority : priority,
-      kind: 'handover',
-      text: `${venueName ?? 'Venue not identified'}: ${reason.replaceAll('_', ' ')} (${channel})`,
-      at: now,
-    })
+    raiseAlert(
+      context,
+      this.#alert(first, department, open?.department === department && !worse ? open.priority : priority, reason),
+    )
     const { at = now, respondedAt = null, departments = [] } = open ?? {}
     const raised = [...new Set([...departments, department])]
     const now_ = worse ? { first, department, priority, reason, at, respondedAt } : (open as HandedOver)
@@ -254,32 +214,37 @@ export class Turn {
     if (!acknowledge) return this
     const when = expected(priority, now, this.settings.supportHours, this.language)
     if (worse && priority === 'CRITICAL') return this.say('handover.urgent', { when })
-    return open === null ? this.say('handover.ack', { team: this.words(`team.${department}` as Word), when }) : this
+    return open === null ? this.say('handover.ack', { team: this.phrase(`team.${department}` as PhraseKey), when }) : this
   }
 
   /**
-   * What was handed over has ended: its alerts are resolved, nobody of support has the conversation, no question is open.
-   * @param by who ended it; null where nobody did
+   * Ends the handover: resolves its alerts, clears the assignee and every open question.
+   * @param by who ended it; null if nobody did
    */
-  settle(by: string | null): this {
-    const { context, now } = this
-    const { handover, venue, venueName, channel } = this.#state
-    for (const department of handover?.departments ?? []) {
-      context.emit(alerts, context.key, 'Alert', {
-        id: `${handover?.first}:${department}`,
-        venue,
-        conversation: context.key,
-        department: department as Department,
-        priority: handover?.priority ?? 'NORMAL',
-        kind: 'handover',
-        text: `${venueName ?? 'Venue not identified'}: ${handover?.reason.replaceAll('_', ' ')} (${channel})`,
-        resolved: true,
-        at: now,
-      })
+  closeHandover(by: string | null): this {
+    const { handover } = this.#state
+    if (handover !== null) {
+      const { first, departments, priority, reason } = handover
+      for (const department of departments as Department[]) {
+        resolveAlert(this.context, this.#alert(first, department, priority, reason))
+      }
+      this.event('RESOLVED', { detail: reason })
     }
-    if (handover !== null) this.event('RESOLVED', { detail: handover.reason })
     this.#endedBy = by
     return this.set({ handover: null, assignee: null, question: null, pending: null })
+  }
+
+  /** The alert that tells a department of the handover. */
+  #alert(first: string, department: Department, priority: Priority, reason: string): NewAlert {
+    const { venue, venueName, channel } = this.#state
+    return {
+      ...handedOver(first, department),
+      venue,
+      conversation: this.context.key,
+      department,
+      priority,
+      text: `${venueName ?? 'Venue not identified'}: ${reason.replaceAll('_', ' ')} (${channel})`,
+    }
   }
 
   /** The sender of a message. */
@@ -288,55 +253,33 @@ export class Turn {
   }
 
   /**
-   * The end of the handler: the state to keep, and the profile where what people see of it has changed, or a command waits. While a
-   * message is being made out, more is to come before long: then the profile goes out once, with what the message has led to.
+   * Ends the turn: returns the state, and publishes the profile if something visible has changed or a command was handled. While a
+   * message is being understood more will follow soon, so the profile is published once, with the outcome of the message.
    */
   finish(): State {
     const { context } = this
     this.set({ updatedAt: this.now, waiting: this.#state.waiting.map(kept) })
     const [before, after] = [this.#before, this.#state]
-    if (this.#isShown(before, after)) {
+    if (this.#mustPublish(before, after)) {
       context.emit(conversationProfiles, context.key, 'ConversationProfile', profile(after, context))
     }
     const { supportHours } = this.settings
     publishIssue(
       context,
-      before && issueOf(before, context.key, supportHours),
-      issueOf(after, context.key, supportHours),
+      before && openIssue(before, context.key, supportHours),
+      openIssue(after, context.key, supportHours),
       this.#endedBy,
     )
     return after
   }
 
-  #isShown(before: State | null, after: State): boolean {
+  #mustPublish(before: State | null, after: State): boolean {
     const { context } = this
     if (before === null || context.headers[COMMAND] !== undefined) return true
-    // What came with the message that has been made out was not shown until now.
+    // Changes that came with the message were held back while it was being understood.
     if (before.current !== null && after.current?.message !== before.current.message) return true
     if (after.current !== null) return false
     const [shown, shownBefore] = [after, { ...before, updatedAt: this.now }].map(state => JSON.stringify(profile(state, context)))
     return shown !== shownBefore
   }
-}
-
-/** Whether another message can wait, within what a state may hold. */
-export function roomFor(waiting: readonly QueuedMessage[], message: QueuedMessage): boolean {
-  if (waiting.length === 0) return true
-  const bytes = [...waiting, message].reduce((sum, { text }) => sum + Math.min(Buffer.byteLength(text), MAX_TEXT_BYTES), 0)
-  return waiting.length < MAX_MESSAGES_WAITING && bytes <= MAX_WAITING_TEXT_BYTES
-}
-
-/** A message as the state keeps it. */
-export function kept(message: QueuedMessage): QueuedMessage {
-  return { ...message, text: keptText(message.text) }
-}
-
-export function keptText(text: string): string {
-  if (Buffer.byteLength(text) <= MAX_TEXT_BYTES) return text
-  return new TextDecoder().decode(Buffer.from(text).subarray(0, MAX_TEXT_BYTES)).replace(/\uFFFD+$/, '')
-}
-
-/** At most so many UTF-16 units, with an ellipsis where it was longer. */
-export function cut(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
 }

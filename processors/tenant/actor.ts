@@ -1,5 +1,5 @@
 /**
- * What a tenant has decided. One actor gives each change its number: whoever compares two knows whether something has changed.
+ * The settings of a tenant. One actor numbers each change, so that comparing versions tells whether anything has changed.
  *
  *   the environment, the API ─▶ TenantChange ─▶ TenantSettings on tenant.settings ─▶ look-ups of conversations and venues
  */
@@ -22,7 +22,7 @@ export const tenantActor = () =>
 
 function change(before: TenantSettings | null, command: TenantChange, context: TenantContext): TenantSettings | null {
   const { id: _, expected, first, by, at: __, ...choices } = command
-  // The environment has the first word, and no other.
+  // The environment sets only the first version.
   if (first && before !== null) return before
   const refusal = refusalOf(before, expected, choices)
   if (refusal !== null) {
@@ -36,7 +36,7 @@ function change(before: TenantSettings | null, command: TenantChange, context: T
   return after
 }
 
-/** Why a change is refused: a code, and words for people. */
+/** Why a change is refused: a code, and a text for people. */
 interface Refusal {
   readonly code: string
   readonly detail: string

@@ -3,7 +3,7 @@ import { DEFAULT_CHOICES, type TenantChoices } from '../../domain/tenants.ts'
 import { clock } from '../../domain/time-zone.ts'
 import { Talk } from '../conversation/testing/talk.ts'
 import { Tenants } from './tenants.ts'
-import { answers, commands, NOW, playing, profile, venue } from '../venue/fixture.ts'
+import { answers, commands, NOW, playing, profile, venue } from '../venue/testing/fixture.ts'
 
 function decided(version: number, choices: Partial<TenantChoices>) {
   return { tenant: 'main', version, ...DEFAULT_CHOICES, ...choices, by: '', at: NOW, commands: [] }
@@ -18,6 +18,10 @@ test('a venue goes by what its tenant has decided, from the next record on', () 
   expect(answers(refused)).toMatchObject([{ outcome: 'REFUSED', reason: 'trust', detail: 'needs bound' }])
   expect(refused.answers).toMatchObject([{ lookup: 'tenant', record: { version: 1, controlTrust: 'BOUND' } }])
   expect(scene.kit.state?.tenant).toMatchObject({ version: 1 })
+  // A process that lags behind gives no older settings back.
+  tenants.set(decided(0, { controlTrust: 'CLAIMED' }))
+  expect(scene.ask('PAUSE', ['z1']).answers).toEqual([])
+  tenants.set(decided(1, { controlTrust: 'BOUND' }))
   // What is known is not written once more, and nobody sees it in the profile.
   const again = scene.ask('PAUSE', ['z1'])
   expect(again.answers).toEqual([])

@@ -1,5 +1,4 @@
 /** The settings of tenants, in the memory of a process: what `tenant.settings` says, asked by look-ups. */
-import { DEFAULT_CHOICES } from '../../domain/tenants.ts'
 import type { Lookup } from '../../engine/actor.ts'
 import type { TenantSettings } from '../../schemas/types.ts'
 
@@ -18,17 +17,12 @@ export class Tenants {
   get(tenant: string): TenantSettings | null {
     return this.#byTenant.get(tenant) ?? null
   }
-
-  /** Calling code of phones that the tenant writes without one. */
-  countryCode(tenant: string): string {
-    return this.get(tenant)?.countryCode ?? DEFAULT_CHOICES.countryCode
-  }
 }
 
-/** Null where the settings are those that are known already. */
+/** Null where nothing newer is here than what is known: a process that lags behind gives no older settings back. */
 export function tenantLookup(tenants: Tenants): Lookup<'TenantAsked', 'TenantSettings'> {
   return ({ tenant, known }) => {
     const settings = tenants.get(tenant)
-    return settings === null || settings.version === known ? null : settings
+    return settings === null || settings.version <= known ? null : settings
   }
 }

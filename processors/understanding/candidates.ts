@@ -1,18 +1,18 @@
-/** Which documents of the catalogue a region of a message may name: by shared words, slips of writing, and sound across scripts. */
+/** Which documents of the catalogue a region of a message may name: by shared words, misspellings, and sound across scripts. */
 import type { Catalogue, Document } from './catalogue.ts'
 import { isDistinctive, type Region, type Word } from './reading.ts'
 import { placesOf, type Reading } from './scoring.ts'
 import { skeleton } from './thai.ts'
 import { isPlace } from './vocabulary.ts'
 
-const WRITTEN_APART = 0.95
-const MOST_SCORED = 40
-/** Documents that share less than this part of what the best one shares are not scored. */
-const LEAST_PROMISE = 0.5
+const WRITTEN_APART_FACTOR = 0.95
+const MAX_SCORED = 40
+/** Documents with less than this share of the best one's weight are not scored. */
+const MIN_PROMISE = 0.5
 /** Words joined for their sound: a name in Thai may be one word where its Latin form is several. */
-const MOST_HEARD_WORDS = 4
+const MAX_HEARD_WORDS = 4
 /** Sound alone, inside longer Thai, needs this many consonants. */
-const SHORTEST_HEARD_PART = 5
+const MIN_HEARD_CONSONANTS = 5
 
 /** What the words of a region may stand for. */
 export function readingOf(region: Region, places: ReadonlySet<string>, catalogue: Catalogue): Reading {
@@ -23,7 +23,7 @@ export function readingOf(region: Region, places: ReadonlySet<string>, catalogue
     const joined = texts[at - 1]! + texts[at]!
     for (const { word, likeness } of catalogue.alternatives(joined)) {
       if (word.length + 1 < joined.length || (word !== joined && !isPlace(word))) continue
-      for (const index of [at - 1, at]) alternatives[index]!.set(word, likeness * WRITTEN_APART)
+      for (const index of [at - 1, at]) alternatives[index]!.set(word, likeness * WRITTEN_APART_FACTOR)
     }
   }
   const misspelt = alternatives.flatMap(words => [...words.keys()].filter(isPlace))
@@ -46,9 +46,8 @@ export function candidatesOf(reading: Reading, catalogue: Catalogue): Document[]
   let most = 0
   let left = meant.reduce((sum, { weight }) => sum + weight, 0)
   for (const { word, weight } of meant) {
-    // Words that many names share add to what is there already; they bring no names of their own beside rarer words. Nor do words
-    // that together weigh too little to promise anything.
-    const bringing = weights.size === 0 || (isDistinctive({ text: word }) && left > most * LEAST_PROMISE)
+    // Words that many names share, and words that together weigh too little, add weight to known candidates but bring no new ones.
+    const bringing = weights.size === 0 || (isDistinctive({ text: word }) && left > most * MIN_PROMISE)
     for (const document of sharing(bringing, catalogue.withWord(word), weights)) {
       const sum = (weights.get(document) ?? 0) + weight
       weights.set(document, sum)
@@ -56,14 +55,14 @@ export function candidatesOf(reading: Reading, catalogue: Catalogue): Document[]
     }
     left -= weight
   }
-  const promising = [...weights].filter(([document, weight]) => weight > most * LEAST_PROMISE || reading.heard.has(document))
+  const promising = [...weights].filter(([document, weight]) => weight > most * MIN_PROMISE || reading.heard.has(document))
   return promising
     .sort(([a, one], [b, other]) => other - one || a.words.length - b.words.length)
-    .slice(0, MOST_SCORED)
+    .slice(0, MAX_SCORED)
     .map(([document]) => document)
 }
 
-/** Those with the word; or, where it brings none, those of them that are weighed already: as many steps as the fewer of them. */
+/** Documents with the word; if it brings no new ones, only those already weighed. Iterates over the smaller set. */
 function sharing(bringing: boolean, withWord: ReadonlySet<Document>, weighed: ReadonlyMap<Document, number>): Iterable<Document> {
   if (bringing) return withWord
   if (weighed.size < withWord.size) return [...weighed.keys()].filter(document => withWord.has(document))
@@ -73,7 +72,7 @@ function sharing(bringing: boolean, withWord: ReadonlySet<Document>, weighed: Re
 /** Documents whose own words sound like neighbouring words of the other script. */
 function heardIn(words: readonly Word[], catalogue: Catalogue): Map<Document, number[]> {
   const found = new Map<Document, number[]>()
-  const note = (key: string, thai: boolean, indexes: number[]) => {
+  const addHeard = (key: string, thai: boolean, indexes: number[]) => {
     for (const document of catalogue.withSkeleton(key)) {
       if (document.thai !== thai && !found.has(document)) found.set(document, indexes)
     }
@@ -81,16 +80,16 @@ function heardIn(words: readonly Word[], catalogue: Catalogue): Map<Document, nu
   for (let from = 0; from < words.length; from++) {
     const indexes: number[] = []
     let key = ''
-    for (let to = from; to < Math.min(words.length, from + MOST_HEARD_WORDS) && isDistinctive(words[to]!); to++) {
+    for (let to = from; to < Math.min(words.length, from + MAX_HEARD_WORDS) && isDistinctive(words[to]!); to++) {
       indexes.push(to)
       key += skeleton(words[to]!.text)
       const thai = words.slice(from, to + 1).some(word => word.thai)
-      note(key, thai, [...indexes])
+      addHeard(key, thai, [...indexes])
     }
     if (!words[from]!.thai) continue
     const whole = skeleton(words[from]!.text)
-    for (let length = whole.length - 1; length >= SHORTEST_HEARD_PART; length--) {
-      for (let at = 0; at + length <= whole.length; at++) note(whole.slice(at, at + length), true, [from])
+    for (let length = whole.length - 1; length >= MIN_HEARD_CONSONANTS; length--) {
+      for (let at = 0; at + length <= whole.length; at++) addHeard(whole.slice(at, at + length), true, [from])
     }
   }
   return found

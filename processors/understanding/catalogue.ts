@@ -26,11 +26,11 @@ export interface Alternative {
 
 /** Weight of what is expected of words in general, as a number of documents. */
 const PRIOR_DOCUMENTS = 1000
-/** One slip leaves a short word as little as one trigram at an edge; a longer word keeps more. */
-const SHORT_WORD = 7
-const LEAST_JACCARD = 0.25
-const LEAST_LIKENESS = 0.7
-const SHORTEST_SKELETON = 3
+/** In a short word one edit may leave only one shared trigram; a longer word keeps more. */
+const MAX_SHORT_WORD_CHARS = 7
+const MIN_JACCARD = 0.25
+const MIN_LIKENESS = 0.7
+const MIN_SKELETON_CHARS = 3
 
 export class Catalogue {
   readonly thaiWords = new ThaiWords()
@@ -59,7 +59,7 @@ export class Catalogue {
       put(this.#postings, word, document)
     }
     put(this.#compact, document.compact, document)
-    if (document.skeleton.length >= SHORTEST_SKELETON) put(this.#skeletons, document.skeleton, document)
+    if (document.skeleton.length >= MIN_SKELETON_CHARS) put(this.#skeletons, document.skeleton, document)
   }
 
   remove(document: Document): void {
@@ -94,8 +94,8 @@ export class Catalogue {
   }
 
   /**
-   * The word itself where the vocabulary has it; else words one or two slips away (candidates by shared trigrams, then Damerau:
-   * one edit up to 7 letters, two from 8, similarity ≥ 0.7), or the two known words it is written together of.
+   * The word itself if the vocabulary has it; else words one or two edits away (candidates by shared trigrams, then Damerau:
+   * one edit up to 7 letters, two from 8, similarity ≥ 0.7), or the two known words that it joins.
    */
   alternatives(word: string): Alternative[] {
     if (this.#postings.has(word)) return [{ word, likeness: 1 }]
@@ -109,10 +109,10 @@ export class Catalogue {
       const most = Math.min(edits, maxEdits(other.length))
       if (Math.abs(word.length - other.length) > most) continue
       // A word has as many trigrams as letters, give or take repeated ones.
-      if (word.length > SHORT_WORD && count / (grams.size + other.length - count) < LEAST_JACCARD) continue
+      if (word.length > MAX_SHORT_WORD_CHARS && count / (grams.size + other.length - count) < MIN_JACCARD) continue
       const distance = damerau(word, other, most)
       if (distance > most) continue
-      if (1 - distance / Math.max(word.length, other.length) < LEAST_LIKENESS) continue
+      if (1 - distance / Math.max(word.length, other.length) < MIN_LIKENESS) continue
       found.push({ word: other, likeness: jaroWinkler(word, other) })
     }
     for (let at = 3; at <= word.length - 3; at++) {

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { ACT, intentsIn } from './intents.ts'
+import { MIN_CONFIDENCE, intentsIn } from './intents.ts'
 import { normalise } from './normalize.ts'
 
 const read = (text: string) => intentsIn(normalise(text))
 const acted = (text: string) =>
   read(text)
-    .filter(({ confidence }) => confidence >= ACT)
+    .filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
     .map(({ kind }) => kind)
 
 describe('single wishes', () => {

@@ -15,15 +15,15 @@ export interface IntentRead {
   readonly clause: string
 }
 
-/** Below this the dialogue asks. */
-export const ACT = 0.7
-const SURE = 0.92
-const UNSURE = 0.6
+/** Below this the dialogue asks instead of acting. */
+export const MIN_CONFIDENCE = 0.7
+const SURE_CONFIDENCE = 0.92
+const WEAK_CONFIDENCE = 0.6
 /** "why did you turn it down?" */
-const ASKED = 0.4
-/** A sentence has few wishes; a pasted page is not a list of them. */
-const MOST_CLAUSES = 40
-const NEGATED_WITHIN = 40
+const QUESTION_FACTOR = 0.4
+/** A message has few wishes; a pasted page is not a list of them. */
+const MAX_CLAUSES = 40
+const NEGATION_REACH_CHARS = 40
 
 interface Rule {
   readonly kind: string
@@ -47,15 +47,15 @@ const negated = new RegExp(`(?:${compile(data.negators).source})(?: (?!just|but|
 const question = compile(data.questions)
 /** "no problem" reports none. */
 const absent = new RegExp(`(?:${compile(data.absent).source}) ?$`)
-/** Words parting what may be two wishes; they part only where both sides hold one. */
+/** Words between two wishes; they split only where both sides have one. */
 const CONNECTORS = /(?<= )(?:and|then|but|also|plus)(?= )|แล้วก็|และ|แต่/u
 
 /** Intents of a normalised text, the surest first. `unknown` where there is none. */
 export function intentsIn(normalised: string): IntentRead[] {
   const pieces = clauses(normalised)
-    .slice(0, MOST_CLAUSES)
+    .slice(0, MAX_CLAUSES)
     .flatMap(clause => clause.split(CONNECTORS).map(piece => piece.trim()))
-  const parts = glued(pieces.map(piece => ({ text: piece, found: intentsOf(piece) })))
+  const parts = joinPieces(pieces.map(piece => ({ text: piece, found: intentsOf(piece) })))
   const best = new Map<string, IntentRead>()
   for (const { text, found } of parts) {
     for (const [kind, confidence] of found) {
@@ -64,7 +64,7 @@ export function intentsIn(normalised: string): IntentRead[] {
       best.set(kind, { kind, confidence: Math.max(confidence, known?.confidence ?? 0), clause })
     }
   }
-  const kept = settled([...best.values()])
+  const kept = keepSurest([...best.values()])
   return kept.length > 0 ? kept : [{ kind: 'unknown', confidence: 0, clause: pieces.join(' , ') }]
 }
 
@@ -79,15 +79,15 @@ function intentsOf(clause: string): Map<string, number> {
     const surely = sure.exec(clause)
     const match = surely ?? weak.exec(clause)
     if (match === null) continue
-    const confidence = surely === null ? UNSURE : SURE
+    const confidence = surely === null ? WEAK_CONFIDENCE : SURE_CONFIDENCE
     if (group === 'trouble' && absent.test(clause.slice(0, match.index))) continue
     if (group !== 'control') found.set(kind, confidence)
-    else if (!isNegated(clause, match.index)) found.set(kind, confidence * (isAsked(clause, match.index) ? ASKED : 1))
+    else if (!isNegated(clause, match.index)) found.set(kind, confidence * (isAsked(clause, match.index) ? QUESTION_FACTOR : 1))
   }
   if (playsSomething(clause)) found.set('change_playlist', Math.max(found.get('change_playlist') ?? 0, 0.8))
   const wantsVolume = found.get('volume_up') ?? found.get('volume_down')
   if (wantsVolume !== undefined && volumeIn(clause).target !== null) found.set('volume_set', wantsVolume)
-  if (found.get('volume_set') === SURE && volumeIn(clause).target === null) found.delete('volume_set')
+  if (found.get('volume_set') === SURE_CONFIDENCE && volumeIn(clause).target === null) found.delete('volume_set')
   return found
 }
 
@@ -99,7 +99,7 @@ function playsSomething(clause: string): boolean {
 
 /** A negator shortly before the wish. */
 function isNegated(clause: string, at: number): boolean {
-  return negated.test(clause.slice(Math.max(0, at - NEGATED_WITHIN), at))
+  return negated.test(clause.slice(Math.max(0, at - NEGATION_REACH_CHARS), at))
 }
 
 /** A question word among the first words, before the wish; in Thai anywhere. */
@@ -115,8 +115,8 @@ interface Piece {
   readonly found: Map<string, number>
 }
 
-/** Pieces without a wish belong to the one before, or at the start to the one after. */
-function glued(pieces: readonly Piece[]): Piece[] {
+/** Joins pieces without a wish to the one before, or at the start to the one after. */
+function joinPieces(pieces: readonly Piece[]): Piece[] {
   const parts: Piece[] = []
   let loose = ''
   for (const { text, found } of pieces) {
@@ -135,8 +135,8 @@ function onlySocial(found: ReadonlyMap<string, number>): boolean {
   return [...found.keys()].every(kind => groupOf.get(kind) === 'social')
 }
 
-/** Drops what a surer reading of the same words explains, and courtesies beside anything else; the surest first. */
-function settled(found: readonly IntentRead[]): IntentRead[] {
+/** Drops intents that a surer one explains, and courtesies beside anything else; the surest first. */
+function keepSurest(found: readonly IntentRead[]): IntentRead[] {
   const beaten = new Set(
     found.flatMap(({ kind, confidence }) =>
       (beats[kind] ?? []).filter(other => found.some(intent => intent.kind === other && intent.confidence <= confidence)),
@@ -144,8 +144,8 @@ function settled(found: readonly IntentRead[]): IntentRead[] {
   )
   const wishes = found.filter(({ kind }) => !beaten.has(kind))
   const serious = wishes.filter(({ kind }) => kind !== 'greeting' && kind !== 'thanks')
-  const acts = serious.some(({ kind, confidence }) => confidence >= ACT && groupOf.get(kind) !== 'social')
+  const acts = serious.some(({ kind, confidence }) => confidence >= MIN_CONFIDENCE && groupOf.get(kind) !== 'social')
   return (serious.length > 0 ? serious : wishes)
-    .filter(({ kind, confidence }) => !(acts && kind === 'complaint' && confidence < ACT))
+    .filter(({ kind, confidence }) => !(acts && kind === 'complaint' && confidence < MIN_CONFIDENCE))
     .sort((a, b) => b.confidence - a.confidence)
 }

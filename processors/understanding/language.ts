@@ -9,7 +9,7 @@ const ENGLISH = new Set(english)
 const THAI_FROM = 0.6
 const THAI_NAME = 0.3
 
-/** The language of a text; where it does not tell ("ok", "Edge", "1"), the one remembered, and English without one. */
+/** The language of a text. If the text does not tell ("ok", "Edge", "1"), the remembered one, or English. */
 export function languageOf(text: string, remembered: string | null): Language {
   const known = remembered === 'th' || remembered === 'en' ? remembered : null
   const plain = normalise(text)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { condensed, issueOf, sentimentOf } from './mood.ts'
+import { condensed, issueLabel, sentimentOf } from './mood.ts'
 import { normalise } from './normalize.ts'
 
 test.each([
@@ -27,16 +27,16 @@ describe('the matter in a few words', () => {
     ['no_sound', 'เพลงที่ล็อบบี้ดับ', 'ล็อบบี้', 'th', 'เพลงหยุดที่ล็อบบี้'],
     ['volume_up', 'เบาไป', 'Edge', 'th', 'เพลงเบาเกินไปที่ Edge'],
   ] as const)('%s: %s', (kind, clause, words, language, issue) => {
-    expect(issueOf(kind, clause, { words, all: false }, language)).toBe(issue)
+    expect(issueLabel(kind, clause, { words, all: false }, language)).toBe(issue)
   })
 
   test('names all zones', () => {
-    expect(issueOf('device_offline', 'offline', { words: null, all: true }, 'en')).toBe('Device offline in all zones')
+    expect(issueLabel('device_offline', 'offline', { words: null, all: true }, 'en')).toBe('Device offline in all zones')
   })
 
   test('courtesies have none', () => {
-    expect(issueOf('greeting', 'hello', { words: null, all: false }, 'en')).toBeNull()
-    expect(issueOf('unknown', 'x', { words: null, all: false }, 'en')).toBeNull()
+    expect(issueLabel('greeting', 'hello', { words: null, all: false }, 'en')).toBeNull()
+    expect(issueLabel('unknown', 'x', { words: null, all: false }, 'en')).toBeNull()
   })
 
   test('other words are cut after their first sentence', () => {

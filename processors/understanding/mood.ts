@@ -1,4 +1,4 @@
-/** The mood of a message, and its matter in a few words for people. */
+/** The sentiment of a message, and its issue in a few words for people. */
 import type { Sentiment } from '../../schemas/types.ts'
 import type { Language } from './language.ts'
 import { clauses } from './normalize.ts'
@@ -12,7 +12,7 @@ const positive = compile(moods.positive)
 const stopped = compile(intents.stopped)
 const issues: Readonly<Record<string, readonly string[]>> = intents.issues
 const STOPPED = ['Music stopped', 'เพลงหยุด']
-const LONGEST_ISSUE = 80
+const MAX_ISSUE_CHARS = 80
 
 /** URGENT before NEGATIVE before POSITIVE; "!!" is urgent unless it cheers. */
 export function sentimentOf(normalised: string): Sentiment {
@@ -24,8 +24,8 @@ export function sentimentOf(normalised: string): Sentiment {
   return says(positive) ? 'POSITIVE' : 'NEUTRAL'
 }
 
-/** The matter of an intent in a few words: "Music stopped in lobby". Null where the intent has no matter. */
-export function issueOf(
+/** The issue of an intent in a few words: "Music stopped in lobby". Null if the intent has none. */
+export function issueLabel(
   kind: string,
   clause: string,
   place: { words: string | null; all: boolean },
@@ -39,7 +39,7 @@ export function issueOf(
   return language === 'th' ? `${thai}ที่${/^[a-z]/i.test(place.words) ? ' ' : ''}${place.words}` : `${english} in ${place.words}`
 }
 
-/** The first sentence, cut short, for what no intent names. */
+/** The first sentence, shortened: the issue of a message without a known intent. */
 export function condensed(text: string): string | null {
   const sentence = text
     .trim()
@@ -47,6 +47,6 @@ export function condensed(text: string): string | null {
     .replace(/\s+/g, ' ')
     .trim()
   if (!/\p{L}{2}/u.test(sentence)) return null
-  if (sentence.length <= LONGEST_ISSUE) return sentence
-  return `${sentence.slice(0, LONGEST_ISSUE).replace(/\s+\S*$/, '')}…`
+  if (sentence.length <= MAX_ISSUE_CHARS) return sentence
+  return `${sentence.slice(0, MAX_ISSUE_CHARS).replace(/\s+\S*$/, '')}…`
 }

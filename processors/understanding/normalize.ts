@@ -1,5 +1,5 @@
 /**
- * One written form for all that is compared: messages, names of venues and zones, and the word lists.
+ * One normal form for everything that is compared: messages, names of venues and zones, and the word lists.
  */
 import abbreviations from './words/abbreviations.json' with { type: 'json' }
 
@@ -15,9 +15,9 @@ export interface Token {
   readonly end: number
 }
 
-/** Of a long paste the start and the end are read: there stands what is wanted. */
-const HEAD = 2000
-const TAIL = 1000
+/** Of a long paste only the start and the end are read, where the request usually is. */
+const HEAD_CHARS = 2000
+const TAIL_CHARS = 1000
 
 const LETTERS: Readonly<Record<string, string>> = { đ: 'd', ø: 'o', ł: 'l', ß: 'ss', æ: 'ae', œ: 'oe', ı: 'i' }
 const EXPANSIONS = new Map(Object.entries(abbreviations))
@@ -29,7 +29,7 @@ const THAI = /[\u0e01-\u0e3a\u0e40-\u0e4e]/
  * spelling of sara am and of double sara e; Thai numerals as digits; letters drawn out ("soooo", "มากกก") once. Punctuation stays.
  */
 export function normalise(text: string): string {
-  const read = text.length > HEAD + TAIL ? `${text.slice(0, HEAD)}\n${text.slice(-TAIL)}` : text
+  const read = text.length > HEAD_CHARS + TAIL_CHARS ? `${text.slice(0, HEAD_CHARS)}\n${text.slice(-TAIL_CHARS)}` : text
   return read
     .normalize('NFKC')
     .normalize('NFKD')
@@ -81,7 +81,7 @@ function expand(text: string, at: number): string {
   return EXPANSIONS.get(text) ?? text
 }
 
-/** Clauses of a normalised text: parted at punctuation, with nothing in them but words, numbers, signs and single spaces. */
+/** Clauses of a normalised text: split at punctuation, reduced to words, numbers, signs and single spaces. */
 export function clauses(normalised: string): string[] {
   return normalised
     .split(/[!?;\n…]+|[.,:](?=\s|$)/u)

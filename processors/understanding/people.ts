@@ -1,11 +1,11 @@
-/** Names and positions of people, as they give them when asked. Names are taken as written. */
+/** Names and positions of people, from their answers. Names are taken as written. */
 import { normalise } from './normalize.ts'
 import { compile } from './phrases.ts'
 import data from './words/people.json' with { type: 'json' }
 
-const MOST_NAME_WORDS = 4
-const MOST_POSITION_WORDS = 6
-const LONGEST = 60
+const MAX_NAME_WORDS = 4
+const MAX_POSITION_WORDS = 6
+const MAX_CHARS = 60
 
 const byLength = (a: string, b: string) => b.length - a.length
 const nameBefore = prefix(data.nameBefore)
@@ -25,13 +25,13 @@ const nameEnd = new RegExp(
 )
 const notNames = new Set(data.notNames)
 const positionBefore = prefix(data.positionBefore)
-/** Longer titles first: a bar manager is no mere manager. */
+/** Longer titles first, so that "bar manager" is not read as "manager". */
 const positions = Object.entries(data.positions)
   .flatMap(([title, forms]) => forms.map(form => ({ title, form })))
   .sort((a, b) => byLength(a.form, b.form))
   .map(({ title, form }) => ({ title, match: compile([form]) }))
 
-/** The name given in so many words ("My name is …"), in any state. */
+/** The name of an explicit introduction ("My name is …"), in any state. */
 export function introducedName(text: string): string | null {
   const written = text.normalize('NFKC').replace(/[’]/g, "'")
   const match = explicit.exec(written)
@@ -55,14 +55,14 @@ export function answeredPosition(text: string): string | null {
   const known = knownPosition(normalise(said))
   const short = said.trim().replace(/[.!,]+$/, '')
   if (known !== null) return known
-  return isName(short, MOST_POSITION_WORDS) ? short : null
+  return isName(short, MAX_POSITION_WORDS) ? short : null
 }
 
 function nameOf(said: string): string | null {
   const rest = said.trim().replace(honorific, '')
   const end = nameEnd.exec(rest)
   const name = (end === null ? rest : rest.slice(0, end.index)).replace(politeEnd, '').trim()
-  if (!isName(name, MOST_NAME_WORDS) || notNames.has(name.toLowerCase()) || knownPosition(normalise(name)) !== null) return null
+  if (!isName(name, MAX_NAME_WORDS) || notNames.has(name.toLowerCase()) || knownPosition(normalise(name)) !== null) return null
   return name === name.toLowerCase() ? name.replace(/(?<!\p{L}|\p{M}|')\p{Ll}/gu, letter => letter.toUpperCase()) : name
 }
 
@@ -70,7 +70,7 @@ function nameOf(said: string): string | null {
 function isName(text: string, most: number): boolean {
   return (
     text.length >= 2 &&
-    text.length <= LONGEST &&
+    text.length <= MAX_CHARS &&
     /^[\p{L}\p{M}.'&/ -]+$/u.test(text) &&
     /\p{L}/u.test(text) &&
     text.split(/\s+/).length <= most
@@ -81,7 +81,7 @@ function prefix(words: readonly string[]): RegExp {
   return new RegExp(`^(?:(?:${pattern(words)})[\\s,.:!]*)+`, 'iu')
 }
 
-/** Alternatives, longest first; Latin ones as whole words, apostrophes maxEdits. */
+/** Alternatives, longest first; Latin ones as whole words, apostrophes optional. */
 function pattern(words: readonly string[]): string {
   return [...words]
     .sort(byLength)

@@ -1,5 +1,5 @@
 /**
- * Phrases as data. A phrase is words parted by spaces:
+ * Phrases as data. A phrase is a list of words separated by spaces:
  *
  *   a|b    one of these          a?     may be missing         a*    any ending
  *   …      up to five words      #      a number               §     a zone named

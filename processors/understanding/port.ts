@@ -1,9 +1,9 @@
 /**
- * Understanding against the venue index, which is in memory: a look-up answers at once. A venue that is only just in the index has
- * no zones yet: its first reading is under way, and a word about a zone would mean nothing. For such a venue the look-up has no
- * answer, and the effect waits a moment; not for a message that is about no zone, not where it is known that none will come, and not
- * while it is found out who writes from where: what is asked on the way is understood again once that is known. A message is
- * understood once by either: when its venue's news have come, only what hangs on zones is made out again.
+ * Understanding against the in-memory venue index: a look-up answers at once. A venue that has just entered the index has no zones
+ * yet, so words about a zone could not be resolved. For such a venue the look-up has no answer, and the effect waits for the first
+ * reading. It does not wait if the message cannot name a zone, if the venue will have none, or while the sender is still being
+ * identified: requests made on the way are understood again afterwards. Once the zones arrive, only what depends on them is
+ * evaluated again.
  */
 import type { Lookup, Port } from '../../engine/actor.ts'
 import type { Understand, UnderstoodInput, VenueProfile } from '../../schemas/types.ts'
@@ -17,14 +17,14 @@ export interface UnderstandPortOptions {
   readonly now?: () => number
 }
 
-/** States of a dialogue that has its venue and its contact. */
+/** States in which the venue and the contact are known. */
 const SETTLED = new Set(['ASKING_ISSUE', 'IDENTIFIED'])
-/** Less than the effect's time-out, so that it is one try. */
+/** Shorter than the effect's timeout, so that it is one try. */
 const PATIENCE_MS = 4_500
-/** A venue is new for this long; later it has no zones because there are none, or none can be read. */
+/** How long a venue counts as new; after that it has no zones, or they cannot be read. */
 const NEW_FOR_MS = 60_000
 
-/** Null where zones are to be waited for. */
+/** Returns null when the venue's zones must be waited for. */
 export function understandLookup({
   index,
   now = Date.now,
@@ -58,7 +58,7 @@ export function understandPort({
   }
 }
 
-/** Resolves to true once something new is known of a venue; to false after so many ms, or when nobody waits any longer. */
+/** Resolves to true once the venue changes; to false after `ms`, or when aborted. */
 function news(index: VenueIndex, venue: string, ms: number, signal: AbortSignal): Promise<boolean> {
   return new Promise(resolve => {
     const end = (came: boolean) => {
@@ -79,7 +79,7 @@ function awaited({ venue, dialogue }: Understand, understood: UnderstoodInput): 
   return SETTLED.has(dialogue) && mayNameZone(understood) ? venue : null
 }
 
-/** A greeting, a complaint, a question for sales: whatever a zone is called, it means the same. */
+/** Whether zones could change the meaning: a greeting, a complaint or a sales question means the same without them. */
 function mayNameZone({ intents = [], override }: UnderstoodInput): boolean {
   return override === 'NONE' && (intents.length === 0 || intents.some(({ kind }) => takesZone(kind)))
 }

@@ -1,5 +1,5 @@
 /**
- * A text as words: Thai parted, spelling variants and translations brought to one form, and the spans where a venue may be named.
+ * A text as words: Thai segmented, spelling variants and translations reduced to one form, and the spans where a venue may be named.
  */
 import { type Gap, tokens } from './normalize.ts'
 import { segment, ThaiWords } from './thai.ts'
@@ -18,16 +18,16 @@ export interface Word {
 
 /** Words that may name a venue. */
 export interface Region {
-  /** bare: all there is but courtesies; introduced: after "I am from"; free: words that are not common ones. */
+  /** bare: everything except courtesies; introduced: after "I am from"; free: runs of uncommon words. */
   readonly kind: 'bare' | 'introduced' | 'free'
   readonly words: readonly Word[]
 }
 
-/** A bare answer is not longer than this. */
-const MOST_BARE_WORDS = 10
-/** Regions looked at; a pasted page has many. */
-const MOST_REGIONS = 12
-const MOST_REGION_WORDS = 12
+/** Longest bare answer. */
+const MAX_BARE_WORDS = 10
+/** Limit on regions examined; a pasted page has many. */
+const MAX_REGIONS = 12
+const MAX_REGION_WORDS = 12
 
 const known = new ThaiWords(THAI_WORDS)
 
@@ -78,14 +78,14 @@ export function regions(words: readonly Word[], options: { bare: boolean; free: 
     if (run.length > 0) found.push({ kind: 'introduced', words: run })
   }
   if (options.free) {
-    for (let at = 0; at < words.length && found.length < MOST_REGIONS; at++) {
+    for (let at = 0; at < words.length && found.length < MAX_REGIONS; at++) {
       const end = runEnd(words, at)
       const covered = found.some(({ words: run }) => run[0] === words[at] && run.length === end - at)
       if (end > at && !covered) found.push({ kind: 'free', words: words.slice(at, end) })
       at = Math.max(at, end)
     }
   }
-  return found.map(({ kind, words: run }) => ({ kind, words: run.slice(0, MOST_REGION_WORDS) })).slice(0, MOST_REGIONS)
+  return found.map(({ kind, words: run }) => ({ kind, words: run.slice(0, MAX_REGION_WORDS) })).slice(0, MAX_REGIONS)
 }
 
 /** The run of content words around a span. */
@@ -116,7 +116,7 @@ function follows(denial: Word, next: Word | undefined): boolean {
 /** Indexes of the words right after an introduction. */
 export function introductionEnds(words: readonly Word[]): number[] {
   const ends: number[] = []
-  for (let at = 0; at < words.length && ends.length < MOST_REGIONS; at++) {
+  for (let at = 0; at < words.length && ends.length < MAX_REGIONS; at++) {
     const length = phraseAt(words, at, INTRODUCTIONS)
     if (length === 0) continue
     ends.push(at + length)
@@ -137,7 +137,7 @@ function bareWords(words: readonly Word[], introduced: readonly number[]): reado
   const after = introduced.find(index => index >= start && words.slice(start, index).every(word => isCommon(word.text)))
   if (after !== undefined && after < end) start = after
   while (end > start && isPolite(words[end - 1]!.text)) end--
-  return end > start && end - start <= MOST_BARE_WORDS ? words.slice(start, end) : null
+  return end > start && end - start <= MAX_BARE_WORDS ? words.slice(start, end) : null
 }
 
 function runEnd(words: readonly Word[], start: number): number {
@@ -146,7 +146,7 @@ function runEnd(words: readonly Word[], start: number): number {
   return end
 }
 
-/** A comma parts two names, unless a place or a kind of venue follows it. */
+/** A comma separates two names, unless a place or a kind of venue follows it. */
 function joins({ text, gap }: Word): boolean {
   return gap === 'space' || (gap === 'comma' && (isPlace(text) || isGeneric(text)))
 }

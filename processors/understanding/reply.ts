@@ -1,4 +1,4 @@
-/** What a message says as an answer: yes or no, a number, none of these; and words that hold in every state. */
+/** What a message means as an answer: yes or no, a number, none of these; and overrides, which work in every state. */
 import type { Override, ReplyMeaning } from '../../schemas/types.ts'
 import type { Language } from './language.ts'
 import { clauses, words } from './normalize.ts'
@@ -20,10 +20,10 @@ export interface OverrideRead {
   readonly language: Language | null
 }
 
-/** A choice or a volume; larger numbers are rooms, phones and prices. */
-const LARGEST = 100
-/** An answer longer than this is a message of its own. */
-const MOST_WORDS = 6
+/** Largest choice or volume; larger numbers are rooms, phone numbers and prices. */
+const MAX_NUMBER = 100
+/** Longest answer, in words; a longer one is a new message. */
+const MAX_WORDS = 6
 
 const starts = (phrases: readonly string[]) => compile(phrases.map(phrase => `^ ${phrase}`))
 const alone = (phrases: readonly string[]) => compile(phrases.map(phrase => `^ ${phrase} $`))
@@ -66,7 +66,7 @@ export function replyIn(normalised: string): Reply {
   return meaning('NONE')
 }
 
-/** Words that hold in every state. */
+/** The override in a normalised text: words that work in every state. */
 export function overrideIn(normalised: string): OverrideRead {
   const none: OverrideRead = { override: 'NONE', language: null }
   for (const clause of clauses(normalised)) {
@@ -76,7 +76,7 @@ export function overrideIn(normalised: string): OverrideRead {
     if (says(stop)) return { ...none, override: 'STOP' }
     const asked = human.exec(clause) ?? human.exec(bare)
     if (asked !== null && !negation.test(clause.slice(0, asked.index))) return { ...none, override: 'HUMAN' }
-    if (words(clause).length > MOST_WORDS) continue
+    if (words(clause).length > MAX_WORDS) continue
     if (says(toEnglish)) return { override: 'LANGUAGE', language: 'en' }
     if (says(toThai)) return { override: 'LANGUAGE', language: 'th' }
   }
@@ -97,12 +97,12 @@ function saysNo(clause: string): boolean {
 /** A number that is all a message says: "2", "๒", "#2", "the second one", "ข้อ 2 ค่ะ". */
 function choiceIn(normalised: string): number | null {
   const said = words(normalised).flatMap(word => (/[\u0e01-\u0e4e]/.test(word) ? segment(word, [thaiNumberWords]) : [word]))
-  if (said.length === 0 || said.length > MOST_WORDS) return null
+  if (said.length === 0 || said.length > MAX_WORDS) return null
   const values = said.map(word => numberOf(word) ?? ordinalOf(word))
   const chosen = values.filter((value, at) => value !== null && !(numberWords.has(said[at]!) && said.length > 1))
   const others = said.filter((word, at) => values[at] === null && !numberWords.has(word))
   const [number] = chosen
-  if (chosen.length !== 1 || others.length > 0 || number == null || !Number.isInteger(number) || number > LARGEST) return null
+  if (chosen.length !== 1 || others.length > 0 || number == null || !Number.isInteger(number) || number > MAX_NUMBER) return null
   return number
 }
 

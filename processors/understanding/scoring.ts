@@ -8,19 +8,19 @@ import { isDistinctive, type Region } from './reading.ts'
 import { isCommon, isGeneric, isNeverVenue, isPlace, isType, placeWithin } from './vocabulary.ts'
 
 export const EXACT = 1
-const PHRASE = 0.9
+const PHRASE_SCORE = 0.9
 /** A name of one plain word inside a sentence may be a zone, or just a word. */
 export const PLAIN_WORD = 0.8
 const LIKE_FLOOR = 0.5
 const LIKE_SPAN = 0.35
 const TYPE_BOOST = 0.1
 /** Below this likeness a venue is not named. */
-const LEAST_LIKENESS = 0.5
+const MIN_LIKENESS = 0.5
 const SWAP_PENALTY = 0.05
-/** The message says another city than the venue's. */
-const ELSEWHERE = 0.75
-/** A name recognised by its sound across scripts is less sure than one read. */
-const HEARD = 0.9
+/** Factor if the message names another city than the venue's. */
+const ELSEWHERE_FACTOR = 0.75
+/** A name recognised by sound across scripts is less certain than one that is read. */
+const HEARD_LIKENESS = 0.9
 
 /** What a venue is known by besides its names. */
 export interface Surroundings {
@@ -49,7 +49,7 @@ export interface Score {
   readonly conflict: boolean
 }
 
-/** Null where the span does not name the document. */
+/** Null if the span does not name the document. */
 export function score(reading: Reading, document: Document, venue: Surroundings, catalogue: Catalogue): Score | null {
   const { texts, region } = reading
   if (texts.every(isNeverVenue)) return null
@@ -58,13 +58,13 @@ export function score(reading: Reading, document: Document, venue: Surroundings,
     return { score: region.kind === 'free' && document.words.length === 1 ? PLAIN_WORD : EXACT, brand: true, conflict: false }
   }
   if (isPhrase(reading, document))
-    return { score: Math.min(1, PHRASE + boost), brand: namesBrand(texts, document), conflict: false }
+    return { score: Math.min(1, PHRASE_SCORE + boost), brand: namesBrand(texts, document), conflict: false }
 
   const weigh = (words: readonly string[]) => words.map(word => catalogue.idf(word))
   const nameWeights = weigh(document.words)
   const spanWeights = weigh(texts)
   const explained: number[] = texts.map(text => (venue.words.has(text) || venue.places.has(text) ? 1 : 0))
-  for (const at of reading.heard.get(document) ?? []) explained[at] = HEARD
+  for (const at of reading.heard.get(document) ?? []) explained[at] = HEARD_LIKENESS
   const heard = reading.heard.has(document)
   let contained = 0
   let distinctive = 0
@@ -82,7 +82,7 @@ export function score(reading: Reading, document: Document, venue: Surroundings,
       explained[place] = Math.max(explained[place]!, likeness)
       if (place < last) swaps++
       last = place
-    } else if (heard && isDistinctive({ text: word })) likeness = HEARD
+    } else if (heard && isDistinctive({ text: word })) likeness = HEARD_LIKENESS
     if (isDistinctive({ text: word })) {
       if (likeness > 0) distinctive++
       else brand = false
@@ -94,8 +94,8 @@ export function score(reading: Reading, document: Document, venue: Surroundings,
   if (distinctive === 0 && containment < 1) return null
   if (region.kind === 'free' && distinctive < 2 && containment < 0.9 && !heard) return null
   const elsewhere = reading.places.size > 0 && venue.places.size > 0 && reading.places.isDisjointFrom(venue.places)
-  const likeness = Math.sqrt(containment * coverage) * (elsewhere ? ELSEWHERE : 1) - SWAP_PENALTY * swaps
-  if (likeness < LEAST_LIKENESS) return null
+  const likeness = Math.sqrt(containment * coverage) * (elsewhere ? ELSEWHERE_FACTOR : 1) - SWAP_PENALTY * swaps
+  if (likeness < MIN_LIKENESS) return null
   const foreign = texts.some((text, at) => explained[at] === 0 && (isDistinctive({ text }) || isPlace(text)))
   return {
     score: Math.min(1, LIKE_FLOOR + LIKE_SPAN * Math.min(1, likeness) + boost),

@@ -1,17 +1,16 @@
 /** Volume and duration in a clause of `normalize.ts`. */
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from '../../domain/time.ts'
 import { normalise } from './normalize.ts'
 import { compile } from './phrases.ts'
 import numbers from './words/numbers.json' with { type: 'json' }
 
 /** Volumes are 0..16, as Soundtrack has them. */
-const LOUDEST = 16
-const A_BIT = 1
-const A_LOT = 4
-const MINUTE = 60_000
-const HOUR = 60 * MINUTE
-const A_FEW_MINUTES = 5 * MINUTE
-/** Longer than this is no pause. */
-const LONGEST = 24 * HOUR
+const MAX_VOLUME = 16
+const A_BIT_STEPS = 1
+const A_LOT_STEPS = 4
+const A_FEW_MINUTES_MS = 5 * MINUTE_MS
+/** Longest pause. */
+const MAX_DURATION_MS = 24 * HOUR_MS
 
 export interface Volume {
   /** Volume asked for, 0..16. */
@@ -36,15 +35,15 @@ function unit(words: readonly string[]): string {
 }
 
 const UNITS: readonly (readonly [RegExp, number])[] = [
-  [new RegExp(`(${number}) ?${unit(numbers.hours)}`, 'gu'), HOUR],
-  [new RegExp(`(${number}) ?${unit(numbers.minutes)}`, 'gu'), MINUTE],
-  [new RegExp(`(${number}) ?${unit(numbers.seconds)}`, 'gu'), 1000],
+  [new RegExp(`(${number}) ?${unit(numbers.hours)}`, 'gu'), HOUR_MS],
+  [new RegExp(`(${number}) ?${unit(numbers.minutes)}`, 'gu'), MINUTE_MS],
+  [new RegExp(`(${number}) ?${unit(numbers.seconds)}`, 'gu'), SECOND_MS],
 ]
 const FIXED: readonly (readonly [RegExp, number])[] = [
-  [new RegExp(any(numbers.andHalf), 'gu'), 1.5 * HOUR],
-  [new RegExp(any(numbers.halfHour), 'gu'), HOUR / 2],
-  [new RegExp(any(numbers.oneHour), 'gu'), HOUR],
-  [new RegExp(any(numbers.moment), 'gu'), A_FEW_MINUTES],
+  [new RegExp(any(numbers.andHalf), 'gu'), 1.5 * HOUR_MS],
+  [new RegExp(any(numbers.halfHour), 'gu'), HOUR_MS / 2],
+  [new RegExp(any(numbers.oneHour), 'gu'), HOUR_MS],
+  [new RegExp(any(numbers.moment), 'gu'), A_FEW_MINUTES_MS],
 ]
 const CLOCK = /(?<!\d)\d{1,2}(?:[:.]\d{2})? ?(?:am|pm|oclock|o clock|น\.|โมง|ทุ่ม)|(?<!\d)\d{1,2}:\d{2}(?!\d)/gu
 const PERCENT = new RegExp(`(${number}) ?(?:%|percent|per cent|เปอร์เซ็นต์|เปอร์เซนต์)`, 'u')
@@ -68,35 +67,35 @@ export function ordinalOf(text: string): number | null {
   return ordinals.get(text) ?? null
 }
 
-/** How long, in ms; null where nothing is said, or something that is no time for a pause. */
+/** The duration, ms; null if there is none, or none that a pause can have. */
 export function durationIn(clause: string): number | null {
-  return parted(clause).durationMs
+  return withoutTimes(clause).durationMs
 }
 
-/** What is said of the volume. A number above 16 is a percentage. */
+/** The volume that a clause asks for. A number above 16 is a percentage. */
 export function volumeIn(clause: string): Volume {
-  const text = parted(clause).rest
+  const text = withoutTimes(clause).rest
   const percent = PERCENT.exec(text)
   if (percent !== null) return { target: scaled(numberOf(percent[1]!)!), steps: null }
   const signed = SIGNED.exec(text)
-  if (signed !== null) return { target: null, steps: atMost(Number(signed[2])) }
+  if (signed !== null) return { target: null, steps: clampSteps(Number(signed[2])) }
   const target = TARGET.exec(text)
   const steps = STEPS.exec(text)
   // "2 levels" is steps though "level 2" is a target; "down to 5" is a target though "down 5" is steps.
   if (steps !== null && (target === null || steps.index <= target.index)) {
-    return { target: null, steps: atMost(numberOf(steps[1] ?? steps[2]!)!) }
+    return { target: null, steps: clampSteps(numberOf(steps[1] ?? steps[2]!)!) }
   }
   if (target !== null) return { target: volume(numberOf(target[1]!)!), steps: null }
-  if (HALF.test(text)) return { target: LOUDEST / 2, steps: null }
-  if (MOST.test(text)) return { target: LOUDEST, steps: null }
+  if (HALF.test(text)) return { target: MAX_VOLUME / 2, steps: null }
+  if (MOST.test(text)) return { target: MAX_VOLUME, steps: null }
   if (LEAST.test(text)) return { target: 1, steps: null }
-  if (BIT.test(text)) return { target: null, steps: A_BIT }
-  if (LOT.test(text)) return { target: null, steps: A_LOT }
+  if (BIT.test(text)) return { target: null, steps: A_BIT_STEPS }
+  if (LOT.test(text)) return { target: null, steps: A_LOT_STEPS }
   return { target: null, steps: null }
 }
 
-/** Takes durations and times of day out of a clause, so that their numbers are not read as volumes. */
-function parted(clause: string): { durationMs: number | null; rest: string } {
+/** Removes durations and times of day from a clause, so that their numbers are not read as volumes. */
+function withoutTimes(clause: string): { durationMs: number | null; rest: string } {
   let durationMs = 0
   let rest = clause.replace(CLOCK, ' ')
   for (const [pattern, length] of FIXED) {
@@ -111,17 +110,17 @@ function parted(clause: string): { durationMs: number | null; rest: string } {
       return ' '
     })
   }
-  return { durationMs: durationMs > 0 && durationMs <= LONGEST ? Math.round(durationMs) : null, rest }
+  return { durationMs: durationMs > 0 && durationMs <= MAX_DURATION_MS ? Math.round(durationMs) : null, rest }
 }
 
 function volume(value: number): number {
-  return value > LOUDEST ? scaled(value) : Math.round(value)
+  return value > MAX_VOLUME ? scaled(value) : Math.round(value)
 }
 
 function scaled(percent: number): number {
-  return Math.round((Math.min(100, percent) / 100) * LOUDEST)
+  return Math.round((Math.min(100, percent) / 100) * MAX_VOLUME)
 }
 
-function atMost(steps: number): number {
-  return Math.min(LOUDEST, Math.max(1, Math.round(steps)))
+function clampSteps(steps: number): number {
+  return Math.min(MAX_VOLUME, Math.max(1, Math.round(steps)))
 }

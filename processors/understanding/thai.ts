@@ -1,12 +1,12 @@
 /**
- * Thai without word spaces: parting a run into known words and the unknown rest between them (where loan names are), and the
- * consonant skeleton that Thai and Latin spellings of a name share (บลูลากูน → BLLKN ← blue lagoon).
+ * Thai has no spaces between words: segments a run into known words and the unknown rest between them (where loan names are), and makes
+ * the consonant skeleton that Thai and Latin spellings of a name share (บลูลากูน → BLLKN ← blue lagoon).
  */
 
-/** Length of the longest words tried. */
-const LONGEST = 24
+/** Longest word tried. */
+const MAX_WORD_CHARS = 24
 const WORD_COST = 0.5
-/** An unknown part costs this once and `CHARACTER_COST` for every character: a short word inside a name does not part it. */
+/** An unknown part costs this once and `CHARACTER_COST` for every character: a short word inside a name does not split it. */
 const UNKNOWN_COST = 2
 const CHARACTER_COST = 1
 /** No part begins with a vowel or tone that is written on or after a consonant. */
@@ -24,7 +24,7 @@ export class ThaiWords {
 
   /** Adds a word; one added several times is removed as often. */
   add(word: string): void {
-    if (word.length < 2 || word.length > LONGEST) return
+    if (word.length < 2 || word.length > MAX_WORD_CHARS) return
     const start = word.slice(0, 2)
     const group = this.#byStart.get(start) ?? new Map<string, number>()
     this.#byStart.set(start, group.set(word, (group.get(word) ?? 0) + 1))
@@ -45,12 +45,13 @@ export class ThaiWords {
     const group = this.#byStart.get(run.slice(at, at + 2))
     if (group === undefined) return []
     const ends: number[] = []
-    for (let end = at + 2; end <= Math.min(run.length, at + LONGEST); end++) if (group.has(run.slice(at, end))) ends.push(end)
+    for (let end = at + 2; end <= Math.min(run.length, at + MAX_WORD_CHARS); end++)
+      if (group.has(run.slice(at, end))) ends.push(end)
     return ends
   }
 }
 
-/** Parts a run of Thai at the least cost (dynamic programming from the end). Unknown characters in a row are one part. */
+/** Segments a run of Thai at the lowest cost (dynamic programming from the end). Consecutive unknown characters are one part. */
 export function segment(run: string, dictionaries: readonly ThaiWords[]): string[] {
   const { length } = run
   // known[i], unknown[i]: least cost of run[i..], when i is at a boundary or inside an unknown part.

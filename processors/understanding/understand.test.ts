@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { recordSchema } from '../../schemas/index.ts'
 import type { UnderstandInput } from '../../schemas/types.ts'
-import { indexOf, message, profile, zones } from './fixtures.ts'
+import { indexOf, message, profile, zones } from './testing/fixtures.ts'
 import { understand } from './understand.ts'
 
 const BLUE = zones('blue', 'Edge', 'Horizon', 'Drift Bar', 'Lobby', 'Pool', 'Grand Ballroom')

@@ -3,9 +3,9 @@
  * the same meaning.
  */
 import type { IntentInput, Understand, UnderstoodInput, VenueMatchInput, VenueProfile, VenueZone } from '../../schemas/types.ts'
-import { ACT, groupOfIntent, type IntentRead, intentsIn } from './intents.ts'
+import { MIN_CONFIDENCE, groupOfIntent, type IntentRead, intentsIn } from './intents.ts'
 import { type Language, languageOf } from './language.ts'
-import { condensed, issueOf, sentimentOf } from './mood.ts'
+import { condensed, issueLabel, sentimentOf } from './mood.ts'
 import { normalise, words } from './normalize.ts'
 import { answeredName, answeredPosition, introducedName, knownPosition } from './people.ts'
 import { overrideIn, type Reply, replyIn } from './reply.ts'
@@ -21,15 +21,15 @@ const OPEN = new Set([...ASKING, 'INITIAL'])
 const ZONED = new Set(['control', 'trouble', undefined])
 const ZONED_INFO = new Set(['what_playing', 'status_check', 'schedule_query', 'list_zones'])
 const VOLUME = new Set(['volume_up', 'volume_down', 'volume_set'])
-/** States that ask for something other than the matter. */
-const NO_MATTER = new Set([...ASKING, 'INITIAL', 'ASKING_PERSON_NAME', 'ASKING_POSITION'])
-/** Fewer words say no matter by themselves. */
-const LEAST_MATTER = 3
+/** States that ask for something other than the issue. */
+const WITHOUT_ISSUE = new Set([...ASKING, 'INITIAL', 'ASKING_PERSON_NAME', 'ASKING_POSITION'])
+/** Fewer words are no issue by themselves. */
+const MIN_ISSUE_WORDS = 3
 
 /** A message that is understood. */
 export interface Understanding {
   readonly understood: UnderstoodInput
-  /** The same with the zones that its venue has by now; of the rest nothing is made out again. */
+  /** The same with the venue's current zones; only what depends on them is evaluated again. */
   again(): UnderstoodInput
 }
 
@@ -62,7 +62,7 @@ export function understanding(input: Understand, index: VenueIndex): Understandi
   return { understood: again(), again }
 }
 
-/** What a button or a row says by itself. */
+/** The meaning that every button or list row has. */
 function ofAction({ language }: Understand) {
   return {
     language: languageOf('', language),
@@ -73,7 +73,7 @@ function ofAction({ language }: Understand) {
   } as const
 }
 
-/** Buttons and rows: their ids say what they mean. Null for an id of another kind; then the text counts. */
+/** The meaning of a button or list row, from its id. Null for an unknown id; then the text counts. */
 function meaningOfAction(action: string, index: VenueIndex): Partial<UnderstoodInput> | null {
   const [kind, ...rest] = action.split(':')
   const argument = rest.join(':')
@@ -90,7 +90,7 @@ function meaningOfAction(action: string, index: VenueIndex): Partial<UnderstoodI
 
 type Meaning = Omit<UnderstoodInput, 'message' | 'onFile' | 'venueName' | 'venueLocation' | 'zones' | 'action'>
 
-/** The meaning of a text, by the zones that its venue has at the time: all that does not hang on them is made out once. */
+/** The meaning of a text, as a function of the venue's zones; whatever does not depend on them is evaluated once. */
 function meaningOfText(
   input: Understand,
   onFile: readonly VenueProfile[],
@@ -175,7 +175,7 @@ function withSlots(
     durationMs: group === 'control' ? durationIn(clause) : null,
   }
   if (!takesZone(kind)) return [bare]
-  // The only zone of a message is meant wherever in it it stands.
+  // The only zone in a message applies to all of it.
   const where = mentions.length === 1 && !clause.includes('§') ? masked : clause
   const only = kind === 'unknown' ? [] : zones
   return zonesOf(where, mentions, only, offered).map(zone => ({
@@ -191,14 +191,14 @@ function namesVenue({ zones, words }: Mention, { candidates }: VenueMatchResult)
   return zones.length === 0 && candidates.some(({ name }) => normalise(name).includes(words))
 }
 
-/** `reply` is null where the message answers nothing. */
+/** @param reply null if the message is not an answer */
 function personIn(
   { text, dialogue }: Understand,
   plain: string,
   reply: Reply | null,
   read: readonly IntentRead[],
 ): { person: string | null; position: string | null } {
-  const wishes = read.some(({ kind, confidence }) => confidence >= ACT && groupOfIntent(kind) !== 'social')
+  const wishes = read.some(({ kind, confidence }) => confidence >= MIN_CONFIDENCE && groupOfIntent(kind) !== 'social')
   const answers = (reply?.reply === 'NONE' || reply?.reply === 'YES') && !wishes
   const introduced = introducedName(text)
   if (dialogue === 'ASKING_PERSON_NAME')
@@ -208,7 +208,7 @@ function personIn(
   return { person: introduced, position: null }
 }
 
-/** The matter for the summary: of the first intent that has one, else the message itself where it says something. */
+/** The issue for the summary: of the first intent that has one, else of the message itself. */
 function issueIn(
   input: Understand,
   { language, override, reply, match, person }: Pick<Meaning, 'language' | 'override' | 'reply' | 'match' | 'person'>,
@@ -221,11 +221,11 @@ function issueIn(
   for (const { kind, clause } of read) {
     const intent = intents.find(other => other.kind === kind)
     const place = { words: placeOf(intent, mentions, zones), all: intent?.allZones ?? false }
-    const issue = issueOf(kind, clause, place, language as Language)
+    const issue = issueLabel(kind, clause, place, language as Language)
     if (issue !== null) return issue
   }
   const says = read.every(({ kind }) => kind === 'unknown') && reply === 'NONE' && match === 'NONE' && person === null
-  return says && !NO_MATTER.has(input.dialogue) && words(normalise(input.text)).length >= LEAST_MATTER
+  return says && !WITHOUT_ISSUE.has(input.dialogue) && words(normalise(input.text)).length >= MIN_ISSUE_WORDS
     ? condensed(input.text)
     : null
 }

@@ -1,6 +1,6 @@
 /** The matcher measured on invented chains: every brand has houses in many cities, and some of them are not in the catalogue. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { profile } from './fixtures.ts'
+import { profile } from './testing/fixtures.ts'
 import { VenueIndex } from './venues.ts'
 
 const FIRST =

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { indexOf, profile, zones } from './fixtures.ts'
+import { indexOf, profile, zones } from './testing/fixtures.ts'
 import type { VenueIndex } from './venues.ts'
 
 const chain = () =>

@@ -1,7 +1,6 @@
 /**
  * The venue index: which venue a message names, if any. Names and aliases are found whole in a sentence, in part, misspelt, and
- * across Thai and Latin; the answer is decided by score and by the margin to the next, for an answer of "none" or a question
- * costs less than a wrong venue.
+ * across Thai and Latin. A match needs a minimum score and a margin to the next: a question costs less than a wrong venue.
  */
 import { canonicalPhone } from '../../domain/phone.ts'
 import type { MatchDecision, VenueProfile } from '../../schemas/types.ts'
@@ -52,17 +51,17 @@ interface Hit {
 }
 
 const NONE: VenueMatchResult = { decision: 'NONE', candidates: [], runnerUp: null, span: null }
-/** A single best venue is accepted from here on, with this margin to the next. Chosen on invented chains for ≤ 1 % false accepts. */
-const ACCEPT = 0.775
-const MARGIN = 0.05
-/** Venues are offered as a choice from here on, when all their own words were named. */
-const OFFER = 0.68
-const CHOICES = 5
+/** Minimum score and margin to accept the best venue. Chosen on invented chains for ≤ 1 % false accepts. */
+const MIN_ACCEPT_SCORE = 0.775
+const MIN_MARGIN = 0.05
+/** Minimum score to offer venues as a choice, if all their distinctive words were named. */
+const MIN_OFFER_SCORE = 0.68
+const MAX_CHOICES = 5
 /** Tie-break for venues near the sender. */
-const NEAR = 0.04
-const LONGEST_NAME = 10
-/** A message is read for names up to here; a long paste names its venue early. */
-const MOST_WORDS = 300
+const NEAR_BONUS = 0.04
+const MAX_NAME_WORDS = 10
+/** Words of a message that are searched for names; a long paste names its venue early. */
+const MAX_WORDS = 300
 
 export class VenueIndex {
   readonly #entries = new Map<string, Entry>()
@@ -74,7 +73,7 @@ export class VenueIndex {
     return this.#entries.size
   }
 
-  /** Adds a venue or brings it up to date; a removed one is taken out. */
+  /** Adds or updates a venue, or removes it if its profile says so. */
   upsert(profile: VenueProfile): void {
     this.#takeOut(profile.venue)
     if (!profile.removed) this.#put(profile)
@@ -86,7 +85,7 @@ export class VenueIndex {
     this.#tell(venue)
   }
 
-  /** Has a listener called whenever a venue was put in or taken out. @returns what ends it */
+  /** Calls a listener whenever a venue is added, updated or removed. @returns a function that stops it */
   watch(venue: string, changed: () => void): () => void {
     const watching = this.#watching.get(venue) ?? new Set()
     this.#watching.set(venue, watching.add(changed))
@@ -142,7 +141,7 @@ export class VenueIndex {
 
   /** Which venues a message names. */
   match(text: string, hints: Hints = {}): VenueMatchResult {
-    const words = affirmed(read(normalise(text), this.#catalogue.thaiWords).slice(0, MOST_WORDS))
+    const words = affirmed(read(normalise(text), this.#catalogue.thaiWords).slice(0, MAX_WORDS))
     if (words.length === 0 || words.every(word => isNeverVenue(word.text))) return NONE
     const spans = regions(words, { bare: !hints.strict, free: !hints.strict })
     const places = placesOf(words.map(word => word.text))
@@ -157,13 +156,17 @@ export class VenueIndex {
       }
     }
     const ranked = [...best]
-      .map(([venue, found]) => ({ venue, ...found, score: Math.min(1, found.score + (hints.near?.includes(venue) ? NEAR : 0)) }))
+      .map(([venue, found]) => ({
+        venue,
+        ...found,
+        score: Math.min(1, found.score + (hints.near?.includes(venue) ? NEAR_BONUS : 0)),
+      }))
       .sort((a, b) => b.score - a.score || (a.venue < b.venue ? -1 : 1))
     const named = exact.filter(hit => hit.score === EXACT)
     return this.#decide(ranked, named, words)
   }
 
-  /** Which of the venues offered an answer picks ("the Pattaya one"): by words that they do not all share. */
+  /** Which of the offered venues an answer picks ("the Pattaya one"), by words that they do not all share. */
   choose(text: string, offered: readonly string[]): VenueMatchResult {
     const entries = offered.flatMap(id => this.#entries.get(id) ?? [])
     const own = entries.map(
@@ -185,12 +188,12 @@ export class VenueIndex {
     return this.#catalogue.alternatives(word.text).map(alternative => alternative.word)
   }
 
-  /** Names found whole. A longer one hides what it contains; one that stands in a longer name is no hit. */
+  /** Names found whole. A longer name hides those it contains; part of a longer name is no hit. */
   #exact(words: readonly Word[], spans: readonly Region[], hints: Hints): (Hit & { score: number })[] {
     const hits: Hit[] = []
     for (let from = 0; from < words.length; from++) {
       let compact = ''
-      for (let to = from + 1; to <= Math.min(words.length, from + LONGEST_NAME); to++) {
+      for (let to = from + 1; to <= Math.min(words.length, from + MAX_NAME_WORDS); to++) {
         if (to > from + 1 && words[to - 1]!.gap === 'stop') break
         compact += words[to - 1]!.text
         for (const document of this.#catalogue.withCompact(compact)) hits.push({ document, from, to })
@@ -222,7 +225,7 @@ export class VenueIndex {
     if (top === undefined) return NONE
     const result = (decision: MatchDecision, among: readonly { venue: string; score: number }[]): VenueMatchResult => ({
       decision,
-      candidates: among.slice(0, CHOICES).map(({ venue, score }) => candidate(this.#entries.get(venue)!.profile, score)),
+      candidates: among.slice(0, MAX_CHOICES).map(({ venue, score }) => candidate(this.#entries.get(venue)!.profile, score)),
       runnerUp: ranked[1]?.score ?? null,
       span: null,
     })
@@ -236,9 +239,10 @@ export class VenueIndex {
     }
     const several = ranked.filter(({ venue }) => named.has(venue))
     if (several.length > 1) return result('AMBIGUOUS', several)
-    const close = ranked.filter(({ score }) => score > top.score - MARGIN)
-    if (top.score >= ACCEPT && !top.conflict) return close.length === 1 ? result('LIKELY', ranked) : result('AMBIGUOUS', close)
-    const offered = top.score >= OFFER ? close.filter(({ brand }) => brand) : []
+    const close = ranked.filter(({ score }) => score > top.score - MIN_MARGIN)
+    if (top.score >= MIN_ACCEPT_SCORE && !top.conflict)
+      return close.length === 1 ? result('LIKELY', ranked) : result('AMBIGUOUS', close)
+    const offered = top.score >= MIN_OFFER_SCORE ? close.filter(({ brand }) => brand) : []
     return result(offered.length > 1 ? 'AMBIGUOUS' : 'NONE', offered)
   }
 

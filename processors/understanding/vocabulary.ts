@@ -1,6 +1,6 @@
 /**
- * What is known of single words, apart from any catalogue: words that say nothing about a venue, words that many venues share,
- * and places, in Thai and Latin, each with one canonical form.
+ * Knowledge of single words, independent of any catalogue: words that say nothing about a venue, words that many venues share, and
+ * places, in Thai and Latin, each with one canonical form.
  */
 import { normalise, tokens } from './normalize.ts'
 import common from './words/common.json' with { type: 'json' }
@@ -50,7 +50,7 @@ export function isCommon(word: string): boolean {
   return commonWords.has(word) || /^\d+(?:am|pm|th|st|nd|rd|h|m|min)?$/.test(word)
 }
 
-/** True for an answer that names no venue even if a venue is called so. */
+/** True for an answer that never names a venue, even if one has that name. */
 export function isNeverVenue(word: string): boolean {
   return neverVenues.has(word)
 }

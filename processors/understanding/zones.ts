@@ -1,6 +1,6 @@
 /**
  * Zones named in a message, within one venue: by their names, by part of a name, by common words in Thai and English, misspelt,
- * or by sound. What names no zone of the venue is kept as words, so that the dialogue can ask.
+ * or by sound. Words that match no zone of the venue are kept, so that the dialogue can ask about them.
  */
 import type { VenueZone } from '../../schemas/types.ts'
 import { normalise } from './normalize.ts'
@@ -37,12 +37,12 @@ export interface ZoneReading {
 interface Zone {
   readonly id: string
   readonly words: readonly string[]
-  /** Concepts and words of its own. */
+  /** Its concepts, and its own words. */
   readonly keys: ReadonlySet<string>
 }
 
-const MOST_WORDS = 400
-const SHORTEST_SOUND = 3
+const MAX_WORDS = 400
+const MIN_SOUND_CONSONANTS = 3
 const conceptOf = new Map<string, string>()
 for (const [concept, forms] of Object.entries(data.concepts)) {
   for (const form of forms) for (const key of [normalise(form), plain(form)]) if (!key.includes(' ')) conceptOf.set(key, concept)
@@ -58,7 +58,7 @@ export function zonesIn(normalised: string, zones: readonly VenueZone[]): Mentio
     const words = read(normalise(name), thaiWords).map(word => word.text)
     return { id: zone, words, keys: new Set(words.filter(word => !fillers.has(word)).map(keyOf)) }
   })
-  const words = read(normalised, thaiWords).slice(0, MOST_WORDS)
+  const words = read(normalised, thaiWords).slice(0, MAX_WORDS)
   const spans: { from: number; to: number; zones: readonly string[] }[] = []
   for (let at = 0; at < words.length; ) {
     const found = whole(words, at, own) ?? partly(words, at, own) ?? introduced(words, at, own, normalised)
@@ -160,7 +160,7 @@ function partOf(text: string, zones: readonly Zone[]): string | null {
   return null
 }
 
-/** What stands after "zone" or "at": a zone by its sound, or words to ask about. */
+/** The words after "zone" or "at": a zone by its sound, or words to ask about. */
 function introduced(words: readonly Word[], at: number, zones: readonly Zone[], text: string): Span | null {
   if (!isIntroduced(words, at) || text.slice(words[at - 1]!.end, words[at]!.start).includes('¤')) return null
   let to = at
@@ -170,7 +170,7 @@ function introduced(words: readonly Word[], at: number, zones: readonly Zone[], 
     .slice(at, to)
     .map(word => skeleton(word.text))
     .join('')
-  const heard = zones.filter(zone => sound.length >= SHORTEST_SOUND && zone.words.map(skeleton).join('') === sound)
+  const heard = zones.filter(zone => sound.length >= MIN_SOUND_CONSONANTS && zone.words.map(skeleton).join('') === sound)
   return { to, zones: heard.map(({ id }) => id) }
 }
 
@@ -178,7 +178,7 @@ function isIntroduced(words: readonly Word[], at: number): boolean {
   return introducers.has(words[at - 1]?.text ?? '')
 }
 
-/** True for a name that cannot be mistaken for other words of a sentence. */
+/** True for a name that cannot be confused with other words of a sentence. */
 function tells(words: readonly string[]): boolean {
   if (words.length === 1 && words[0]!.length < 2) return false
   return (

@@ -1,12 +1,12 @@
 /**
- * A venue: what its sources say of it, what its zones do, and what people want of them.
+ * A venue: its master data from several sources, the state of its zones, and the requests that people make of them.
  */
 import { tenantOf } from '../../domain/tenants.ts'
 import { actor } from '../../engine/actor.ts'
 import type { VenueState } from '../../schemas/types.ts'
 import { venueInbox, venueJournal } from '../../topics/catalog.ts'
 import { offlineDue } from './alerts.ts'
-import { type Turn, VENUE_EMITS, VENUE_LOOKUPS, type VenueContext } from './context.ts'
+import { type VenueStep, VENUE_EMITS, VENUE_LOOKUPS, type VenueContext } from './context.ts'
 import { jobDue, lateDue, takeResult } from './jobs.ts'
 import { takeOverride, takeRefresh } from './overrides.ts'
 import { publish } from './profile.ts'
@@ -20,12 +20,12 @@ import { lookDue } from './watching.ts'
 /** The actor of a venue, by the venue's id. */
 export const venueActor = (given: VenueSettings) => {
   const settings = scaled(given)
-  /** Runs a step under the tenant's settings; then the state is made to fit, and the profile written when it is due. */
-  const run = (before: VenueState | null, context: VenueContext, step: (turn: Turn) => VenueState | null) => {
+  /** Runs a handler under the tenant's settings; then trims the state and publishes the profile when it is due. */
+  const run = (before: VenueState | null, context: VenueContext, handle: (step: VenueStep) => VenueState | null) => {
     const known = before?.tenant ?? null
     const news = context.lookup('tenant', { tenant: tenantOf(context.key), known: known?.version ?? 0 })
-    const stepped = step({ context, settings: settingsFor(news ?? known, settings) })
-    const after = stepped === null || news === null ? stepped : { ...stepped, tenant: news }
+    const handled = handle({ context, settings: settingsFor(news ?? known, settings) })
+    const after = handled === null || news === null ? handled : { ...handled, tenant: news }
     return publish(before, after === null || after === before ? after : trimmed(after), context, settings.profileMs)
   }
   return actor({
@@ -36,22 +36,22 @@ export const venueActor = (given: VenueSettings) => {
     lookups: VENUE_LOOKUPS,
     journal: venueJournal,
     on: {
-      SheetRow: (state, row, context) => run(state, context, turn => takeRow(state, row, turn)),
-      ZoneSnapshot: (state, snapshot, context) => run(state, context, turn => takeSnapshot(state, snapshot, turn)),
-      ZoneRequest: (state, request, context) => run(state, context, turn => takeRequest(state, request, turn)),
+      SheetRow: (state, row, context) => run(state, context, step => takeRow(state, row, step)),
+      ZoneSnapshot: (state, snapshot, context) => run(state, context, step => takeSnapshot(state, snapshot, step)),
+      ZoneRequest: (state, request, context) => run(state, context, step => takeRequest(state, request, step)),
       ZoneResult: (state, result, context) =>
-        run(state, context, turn => (state === null ? null : takeResult(state, result, turn))),
-      VenueOverride: (state, override, context) => run(state, context, turn => takeOverride(state, override, turn)),
-      VenueRefresh: (state, refresh, context) => run(state, context, turn => takeRefresh(state, refresh, turn)),
+        run(state, context, step => (state === null ? null : takeResult(state, result, step))),
+      VenueOverride: (state, override, context) => run(state, context, step => takeOverride(state, override, step)),
+      VenueRefresh: (state, refresh, context) => run(state, context, step => takeRefresh(state, refresh, step)),
     },
     timers: {
-      request: (state, { argument }, context) => run(state, context, turn => requestDue(state, Number(argument), turn)),
-      job: (state, { argument }, context) => run(state, context, turn => jobDue(state, argument, turn)),
-      late: (state, { argument }, context) => run(state, context, turn => lateDue(state, argument, turn)),
-      resume: (state, { argument }, context) => run(state, context, turn => resumeDue(state, argument, turn)),
-      offline: (state, { argument }, context) => run(state, context, turn => offlineDue(state, argument, turn)),
-      look: (state, _timer, context) => run(state, context, turn => lookDue(state, turn)),
-      unread: (state, _timer, context) => run(state, context, turn => unreadDue(state, turn)),
+      request: (state, { argument }, context) => run(state, context, step => requestDue(state, Number(argument), step)),
+      job: (state, { argument }, context) => run(state, context, step => jobDue(state, argument, step)),
+      late: (state, { argument }, context) => run(state, context, step => lateDue(state, argument, step)),
+      resume: (state, { argument }, context) => run(state, context, step => resumeDue(state, argument, step)),
+      offline: (state, { argument }, context) => run(state, context, step => offlineDue(state, argument, step)),
+      look: (state, _timer, context) => run(state, context, step => lookDue(state, step)),
+      unread: (state, _timer, context) => run(state, context, step => unreadDue(state, step)),
     },
   })
 }

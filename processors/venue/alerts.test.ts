@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { alertsOf, events, MINUTE, offline, playing, polls, SECOND, venue } from './fixture.ts'
+import { alertsOf, events, MINUTE, offline, playing, polls, SECOND, venue } from './testing/fixture.ts'
 
 const both = (first: ReturnType<typeof playing>) => [first, playing('z2')]
 

@@ -1,5 +1,5 @@
 /**
- * Answers to the conversation that asked: always rendered from what was recorded, with the zones as last known and when.
+ * Answers to the conversation that asked: always made from recorded outcomes, with the zones as last known and their times.
  */
 import { conversationInbox } from '../../topics/catalog.ts'
 import type {
@@ -11,9 +11,9 @@ import type {
   ZoneRequestKind,
   ZoneSlot,
 } from '../../schemas/types.ts'
-import type { Turn } from './context.ts'
+import type { VenueStep } from './context.ts'
 import type { Verdict } from './rules.ts'
-import { clip } from './text.ts'
+import { clip } from '../../domain/text.ts'
 import { aged } from './zones.ts'
 
 /** Whom to answer, and about what. */
@@ -25,7 +25,7 @@ export interface Asked {
 }
 
 export function answer(
-  { context, settings }: Turn,
+  { context, settings }: VenueStep,
   state: VenueState | null,
   asked: Asked,
   verdict: Verdict & { readonly zones: readonly ZoneSlot[]; readonly command?: string | null; readonly final?: boolean },
@@ -51,7 +51,7 @@ export function answer(
   })
 }
 
-/** A zone as last known. One that only one reading calls offline is unknown until a second one says the same. */
+/** A zone as last known. If only one reading calls it offline, it is UNKNOWN until a second one confirms it. */
 function fact(zone: ZoneSlot): ZoneFactInput {
   const { zone: id, name, detail, playback, volume, track, artist, source, asOf } = zone
   const status = zone.suspectAt === null ? zone.status : 'UNKNOWN'
@@ -63,10 +63,10 @@ export function askedZones(state: VenueState, { asked }: OpenRequest): ZoneSlot[
   return asked.length === 0 ? state.zones : state.zones.filter(zone => asked.includes(zone.slot))
 }
 
-/** The first of these that happened at any zone is the outcome of the whole: nothing claims more than all zones show. */
+/** Worst first: the worst outcome at any zone is the outcome of the request, so that no answer claims too much. */
 const WORST: readonly RequestOutcome[] = ['UNKNOWN', 'UNVERIFIED', 'EXPIRED', 'REFUSED', 'CONFIRMED']
 
-/** The outcome over several zones; `detail` says which zone ended how, where they differ. */
+/** The outcome over several zones; if they differ, `detail` lists them. */
 export function overall(state: VenueState, results: readonly ZoneEnd[]): Verdict {
   const outcome = WORST.find(one => results.some(result => result.outcome === one)) ?? 'UNKNOWN'
   const reason = results.find(result => result.outcome === outcome)?.reason ?? ''

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { alertsOf, answers, commands, events, MINUTE, playing, polls, SECOND, venue } from './fixture.ts'
+import { alertsOf, answers, commands, events, MINUTE, playing, polls, SECOND, venue } from './testing/fixture.ts'
 
 const isFinal = ({ final }: { final: boolean }) => final
 

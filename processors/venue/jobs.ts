@@ -1,5 +1,5 @@
 /**
- * One command at a time per zone: act, verify, report. Nothing is ever sent twice.
+ * One command at a time per zone: act, verify, report. No command is ever sent twice.
  *
  *   begin ─▶ READING ──a reading──▶ SENT ──taken by the provider──▶ VERIFYING ──a later reading shows it──▶ CONFIRMED
  *     │         │ deadline           │ refused, expired               │ time is up
@@ -8,42 +8,42 @@
  */
 import { soundtrackInbox, zoneKey } from '../../topics/catalog.ts'
 import type { OpenRequest, VenueState, ZoneCommandKind, ZoneJob, ZoneResult, ZoneSlot } from '../../schemas/types.ts'
-import { note, pollSooner, type Turn } from './context.ts'
+import { recordEvent, pollSooner, type VenueStep } from './context.ts'
 import { commandId, timerOf } from './keys.ts'
-import { settle } from './outcomes.ts'
+import { endAtZone } from './outcomes.ts'
 import { needsTrack, plan, shows, trackMark, type Verdict } from './rules.ts'
 import type { VenueSettings } from './settings.ts'
 import { requestAt, withZone, zoneAt } from './state.ts'
 import { isDetailed, isFresh } from './zones.ts'
 
-const MAX_WAITING = 5
-/** Between readings asked for, before a command and after it; the last repeats. */
+const MAX_QUEUED = 5
+/** Delays between requested readings, before a command and after it; the last one repeats. */
 const READ_STEPS_MS = [5_000, 10_000, 15_000, 30_000]
 const VERIFY_STEPS_MS = [2_000, 3_000, 5_000]
-/** How long after its deadline a command's result may still come. */
-const GRACE_MS = 30_000
-/** Least time to verify in, however late the provider took the command. */
-const LEAST_VERIFY_MS = 10_000
+/** How long after its deadline a command's result may still arrive. */
+const RESULT_GRACE_MS = 30_000
+/** Minimum time for verification, however late the provider accepted the command. */
+const MIN_VERIFY_MS = 10_000
 
-/** Until when a control request is of use. */
+/** Until when a control request may still be carried out. */
 export function useBy(request: OpenRequest, { commandMs }: VenueSettings): number {
   return request.takenAt + commandMs
 }
 
-/** Starts the request at the zone, or lets it wait for its turn. */
-export function enqueue(state: VenueState, seq: number, slot: number, turn: Turn): VenueState {
+/** Starts the request at the zone, or queues it behind the running one. */
+export function enqueue(state: VenueState, seq: number, slot: number, step: VenueStep): VenueState {
   const zone = zoneAt(state, slot)
   if (zone === undefined) return state
-  if (zone.job === null) return begin(state, seq, zone, turn)
-  if (zone.waiting.length < MAX_WAITING) return withZone(state, { ...zone, waiting: [...zone.waiting, seq] })
-  return settle(state, seq, zone, { outcome: 'REFUSED', reason: 'busy' }, false, turn)
+  if (zone.job === null) return begin(state, seq, zone, step)
+  if (zone.waiting.length < MAX_QUEUED) return withZone(state, { ...zone, waiting: [...zone.waiting, seq] })
+  return endAtZone(state, seq, zone, { outcome: 'REFUSED', reason: 'busy' }, false, step)
 }
 
-function begin(state: VenueState, seq: number, zone: ZoneSlot, turn: Turn): VenueState {
-  const { context, settings } = turn
+function begin(state: VenueState, seq: number, zone: ZoneSlot, step: VenueStep): VenueState {
+  const { context, settings } = step
   const started = { ...zone, job: { ...NEW_JOB, request: seq } }
   const fresh = isFresh(zone, context.now, settings.freshMs) && saysEnough(state, started)
-  return decide(withZone(state, started), started, fresh, turn)
+  return decide(withZone(state, started), started, fresh, step)
 }
 
 const NEW_JOB: Omit<ZoneJob, 'request'> = {
@@ -59,14 +59,14 @@ const NEW_JOB: Omit<ZoneJob, 'request'> = {
   reason: '',
 }
 
-function decide(state: VenueState, zone: Busy, fresh: boolean, turn: Turn): VenueState {
+function decide(state: VenueState, zone: Busy, fresh: boolean, step: VenueStep): VenueState {
   const request = requestAt(state, zone.job.request)
-  if (request === undefined) return release(state, zone, turn)
-  if (turn.context.now >= useBy(request, turn.settings)) return end(state, zone, expired(state, 'busy'), turn)
+  if (request === undefined) return release(state, zone, step)
+  if (step.context.now >= useBy(request, step.settings)) return end(state, zone, expired(state, 'busy'), step)
   const planned = plan(request, zone, fresh, state.volumeCap)
-  if (planned.type === 'read') return look(state, zone, 'talking', READ_STEPS_MS, turn)
-  if (planned.type === 'end') return end(state, zone, planned, turn)
-  return send(state, zone, request, planned, turn)
+  if (planned.type === 'read') return requestReading(state, zone, 'talking', READ_STEPS_MS, step)
+  if (planned.type === 'end') return end(state, zone, planned, step)
+  return send(state, zone, request, planned, step)
 }
 
 function send(
@@ -74,7 +74,7 @@ function send(
   zone: Busy,
   request: OpenRequest,
   { command: kind, from, to }: { command: ZoneCommandKind; from: number | null; to: number | null },
-  { context, settings }: Turn,
+  { context, settings }: VenueStep,
 ): VenueState {
   const account = state.soundtrackAccount ?? ''
   const id = commandId(request.id, zone.slot)
@@ -89,17 +89,17 @@ function send(
     notAfter,
   })
   const what = { detail: kind, action: kind }
-  note({ context, settings }, { kind: 'COMMAND', zone: zone.zone, request: request.id, command: id, ...what, from, to })
-  const until = notAfter + GRACE_MS
+  recordEvent({ context, settings }, { kind: 'COMMAND', zone: zone.zone, request: request.id, command: id, ...what, from, to })
+  const until = notAfter + RESULT_GRACE_MS
   context.setTimer(timerOf.job(zone.zone), until)
-  // Early enough for the first word to say what is found.
+  // Early enough for the first word to report what was found.
   context.setTimer(timerOf.late(zone.zone), context.now + settings.firstWordMs / 2)
   const job: ZoneJob = { ...zone.job, phase: 'SENT', from, to, mark: trackMark(zone), tries: 0, sentAt: context.now, until }
   return withZone(state, { ...zone, job })
 }
 
-/** The connector says what the provider made of a command. */
-export function takeResult(state: VenueState, result: ZoneResult, turn: Turn): VenueState {
+/** The connector reports the result of a command. */
+export function takeResult(state: VenueState, result: ZoneResult, step: VenueStep): VenueState {
   const zone = state.zones.filter(isBusy).find(({ slot, job }) => {
     const request = requestAt(state, job.request)
     return request !== undefined && commandId(request.id, slot) === result.command
@@ -108,52 +108,52 @@ export function takeResult(state: VenueState, result: ZoneResult, turn: Turn): V
   if (!awaited) return state
   const { outcome, reason, detail, at } = result
   const { from, to } = zone.job
-  if (outcome === 'REFUSED') return end(state, zone, { outcome, reason, detail, from, to }, turn)
+  if (outcome === 'REFUSED') return end(state, zone, { outcome, reason, detail, from, to }, step)
   if (outcome === 'EXPIRED') {
-    // "expired" says no more than the outcome does.
+    // "expired" adds nothing to the outcome.
     const why = (reason === 'expired' ? '' : reason) || state.readError || 'provider_down'
-    return end(state, zone, { outcome, reason: why, detail, from, to }, turn)
+    return end(state, zone, { outcome, reason: why, detail, from, to }, step)
   }
-  return verify(state, zone, { at, doubtful: outcome === 'UNKNOWN', reason }, turn)
+  return verify(state, zone, { at, doubtful: outcome === 'UNKNOWN', reason }, step)
 }
 
-/** From here on only a reading later than `at` counts. */
+/** Starts verification: only a reading later than `at` counts. */
 function verify(
   state: VenueState,
   zone: Busy,
   { at, doubtful, reason }: { at: number; doubtful: boolean; reason: string },
-  turn: Turn,
+  step: VenueStep,
 ): VenueState {
-  const { context, settings } = turn
+  const { context, settings } = step
   const { verifyMs } = settings
-  const until = Math.max((zone.job.sentAt ?? context.now) + verifyMs, context.now + Math.min(LEAST_VERIFY_MS, verifyMs))
+  const until = Math.max((zone.job.sentAt ?? context.now) + verifyMs, context.now + Math.min(MIN_VERIFY_MS, verifyMs))
   const job: ZoneJob = { ...zone.job, phase: 'VERIFYING', resultAt: at, until, doubtful, reason, tries: 0 }
   const verifying = { ...zone, job }
   return hasEffect(state, verifying)
-    ? end(state, verifying, confirmed(job), turn)
-    : look(withZone(state, verifying), verifying, 'verify', VERIFY_STEPS_MS, turn)
+    ? end(state, verifying, confirmed(job), step)
+    : requestReading(withZone(state, verifying), verifying, 'verify', VERIFY_STEPS_MS, step)
 }
 
-/** A zone with something under way has been read, or could not be. */
-export function takeReading(state: VenueState, slot: number, turn: Turn): VenueState {
+/** A zone with a running job has been read, or could not be. */
+export function takeReading(state: VenueState, slot: number, step: VenueStep): VenueState {
   const zone = zoneAt(state, slot)
   if (zone === undefined || !isBusy(zone)) return state
   const { phase } = zone.job
-  if (phase === 'VERIFYING') return hasEffect(state, zone) ? end(state, zone, confirmed(zone.job), turn) : state
+  if (phase === 'VERIFYING') return hasEffect(state, zone) ? end(state, zone, confirmed(zone.job), step) : state
   if (phase !== 'READING') return state
-  if (zone.failed !== '') return readFailed(state, slot, zone.failed, turn)
-  return saysEnough(state, zone) ? decide(state, zone, true, turn) : state
+  if (zone.failed !== '') return readFailed(state, slot, zone.failed, step)
+  return saysEnough(state, zone) ? decide(state, zone, true, step) : state
 }
 
-/** The zone, or its account, could not be read. What may pass is waited for. */
-export function readFailed(state: VenueState, slot: number, reason: string, turn: Turn): VenueState {
+/** The zone or its account could not be read. Temporary failures are waited out. */
+export function readFailed(state: VenueState, slot: number, reason: string, step: VenueStep): VenueState {
   const zone = zoneAt(state, slot)
   const refusal = REFUSALS[reason]
   if (refusal === undefined || zone === undefined || !isBusy(zone) || zone.job.phase !== 'READING') return state
-  return end(state, zone, { outcome: 'REFUSED', reason: refusal }, turn)
+  return end(state, zone, { outcome: 'REFUSED', reason: refusal }, step)
 }
 
-/** A zone without rights is "not found". */
+/** The provider reports a zone that we have no rights to as "not found". */
 const REFUSALS: Readonly<Record<string, string>> = {
   forbidden: 'forbidden',
   unauthenticated: 'unauthenticated',
@@ -162,75 +162,75 @@ const REFUSALS: Readonly<Record<string, string>> = {
 }
 
 /** The timer of a zone's job. */
-export function jobDue(state: VenueState, zoneId: string, turn: Turn): VenueState {
+export function jobDue(state: VenueState, zoneId: string, step: VenueStep): VenueState {
   const zone = state.zones.find(known => known.zone === zoneId)
   if (zone === undefined || !isBusy(zone)) return state
   const { phase, sentAt, until } = zone.job
-  if (phase === 'READING') return look(state, zone, 'talking', READ_STEPS_MS, turn)
-  if (phase === 'SENT') return verify(state, zone, { at: sentAt ?? 0, doubtful: true, reason: 'provider_slow' }, turn)
-  if (turn.context.now < (until ?? 0)) return look(state, zone, 'verify', VERIFY_STEPS_MS, turn)
-  return end(state, zone, unverified(state, zone), turn)
+  if (phase === 'READING') return requestReading(state, zone, 'talking', READ_STEPS_MS, step)
+  if (phase === 'SENT') return verify(state, zone, { at: sentAt ?? 0, doubtful: true, reason: 'provider_slow' }, step)
+  if (step.context.now < (until ?? 0)) return requestReading(state, zone, 'verify', VERIFY_STEPS_MS, step)
+  return end(state, zone, unverified(state, zone), step)
 }
 
 /**
- * A command has not come back. A reading of its zone would wait behind it; one of the account meets the same trouble, and says
- * which: the provider is down, or slow, or out of tokens.
+ * A command has no result yet. A reading of its zone would queue behind it; a reading of the account runs into the same failure and
+ * reports the cause: provider down, slow, or out of tokens.
  */
-export function lateDue(state: VenueState, zoneId: string, turn: Turn): VenueState {
+export function lateDue(state: VenueState, zoneId: string, step: VenueStep): VenueState {
   const late = state.zones.some(({ zone, job }) => zone === zoneId && job?.phase === 'SENT')
-  if (late) pollSooner(turn, state, null, 'talking')
+  if (late) pollSooner(step, state, null, 'talking')
   return state
 }
 
-/** The request is no longer of use: what has not left for this zone does not leave. */
-export function expire(state: VenueState, seq: number, slot: number, turn: Turn): VenueState {
+/** The request has expired: a command that has not been sent to this zone is not sent any more. */
+export function expire(state: VenueState, seq: number, slot: number, step: VenueStep): VenueState {
   const zone = zoneAt(state, slot)
   if (zone === undefined) return state
   if (isBusy(zone) && zone.job.request === seq) {
-    return zone.job.phase === 'READING' ? end(state, zone, expired(state, zone.failed || 'provider_slow'), turn) : state
+    return zone.job.phase === 'READING' ? end(state, zone, expired(state, zone.failed || 'provider_slow'), step) : state
   }
   const left = { ...zone, waiting: zone.waiting.filter(waiting => waiting !== seq) }
-  return settle(withZone(state, left), seq, left, expired(state, 'busy'), false, turn)
+  return endAtZone(withZone(state, left), seq, left, expired(state, 'busy'), false, step)
 }
 
-/** The zone is no longer the venue's: what has left may have happened, the rest has not. */
-export function abandon(state: VenueState, zone: ZoneSlot, turn: Turn): VenueState {
+/** The zone is no longer the venue's: a command that was sent may have taken effect, the rest has not. */
+export function abandon(state: VenueState, zone: ZoneSlot, step: VenueStep): VenueState {
   const idle = { ...zone, job: null, waiting: [] }
   const gone: Verdict = { outcome: 'REFUSED', reason: 'no_zone' }
   let next = withZone(state, idle)
   if (isBusy(zone)) {
-    turn.context.clearTimer(timerOf.job(zone.zone))
-    turn.context.clearTimer(timerOf.late(zone.zone))
+    step.context.clearTimer(timerOf.job(zone.zone))
+    step.context.clearTimer(timerOf.late(zone.zone))
     const sent = zone.job.phase !== 'READING'
-    next = settle(next, zone.job.request, idle, sent ? { ...gone, outcome: 'UNKNOWN' } : gone, sent, turn)
+    next = endAtZone(next, zone.job.request, idle, sent ? { ...gone, outcome: 'UNKNOWN' } : gone, sent, step)
   }
-  return zone.waiting.reduce((held, seq) => settle(held, seq, idle, gone, false, turn), next)
+  return zone.waiting.reduce((held, seq) => endAtZone(held, seq, idle, gone, false, step), next)
 }
 
-/** Asks for a reading of the zone, and again a little later if nothing comes of it. */
-function look(state: VenueState, zone: Busy, reason: string, steps: readonly number[], turn: Turn): VenueState {
+/** Asks for a reading of the zone, and retries after a delay if none arrives. */
+function requestReading(state: VenueState, zone: Busy, reason: string, steps: readonly number[], step: VenueStep): VenueState {
   const { tries, until } = zone.job
-  const at = turn.context.now + (steps[Math.min(tries, steps.length - 1)] as number)
-  pollSooner(turn, state, zone.zone, reason)
-  turn.context.setTimer(timerOf.job(zone.zone), until === null ? at : Math.min(at, until))
+  const at = step.context.now + (steps[Math.min(tries, steps.length - 1)] as number)
+  pollSooner(step, state, zone.zone, reason)
+  step.context.setTimer(timerOf.job(zone.zone), until === null ? at : Math.min(at, until))
   return withZone(state, { ...zone, job: { ...zone.job, tries: tries + 1 } })
 }
 
-function end(state: VenueState, zone: Busy, verdict: Verdict, turn: Turn): VenueState {
+function end(state: VenueState, zone: Busy, verdict: Verdict, step: VenueStep): VenueState {
   const idle = { ...zone, job: null }
   const sent = zone.job.phase !== 'READING'
-  return release(settle(withZone(state, idle), zone.job.request, idle, verdict, sent, turn), zone, turn)
+  return release(endAtZone(withZone(state, idle), zone.job.request, idle, verdict, sent, step), zone, step)
 }
 
-/** The zone is free for the request that has waited longest. */
-function release(state: VenueState, { slot, zone }: ZoneSlot, turn: Turn): VenueState {
-  turn.context.clearTimer(timerOf.job(zone))
-  turn.context.clearTimer(timerOf.late(zone))
+/** Frees the zone and starts the request that has waited longest. */
+function release(state: VenueState, { slot, zone }: ZoneSlot, step: VenueStep): VenueState {
+  step.context.clearTimer(timerOf.job(zone))
+  step.context.clearTimer(timerOf.late(zone))
   const idle = zoneAt(state, slot)
   if (idle === undefined) return state
   const [next, ...waiting] = idle.waiting
   const free = { ...idle, job: null, waiting }
-  return next === undefined ? withZone(state, free) : begin(withZone(state, free), next, free, turn)
+  return next === undefined ? withZone(state, free) : begin(withZone(state, free), next, free, step)
 }
 
 function hasEffect(state: VenueState, zone: Busy): boolean {

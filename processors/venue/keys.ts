@@ -1,13 +1,13 @@
 /**
- * Keys and ids that the venue makes.
+ * Ids and timer names of a venue.
  */
 
-/** Id of the one command that a request causes at a zone. */
+/** Id of the command that a request sends to a zone; there is only one. */
 export function commandId(request: string, slot: number): string {
   return `${request}.${slot}`
 }
 
-/** Names of the timers: of a request by its number, of a zone by its id. */
+/** Timer names: of a request by its number, of a zone by its id. */
 export const timerOf = {
   request: (seq: number) => `request:${seq}`,
   job: (zone: string) => `job:${zone}`,

@@ -1,17 +1,17 @@
 /**
- * One venue out of several sources, field by field: a manual override always wins, then the field's owner, then the newest,
- * then the source's priority.
+ * Merges several sources into one venue, field by field: a manual override always wins, then the owner of the field, then the newest
+ * value, then the source's priority.
  */
 
 export type Source = 'override' | 'sheets' | 'soundtrack' | 'gmail' | 'database'
 
-/** Where a value comes from, and when the source had it so (ms). */
+/** Where a value comes from, and its time at the source, ms. */
 export interface Origin {
   readonly source: string
   readonly at: number
 }
 
-/** What a source says. */
+/** The values that a source offers. */
 export interface Offer<V extends object> {
   readonly source: Source
   readonly at: number
@@ -31,7 +31,7 @@ function ownerOf(field: string): Source {
   return LIVE.has(field) ? 'soundtrack' : 'sheets'
 }
 
-/** Whether an offered value replaces the one that is held. */
+/** Whether an offered value replaces the current one. */
 export function wins(field: string, offered: Origin, held: Origin | undefined): boolean {
   if (held === undefined) return true
   const byOverride = compare(offered.source === 'override', held.source === 'override')
@@ -44,8 +44,8 @@ export function wins(field: string, offered: Origin, held: Origin | undefined): 
 }
 
 /**
- * Merges what a source says into the fields that are held.
- * @returns the fields, their origins, and the names of those whose value is another now.
+ * Merges an offer into the current fields.
+ * @returns the fields, their origins, and the names of fields that changed
  */
 export function merge<V extends object>(
   fields: V,

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { COMMAND } from '../../engine/headers.ts'
 import type { SheetRowInput, VenueState } from '../../schemas/types.ts'
-import { events, of, playing, polls, profile, venue } from './fixture.ts'
+import { events, of, playing, polls, profile, venue } from './testing/fixture.ts'
 
 type Scene = ReturnType<typeof venue>
 let count = 0

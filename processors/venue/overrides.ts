@@ -1,20 +1,21 @@
 /**
- * Fields of a venue that a person of support has forced. The value that the sources agree on lives on below the forced one, and is
- * back when the override is taken back.
+ * Fields of a venue that support has overridden. The value from the sources is kept below the override, and applies again once the
+ * override is removed.
  */
 import { phoneDigits } from '../../domain/phone.ts'
 import type { FieldOverride, VenueOverride, VenueRefresh, VenueState } from '../../schemas/types.ts'
-import { note, pollSooner, type Turn } from './context.ts'
+import { WATCHED, watch } from './account.ts'
+import { recordEvent, pollSooner, type VenueStep } from './context.ts'
+import type { Master } from './master.ts'
 import { merge } from './merge.ts'
 import { MAX_VOLUME } from './rules.ts'
-import { type Master, WATCHED, watch } from './sheet.ts'
-import { clip } from './text.ts'
+import { clip } from '../../domain/text.ts'
 
-const MOST = 20
+const MAX_OVERRIDES = 20
 
-/** A value that fits, or why it does not. */
-type Checked = { readonly value: unknown } | { readonly wrong: string }
-type Check = (value: unknown, countryCode: string) => Checked
+/** A valid value, or what is wrong with it. */
+type CheckResult = { readonly value: unknown } | { readonly wrong: string }
+type Check = (value: unknown, countryCode: string) => CheckResult
 
 const text =
   (bytes: number, { empty = false, absent = true } = {}): Check =>
@@ -32,7 +33,7 @@ const number =
     return fits ? { value } : { wrong: `has to be a whole number from 0 to ${most}${absent ? ', or null' : ''}` }
   }
 
-/** What can be forced, with the bounds that a row of the sheet has. */
+/** The fields that can be overridden, with the limits that a row of the sheet has. */
 const FIELDS: Readonly<Record<keyof Master, Check>> = {
   name: text(120, { absent: false }),
   location: text(200, { empty: true, absent: false }),
@@ -63,20 +64,20 @@ const FIELDS: Readonly<Record<keyof Master, Check>> = {
   volumeCap: number(MAX_VOLUME, { absent: false }),
 }
 
-export function takeOverride(state: VenueState | null, override: VenueOverride, turn: Turn): VenueState | null {
+export function takeOverride(state: VenueState | null, override: VenueOverride, step: VenueStep): VenueState | null {
   if (state === null) return null
-  const { context } = turn
+  const { context } = step
   const done = state.removed
     ? new Refused('venue_removed')
     : override.value === null
-      ? takeBack(state, override.field, turn)
-      : force(state, override, turn)
+      ? removeOverride(state, override.field, step)
+      : applyOverride(state, override, step)
   if (!(done instanceof Refused)) return done
   context.refuse(done.code, done.detail)
   return state
 }
 
-/** Why an override is refused: a code, and words for people. */
+/** Why an override is refused: a code, and a text for people. */
 class Refused {
   readonly code: string
   readonly detail: string
@@ -86,35 +87,36 @@ class Refused {
   }
 }
 
-function force(state: VenueState, { field, value, by, reason }: VenueOverride, turn: Turn): VenueState | Refused {
-  // What every object inherits is no field.
+function applyOverride(state: VenueState, { field, value, by, reason }: VenueOverride, step: VenueStep): VenueState | Refused {
+  // Own properties only: "constructor" is not a field.
   const check = Object.hasOwn(FIELDS, field) ? FIELDS[field as keyof Master] : undefined
   if (check === undefined)
     return new Refused('unknown_field', `"${clip(field, 60)}"; there are ${Object.keys(FIELDS).join(', ')}`)
   const former = state.overrides.find(o => o.field === field)
-  if (former === undefined && state.overrides.length >= MOST) return new Refused('too_many_overrides', `at most ${MOST}`)
+  if (former === undefined && state.overrides.length >= MAX_OVERRIDES)
+    return new Refused('too_many_overrides', `at most ${MAX_OVERRIDES}`)
   const parsed = parse(value as string)
-  const checked = parsed === undefined ? { wrong: 'is no JSON' } : check(parsed, turn.settings.countryCode)
+  const checked = parsed === undefined ? { wrong: 'is no JSON' } : check(parsed, step.settings.countryCode)
   if ('wrong' in checked) return new Refused('invalid_value', `${field} ${checked.wrong}`)
   const origin = state.provenance.find(p => p.field === field)
-  const { now: at } = turn.context
+  const { now: at } = step.context
   const under = former ?? {
     under: JSON.stringify(state[field as keyof Master]),
     underSource: origin?.source ?? null,
     underAt: origin?.at ?? 0,
   }
-  const forced: FieldOverride = { ...under, field, by, reason: clip(reason, 200), at }
+  const overridden: FieldOverride = { ...under, field, by, reason: clip(reason, 200), at }
   const after = {
     ...state,
     [field]: checked.value,
     provenance: [...state.provenance.filter(p => p.field !== field), { field, source: 'override', at }],
-    overrides: [...state.overrides.filter(o => o !== former), forced],
+    overrides: [...state.overrides.filter(o => o !== former), overridden],
   }
-  note(turn, { kind: 'OVERRIDDEN', detail: field })
-  return watched(state, after, field, turn)
+  recordEvent(step, { kind: 'OVERRIDDEN', detail: field })
+  return watched(state, after, field, step)
 }
 
-function takeBack(state: VenueState, field: string, turn: Turn): VenueState | Refused {
+function removeOverride(state: VenueState, field: string, step: VenueStep): VenueState | Refused {
   const former = state.overrides.find(o => o.field === field)
   if (former === undefined) return new Refused('not_overridden')
   const { under, underSource, underAt } = former
@@ -125,19 +127,19 @@ function takeBack(state: VenueState, field: string, turn: Turn): VenueState | Re
     provenance: underSource === null ? rest : [...rest, { field, source: underSource, at: underAt }],
     overrides: state.overrides.filter(o => o !== former),
   }
-  note(turn, { kind: 'OVERRIDE_TAKEN_BACK', detail: field })
-  return watched(state, after, field, turn)
+  recordEvent(step, { kind: 'OVERRIDE_TAKEN_BACK', detail: field })
+  return watched(state, after, field, step)
 }
 
-function watched(before: VenueState, after: VenueState, field: string, turn: Turn): VenueState {
-  return WATCHED.includes(field) ? watch(before, after, turn) : after
+function watched(before: VenueState, after: VenueState, field: string, step: VenueStep): VenueState {
+  return WATCHED.includes(field) ? watch(before, after, step) : after
 }
 
 /**
- * What the sheet says of fields that are forced goes below them.
- * @returns what is left to be merged, and the overrides
+ * Updates the values below the overrides with those of the sheet.
+ * @returns the values of the other fields, still to be merged, and the overrides
  */
-export function below(
+export function applyBelowOverride(
   state: VenueState,
   values: Partial<Master>,
   at: number,
@@ -161,16 +163,16 @@ export function below(
   return { values: left, overrides }
 }
 
-/** Has the zones read now. */
-export function takeRefresh(state: VenueState | null, _refresh: VenueRefresh, turn: Turn): VenueState | null {
+/** Reads the zones now. */
+export function takeRefresh(state: VenueState | null, _refresh: VenueRefresh, step: VenueStep): VenueState | null {
   if (state === null) return null
   const refused = state.removed ? 'venue_removed' : state.soundtrackAccount === null ? 'no_soundtrack_account' : null
   if (refused !== null) {
-    turn.context.refuse(refused)
+    step.context.refuse(refused)
     return state
   }
-  note(turn, { kind: 'REFRESH' })
-  pollSooner(turn, state, null, 'refresh')
+  recordEvent(step, { kind: 'REFRESH' })
+  pollSooner(step, state, null, 'refresh')
   return state
 }
 

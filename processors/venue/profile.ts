@@ -1,12 +1,12 @@
 /**
- * The venue as people see it: written when something they see has changed, and now and then so that its times are fresh.
+ * The venue's profile: published when something visible has changed, and periodically to refresh its times.
  */
 import { COMMAND } from '../../engine/headers.ts'
 import { venueProfiles } from '../../topics/catalog.ts'
 import type { VenueProfileInput, VenueState, ZoneSlot } from '../../schemas/types.ts'
 import type { VenueContext } from './context.ts'
 
-/** Writes the profile when it is due, and after every command. @returns the state with the time of it. */
+/** Publishes the profile when it is due, and after every command. @returns the state with the time of publication */
 export function publish(
   before: VenueState | null,
   after: VenueState | null,
@@ -15,7 +15,7 @@ export function publish(
 ): VenueState | null {
   const commanded = context.headers[COMMAND] !== undefined
   if (after === null || (after === before && !commanded)) return after
-  const changed = before === null || look(before) !== look(after)
+  const changed = before === null || visibleState(before) !== visibleState(after)
   const read = newestReading(after)
   const timely = read > newestReading(before ?? after) && context.now - after.publishedAt >= profileMs
   if (!changed && !timely && !commanded) return after
@@ -54,13 +54,13 @@ function profileOf(state: VenueState, { key, commands }: Pick<VenueContext, 'key
   }
 }
 
-/** What people see of a zone, without the times that every reading moves. */
+/** The visible fields of a zone, without the times that every reading changes. */
 function seen({ zone, name, status, detail, playback, volume, track, artist, source, since }: ZoneSlot) {
   return { zone, name, status, detail, playback, volume, track, artist, source, since }
 }
 
-/** All that people see, to be compared. */
-function look(state: VenueState): string {
+/** Everything visible, as a string to compare. */
+function visibleState(state: VenueState): string {
   const { provenance, updatedAt, zones, ...master } = profileOf(state, { key: '', commands: [] })
   return JSON.stringify([master, state.zones.map(seen)])
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { answers, commands, events, MINUTE, NOW, of, offline, playing, polls, SECOND, venue } from './fixture.ts'
+import { answers, commands, events, MINUTE, NOW, of, offline, playing, polls, SECOND, venue } from './testing/fixture.ts'
 
 describe('a question', () => {
   it('is answered at once from a reading younger than 30 s', () => {

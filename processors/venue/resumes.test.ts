@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { answers, commands, events, MINUTE, playing, venue } from './fixture.ts'
+import { answers, commands, events, MINUTE, playing, venue } from './testing/fixture.ts'
 
 const PAUSED = { playback: 'paused' }
 const DURATION = { durationMs: 20 * MINUTE }

@@ -1,14 +1,14 @@
 /**
- * Pauses for a time: which zones are to play again, and for whom. Zones paused by one request play again together.
+ * Timed pauses: which zones will resume, and for which conversation. Zones paused by one request resume together.
  */
 import type { OpenRequest, VenueState, ZoneSlot } from '../../schemas/types.ts'
-import type { Turn } from './context.ts'
+import type { VenueStep } from './context.ts'
 import { timerOf } from './keys.ts'
 
-/** A zone was paused: its timer is set anew, or taken away where the pause has no end. */
-export function keepResume(state: VenueState, request: OpenRequest, zone: ZoneSlot, turn: Turn): VenueState {
-  const { context, settings } = turn
-  const dropped = dropResume(state, zone, turn)
+/** A zone was paused: resets its timer, or clears it if the pause has no end. */
+export function keepResume(state: VenueState, request: OpenRequest, zone: ZoneSlot, step: VenueStep): VenueState {
+  const { context, settings } = step
+  const dropped = dropResume(state, zone, step)
   const { seq, conversation, durationMs } = request
   if (durationMs === null || durationMs <= 0) return dropped
   context.setTimer(timerOf.resume(zone.zone), context.now + durationMs / settings.timeScale)
@@ -17,8 +17,8 @@ export function keepResume(state: VenueState, request: OpenRequest, zone: ZoneSl
   return { ...dropped, resumes: [...others, { ...group, slots: [...group.slots, zone.slot] }] }
 }
 
-/** A zone is not to play again by itself. */
-export function dropResume(state: VenueState, zone: ZoneSlot, { context }: Turn): VenueState {
+/** Cancels the resume of a zone. */
+export function dropResume(state: VenueState, zone: ZoneSlot, { context }: VenueStep): VenueState {
   if (!state.resumes.some(due => due.slots.includes(zone.slot))) return state
   context.clearTimer(timerOf.resume(zone.zone))
   const resumes = state.resumes.map(due => ({ ...due, slots: due.slots.filter(slot => slot !== zone.slot) }))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { recordSchema } from '../../schemas/index.ts'
-import { alertsOf, answers, MINUTE, playing, profile, venue } from './fixture.ts'
+import { alertsOf, answers, MINUTE, playing, profile, venue } from './testing/fixture.ts'
 
 const LIMIT = 16 * 1024
 const THAI = 'เพลงที่เปิดอยู่ในล็อบบี้ของโรงแรมตอนนี้'

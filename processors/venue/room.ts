@@ -1,18 +1,18 @@
 /**
- * Keeps the state of a venue within what an actor may keep. What lasts (the venue and its zones) gets the larger part: texts
- * are cut shorter the more zones there are. What passes (requests) is taken only while there is room.
+ * Keeps the state of a venue within the size limit of an actor. Lasting data (the venue and its zones) gets the larger part: the more
+ * zones there are, the shorter texts are cut. Requests are accepted only while there is room.
  */
 import { recordSchema } from '../../schemas/index.ts'
 import type { VenueState, ZoneSlot } from '../../schemas/types.ts'
-import { clipped } from './text.ts'
+import { clipped } from '../../domain/text.ts'
 
-const LASTING_BYTES = 12.5 * 1024
-const WHOLE_BYTES = 15.75 * 1024
-/** A request, without its zones, and each zone of it: open, with its job or with its result. */
+const MAX_LASTING_BYTES = 12.5 * 1024
+const MAX_STATE_BYTES = 15.75 * 1024
+/** Size of a request without its zones, and of each of its zones with a job or a result. */
 const REQUEST_BYTES = 250
 const ZONE_BYTES = 50
 
-/** Bytes for texts of what plays, names of zones, and notes: the first level that fits. */
+/** Bytes for track texts, zone names and notes; the first level that fits is used. */
 const LEVELS = [
   { text: 100, name: 100, notes: 1000 },
   { text: 48, name: 100, notes: 1000 },
@@ -29,13 +29,13 @@ export function trimmed(state: VenueState): VenueState {
   let cut = state
   for (const level of LEVELS) {
     cut = cutTo(state, level)
-    if (lastingBytes(cut) <= LASTING_BYTES) break
+    if (lastingBytes(cut) <= MAX_LASTING_BYTES) break
   }
   return cut
 }
 
 export function hasRoomFor(state: VenueState, zones: number): boolean {
-  return bytes(state) + REQUEST_BYTES + zones * ZONE_BYTES <= WHOLE_BYTES
+  return bytes(state) + REQUEST_BYTES + zones * ZONE_BYTES <= MAX_STATE_BYTES
 }
 
 function cutTo(state: VenueState, { text, name, notes }: Level): VenueState {

@@ -1,16 +1,16 @@
 /**
- * What a control request means at a zone: which command, or why none. Pure, so that each rule can be read and tested alone.
+ * What a control request means at a zone: which command, or why none. Pure, so that each rule can be tested alone.
  */
 import type { OpenRequest, RequestOutcome, ZoneCommandKind, ZoneRequestKind, ZoneSlot } from '../../schemas/types.ts'
 
 export const MAX_VOLUME = 16
-/** Steps of a relative change where none are said. */
-const STEPS = 2
-/** Where the volume from before a mute is not known. */
+/** Steps of a relative change that names no number. */
+const DEFAULT_STEPS = 2
+/** The volume to return to if the one before the mute is unknown. */
 const UNMUTE_VOLUME = 8
 
 export type Plan =
-  /** The zone has to be read first. */
+  /** The zone must be read first. */
   | { readonly type: 'read' }
   | { readonly type: 'send'; readonly command: ZoneCommandKind; readonly from: number | null; readonly to: number | null }
   | ({ readonly type: 'end' } & Verdict)
@@ -35,7 +35,7 @@ export function needsTrack(kind: ZoneRequestKind): boolean {
 
 /**
  * The plan for a zone.
- * @param fresh the zone's reading is young enough to rely on.
+ * @param fresh whether the zone's reading is recent enough to rely on.
  * @param cap highest volume that may be set, 0..16.
  */
 export function plan({ kind, value }: Pick<OpenRequest, 'kind' | 'value'>, zone: ZoneSlot, fresh: boolean, cap: number): Plan {
@@ -54,7 +54,7 @@ export function plan({ kind, value }: Pick<OpenRequest, 'kind' | 'value'>, zone:
 }
 
 function wanted(kind: ZoneRequestKind, value: number | null, from: number, former: number | null, cap: number): number {
-  const steps = Math.abs(value ?? STEPS)
+  const steps = Math.abs(value ?? DEFAULT_STEPS)
   if (kind === 'VOLUME_UP') return Math.min(cap, from + steps)
   if (kind === 'VOLUME_DOWN') return Math.max(0, from - steps)
   if (kind === 'UNMUTE') return from > 0 ? from : Math.min(cap, former ?? UNMUTE_VOLUME)
@@ -102,7 +102,7 @@ function halves(mark: string): string[] {
   return [mark.slice(0, bar), mark.slice(bar + 1).replace('…', '')]
 }
 
-/** Whether a zone shows what was commanded. */
+/** Whether a zone shows the effect of a command. */
 export function shows(zone: ZoneSlot, kind: ZoneRequestKind, to: number | null, mark: string): boolean {
   if (kind === 'PLAY') return zone.playback === 'playing'
   if (kind === 'PAUSE') return zone.playback === 'paused'

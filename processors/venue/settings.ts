@@ -1,34 +1,34 @@
-import { MINUTE, SECOND } from '../../domain/time.ts'
+import { MINUTE_MS, SECOND_MS } from '../../domain/time.ts'
 import type { TenantChoices } from '../../domain/tenants.ts'
 import type { Trust } from '../../schemas/types.ts'
 
 /** Settings of the venue actor; times in ms. */
 export interface VenueSettings {
-  /** Least trust that may pause, skip and move the volume. */
+  /** Minimum trust to pause, skip and change the volume. */
   readonly controlTrust: Exclude<Trust, 'UNKNOWN'>
   /** Divides durable timers and deadlines, for demos and tests. */
   readonly timeScale: number
-  /** Country code of phones written without one. */
+  /** Calling code of phone numbers written without one. */
   readonly countryCode: string
-  /** Offline for this long: an alert. */
+  /** How long a zone is offline before an alert. */
   readonly offlineAlertMs: number
-  /** Between two alerts of the same kind. */
+  /** Minimum time between two alerts of the same kind. */
   readonly alertCooldownMs: number
-  /** Not read for this long: unknown. */
+  /** How long a zone may go unread before it is UNKNOWN. */
   readonly unknownAfterMs: number
-  /** A reading this young answers a question. */
+  /** Maximum age of a reading that answers a question. */
   readonly freshMs: number
-  /** A control request older than this is asked about, not done. */
+  /** A control request older than this is not carried out without asking. */
   readonly staleMs: number
-  /** From the command to the verdict that it had no effect. */
+  /** From the command to the conclusion that it had no effect. */
   readonly verifyMs: number
-  /** From the request to a first word, while nothing has come back. */
+  /** From the request to a first word, if there is no result yet. */
   readonly firstWordMs: number
-  /** From a question to its answer, read or not. */
+  /** From a question to its answer, with or without a reading. */
   readonly answerMs: number
-  /** From a control request to the end of its use. */
+  /** From a control request to its expiry. */
   readonly commandMs: number
-  /** The profile is written for the sake of its times alone at most this often. */
+  /** The profile is published at most this often if only its times have changed. */
   readonly profileMs: number
 }
 
@@ -36,26 +36,26 @@ export const VENUE_DEFAULTS: VenueSettings = {
   controlTrust: 'HINTED',
   timeScale: 1,
   countryCode: '66',
-  offlineAlertMs: 15 * MINUTE,
-  alertCooldownMs: 60 * MINUTE,
-  unknownAfterMs: 15 * MINUTE,
-  freshMs: 30 * SECOND,
-  staleMs: 10 * MINUTE,
-  verifyMs: 25 * SECOND,
-  firstWordMs: 15 * SECOND,
-  answerMs: 25 * SECOND,
-  commandMs: 2 * MINUTE,
-  profileMs: 60 * MINUTE,
+  offlineAlertMs: 15 * MINUTE_MS,
+  alertCooldownMs: 60 * MINUTE_MS,
+  unknownAfterMs: 15 * MINUTE_MS,
+  freshMs: 30 * SECOND_MS,
+  staleMs: 10 * MINUTE_MS,
+  verifyMs: 25 * SECOND_MS,
+  firstWordMs: 15 * SECOND_MS,
+  answerMs: 25 * SECOND_MS,
+  commandMs: 2 * MINUTE_MS,
+  profileMs: 60 * MINUTE_MS,
 }
 
-/** A provider answers in its own time, whatever the scale: waiting for it is not scaled below this. */
-const PROVIDER_MS = 5 * SECOND
+/** Waiting for the provider is not scaled below this: it does not answer faster in a demo. */
+const MIN_PROVIDER_WAIT_MS = 5 * SECOND_MS
 
-/** The settings with their timers and deadlines scaled; ages of readings and requests are real. */
+/** The settings with their timers and deadlines scaled; maximum ages of readings and requests are not. */
 export function scaled(settings: VenueSettings): VenueSettings {
   const { timeScale } = settings
   const timer = (ms: number) => Math.round(ms / timeScale)
-  const wait = (ms: number) => Math.min(ms, Math.max(timer(ms), PROVIDER_MS))
+  const wait = (ms: number) => Math.min(ms, Math.max(timer(ms), MIN_PROVIDER_WAIT_MS))
   return {
     ...settings,
     offlineAlertMs: timer(settings.offlineAlertMs),
@@ -68,7 +68,7 @@ export function scaled(settings: VenueSettings): VenueSettings {
   }
 }
 
-/** The settings for a tenant: what it has decided, and for the rest those of the process. */
+/** The tenant's settings, over those of the process. */
 export function settingsFor(tenant: TenantChoices | null, settings: VenueSettings): VenueSettings {
   if (tenant === null) return settings
   const { countryCode, controlTrust } = tenant

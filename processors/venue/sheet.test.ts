@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { KitStep } from '../../engine/testing/testkit.ts'
-import { answers, events, MINUTE, NOW, of, playing, profile, venue } from './fixture.ts'
+import { answers, events, MINUTE, NOW, of, playing, profile, venue } from './testing/fixture.ts'
 
 const watches = (step: KitStep) =>
   step.emits.filter(emit => emit.type === 'WatchVenue').map(({ key, record }) => [key, record.location, record.stop])

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { events, MINUTE, offline, playing, venue } from './fixture.ts'
+import { events, MINUTE, offline, playing, venue } from './testing/fixture.ts'
 
 /** A reading that is told, and stands for an hour and a half. */
 const told = (scene: ReturnType<typeof venue>, zones = [playing('z1'), playing('z2')]) =>

@@ -1,4 +1,4 @@
-/** Looking into a venue's state, and changing a part of it. */
+/** A new venue's state, and reading and replacing parts of a state. */
 import type { OpenRequest, VenueState, ZoneSlot } from '../../schemas/types.ts'
 
 export const NEW_VENUE: VenueState = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { recordSchema } from '../../schemas/index.ts'
 import type { ZoneReading, ZoneReadingInput } from '../../schemas/types.ts'
-import { MINUTE, NOW, offline, playing } from './fixture.ts'
+import { MINUTE, NOW, offline, playing } from './testing/fixture.ts'
 import { aged, condition, isDoubtful, newZone, observe } from './zones.ts'
 
 /** As it comes from the log, with defaults. */

@@ -1,5 +1,5 @@
 /**
- * What readings make of a zone. Unknown is not offline: a failed reading keeps what was last known, with its time.
+ * How readings change a zone. Unknown is not offline: a failed reading keeps the last known state with its time.
  *
  *            a reading online               15 min without a reading, told or not
  *   UNKNOWN ────────────────────▶ ONLINE ───────────────────────────────────────▶ UNKNOWN
@@ -7,20 +7,20 @@
  *      └─ two readings offline ─▶ OFFLINE (one alone makes it suspect)
  */
 import type { VenueState, ZoneReading, ZoneSlot, ZoneSnapshot } from '../../schemas/types.ts'
-import { clip } from './text.ts'
+import { clip } from '../../domain/text.ts'
 
 /** Zones that a venue's state has room for. */
 export const MAX_ZONES = 60
-/** So many changes between online and offline within the window are flapping. */
-const FLIPS = 3
+/** This many changes between online and offline within the window count as flapping. */
+const MIN_FLIPS = 3
 const FLAP_WINDOW_MS = 10 * 60_000
-/** Longer ids are none of the provider's (88 at most), and there would be no room for 60 of them. */
-const ID_BYTES = 120
-const TEXT_BYTES = 100
-/** After this a track is no longer taken to be the one that plays. */
-const TRACK_MS = 3 * 60_000
-/** So long after somebody asked about a zone it is watched closely. */
-const TALK_MS = 3 * 60_000
+/** The provider's ids have at most 88 bytes; a state has no room for 60 longer ones. */
+const MAX_ID_BYTES = 120
+const MAX_TEXT_BYTES = 100
+/** How long a track counts as the one that is playing. */
+const TRACK_VALID_MS = 3 * 60_000
+/** How long a zone is watched closely after somebody asked about it. */
+const TALK_WATCH_MS = 3 * 60_000
 
 export interface Condition {
   readonly status: 'ONLINE' | 'OFFLINE'
@@ -55,7 +55,7 @@ export function observe(zone: ZoneSlot, reading: ZoneReading, asOf: number): Zon
   if (seen === null) return { ...zone, failed: code(reading.error ?? 'unreadable') }
   const shown: ZoneSlot = {
     ...zone,
-    name: clip(reading.name, TEXT_BYTES),
+    name: clip(reading.name, MAX_TEXT_BYTES),
     playback: reading.playback,
     volume: reading.volume,
     ...track(zone, reading, asOf),
@@ -73,14 +73,14 @@ export function observe(zone: ZoneSlot, reading: ZoneReading, asOf: number): Zon
   return { ...shown, ...seen, since: zone.suspectAt, suspectAt: null }
 }
 
-/** What plays; where the reading does not say, what was known, as long as it can still be playing. */
+/** What is playing. If the reading does not say, the known track is kept while it can still be playing. */
 function track(zone: ZoneSlot, reading: ZoneReading, asOf: number) {
   const { track, artist, source, trackStartedAt: startedAt } = reading
   if (reading.detail) return { track, artist, source, startedAt, detailAt: asOf }
-  return zone.detailAt !== null && asOf - zone.detailAt <= TRACK_MS ? {} : { track: null, artist: null, startedAt: null }
+  return zone.detailAt !== null && asOf - zone.detailAt <= TRACK_VALID_MS ? {} : { track: null, artist: null, startedAt: null }
 }
 
-/** A reading without details says nothing of the subscription, nor of a player that is muted: what was known stands. */
+/** A reading without details says nothing about the subscription or a muted player: the known detail is kept. */
 function withKnownDetail(seen: Condition, zone: ZoneSlot, reading: ZoneReading): Condition {
   const { detail } = zone
   if (seen.detail !== 'unpaired' && (detail === 'no_subscription' || detail === 'expired')) return { status: 'OFFLINE', detail }
@@ -96,28 +96,28 @@ function flip(zone: ZoneSlot, seen: Condition, asOf: number): { flips: number; f
   return { flips: flips + 1, flipsFrom }
 }
 
-/** Words of the provider as a code: "Not found" is not_found. */
+/** A message of the provider as a code: "Not found" becomes not_found. */
 function code(words: string): string {
   return clip(words, 24).toLowerCase().replace(/\W+/g, '_')
 }
 
-/** True where the zone is offline by one reading only, or changes back and forth. */
+/** True if the zone is offline by a single reading, or flapping. */
 export function isDoubtful(zone: ZoneSlot, now: number): boolean {
   const within = (at: number | null) => at !== null && now - at <= FLAP_WINDOW_MS
-  return within(zone.suspectAt) || (zone.flips >= FLIPS && within(zone.flipsFrom))
+  return within(zone.suspectAt) || (zone.flips >= MIN_FLIPS && within(zone.flipsFrom))
 }
 
-/** True where the zone should be read at most 30 s apart: it is doubtful, or talked about. */
+/** True if the zone should be read at most 30 s apart: it is doubtful or being talked about. */
 export function isWatched(zone: ZoneSlot, now: number): boolean {
-  return isDoubtful(zone, now) || (zone.talkedAt !== null && now - zone.talkedAt <= TALK_MS)
+  return isDoubtful(zone, now) || (zone.talkedAt !== null && now - zone.talkedAt <= TALK_WATCH_MS)
 }
 
-/** True where the newest reading is young enough to answer with, and says what it says for sure. */
+/** True if the newest reading is fresh enough to answer from, and certain. */
 export function isFresh(zone: ZoneSlot, now: number, freshMs: number): boolean {
   return zone.asOf !== null && now - zone.asOf <= freshMs && zone.failed === '' && zone.suspectAt === null
 }
 
-/** True where the newest reading says what plays, not only whether something does. */
+/** True if the newest reading says what is playing, not only whether something is. */
 export function isDetailed(zone: ZoneSlot): boolean {
   return zone.detailAt !== null && zone.detailAt === zone.asOf
 }
@@ -125,19 +125,19 @@ export function isDetailed(zone: ZoneSlot): boolean {
 type Standing = Pick<VenueState, 'standsFrom' | 'standsUntil'>
 const NOTHING_STANDS: Standing = { standsFrom: 0, standsUntil: 0 }
 
-/** Until when a zone's newest reading counts: what is read again and says nothing new is not told. */
+/** Until when a zone's newest reading counts: later readings that show no change are not reported. */
 export function countsUntil({ asOf }: ZoneSlot, unknownAfterMs: number, { standsFrom, standsUntil }: Standing): number {
   if (asOf === null) return 0
   return asOf < standsFrom ? asOf + unknownAfterMs : Math.max(standsUntil, asOf + unknownAfterMs)
 }
 
-/** The zone as unknown when it has not been read for too long. */
+/** The zone, as UNKNOWN if its last reading is too old. */
 export function aged(zone: ZoneSlot, now: number, unknownAfterMs: number, standing = NOTHING_STANDS): ZoneSlot {
   if (zone.status === 'UNKNOWN' || zone.asOf === null || now <= countsUntil(zone, unknownAfterMs, standing)) return zone
   return { ...zone, status: 'UNKNOWN', detail: '', since: zone.asOf, suspectAt: null }
 }
 
-/** The zone as it was found to be still, later than it was told. */
+/** The zone with a later reading that found it unchanged. */
 export function confirmed(zone: ZoneSlot, asOf: number | null): ZoneSlot {
   if (asOf === null || zone.asOf === null || asOf <= zone.asOf || zone.failed !== '' || zone.suspectAt !== null) return zone
   return { ...zone, asOf, lastSeen: zone.status === 'ONLINE' ? asOf : zone.lastSeen }
@@ -148,7 +148,7 @@ export function newZone(slot: number, zone: string, name: string): ZoneSlot {
   return {
     slot,
     zone,
-    name: clip(name, TEXT_BYTES),
+    name: clip(name, MAX_TEXT_BYTES),
     status: 'UNKNOWN',
     detail: '',
     playback: null,
@@ -175,8 +175,8 @@ export function newZone(slot: number, zone: string, name: string): ZoneSlot {
 }
 
 /**
- * The zones after a snapshot: those read are observed, new ones added, and by a complete one those no longer there left out.
- * @returns also how many zones there was no room for; the first by name stay.
+ * The zones after a snapshot: zones read are updated, new ones added; a complete snapshot drops zones that it does not list.
+ * @returns also how many zones did not fit; the first by name are kept.
  */
 export function observeAll(
   state: VenueState,
@@ -185,7 +185,7 @@ export function observeAll(
   let nextSlot = state.nextSlot
   const byId = new Map(state.zones.map(zone => [zone.zone, zone]))
   const isKnown = (reading: ZoneReading) => reading.name !== '' || byId.has(reading.zone)
-  const fits = (reading: ZoneReading) => Buffer.byteLength(reading.zone) <= ID_BYTES
+  const fits = (reading: ZoneReading) => Buffer.byteLength(reading.zone) <= MAX_ID_BYTES
   const usable = readings.filter(reading => isKnown(reading) && fits(reading))
   const there = new Set(usable.map(reading => reading.zone))
   for (const reading of usable) {

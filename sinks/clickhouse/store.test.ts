@@ -281,7 +281,9 @@ test('the sink fills it from the log; a message brought twice is one, and nothin
     await log.put('conversation.inbox', 'main:c1', 'ChatMessage', { ...chat, receivedAt: AT + 5 })
     const out = { id: 'o1', conversation: 'main:c1', channel: 'whatsapp', account: '1055', to: chat.chat, text: 'Done, Nok.' }
     await log.put('whatsapp.inbox', 'main:c1', 'SendMessage', { ...out, lastInboundAt: AT, createdAt: AT + 9 })
-    await log.put('whatsapp.inbox', 'main:c1', 'SendResult', { id: 'o1', accepted: true, providerId: 'p1', at: AT + 10 })
+    const part = { id: 'o1', more: true, accepted: true, providerId: 'p0', at: AT + 9 }
+    await log.put('whatsapp.inbox', 'main:c1', 'SendResult', part)
+    await log.put('whatsapp.inbox', 'main:c1', 'SendResult', { ...part, more: false, providerId: 'p1', at: AT + 10 })
     await log.put('whatsapp.inbox', 'main:c1', 'SendResult', { id: 'o2', accepted: false, reason: 'no', at: AT + 10 })
     await log.put('conversation.inbox', 'main:c1', 'DeliveryStatus', { providerId: 'p1', status: 'READ', at: AT + 20 })
     await log.put('conversation.inbox', 'main:c1', 'DeliveryStatus', { providerId: 'p1', status: 'DELIVERED', at: AT + 15 })

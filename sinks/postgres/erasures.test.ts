@@ -246,13 +246,11 @@ test.each(['later', 'before any of it is written', 'with the order'])(
     await issue(before)
     await alert(before)
     await dead(0)
-    // It was on its way out.
-    await put('whatsapp.inbox', 'SendResult', {
-      id: 'out-1',
-      accepted: true,
-      providerId: 'wamid.of-out-1',
-      at: Date.now() + 5_000,
-    })
+    // It was on its way out, in parts.
+    for (const more of [true, false]) {
+      const [at, providerId] = [Date.now() + 5_000, `wamid.of-out-1.${PHONE}.${more}`]
+      await put('whatsapp.inbox', 'SendResult', { id: 'out-1', more, accepted: true, providerId, at })
+    }
     await written()
     expect(await rowsOf(pool, [KEY])).toEqual(NOTHING)
   },

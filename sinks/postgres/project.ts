@@ -52,11 +52,6 @@ export function isProjected(topic: string, type: string): boolean {
   return tables !== undefined && (tables.raw.length > 0 || tables.byType.has(type))
 }
 
-/** Whether records of this type make rows of their own, besides what keeps every record of the topic. */
-export function makesRows(topic: string, type: string): boolean {
-  return TOPICS.get(topic)?.byType.has(type) === true
-}
-
 /** Adds what a record says to the batch. `decoded` is null for a tombstone. */
 export function project(batch: RowBatch, record: LogRecord, decoded: Decoded | null, codec: Codec): void {
   const tables = TOPICS.get(record.topic)

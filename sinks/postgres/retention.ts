@@ -2,6 +2,7 @@
  * How long messages and the archive are kept: a month is dropped once its last day is old enough. The sink writes nothing older, so
  * that records the log still has, or brings late, do not create the month again.
  */
+import { DAY_MS } from '../../domain/time.ts'
 import type pg from 'pg'
 import type { Logger } from 'pino'
 import { messageOf } from '../../engine/errors.ts'
@@ -10,7 +11,6 @@ import { transact } from './positions.ts'
 import { TABLES } from './tables/index.ts'
 import { isoTime } from './values.ts'
 
-const DAY_MS = 24 * 60 * 60_000
 /** How often old months are looked for. */
 const INTERVAL_MS = 6 * 60 * 60_000
 /** Gives up behind longer reads and writes, so that nothing queues up behind the drop; the next round tries again. */

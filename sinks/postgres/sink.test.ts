@@ -284,6 +284,21 @@ test('a message that the provider has taken is sent, one that it refused is what
   ])
 })
 
+test('a message in parts is sent when its last part is, and its parts leave no rows', async () => {
+  const result = (more: boolean, providerId: string) =>
+    log.put('whatsapp.inbox', 'main:c1', 'SendResult', { id: 'out-1', more, accepted: true, providerId, at: AT })
+  await start()
+  await result(true, 'wamid.part')
+  await caughtUp()
+  expect(await rows('SELECT * FROM message_reports')).toEqual([])
+  await putReply()
+  await caughtUp()
+  expect(await rows('SELECT status FROM messages')).toEqual([{ status: 'queued' }])
+  await result(false, 'wamid.last')
+  await caughtUp()
+  expect(await rows('SELECT status, provider_id FROM messages')).toEqual([{ status: 'sent', provider_id: 'wamid.last' }])
+})
+
 test('a report by the provider finds its message, also when it comes first', async () => {
   const report = (status: 'READ' | 'FAILED', providerId: string) =>
     log.put('conversation.inbox', 'main:c1', 'DeliveryStatus', { providerId, status, at: AT, errorCode: null })

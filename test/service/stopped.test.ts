@@ -1,4 +1,4 @@
-/** A task that stands still, on the running service: what shows it, and how a person gets it going again. */
+/** A halted task, on the running service: what shows it, and how a person gets it going again. */
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -87,7 +87,7 @@ describe.skipIf(process.env.BMA_TEST_LOG === 'kafka')('a record that only later 
     expect(said).toContain(`npm run log -- accept ${NAME} --from ${at + 1}`)
   })
 
-  it('stands still again when it is only resumed', { timeout: 30_000 }, async () => {
+  it('is halted again when it is only resumed', { timeout: 30_000 }, async () => {
     const { code, said } = await run('resume', NAME, '--reason', 'to try')
     expect(code).toBe(1)
     expect(said).toContain('does not run yet')

@@ -10,8 +10,8 @@ import { promisify, stripVTControlCharacters } from 'node:util'
 import { type Mutation, mutations, unfound } from './mutations.ts'
 
 const root = join(import.meta.dirname, '../..')
-const COPIED = ['engine', 'topics', 'schemas', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts']
-/** A mutation has to be found within so many seeds. */
+const COPIED = ['schemas', 'domain', 'topics', 'engine', 'cli', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts']
+/** A mutation must be found within so many seeds. */
 export const SEEDS = 500
 
 /** Texts of a mutation that its file does not hold exactly once. */
@@ -21,7 +21,10 @@ export function stale({ changes }: Mutation): string[] {
     .map(({ file, find }) => `${file} does not hold exactly once: ${find}`)
 }
 
-/** What finds it: the first seed that does, or its unit test; null where nothing has. And what was printed. */
+/**
+ * What finds it: the first seed that does, or its unit test; null where nothing has. And what was printed.
+ * @throws if the run did not come to its summary: a run that crashed has looked for nothing
+ */
 export async function hunt({ changes, first = [], unit }: Mutation): Promise<{ by: string | null; output: string }> {
   const copy = mkdtempSync(join(tmpdir(), 'mutated-'))
   try {
@@ -34,16 +37,35 @@ export async function hunt({ changes, first = [], unit }: Mutation): Promise<{ b
         text.replace(find, () => put),
       )
     }
-    const run = (...args: string[]) =>
-      promisify(execFile)(process.execPath, args, { cwd: copy }).then(
+    const run = async (summary: RegExp, ...args: string[]) => {
+      const output = await promisify(execFile)(process.execPath, args, { cwd: copy }).then(
         ({ stdout }) => stdout,
         (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
       )
-    if (unit !== undefined) {
-      const output = await run('node_modules/vitest/vitest.mjs', 'run', '--project', 'all', unit)
-      return { by: /Tests .*\d+ failed/.test(stripVTControlCharacters(output)) ? unit : null, output }
+      const text = stripVTControlCharacters(output)
+      if (!summary.test(text)) throw new Error(`${args.join(' ')} crashed:\n${text}`)
+      return text
     }
-    const output = await run('cli/sim.ts', '--seeds', String(SEEDS), '--stop', '--first', first.join(','))
+    if (unit !== undefined) {
+      const output = await run(
+        /^ *Tests .*\d+ (failed|passed)/m,
+        'node_modules/vitest/vitest.mjs',
+        'run',
+        '--project',
+        'all',
+        unit,
+      )
+      return { by: /^ *Tests .*\d+ failed/m.test(output) ? unit : null, output }
+    }
+    const output = await run(
+      /^\d+ of \d+ seeds pass/m,
+      'cli/sim.ts',
+      '--seeds',
+      String(SEEDS),
+      '--stop',
+      '--first',
+      first.join(','),
+    )
     const found = /^seed (\d+) fails/m.exec(output)
     return { by: found === null ? null : `seed ${found[1]}`, output }
   } finally {

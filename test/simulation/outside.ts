@@ -22,6 +22,9 @@ export interface Flight {
   until: number
 }
 
+/** Outcomes after which an attempt starts again. */
+const REPEATED: ReadonlySet<string> = new Set(['RETRY', 'RELEASED'])
+
 export function portsOf(world: World, machine: Machine, life: Life): Record<string, Record<string, Port>> {
   const port = (actor: string, effect: string) => outside(world, machine, life, actor, effect) as unknown as Port
   return {
@@ -117,13 +120,13 @@ function resultOf({ cluster }: World, actor: string, attempt: string) {
   return undefined
 }
 
-/** Whether an end in front of its result has ordered the attempt to be repeated: the inbox is handled in that order. */
+/** Whether an end in front of its result has the attempt repeated: the inbox is handled in that order. */
 function endedBefore({ cluster }: World, actor: string, attempt: string, offset: number): boolean {
   return cluster.partitionsOf(`${actor}.inbox`).some(({ records }) =>
     records.some(record => {
       if (record.offset >= offset || record.value === null || codec.typeOf(record.value) !== 'EffectEnded') return false
       const { type, value } = codec.decode(record.value)
-      return type === 'EffectEnded' && value.attempt === attempt
+      return type === 'EffectEnded' && value.attempt === attempt && REPEATED.has(value.outcome)
     }),
   )
 }

@@ -2,6 +2,7 @@
  * Creates missing topics, and checks existing ones. A topic on which the log would lose records, or their order, is refused; any other
  * difference from the catalog is reported as a warning. Existing topics are never changed: an operator must do that.
  */
+import { DAY_MS, HOUR_MS } from '../../domain/time.ts'
 import type { Topic } from '../catalog.ts'
 import { LogError } from '../log.ts'
 import { KafkaClient } from './client.ts'
@@ -24,8 +25,6 @@ export interface Difference {
   readonly command: string
 }
 
-const HOUR_MS = 60 * 60 * 1000
-const DAY_MS = 24 * HOUR_MS
 const TOPIC_RESOURCE = 2
 const CREATE_TIMEOUT_MS = 15_000
 const LIMIT_MS = 60_000

@@ -2,6 +2,7 @@
  * Retention and compaction, on request and in the background, in small steps that let other work run in between. The background also
  * joins small batches and returns free pages to the file system.
  */
+import { DAY_MS, MINUTE_MS } from '../../domain/time.ts'
 import { LogError } from '../log.ts'
 import { turn } from '../wait.ts'
 import { BATCH_BYTES } from './commits.ts'
@@ -25,8 +26,6 @@ export interface Cleaning extends CompactionSettings {
   readonly joinMs: number
 }
 
-const MINUTE_MS = 60_000
-const DAY_MS = 24 * 60 * MINUTE_MS
 export const CLEANING: Cleaning = {
   everyMs: MINUTE_MS,
   activeMs: 5 * MINUTE_MS,

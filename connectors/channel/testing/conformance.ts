@@ -113,6 +113,27 @@ export function channelConformance({ delivery, open, person }: ConformanceOption
       expect(texts.join(' ').split(/\s+/)).toEqual(words)
     })
 
+    it('gives a message in parts one id and one status: the worst of theirs', async () => {
+      const text = Array.from({ length: limits.textChars / 2 }, (_, n) => `w${n}`).join(' ')
+      kit.handle('SendMessage', order('m1', { text }))
+      const { results } = await deliver()
+      expect(results.map(({ id, more }) => [id, more])).toEqual(results.map((_, n) => ['m1', n < results.length - 1]))
+      expect(kit.state?.sends).toMatchObject([{ id: 'm1', status: 'SENT' }])
+      if (channel.receipts === 'none' || channel.receipts === 'sent') return
+      const steps = results.map(({ providerId }) =>
+        kit.handle('DeliveryStatus', { providerId: providerId as string, status: 'DELIVERED', at: NOW }),
+      )
+      expect(steps.map(step => outcomes([step]))).toEqual(results.map((_, n) => (n === results.length - 1 ? ['DELIVERED'] : [])))
+    })
+
+    it('sends no further part once one is refused: then the whole message has failed', async () => {
+      provider.refuseNext()
+      kit.handle('SendMessage', order('m1', { text: 'word '.repeat(limits.textChars) }))
+      const { steps, results } = await deliver()
+      expect([results.length, outcomes(steps), provider.accepted()]).toEqual([1, ['FAILED'], []])
+      expect(kit.state?.sends).toMatchObject([{ id: 'm1', status: 'FAILED' }])
+    })
+
     it('does not send past its window for free text, and tells the conversation and a human', async () => {
       const old = kit.handle('SendMessage', order('m1', { lastInboundAt: kit.now - 40 * 24 * 3600_000 }))
       if (freeTextWindowMs === null) {

@@ -1,5 +1,5 @@
 /**
- * For tests: a person who writes to the conversation, and what comes back.
+ * For tests: a person who writes to the conversation, and the replies.
  */
 import { whatsappChannel } from '../../../connectors/whatsapp/channel.ts'
 import { type KitEmit, type KitStep, testkit } from '../../../engine/testing/testkit.ts'

@@ -1,7 +1,6 @@
 /** What became of messages that went out; by our id, by a digest of the provider's, or by both. */
 import { reference } from '../../../domain/ids.ts'
-import { conversationInbox } from '../../../topics/catalog.ts'
-import { channelInboxes } from '../../topics.ts'
+import { channelInboxes, conversationInbox } from '../../../topics/catalog.ts'
 import { defineTable, statusOf, timeText } from './table.ts'
 
 export const deliveries = defineTable({
@@ -9,10 +8,10 @@ export const deliveries = defineTable({
   columns: ['conversation_id', 'message_id', 'provider_ref', 'status', 'rank', 'error_code', 'at'],
   from: {
     SendResult: {
-      topics: channelInboxes,
-      // A refusal is reported by the connector, with its reason.
-      rows: ({ accepted, id, providerId, at }, key) =>
-        accepted
+      topics: [...channelInboxes().values()],
+      // A refusal is reported by the connector, with its reason. A part that others follow is not the message.
+      rows: ({ accepted, more, id, providerId, at }, key) =>
+        accepted && !more
           ? {
               conversation_id: key,
               message_id: id,

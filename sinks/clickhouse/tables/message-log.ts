@@ -1,6 +1,5 @@
 import { reference } from '../../../domain/ids.ts'
-import { conversationInbox } from '../../../topics/catalog.ts'
-import { channelInboxes } from '../../topics.ts'
+import { channelInboxes, conversationInbox } from '../../../topics/catalog.ts'
 import { defineTable, lengthOf, lower, timeText } from './table.ts'
 
 const MAX_CHOICES = 255
@@ -24,12 +23,13 @@ export const messageLog = defineTable({
       }),
     },
     SendMessage: {
-      topics: channelInboxes,
+      topics: [...channelInboxes().values()],
       rows: message => ({
         message_id: message.id,
         direction: 'out',
         conversation_id: message.conversation,
         channel: message.channel,
+        // What it offers, however the channel shows it.
         kind: message.buttons.length === 0 ? 'text' : 'button',
         text_length: lengthOf(message.text),
         choices: Math.min(message.buttons.length, MAX_CHOICES),

@@ -1,6 +1,5 @@
 /** Orders to erase a person, by the inbox that they were on. */
-import { conversationInbox } from '../../../topics/catalog.ts'
-import { channelInboxes } from '../../topics.ts'
+import { channelInboxes, conversationInbox } from '../../../topics/catalog.ts'
 import { defineTable, text, time } from './table.ts'
 
 export const erasures = defineTable({
@@ -9,7 +8,7 @@ export const erasures = defineTable({
   columns: { conversation_id: text, topic: text, at: time, logged_at: time, version: 'bigint' },
   from: {
     ErasePerson: {
-      topics: [conversationInbox, ...channelInboxes],
+      topics: [conversationInbox, ...channelInboxes().values()],
       // On the conversation's inbox the order carries the clock of whoever gave it, so log time counts there.
       rows: ({ at }, { key, topic, timestamp, version }) => ({
         conversation_id: key,

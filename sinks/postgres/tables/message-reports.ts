@@ -4,8 +4,7 @@
  */
 import type pg from 'pg'
 import { outranks } from '../../../domain/delivery-status.ts'
-import { conversationInbox } from '../../../topics/catalog.ts'
-import { channelInboxes } from '../../topics.ts'
+import { channelInboxes, conversationInbox } from '../../../topics/catalog.ts'
 import { columnArrays, unnest } from '../upsert.ts'
 import { digestOf, erasedBefore } from './erased.ts'
 import { messages } from './messages.ts'
@@ -28,10 +27,10 @@ export const messageReports: Table = defineTable({
   columns: { ...REPORT, provider: 'boolean' },
   from: {
     SendResult: {
-      topics: channelInboxes,
-      // A refusal is reported by the connector, with its reason.
-      rows: ({ accepted, id, providerId, at }, { key }) =>
-        accepted
+      topics: [...channelInboxes().values()],
+      // A refusal is reported by the connector, with its reason. A part that others follow is not the message.
+      rows: ({ accepted, more, id, providerId, at }, { key }) =>
+        accepted && !more
           ? {
               conversation_id: key,
               ref: id,

@@ -1,7 +1,6 @@
 /** Messages of both directions. What became of one is written by `message-reports.ts`. */
 import type pg from 'pg'
-import { conversationInbox } from '../../../topics/catalog.ts'
-import { channelInboxes } from '../../topics.ts'
+import { channelInboxes, conversationInbox } from '../../../topics/catalog.ts'
 import { upsert } from '../upsert.ts'
 import { isoTime } from '../values.ts'
 import { digestOf, erasedBefore, ON_CONVERSATION_INBOX } from './erased.ts'
@@ -51,7 +50,7 @@ export const messages: Table = defineTable({
       }),
     },
     SendMessage: {
-      topics: channelInboxes,
+      topics: [...channelInboxes().values()],
       rows: (message, { version }) => ({
         conversation_id: message.conversation,
         id: message.id,
@@ -60,6 +59,7 @@ export const messages: Table = defineTable({
         provider_id: null,
         sender_id: null,
         text: message.text,
+        // What it offers, however the channel shows it.
         kind: message.buttons.length === 0 ? 'text' : 'button',
         at: message.createdAt,
         status: 'queued',

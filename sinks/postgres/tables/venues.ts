@@ -1,3 +1,4 @@
+import { VENUE_FIELD_NAMES, VENUE_FIELDS } from '../../../domain/venue-fields.ts'
 import type { VenueProfile } from '../../../schemas/types.ts'
 import { venueProfiles } from '../../../topics/catalog.ts'
 import { isoTime } from '../values.ts'
@@ -6,22 +7,7 @@ import { type Columns, type ColumnType, defineTable, text } from './table.ts'
 /** Columns that hold a field of the profile as it is. */
 const FIELDS: readonly (readonly [column: string, field: keyof VenueProfile, type: ColumnType])[] = [
   ['id', 'venue', text],
-  ['name', 'name', text],
-  ['location', 'location', text],
-  ['aliases', 'aliases', 'jsonb'],
-  ['contact_name', 'contactName', text],
-  ['contact_email', 'contactEmail', text],
-  ['contact_phone', 'contactPhone', text],
-  ['contact_position', 'contactPosition', text],
-  ['soundtrack_account_id', 'soundtrackAccount', text],
-  ['soundtrack_location_id', 'soundtrackLocation', text],
-  ['zone_count', 'zoneCount', 'integer'],
-  ['subscription_status', 'subscriptionStatus', text],
-  ['last_issue_date', 'lastIssueDate', text],
-  ['notes', 'notes', text],
-  ['priority_level', 'priorityLevel', text],
-  ['sla_tier', 'slaTier', text],
-  ['volume_cap', 'volumeCap', 'integer'],
+  ...VENUE_FIELD_NAMES.map(field => [VENUE_FIELDS[field].column, field, VENUE_FIELDS[field].type] as const),
   ['commands', 'commands', 'jsonb'],
   ['removed', 'removed', 'boolean'],
   ['updated_at', 'updatedAt', 'timestamptz'],

@@ -1,5 +1,6 @@
 /** A transaction of one worker, as the drivers have them: one at a time, and after one that failed the fence comes first. */
 import { type Append, type Assignment, LogError, type Position, type Transaction } from '../../../topics/log.ts'
+import { TransactionSequence, type TransactionTarget } from '../../../topics/transaction.ts'
 import type { Life } from '../scheduler.ts'
 import { checkSize, type Cluster } from './cluster.ts'
 
@@ -8,7 +9,9 @@ export class Producer {
   readonly #life: Life
   readonly #instance: string
   #epoch = 0
-  #state: 'ready' | 'open' | 'committing' | 'failed' = 'ready'
+  readonly #transactions = new TransactionSequence()
+  /** A commit has failed since the last fence. */
+  #failed = false
 
   constructor(cluster: Cluster, life: Life, instance: string) {
     this.#cluster = cluster
@@ -19,43 +22,52 @@ export class Producer {
   async fence(): Promise<void> {
     await this.#completed()
     this.#epoch = await this.#cluster.scheduler.remote(this.#life, () => this.#cluster.fence(this.#instance))
-    this.#state = 'ready'
+    this.#failed = false
   }
 
   begin(assignment: Assignment): Transaction {
-    if (this.#state === 'failed') throw new LogError('fenced', 'a transaction has failed; fence first')
-    if (this.#state !== 'ready') throw new Error('a transaction is open; commit or abort it first')
+    if (this.#failed) throw new LogError('fenced', 'a transaction has failed; fence first')
     const { scheduler, odds } = this.#cluster
     if (scheduler.random.chance(odds.brokenTransactions)) throw new LogError('unavailable', 'no transaction can be begun')
-    this.#state = 'open'
     const breaksAt = scheduler.random.chance(odds.brokenTransactions) ? scheduler.random.below(4) : Number.POSITIVE_INFINITY
     const appends: Append[] = []
-    const offsets: Position[] = []
     const made = new Map<Position, number>()
     const check = () => {
       for (const [position, then] of made)
         if (this.#cluster.partition(position).made !== then) throw new LogError('unknown', `${position.topic} was made again`)
     }
-    return {
+    const target: TransactionTarget = {
       append: record => {
         checkSize(record)
         this.#cluster.where(record)
         if (appends.length >= breaksAt) throw new LogError('unavailable', 'the transaction takes no record')
         appends.push(record)
       },
+      commit: offsets => this.#commit(assignment, appends, offsets, check),
+    }
+    const transaction = this.#watched(() => this.#transactions.begin(assignment, target))
+    return {
+      append: record => this.#watched(() => transaction.append(record)),
       offsets: positions => {
         if (breaksAt < Number.POSITIVE_INFINITY) throw new LogError('unavailable', 'the transaction takes no offsets')
-        for (const position of positions) {
-          offsets.push(position)
-          made.set(position, this.#cluster.partition(position).made)
-        }
+        this.#watched(() => transaction.offsets(positions))
+        for (const position of positions) made.set(position, this.#cluster.partition(position).made)
       },
       abort: async () => {
-        if (this.#state === 'committing') throw new Error('the transaction is being committed; it cannot be aborted any more')
-        this.#state = 'ready'
+        await transaction.abort()
         if (appends.length > 0 && scheduler.random.chance(0.5)) this.#cluster.waste(appends)
       },
-      commit: () => this.#commit(assignment, appends, offsets, check),
+      commit: () => transaction.commit(),
+    }
+  }
+
+  /** The log refuses with a `LogError`; any other error is a mistake of the engine. */
+  #watched<T>(call: () => T): T {
+    try {
+      return call()
+    } catch (error) {
+      if (!(error instanceof LogError)) this.#cluster.violations.push(`${this.#life.name}: ${(error as Error).message}`)
+      throw error
     }
   }
 
@@ -69,7 +81,6 @@ export class Producer {
     const { random } = scheduler
     const epoch = this.#epoch
     const life = this.#life
-    this.#state = 'committing'
     try {
       await this.#completed()
       const commit = () => {
@@ -79,9 +90,7 @@ export class Producer {
       const stalls = random.chance(odds.stalls)
       if (stalls) this.#cluster.onStall(life)
       if (!random.chance(odds.unknownCommits)) {
-        const ends = await scheduler.remote(life, commit, stalls ? 12_000 : 3)
-        this.#state = 'ready'
-        return ends
+        return await scheduler.remote(life, commit, stalls ? 12_000 : 3)
       }
       // Nobody hears what became of it: it arrives late, or never.
       if (random.chance(0.6)) {
@@ -96,7 +105,7 @@ export class Producer {
       await scheduler.sleep(random.below(1_000), life)
       throw new LogError('unknown', 'no answer to a commit')
     } catch (error) {
-      this.#state = 'failed'
+      this.#failed = true
       throw error
     }
   }

@@ -1,5 +1,6 @@
 /** A machine: a disk, and a process on it that is started again whenever it has ended. */
 import { CacheBudget } from '../../../engine/generational-cache.ts'
+import { IllegalTransition } from '../../../engine/task/state.ts'
 import { Worker } from '../../../engine/worker.ts'
 import { Codec } from '../../../topics/codec.ts'
 import { type Code, codes, topics } from '../codes.ts'
@@ -138,7 +139,7 @@ export class Machine {
     const told = `${what}: ${text}`.replaceAll(/\d+/g, '#')
     this.errors.set(told, (this.errors.get(told) ?? 0) + 1)
     if (this.#world.settings.verbose) console.log(`  ${this.#world.scheduler.time} ${life.name} ${what}: ${text}`)
-    if (error instanceof TypeError || error instanceof RangeError)
+    if (error instanceof TypeError || error instanceof RangeError || error instanceof IllegalTransition)
       this.#world.violations.push(`${life.name}: ${what}: ${error.stack}`)
   }
 }

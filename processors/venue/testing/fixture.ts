@@ -1,15 +1,15 @@
-/** A venue under test: Blue Lagoon with its zones, and shorthand for what is said to it and what it says. */
-import { type KitStep, testkit } from '../../engine/testing/testkit.ts'
+/** A venue under test: Blue Lagoon with its zones, and shorthand for records to it and from it. */
+import { type KitStep, testkit } from '../../../engine/testing/testkit.ts'
 import type {
   SheetRowInput,
   ZoneReadingInput,
   ZoneRequestInput,
   ZoneResultInput,
   ZoneSnapshotInput,
-} from '../../schemas/types.ts'
-import { Tenants, tenantLookup } from '../tenant/tenants.ts'
-import { venueActor } from './actor.ts'
-import { VENUE_DEFAULTS, type VenueSettings } from './settings.ts'
+} from '../../../schemas/types.ts'
+import { Tenants, tenantLookup } from '../../tenant/tenants.ts'
+import { venueActor } from '../actor.ts'
+import { VENUE_DEFAULTS, type VenueSettings } from '../settings.ts'
 
 export const NOW = 1_750_000_000_000
 export const SECOND = 1000
@@ -36,7 +36,7 @@ export const playing = (zone: string, more: Partial<ZoneReadingInput> = {}): Zon
 export const offline = (zone: string, more: Partial<ZoneReadingInput> = {}): ZoneReadingInput =>
   playing(zone, { online: false, statusCode: 'PLAYER_DISCONNECTED', playback: 'offline', volume: null, track: null, ...more })
 
-/** A venue that is in the sheet; with these readings of its zones, where there are some. */
+/** A venue that is in the sheet, with these readings of its zones. */
 export function venue(
   readings: ZoneReadingInput[] = [],
   settings: Partial<VenueSettings> = {},
@@ -65,7 +65,7 @@ export function venue(
     },
     result: (command: string, outcome: ZoneResultInput['outcome'], more: Partial<ZoneResultInput> = {}) =>
       kit.handle('ZoneResult', { command, zone: 'z1', outcome, at: kit.now + 1, ...more }),
-    /** Fires due timers until one brings an answer that satisfies, at most so many. */
+    /** Fires due timers, at most `most`, until one leads to a matching answer. */
     fireUntil: (found: (answer: ReturnType<typeof answers>[number]) => boolean, most = 40) => {
       for (let n = 0; n < most; n++) {
         const answer = answers(kit.fire()).find(found)

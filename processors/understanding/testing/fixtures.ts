@@ -1,6 +1,6 @@
 /** Invented venues and messages for the tests of this folder. */
-import type { Understand, UnderstandInput, VenueProfile } from '../../schemas/types.ts'
-import { VenueIndex } from './venues.ts'
+import type { Understand, UnderstandInput, VenueProfile } from '../../../schemas/types.ts'
+import { VenueIndex } from '../venues.ts'
 
 export function profile(venue: string, name: string, more: Partial<VenueProfile> = {}): VenueProfile {
   return {

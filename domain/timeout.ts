@@ -1,11 +1,15 @@
+export class TimeoutError extends Error {
+  override readonly name = 'TimeoutError'
+}
+
 /**
  * Settles as `promise` does, or rejects once `ms` have passed. A result that comes later is ignored.
- * @throws {Error} `no answer within … ms`
+ * @throws {TimeoutError} `no answer within … ms`
  */
 export async function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+    timer = setTimeout(() => reject(new TimeoutError(`no answer within ${ms} ms`)), ms)
   })
   try {
     return await Promise.race([promise, late])

@@ -1,4 +1,11 @@
-/** The text, or its beginning and "…", in at most so many bytes of UTF-8; the state of an actor has no more room. */
+/** Texts that must not grow: cut where a reader expects it, never within a letter. */
+
+/** The text, cut to at most `chars` UTF-16 units including "…". */
+export function cut(text: string, chars: number): string {
+  return text.length <= chars ? text : `${text.slice(0, chars - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
+}
+
+/** The text, cut to at most `bytes` bytes of UTF-8 including "…": the state of an actor is limited. */
 export function clip(text: string, bytes: number): string {
   if (Buffer.byteLength(text) <= bytes) return text
   let kept = ''
@@ -14,7 +21,7 @@ export function clip(text: string, bytes: number): string {
 /** Thai vowels and tones stay with their consonant. */
 const graphemes = new Intl.Segmenter('th', { granularity: 'grapheme' })
 
-/** `clip` of what may be absent. */
+/** `clip` for nullable texts. */
 export function clipped<T extends string | null>(text: T, bytes: number): T {
   return (text === null ? null : clip(text, bytes)) as T
 }
