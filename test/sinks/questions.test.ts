@@ -39,7 +39,7 @@ test('through POST /clickhouse/ by a stock client', async () => {
 })
 
 test('through npm run sql', async () => {
-  const prompt = spawn(process.execPath, [join(import.meta.dirname, '../../sinks/clickhouse/cli.ts'), '--format', 'Markdown'], {
+  const prompt = spawn(process.execPath, [join(import.meta.dirname, '../../cli/sql.ts'), '--format', 'Markdown'], {
     env: { ...process.env, DATA_DIR: servers.dataDir, CLICKHOUSE_URL: '' },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
