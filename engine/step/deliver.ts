@@ -31,12 +31,8 @@ export function deliver(
 ): StepResult {
   if (draft.parked.length > 0) return parkBehind(draft, type)
   const run = new HandlerRun(draft, true, info)
-  const failure = runHandler(draft, run, context => {
-    const { length } = draft.incoming.headers[COMMAND] ?? ''
-    if (length > MAX_ID)
-      throw new Poison('too_large', `the id of the command has ${length} characters; at most ${MAX_ID} are allowed`)
-    return call(context)
-  })
+  const { length } = draft.incoming.headers[COMMAND] ?? ''
+  const failure = runHandler(draft, run, length > MAX_ID ? () => tooLong(length) : call)
   if (failure === null) {
     if (run.refusal === null) draft.endCommand('handled', '')
     else draft.endCommand('refused', run.refusal.reason, run.refusal.code)
@@ -44,6 +40,10 @@ export function deliver(
   }
   quarantine(draft, type, failure)
   return 'poisoned'
+}
+
+function tooLong(length: number): never {
+  throw new Poison('too_large', `the id of the command has ${length} characters; at most ${MAX_ID} are allowed`)
 }
 
 /** Calls a handler. Returns why it failed; then what it did is rolled back. */
