@@ -46,7 +46,7 @@ function wrongIn(root: string, folder: string, file: string): string[] {
 /** What only tests use; it is no part of the image. */
 const TESTING = /(^|\/)testing\//
 /** Tests and what only they use may cross. */
-const TESTS = /\.test\.ts$|(^|\/)testing\/|(^|\/)(fixture|test-[\w-]+)\.ts$/
+const TESTS = /\.test\.ts$|(^|\/)testing\//
 
 function sources(folder: string): string[] {
   let entries: string[]

@@ -1,7 +1,3 @@
-/**
- * `npm run rebuild`: makes the serving tables anew from the log, with the settings of the service. On a cluster the service may run
- * meanwhile; a local log belongs to one process, so there it has to be stopped.
- */
 import { pino } from 'pino'
 import { configFrom, environment } from '../config.ts'
 import { openLog, openPostgres } from '../service/stores.ts'
@@ -12,7 +8,7 @@ import { main } from './command.ts'
 
 await main({
   name: 'npm run rebuild --',
-  summary: 'Makes the tables of Postgres again from the log. A service with a local log must be stopped first.',
+  summary: 'Makes the tables of Postgres again from the log. With a local log, stop the service first; on a cluster it may run.',
   options: {},
   check: () => void configFrom(environment()),
   run: async () => {

@@ -1,18 +1,12 @@
-/**
- * `npm run replay -- --topic venue.inbox --partition 0 [--key K]`: handles a partition of an inbox once more, with the settings of
- * the service and under this code, and says by key what comes out otherwise than its changelog says. Reads the log, and writes nothing
- * to it. On a cluster the service may run meanwhile; a local log belongs to one process, so there it has to be stopped.
- */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { configFrom, environment } from '../config.ts'
 import { messageOf } from '../engine/errors.ts'
 import { replayPartition } from '../engine/replay.ts'
-import { actorsOf } from '../service/actors.ts'
+import { actorsOf, topicsOf } from '../service/actors.ts'
 import { codeVersion } from '../service/code-version.ts'
 import { openLog } from '../service/stores.ts'
-import { allTopics, changelog } from '../topics/catalog.ts'
 import { Codec } from '../topics/codec.ts'
 import { LogError } from '../topics/log.ts'
 import { main, Wrong } from './command.ts'
@@ -22,14 +16,15 @@ const SHOWN = 50
 
 async function replay({ topic, partition, key }: Asked): Promise<boolean> {
   const settings = configFrom(environment())
-  const actors = actorsOf(settings).map(({ actor }) => actor)
+  const running = actorsOf(settings)
+  const actors = running.map(({ actor }) => actor)
   const definition = actors.find(a => a.inbox.name === topic)
   if (definition === undefined)
     throw new Wrong(`no actor has the inbox "${topic}"; there are ${actors.map(a => a.inbox.name).join(', ')}`)
   if (settings.kafka === null && !existsSync(join(settings.dataDir, 'log.sqlite')))
     throw new Wrong(`there is no log in ${settings.dataDir}: name its folder in DATA_DIR`)
   const logger = pino({ level: settings.logLevel }, pino.destination({ dest: 2, sync: true }))
-  const topics = [...allTopics(), ...actors.map(a => changelog(a.name, a.inbox))]
+  const topics = topicsOf(running)
   const onError = (what: string, error: unknown) => logger.error({ err: error }, what)
   const { log, registry } = await openLog(settings, topics, logger, { onError })
   try {
@@ -68,7 +63,7 @@ await main({
     partition: { type: 'string', value: '<number>', doc: 'its partition' },
     key: { type: 'string', value: '<key>', doc: 'one actor only' },
   },
-  help: 'Exits with 0 where both are equal, with 1 where they differ. A service with a local log must be stopped first.',
+  help: 'Exits with 0 where both are equal, with 1 where they differ. With a local log, stop the service first; on a cluster it may run.',
   check: values => void asked(values),
   run: async values => {
     try {

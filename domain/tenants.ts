@@ -14,7 +14,8 @@ export function tenantOf(id: string): string {
 /** What a tenant can decide. */
 export type TenantChoices = Omit<TenantSettings, 'tenant' | 'version' | 'by' | 'at' | 'commands'>
 
-export const DEFAULT_CHOICES: TenantChoices = {
+/** What holds where nothing was decided. */
+export const DEFAULT_CHOICES = {
   timeZone: 'Asia/Bangkok',
   supportFrom: '08:00',
   supportTo: '21:00',
@@ -23,7 +24,7 @@ export const DEFAULT_CHOICES: TenantChoices = {
   countryCode: '66',
   language: 'en',
   controlTrust: 'HINTED',
-}
+} as const satisfies TenantChoices
 
 export const LANGUAGES = ['en', 'th'] as const
 const CONTROL_TRUST: readonly Trust[] = ['CLAIMED', 'HINTED', 'BOUND']

@@ -2,7 +2,12 @@
 
 /** The text, cut to at most `chars` UTF-16 units including "…". */
 export function cut(text: string, chars: number): string {
-  return text.length <= chars ? text : `${text.slice(0, chars - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
+  return text.length <= chars ? text : `${withoutHalf(text.slice(0, chars - 1))}…`
+}
+
+/** The text without half a letter at its end, where it was cut between two UTF-16 units of one. */
+export function withoutHalf(text: string): string {
+  return text.replace(/[\uD800-\uDBFF]$/, '')
 }
 
 /** The text, cut to at most `bytes` bytes of UTF-8 including "…": the state of an actor is limited. */

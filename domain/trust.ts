@@ -2,7 +2,7 @@
 import type { Trust } from '../schemas/types.ts'
 
 /** From the least to the most: says so; has a phone on file; was approved. */
-export const TRUST: readonly Trust[] = ['UNKNOWN', 'CLAIMED', 'HINTED', 'BOUND']
+const TRUST: readonly Trust[] = ['UNKNOWN', 'CLAIMED', 'HINTED', 'BOUND']
 
 /** Whether one level of trust is enough where another is asked for. */
 export function trusts(has: Trust, needed: Trust): boolean {

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ChannelLimits } from '../../domain/channel.ts'
 import type { ReplyButton, SendMessage } from '../../schemas/types.ts'
-import { cut, formOf, inParts } from './form.ts'
+import { cut } from '../../domain/text.ts'
+import { formOf, inParts } from './form.ts'
 
 const LIMITS: ChannelLimits = {
   textChars: 100,

@@ -3,6 +3,7 @@
  *
  *   few choices ─▶ buttons      more ─▶ list      too many, or a channel without either ─▶ in the text
  */
+import { cut, withoutHalf } from '../../domain/text.ts'
 import type { ChannelLimits } from '../../domain/channel.ts'
 import type { ReplyButton, SendMessage } from '../../schemas/types.ts'
 
@@ -38,11 +39,6 @@ export function inParts(message: SendMessage, limits: ChannelLimits): SendMessag
   })
 }
 
-/** The text in at most `most` UTF-16 units: an ellipsis stands for what is left out. */
-export function cut(text: string, most: number): string {
-  return text.length <= most ? text : `${withoutHalf(text.slice(0, most - 1))}…`
-}
-
 /** Choices that the text does not name: those after a numbered list go on with its numbers, others are on a line below the text. */
 function withChoices(text: string, choices: readonly ReplyButton[]): string {
   const titles = choices.map(({ title }) => title)
@@ -74,9 +70,4 @@ function split(text: string, most: number, mostOfLast: number): string[] {
     rest = rest.slice(end).trimStart()
   }
   return [...parts, cut(rest, mostOfLast)]
-}
-
-/** Without the first half of a character at its end. */
-function withoutHalf(text: string): string {
-  return text.replace(/[\ud800-\udbff]$/, '')
 }

@@ -2,6 +2,7 @@
  * The venue sheet as CSV text: which rows are good, which cells of them could not be read, and why. Only the id and the name refuse
  * a row; any other cell costs itself alone.
  */
+import { DEFAULT_CHOICES } from '../../domain/tenants.ts'
 import type { RowRefusalInput, SheetVenueInput } from '../../schemas/types.ts'
 import { isDamaged, isFailed, isNothing } from './cells.ts'
 import {
@@ -164,7 +165,7 @@ function ofHeader({ twice }: Header, line: number): RowRefusalInput[] {
 function localeOf(
   header: Header,
   lines: readonly Line[],
-  { country = '66', dateOrder = null, year = new Date().getUTCFullYear() }: SheetSettings,
+  { country = DEFAULT_CHOICES.countryCode, dateOrder = null, year = new Date().getUTCFullYear() }: SheetSettings,
 ): { locale: SheetLocale; problems: RowRefusalInput[] } {
   const column = COLUMNS.find(({ name }) => name === LAST_ISSUE_DATE) as Column
   const at = header.columns.indexOf(column)

@@ -3,7 +3,8 @@
  * https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
  */
 import type { ReplyButton, SendMessage } from '../../schemas/types.ts'
-import { cut, formOf } from '../channel/form.ts'
+import { cut } from '../../domain/text.ts'
+import { formOf } from '../channel/form.ts'
 import { fetchJson } from '../http.ts'
 import { whatsappChannel } from './channel.ts'
 

@@ -2,7 +2,7 @@
 import type { Channel } from '../../domain/channel.ts'
 import type { SupportHours } from '../../domain/support-hours.ts'
 import { DAY_MS, MINUTE_MS } from '../../domain/time.ts'
-import type { TenantChoices } from '../../domain/tenants.ts'
+import { DEFAULT_CHOICES, type TenantChoices } from '../../domain/tenants.ts'
 import type { Trust } from '../../schemas/types.ts'
 import type { ChannelInbox } from '../../topics/catalog.ts'
 import { isLanguage, type Language } from './words.ts'
@@ -35,26 +35,30 @@ export interface ConversationSettings {
 }
 
 export const defaultConversationSettings: Omit<ConversationSettings, 'channels'> = {
-  controlTrust: 'HINTED',
+  controlTrust: DEFAULT_CHOICES.controlTrust,
   timeScale: 1,
-  supportHours: { from: '08:00', to: '21:00', zone: 'Asia/Bangkok' },
+  supportHours: supportHoursOf(DEFAULT_CHOICES),
   idleMs: DAY_MS,
   controlHorizonMs: 10 * MINUTE_MS,
   answerMs: 35_000,
   tryMs: 2 * MINUTE_MS,
   absenceMs: 30 * DAY_MS,
   minConfidence: 0.7,
-  language: 'en',
+  language: DEFAULT_CHOICES.language,
 }
 
 /** The tenant's settings, over those of the process. */
 export function settingsFor(tenant: TenantChoices | null, settings: ConversationSettings): ConversationSettings {
   if (tenant === null) return settings
-  const { timeZone: zone, supportFrom: from, supportTo: to, language, controlTrust } = tenant
+  const { language, controlTrust } = tenant
   return {
     ...settings,
-    supportHours: { from, to, zone },
+    supportHours: supportHoursOf(tenant),
     controlTrust: controlTrust === 'UNKNOWN' ? settings.controlTrust : controlTrust,
     language: isLanguage(language) ? language : settings.language,
   }
+}
+
+function supportHoursOf({ timeZone: zone, supportFrom: from, supportTo: to }: TenantChoices): SupportHours {
+  return { from, to, zone }
 }

@@ -1,5 +1,5 @@
 import { MINUTE_MS, SECOND_MS } from '../../domain/time.ts'
-import type { TenantChoices } from '../../domain/tenants.ts'
+import { DEFAULT_CHOICES, type TenantChoices } from '../../domain/tenants.ts'
 import type { Trust } from '../../schemas/types.ts'
 
 /** Settings of the venue actor; times in ms. */
@@ -33,9 +33,9 @@ export interface VenueSettings {
 }
 
 export const VENUE_DEFAULTS: VenueSettings = {
-  controlTrust: 'HINTED',
+  controlTrust: DEFAULT_CHOICES.controlTrust,
   timeScale: 1,
-  countryCode: '66',
+  countryCode: DEFAULT_CHOICES.countryCode,
   offlineAlertMs: 15 * MINUTE_MS,
   alertCooldownMs: 60 * MINUTE_MS,
   unknownAfterMs: 15 * MINUTE_MS,
